@@ -1,0 +1,36 @@
+# Libraries, all from Debian 12 (`./dev setup` installs them).
+find_package(Threads REQUIRED)
+find_package(PkgConfig REQUIRED)
+find_package(OpenSSL 3 REQUIRED)
+find_package(CURL 7.88 REQUIRED)
+find_package(SQLite3 3.40 REQUIRED)
+find_package(Boost 1.74 REQUIRED)
+find_package(nlohmann_json 3.11 REQUIRED)
+find_package(spdlog 1.10 REQUIRED)
+find_package(CLI11 2.1 REQUIRED)
+find_package(prometheus-cpp CONFIG REQUIRED COMPONENTS core)
+find_package(tomlplusplus REQUIRED)
+
+pkg_check_modules(JPEG REQUIRED IMPORTED_TARGET libjpeg)
+pkg_check_modules(PNG REQUIRED IMPORTED_TARGET libpng)
+pkg_check_modules(WEBP REQUIRED IMPORTED_TARGET libwebp)
+pkg_check_modules(TIFF REQUIRED IMPORTED_TARGET libtiff-4)
+find_package(GIF 5 REQUIRED)
+
+# OpenCV's core, imgproc and dnn only. Debian keeps OpenCVConfig.cmake in libopencv-dev, which pulls in all modules
+# (and with imgcodecs all of GDAL: 50 packages, slower start); so the three libraries are found by name.
+find_path(OPENCV_INCLUDE_DIR opencv2/dnn.hpp PATH_SUFFIXES opencv4 REQUIRED)
+add_library(imgrec_opencv INTERFACE)
+target_include_directories(imgrec_opencv SYSTEM INTERFACE ${OPENCV_INCLUDE_DIR})
+foreach(module core imgproc dnn)
+  find_library(OPENCV_${module} opencv_${module} REQUIRED)
+  target_link_libraries(imgrec_opencv INTERFACE ${OPENCV_${module}})
+endforeach()
+
+if(IMGREC_BUILD_TESTS)
+  find_package(GTest 1.12 REQUIRED)
+  find_program(IMGREC_PYTHON NAMES python3 PATHS /usr/bin NO_DEFAULT_PATH REQUIRED)
+endif()
+if(IMGREC_BUILD_BENCHMARKS)
+  find_package(benchmark 1.7 REQUIRED)
+endif()

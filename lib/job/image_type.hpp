@@ -1,0 +1,22 @@
+// Which image format some bytes claim to be, by their first bytes alone: cheap enough to ask before anything is stored.
+#pragma once
+
+#include <optional>
+#include <string_view>
+
+#include "lib/base/units.hpp"
+
+namespace imgrec {
+
+enum class ImageType { jpeg, png, webp, bmp, gif, tiff };
+
+/// Nothing when it is none of them. Says nothing about the rest of the bytes.
+std::optional<ImageType> sniff_image_type(ByteView bytes);
+
+/// "image/jpeg" …
+std::string_view media_type(ImageType type);
+
+/// "JPEG, PNG, WebP, BMP, GIF and TIFF": for messages.
+constexpr std::string_view kImageTypeNames = "JPEG, PNG, WebP, BMP, GIF and TIFF";
+
+}  // namespace imgrec

@@ -1,0 +1,203 @@
+#include "lib/job/job.hpp"
+
+#include <nlohmann/json.hpp>
+#include <stdexcept>
+
+#include "lib/base/clock.hpp"
+#include "lib/base/text.hpp"
+
+namespace imgrec {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+constexpr std::size_t kDocumentBytesMax = kMiB;  // SQS carries no more
+constexpr std::size_t kLabelsMax = 1000;
+
+// Thrown inside this file only: names the member that is wrong.
+struct BadMember : std::runtime_error {
+  using std::runtime_error::runtime_error;
+};
+
+const Json& member(const Json& object, const char* name) {
+  const auto found = object.is_object() ? object.find(name) : object.end();
+  if (found == object.end()) throw BadMember(std::string("has no \"") + name + "\"");
+  return *found;
+}
+
+std::string text_of(const Json& object, const char* name) {
+  const Json& value = member(object, name);
+  if (!value.is_string()) throw BadMember(std::string("\"") + name + "\" is no string");
+  return value.get<std::string>();
+}
+
+std::string optional_text_of(const Json& object, const char* name) {
+  return object.contains(name) ? text_of(object, name) : std::string();
+}
+
+double number_of(const Json& object, const char* name) {
+  const Json& value = member(object, name);
+  if (!value.is_number()) throw BadMember(std::string("\"") + name + "\" is no number");
+  return value.get<double>();
+}
+
+std::int64_t integer_of(const Json& object, const char* name, std::int64_t max) {
+  const Json& value = member(object, name);
+  if (!value.is_number_integer() || value.get<std::int64_t>() < 0 || value.get<std::int64_t>() > max) {
+    throw BadMember(std::string("\"") + name + "\" is no whole number in range");
+  }
+  return value.get<std::int64_t>();
+}
+
+template <class T>
+T checked(Result<T> parsed, const char* name) {
+  if (!parsed) throw BadMember(std::string("\"") + name + "\": " + parsed.error().message);
+  return *std::move(parsed);
+}
+
+Json parse_document(std::string_view text) {
+  if (text.size() > kDocumentBytesMax) throw BadMember("is larger than 1 MiB");
+  Json document = Json::parse(text, nullptr, /*allow_exceptions=*/false);
+  if (document.is_discarded() || !document.is_object()) throw BadMember("is no JSON object");
+  if (integer_of(document, "v", 1000) != 1) throw BadMember("has another version than 1");
+  return document;
+}
+
+// Job results come from several encoders of names: what is no UTF-8 is replaced rather than refused.
+std::string dump(const Json& document) { return document.dump(-1, ' ', false, Json::error_handler_t::replace); }
+
+StageTimings timings_of(const Json& object) {
+  return {.queue_ms = number_of(object, "queue"),     .fetch_ms = number_of(object, "fetch"),
+          .decode_ms = number_of(object, "decode"),   .preprocess_ms = number_of(object, "preprocess"),
+          .infer_ms = number_of(object, "infer"),     .store_ms = number_of(object, "store")};
+}
+
+}  // namespace
+
+std::string to_json(const JobRequest& request) {
+  Json document{{"v", 1},
+                {"job", request.job.str()},
+                {"session", request.session.str()},
+                {"name", request.name},
+                {"input",
+                 {{"bucket", request.input.bucket},
+                  {"key", request.input.key.str()},
+                  {"bytes", request.input.bytes},
+                  {"sha256", request.input.sha256}}},
+                {"options", {{"top_k", request.top_k}}},
+                {"reply_to", request.reply_to},
+                {"submitted_at", to_rfc3339(request.submitted_at)},
+                {"expires_at", to_rfc3339(request.expires_at)}};
+  if (!request.traceparent.empty()) document["traceparent"] = request.traceparent;
+  return dump(document);
+}
+
+std::string to_json(const JobResult& result) {
+  Json document{{"v", 1},
+                {"job", result.job.str()},
+                {"session", result.session.str()},
+                {"name", result.name},
+                {"model",
+                 {{"name", result.model.name},
+                  {"sha256", result.model.sha256},
+                  {"engine", result.model.engine},
+                  {"precision", result.model.precision}}}};
+  if (result.error) {
+    document["error"] = {{"kind", result.error->kind},
+                         {"title", result.error->title},
+                         {"detail", result.error->detail},
+                         {"retryable", result.error->retryable}};
+  } else {
+    Json labels = Json::array();
+    for (const Label& label : result.labels) {
+      labels.push_back({{"index", label.index}, {"wnid", label.wnid}, {"label", label.label}, {"score", label.score}});
+    }
+    document["labels"] = std::move(labels);
+  }
+  document["timings_ms"] = {{"queue", result.timings.queue_ms},           {"fetch", result.timings.fetch_ms},
+                            {"decode", result.timings.decode_ms},         {"preprocess", result.timings.preprocess_ms},
+                            {"infer", result.timings.infer_ms},           {"store", result.timings.store_ms}};
+  document["worker"] = {{"id", result.worker.str()}, {"app_tier_id", result.app_tier_id}};
+  document["completed_at"] = to_rfc3339(result.completed_at);
+  return dump(document);
+}
+
+Result<JobRequest> parse_job_request(std::string_view json) try {
+  const Json document = parse_document(json);
+  JobRequest request;
+  request.job = checked(parse_job_id(text_of(document, "job")), "job");
+  request.session = checked(parse_session_id(text_of(document, "session")), "session");
+  request.name = text_of(document, "name");
+  const Json& input = member(document, "input");
+  request.input = {.bucket = text_of(input, "bucket"),
+                   .key = ObjectKey(text_of(input, "key")),
+                   .bytes = static_cast<std::uint64_t>(integer_of(input, "bytes", INT64_MAX)),
+                   .sha256 = text_of(input, "sha256")};
+  request.top_k = static_cast<int>(integer_of(member(document, "options"), "top_k", kLabelsMax));
+  request.reply_to = text_of(document, "reply_to");
+  request.traceparent = optional_text_of(document, "traceparent");
+  request.submitted_at = checked(parse_rfc3339(text_of(document, "submitted_at")), "submitted_at");
+  request.expires_at = checked(parse_rfc3339(text_of(document, "expires_at")), "expires_at");
+  return request;
+} catch (const std::exception& error) {
+  return fail(ErrorKind::invalid, "bad_request_message", std::string("The request message ") + error.what() + ".");
+}
+
+Result<JobResult> parse_job_result(std::string_view json) try {
+  const Json document = parse_document(json);
+  JobResult result;
+  result.job = checked(parse_job_id(text_of(document, "job")), "job");
+  result.session = checked(parse_session_id(text_of(document, "session")), "session");
+  result.name = text_of(document, "name");
+  const Json& model = member(document, "model");
+  result.model = {.name = text_of(model, "name"),
+                  .sha256 = text_of(model, "sha256"),
+                  .engine = text_of(model, "engine"),
+                  .precision = text_of(model, "precision")};
+  if (document.contains("error")) {
+    const Json& error = member(document, "error");
+    const Json& retryable = member(error, "retryable");
+    if (!retryable.is_boolean()) throw BadMember("\"retryable\" is no boolean");
+    result.error = JobError{.kind = text_of(error, "kind"),
+                            .title = text_of(error, "title"),
+                            .detail = text_of(error, "detail"),
+                            .retryable = retryable.get<bool>()};
+  } else {
+    const Json& labels = member(document, "labels");
+    if (!labels.is_array() || labels.empty() || labels.size() > kLabelsMax) throw BadMember("\"labels\" is no list of 1 to 1000");
+    for (const Json& label : labels) {
+      result.labels.push_back({.index = static_cast<int>(integer_of(label, "index", INT32_MAX)),
+                               .wnid = text_of(label, "wnid"),
+                               .label = text_of(label, "label"),
+                               .score = number_of(label, "score")});
+    }
+  }
+  result.timings = timings_of(member(document, "timings_ms"));
+  const Json& worker = member(document, "worker");
+  result.worker = WorkerId(text_of(worker, "id"));
+  result.app_tier_id = text_of(worker, "app_tier_id");
+  result.completed_at = checked(parse_rfc3339(text_of(document, "completed_at")), "completed_at");
+  return result;
+} catch (const std::exception& error) {
+  return fail(ErrorKind::invalid, "bad_result_document", std::string("The result document ") + error.what() + ".");
+}
+
+ObjectKey input_key(const JobId& job) { return ObjectKey("inputs/" + job.str()); }
+
+ObjectKey result_key(const JobId& job) { return ObjectKey("results/" + job.str() + ".json"); }
+
+Result<SessionId> parse_session_id(std::string_view text) {
+  constexpr std::string_view kAllowed = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-";
+  if (text.empty() || text.size() > 64 || text.find_first_not_of(kAllowed) != std::string_view::npos) {
+    return fail(ErrorKind::invalid, "bad_session_id", "A session id has 1 to 64 letters, digits, - and _.");
+  }
+  return SessionId(std::string(text));
+}
+
+std::string file_stem(std::string_view name) {
+  if (const std::size_t slash = name.find_last_of("/\\"); slash != std::string_view::npos) name.remove_prefix(slash + 1);
+  const std::size_t dot = name.rfind('.');
+  return std::string(dot == 0 || dot == std::string_view::npos ? name : name.substr(0, dot));
+}
+
+}  // namespace imgrec

@@ -1,0 +1,101 @@
+// What travels through the queues and lies in the result store: the wire contracts, version 1.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "lib/base/ids.hpp"
+#include "lib/base/result.hpp"
+#include "lib/base/units.hpp"
+
+namespace imgrec {
+
+struct Label {
+  int index = 0;       // class number of the model's output
+  std::string wnid;    // WordNet id ("n02437312"); empty for models with other classes
+  std::string label;   // name for people ("dromedary")
+  double score = 0;    // probability, 0 to 1
+  bool operator==(const Label&) const = default;
+};
+
+struct JobInput {
+  std::string bucket;       // name of the store; "inputs" on one machine
+  ObjectKey key;
+  std::uint64_t bytes = 0;
+  std::string sha256;       // hex; the worker refuses other bytes
+  bool operator==(const JobInput&) const = default;
+};
+
+/// The request message. A JobId, not a file name or a digest, is the identity of an image.
+struct JobRequest {
+  JobId job;
+  SessionId session;
+  std::string name;         // the client's file name: data, returned exactly, never part of a key or a path
+  JobInput input;
+  int top_k = 5;
+  std::string reply_to;     // name of the response queue
+  std::string traceparent;  // W3C trace context; empty: none
+  WallTime submitted_at{};
+  WallTime expires_at{};    // nobody waits for it any more after this
+  bool operator==(const JobRequest&) const = default;
+};
+
+struct ModelInfo {
+  std::string name;       // "resnet18"
+  std::string sha256;     // of the weights
+  std::string engine;     // "opencv"
+  std::string precision;  // "f32"
+  bool operator==(const ModelInfo&) const = default;
+};
+
+struct StageTimings {
+  double queue_ms = 0, fetch_ms = 0, decode_ms = 0, preprocess_ms = 0, infer_ms = 0, store_ms = 0;
+  bool operator==(const StageTimings&) const = default;
+};
+
+/// Why an image has no labels. `kind` is an Error's code ("image_truncated"); `retryable` tells whether sending the same
+/// image again may help.
+struct JobError {
+  std::string kind, title, detail;
+  bool retryable = false;
+  bool operator==(const JobError&) const = default;
+};
+
+/// The result document, also the response message. Exactly one of labels (not empty) and error is there.
+struct JobResult {
+  JobId job;
+  SessionId session;
+  std::string name;
+  ModelInfo model;
+  std::vector<Label> labels;  // best first
+  std::optional<JobError> error;
+  StageTimings timings;
+  WorkerId worker;
+  std::string app_tier_id;    // the instance the worker runs on ("app-tier-1")
+  WallTime completed_at{};
+  bool operator==(const JobResult&) const = default;
+};
+
+/// One line of JSON. Names that are no valid UTF-8 travel with U+FFFD in place of the bad bytes.
+std::string to_json(const JobRequest& request);
+std::string to_json(const JobResult& result);
+
+/// Unknown members are ignored (a newer writer); a missing or mistyped one, or another "v", is ErrorKind::invalid,
+/// "bad_request_message" / "bad_result_document", and names the member.
+Result<JobRequest> parse_job_request(std::string_view json);
+Result<JobResult> parse_job_result(std::string_view json);
+
+/// Where a job's objects lie: "inputs/JOB" and "results/JOB.json".
+ObjectKey input_key(const JobId& job);
+ObjectKey result_key(const JobId& job);
+
+/// [A-Za-z0-9_-]{1,64}; else ErrorKind::invalid, "bad_session_id".
+Result<SessionId> parse_session_id(std::string_view text);
+
+/// The first extension-less part: "a/b/test_0.JPEG" → "test_0"; ".hidden" → ".hidden".
+std::string file_stem(std::string_view name);
+
+}  // namespace imgrec

@@ -1,0 +1,51 @@
+// Worker machines that can be started and stopped: EC2 instances, or child processes on one machine.
+//
+// Threads   safe; calls block.
+// Limit     a fleet never holds more than its own instances_max, whatever it is asked for.
+// Failure   belongs to the caller, who asks describe() what is there rather than counting its own calls.
+#pragma once
+
+#include <span>
+#include <string>
+#include <vector>
+
+#include "lib/base/ids.hpp"
+#include "lib/base/result.hpp"
+#include "lib/base/units.hpp"
+
+namespace imgrec {
+
+enum class InstanceState {
+  pending,   // launched, not yet working
+  running,
+  stopping,  // told to end; may still finish what it holds
+};
+
+struct Instance {
+  InstanceId id;
+  InstanceState state = InstanceState::pending;
+  std::string app_tier_id;  // "app-tier-1": the number is the lowest free one
+  WallTime launched_at{};
+};
+
+struct LaunchRequest {
+  int count = 1;
+  LaunchToken token;  // the same token again launches nothing more and answers the same instances
+};
+
+class Fleet {
+ public:
+  virtual ~Fleet() = default;
+
+  /// All instances that are not ended, oldest first.
+  virtual Result<std::vector<Instance>> describe() = 0;
+
+  /// Starts up to count instances (fewer when the limit or the capacity ends first; none left is throttled
+  /// "fleet_full"). Returns those started.
+  virtual Result<std::vector<Instance>> launch(const LaunchRequest& request) = 0;
+
+  /// Tells the instances to finish what they hold and end. Ids that are gone succeed.
+  virtual Result<void> terminate(std::span<const InstanceId> ids) = 0;
+};
+
+}  // namespace imgrec

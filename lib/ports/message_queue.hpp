@@ -1,0 +1,88 @@
+// A queue of messages between machines, with the semantics of Amazon SQS.
+//
+// Delivery      at least once. A received message is hidden for its visibility timeout, then delivered again unless
+//               removed. Each delivery has a new receipt; an older receipt neither extends nor removes anything.
+// Order         standard: none promised. FIFO: in order within a group, and a group with a message in flight delivers no
+//               other; a dedup id seen within 5 minutes is accepted and dropped.
+// Dead letters  a message received more than the queue's maxReceiveCount is moved to its dead-letter queue.
+// Threads       safe; calls block, at most until their deadline, their wait, or a stop.
+// Failure       belongs to the caller: nothing is retried here. Batches fail in part: one outcome per element.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <stop_token>
+#include <string>
+#include <vector>
+
+#include "lib/base/clock.hpp"
+#include "lib/base/ids.hpp"
+#include "lib/base/result.hpp"
+#include "lib/base/units.hpp"
+
+namespace imgrec {
+
+constexpr std::size_t kBatchMax = 10;             // messages of one call
+constexpr std::size_t kMessageBytesMax = kMiB;    // of one message, and of one batch
+
+struct OutgoingMessage {
+  std::string body;      // valid UTF-8
+  std::string group_id;  // FIFO queues only, and required there
+  std::string dedup_id;  // FIFO queues only, and required there
+  Millis delay{0};       // standard queues only; up to 15 minutes
+};
+
+struct Message {
+  MessageId id;
+  Receipt receipt;
+  std::string body;
+  std::string group_id;
+  int receive_count = 0;  // 1 at the first delivery
+  WallTime sent_at{};
+};
+
+struct ReceiveOptions {
+  int messages_max = 10;        // 1 to kBatchMax
+  Millis wait{0};               // long poll: returns as soon as there is one; up to 20 s
+  Millis visibility{30'000};    // up to 12 h
+};
+
+struct QueueDepth {
+  std::uint64_t visible = 0;    // can be received now
+  std::uint64_t in_flight = 0;  // received, neither removed nor timed out
+  std::uint64_t delayed = 0;
+  Millis oldest_age{0};         // of the oldest message not removed; 0 when there is none
+};
+
+class MessageQueue {
+ public:
+  virtual ~MessageQueue() = default;
+
+  /// 1 to kBatchMax messages; one outcome per message, in order. The outer error: nothing was sent.
+  /// Errors per message: invalid "message_too_large", invalid "bad_message"; else as the transport's.
+  virtual Result<std::vector<Result<MessageId>>> send(std::span<const OutgoingMessage> messages, Deadline deadline) = 0;
+
+  /// Empty when the wait ends or a stop is requested.
+  virtual Result<std::vector<Message>> receive(const ReceiveOptions& options, std::stop_token stop) = 0;
+
+  /// Hides the messages for `visibility` from now; 0 makes them visible at once. One outcome per receipt, in order;
+  /// a stale receipt is not_found "stale_receipt". At most kBatchMax.
+  virtual Result<std::vector<Result<void>>> extend(std::span<const Receipt> receipts, Millis visibility) = 0;
+
+  /// Deletes. One outcome per receipt, in order; a stale receipt deletes nothing and is not_found "stale_receipt".
+  virtual Result<std::vector<Result<void>>> remove(std::span<const Receipt> receipts) = 0;
+
+  /// Approximate on SQS: may be wrong for a minute or more.
+  virtual Result<QueueDepth> depth() = 0;
+};
+
+/// Opens queues by name; a request's reply_to names one. Thread-safe; the same name gives the same queue.
+class QueueDirectory {
+ public:
+  virtual ~QueueDirectory() = default;
+  /// Errors: invalid "bad_queue_name"; not_found "no_such_queue" where queues are not made on demand.
+  virtual Result<std::shared_ptr<MessageQueue>> open(const std::string& name) = 0;
+};
+
+}  // namespace imgrec

@@ -1,0 +1,51 @@
+// Prometheus metrics of one process. Names end in their unit (Prometheus' naming rules); label values are few and fixed.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace imgrec {
+
+using MetricLabels = std::vector<std::pair<std::string, std::string>>;
+
+/// Thread-safe. Asking for the same name and labels again gives the same metric; the help text is the first one's.
+class Metrics {
+ public:
+  Metrics();
+  ~Metrics();
+  Metrics(const Metrics&) = delete;
+  Metrics& operator=(const Metrics&) = delete;
+
+  class Counter {
+   public:
+    virtual ~Counter() = default;
+    virtual void add(double amount = 1) = 0;
+  };
+  class Histogram {
+   public:
+    virtual ~Histogram() = default;
+    virtual void observe(double value) = 0;
+  };
+
+  Counter& counter(const std::string& name, const std::string& help, const MetricLabels& labels = {});
+  /// buckets: upper bounds, ascending.
+  Histogram& histogram(const std::string& name, const std::string& help, const std::vector<double>& buckets,
+                       const MetricLabels& labels = {});
+  /// Read when the metrics are scraped; `read` is called from the scraping thread.
+  void gauge(const std::string& name, const std::string& help, std::function<double()> read, const MetricLabels& labels = {});
+
+  /// The text exposition format 0.0.4.
+  std::string scrape();
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+/// 1 ms to 15 minutes, for latencies in seconds.
+const std::vector<double>& latency_buckets_s();
+
+}  // namespace imgrec

@@ -1,0 +1,28 @@
+// observe → decide → explain → apply, every interval.
+#pragma once
+
+#include <stop_token>
+
+#include "lib/base/clock.hpp"
+#include "lib/base/rng.hpp"
+#include "lib/config/config.hpp"
+#include "lib/ports/fleet.hpp"
+#include "lib/ports/message_queue.hpp"
+#include "lib/telemetry/metrics.hpp"
+
+namespace imgrec {
+
+struct ControllerPorts {
+  MessageQueue& requests;
+  Fleet& fleet;
+  Clock& clock;
+  Rng& rng;
+  Metrics& metrics;
+};
+
+/// Runs until a stop is requested. A port that fails is logged and asked again at the next interval: nothing is decided
+/// on what could not be read. With dry_run decisions are logged and not applied. max = 0 is an error here: cmd resolves it.
+/// Errors: invalid (rules or policy name).
+Result<void> run_controller(const ControllerConfig& config, ControllerPorts ports, std::stop_token stop);
+
+}  // namespace imgrec

@@ -1,0 +1,38 @@
+// The web tier: takes images over HTTP, queues them, holds each client until its own answer is there.
+#pragma once
+
+#include <functional>
+#include <stop_token>
+
+#include "lib/base/clock.hpp"
+#include "lib/base/rng.hpp"
+#include "lib/config/config.hpp"
+#include "lib/ports/message_queue.hpp"
+#include "lib/ports/object_store.hpp"
+#include "lib/telemetry/metrics.hpp"
+
+namespace imgrec {
+
+struct WebPorts {
+  MessageQueue& requests;
+  MessageQueue& responses;        // this node's own
+  std::string responses_name;     // what requests carry as reply_to
+  ObjectStore& inputs;
+  ObjectStore& outputs;
+  Clock& clock;
+  Rng& rng;
+  Metrics& metrics;
+  std::function<void(int port)> on_listening = [](int) {};
+};
+
+struct WebSettings {
+  WebConfig web;
+  ImageConfig image;
+  int top_k = 5;
+  std::string input_bucket = "inputs";
+};
+
+/// Serves until a stop is requested, then drains. Errors: cannot listen.
+Result<void> run_web(const WebSettings& settings, WebPorts ports, std::stop_token stop);
+
+}  // namespace imgrec

@@ -1,0 +1,45 @@
+// Receives requests, classifies, stores and answers; a request is deleted last, so a crash anywhere means redelivery.
+#pragma once
+
+#include <functional>
+#include <stop_token>
+#include <string>
+
+#include "lib/base/clock.hpp"
+#include "lib/base/rng.hpp"
+#include "lib/config/config.hpp"
+#include "lib/ports/classifier.hpp"
+#include "lib/ports/message_queue.hpp"
+#include "lib/ports/object_store.hpp"
+#include "lib/telemetry/metrics.hpp"
+
+namespace imgrec {
+
+/// The steps of process_job in order; tests stop or kill the process at each.
+enum class JobStep { received, parsed, fetched, classified, stored, answered, removed };
+
+struct WorkerPorts {
+  MessageQueue& requests;
+  QueueDirectory& replies;       // opens a request's reply_to
+  MessageQueue& dead_letters;    // gets poison: what was received more than receives_max times
+  ObjectStore& inputs;
+  ObjectStore& outputs;
+  ClassifierFactory make_classifier;
+  Clock& clock;
+  Rng& rng;
+  Metrics& metrics;
+  std::function<void()> on_ready = [] {};           // called once, when the first message can be worked on
+  std::function<void(JobStep)> on_step = [](JobStep) {};
+};
+
+struct WorkerSettings {
+  WorkerConfig worker;
+  QueueConfig queue;
+  ImageConfig image;
+};
+
+/// Runs until a stop is requested (then drains: finishes what it works on, returns the rest to the queue) or until it has
+/// been idle for exit_when_idle. Errors: the classifier cannot be made; the queue stays out of reach at the start.
+Result<void> run_worker(const WorkerSettings& settings, WorkerPorts ports, std::stop_token stop);
+
+}  // namespace imgrec

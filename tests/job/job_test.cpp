@@ -1,0 +1,101 @@
+#include "lib/job/job.hpp"
+
+#include <gtest/gtest.h>
+
+#include <nlohmann/json.hpp>
+
+namespace imgrec {
+namespace {
+
+JobRequest sample_request() {
+  return {.job = JobId("01ARYZ6S41TSV4RRFFQ69G5FAV"),
+          .session = SessionId("s-1"),
+          .name = "../Ünïcödé \"<script>\"\n.jpg",
+          .input = {.bucket = "inputs", .key = ObjectKey("inputs/01ARYZ6S41TSV4RRFFQ69G5FAV"), .bytes = 110'000, .sha256 = "ab"},
+          .top_k = 3,
+          .reply_to = "imgrec-responses-a",
+          .traceparent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+          .submitted_at = WallTime(Millis(1'700'000'000'123)),
+          .expires_at = WallTime(Millis(1'700'000'900'123))};
+}
+
+JobResult sample_result() {
+  return {.job = JobId("01ARYZ6S41TSV4RRFFQ69G5FAV"),
+          .session = SessionId("s-1"),
+          .name = "camel.jpg",
+          .model = {.name = "resnet18", .sha256 = "cd", .engine = "opencv", .precision = "f32"},
+          .labels = {{.index = 354, .wnid = "n02437312", .label = "dromedary", .score = 0.75}},
+          .error = {},
+          .timings = {.queue_ms = 1.5, .fetch_ms = 2, .decode_ms = 3, .preprocess_ms = 4, .infer_ms = 5, .store_ms = 6},
+          .worker = WorkerId("w"),
+          .app_tier_id = "app-tier-1",
+          .completed_at = WallTime(Millis(1'700'000'001'000))};
+}
+
+TEST(JobRequest, SurvivesTheWire) {
+  EXPECT_EQ(parse_job_request(to_json(sample_request())), sample_request());
+  EXPECT_EQ(to_json(sample_request()).find('\n'), std::string::npos);
+}
+
+TEST(JobResult, SurvivesTheWireWithLabelsOrAnError) {
+  EXPECT_EQ(parse_job_result(to_json(sample_result())), sample_result());
+  JobResult failed = sample_result();
+  failed.labels.clear();
+  failed.error = JobError{.kind = "image_truncated", .title = "The image ends early", .detail = "d", .retryable = false};
+  EXPECT_EQ(parse_job_result(to_json(failed)), failed);
+}
+
+TEST(JobRequest, ANameThatIsNoUtf8DoesNotBreakTheMessage) {
+  JobRequest request = sample_request();
+  request.name = "caf\xE9.jpg";
+  EXPECT_EQ(parse_job_request(to_json(request))->name, "caf\xEF\xBF\xBD.jpg");
+}
+
+TEST(JobRequest, ANewerWritersMembersAreIgnored) {
+  auto document = nlohmann::json::parse(to_json(sample_request()));
+  document["colour"] = "blue";
+  EXPECT_TRUE(parse_job_request(document.dump()));
+}
+
+TEST(JobRequest, NamesTheMemberThatIsWrong) {
+  const auto whole = nlohmann::json::parse(to_json(sample_request()));
+  for (const std::string name : {"v", "job", "session", "name", "input", "options", "reply_to", "submitted_at", "expires_at"}) {
+    auto without = whole, mistyped = whole;
+    without.erase(name);
+    mistyped[name] = nlohmann::json::array();
+    for (const auto& document : {without, mistyped}) {
+      const auto parsed = parse_job_request(document.dump());
+      ASSERT_FALSE(parsed) << name;
+      EXPECT_EQ(parsed.error().code, "bad_request_message");
+      EXPECT_EQ(parsed.error().kind, ErrorKind::invalid);
+    }
+  }
+  auto later = whole;
+  later["v"] = 2;
+  EXPECT_NE(parse_job_request(later.dump()).error().message.find("version"), std::string::npos);
+  for (const char* text : {"", "null", "[]", "{", "\xff"}) EXPECT_FALSE(parse_job_request(text)) << text;
+}
+
+TEST(JobResult, RefusesNeitherLabelsNorError) {
+  auto document = nlohmann::json::parse(to_json(sample_result()));
+  document["labels"] = nlohmann::json::array();
+  EXPECT_FALSE(parse_job_result(document.dump()));
+  document.erase("labels");
+  EXPECT_FALSE(parse_job_result(document.dump()));
+}
+
+TEST(SessionId, HasFewLetters) {
+  EXPECT_TRUE(parse_session_id("abc_DEF-123"));
+  for (const char* text : {"", "a b", "a/b", "ü"}) EXPECT_FALSE(parse_session_id(text)) << text;
+  EXPECT_FALSE(parse_session_id(std::string(65, 'a')));
+}
+
+TEST(FileStem, DropsFoldersAndTheLastExtension) {
+  EXPECT_EQ(file_stem("test_0.JPEG"), "test_0");
+  EXPECT_EQ(file_stem("a/b\\c.tar.gz"), "c.tar");
+  EXPECT_EQ(file_stem("plain"), "plain");
+  EXPECT_EQ(file_stem(".hidden"), ".hidden");
+}
+
+}  // namespace
+}  // namespace imgrec
