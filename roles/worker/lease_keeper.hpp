@@ -9,8 +9,8 @@
 #include <vector>
 
 #include "lib/base/clock.hpp"
+#include "lib/base/trouble_log.hpp"
 #include "lib/ports/message_queue.hpp"
-#include "roles/worker/patience.hpp"
 #include "roles/worker/worker_metrics.hpp"
 
 namespace imgrec {

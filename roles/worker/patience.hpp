@@ -1,9 +1,7 @@
 // Calls to another service that are tried again while it is in trouble, with one log line when that begins and one when
-// it is over, however many threads meet it.
+// it is over.
 #pragma once
 
-#include <mutex>
-#include <optional>
 #include <stop_token>
 #include <string>
 #include <utility>
@@ -12,24 +10,9 @@
 #include "lib/base/clock.hpp"
 #include "lib/base/result.hpp"
 #include "lib/base/rng.hpp"
+#include "lib/base/trouble_log.hpp"
 
 namespace imgrec {
-
-/// Thread-safe.
-class TroubleLog {
- public:
-  /// service: as it is named in the log ("request queue").
-  TroubleLog(std::string service, Clock& clock) : service_(std::move(service)), clock_(clock) {}
-  void failed(const Error& error);
-  void succeeded();
-
- private:
-  const std::string service_;
-  Clock& clock_;
-  std::mutex mutex_;
-  std::optional<MonoTime> since_;
-  int failures_ = 0;
-};
 
 struct PatienceOptions {
   BackoffOptions backoff{Millis(50), Millis(5'000)};
@@ -39,8 +22,8 @@ struct PatienceOptions {
 /// Thread-safe.
 class Patience {
  public:
-  Patience(std::string service, Clock& clock, Rng& rng, PatienceOptions options = {})
-      : clock_(clock), rng_(rng), options_(options), trouble_(std::move(service), clock) {}
+  Patience(std::string what, Clock& clock, Rng& rng, PatienceOptions options = {})
+      : clock_(clock), rng_(rng), options_(options), trouble_(std::move(what), clock) {}
 
   /// Repeats `call` (returning a Result) while its error is retryable, until a stop is requested or patience ends; then
   /// returns the last error.
