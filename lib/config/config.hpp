@@ -76,6 +76,12 @@ struct ControllerConfig {
 
 struct LocalConfig {
   int worker_threads = 1;            // images at a time per child: one core is one "instance"
+  std::string worker_executable;     // what runs as the children; empty: this program
+  Seconds retention{7 * 24 * 3600};  // stored images and results older than this are deleted; 0: never
+};
+
+struct ClassifyConfig {
+  int threads = 0;                   // images at a time; 0: usable cores
 };
 
 struct Config {
@@ -89,6 +95,7 @@ struct Config {
   WorkerConfig worker;
   ControllerConfig controller;
   LocalConfig local;
+  ClassifyConfig classify;
 };
 
 }  // namespace imgrec
