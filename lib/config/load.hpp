@@ -16,8 +16,8 @@ namespace imgrec {
 using Environment = std::map<std::string, std::string>;
 
 struct FlagValue {
-  std::string key;    // of the setting
-  std::string flag;   // "--port": for messages
+  std::string key;   // of the setting
+  std::string flag;  // "--port": for messages
   std::string value;
 };
 

@@ -2,8 +2,8 @@
 
 #include <algorithm>
 #include <limits>
-#include <memory>
 #include <map>
+#include <memory>
 #include <utility>
 
 #include "lib/base/secret.hpp"
@@ -19,13 +19,13 @@ constexpr unsigned kEvery = kServers | kClassifyCommand | kModelCommand;
 // Where a value lies in Config: config.*section.*member.
 template <class Section, class T>
 struct In {
-  Section Config::*section;
-  T Section::*member;
+  Section Config::* section;
+  T Section::* member;
   T& operator()(Config& config) const { return config.*section.*member; }
   const T& operator()(const Config& config) const { return config.*section.*member; }
 };
 struct AtTop {
-  std::string Config::*member;
+  std::string Config::* member;
   std::string& operator()(Config& config) const { return config.*member; }
   const std::string& operator()(const Config& config) const { return config.*member; }
 };
@@ -181,13 +181,14 @@ void add_model_and_image(std::vector<Setting>& all) {
                      In{&Config::model, &ModelConfig::name}, kFilledWord));
   all.push_back(text({"model.dir", "folder of models; empty: STATE_DIR/models", {}, kInferring | kModelCommand},
                      In{&Config::model, &ModelConfig::dir}, kPath));
-  all.push_back(text({"model.labels",
-                      "class names: names, reference (as the reference projects answer), or a file with one name per line",
-                      {"--labels"},
-                      kInferring},
-                     In{&Config::model, &ModelConfig::labels},
-                     {"names|reference|FILE", "names, reference or the path of a file",
-                      [](std::string_view value) { return !value.empty() && is_one_line(value); }}));
+  all.push_back(
+      text({"model.labels",
+            "class names: names, reference (as the reference projects answer), or a file with one name per line",
+            {"--labels"},
+            kInferring},
+           In{&Config::model, &ModelConfig::labels},
+           {"names|reference|FILE", "names, reference or the path of a file",
+            [](std::string_view value) { return !value.empty() && is_one_line(value); }}));
   all.push_back(number({"model.top_k", "labels per image", {"--top-k"}, kWebCommand | kLocalCommand | kClassifyCommand},
                        In{&Config::model, &ModelConfig::top_k}, {1, 1000}));
   constexpr unsigned kAccepting = kInferring | kWebCommand;
@@ -195,9 +196,9 @@ void add_model_and_image(std::vector<Setting>& all) {
                      In{&Config::image, &ImageConfig::bytes_max}, {kKiB, 1024 * kMiB}));
   all.push_back(number({"image.pixels_max", "largest width x height", {}, kInferring},
                        In{&Config::image, &ImageConfig::pixels_max}, {1, 1'000'000'000}));
-  all.push_back(number({"image.jpeg_scans_max", "scans of a progressive JPEG; each costs a pass over the image", {},
-                        kInferring},
-                       In{&Config::image, &ImageConfig::jpeg_scans_max}, {1, 10'000}));
+  all.push_back(
+      number({"image.jpeg_scans_max", "scans of a progressive JPEG; each costs a pass over the image", {}, kInferring},
+             In{&Config::image, &ImageConfig::jpeg_scans_max}, {1, 10'000}));
 }
 
 void add_queue(std::vector<Setting>& all) {
@@ -211,7 +212,9 @@ void add_queue(std::vector<Setting>& all) {
                         In{&Config::queue, &QueueConfig::fifo}));
   all.push_back(number({"queue.receives_max", "deliveries of a message before it is given up as poison", {}, kServers},
                        In{&Config::queue, &QueueConfig::receives_max}, {1, 100}));
-  all.push_back(duration({"queue.visibility", "lease of a received message; extended while it is worked on", {},
+  all.push_back(duration({"queue.visibility",
+                          "lease of a received message; extended while it is worked on",
+                          {},
                           kWorkerCommand | kControllerCommand | kLocalCommand},
                          In{&Config::queue, &QueueConfig::visibility}, {Seconds(1), hours(12)}));
 }
@@ -234,8 +237,10 @@ void add_web(std::vector<Setting>& all) {
                         return !value.empty() && value.find_first_not_of("0123456789abcdefABCDEF.:") == value.npos;
                       }}));
   count({"web.port", "port to listen on; 0: any free one", {"--port"}}, &WebConfig::port, {0, 65'535});
-  all.push_back(text({"web.node", "name of this web node, in its response queue's name; empty: host name and port",
-                      {"--node"}, kServing},
+  all.push_back(text({"web.node",
+                      "name of this web node, in its response queue's name; empty: host name and port",
+                      {"--node"},
+                      kServing},
                      In{&Config::web, &WebConfig::node},
                      {"NAME", "up to 40 of the characters A-Z a-z 0-9 - _",
                       [](std::string_view value) { return is_name(value, 40) && value.find('.') == value.npos; }}));
@@ -243,8 +248,7 @@ void add_web(std::vector<Setting>& all) {
   count({"web.connections_max", "open connections; more wait"}, &WebConfig::connections_max, {1, 100'000});
   count({"web.pending_jobs_max", "images waiting for their answer"}, &WebConfig::pending_jobs_max, {1, 10'000'000});
   bytes("web.header_bytes_max", "headers of one request", &WebConfig::header_bytes_max, {kKiB, kMiB});
-  bytes("web.body_bytes_max", "body of one request (several images)", &WebConfig::body_bytes_max,
-        {kKiB, 4096 * kMiB});
+  bytes("web.body_bytes_max", "body of one request (several images)", &WebConfig::body_bytes_max, {kKiB, 4096 * kMiB});
   bytes("web.buffered_bytes_max", "bodies of all requests at once; more wait unread", &WebConfig::buffered_bytes_max,
         {kKiB, 65'536 * kMiB});
   count({"web.images_per_request_max", "images in one request"}, &WebConfig::images_per_request_max, {1, 10'000});
@@ -263,20 +267,22 @@ void add_workers(std::vector<Setting>& all) {
   constexpr unsigned kFleet = kControllerCommand | kLocalCommand;  // passes them on to its workers
   all.push_back(text({"worker.id", "name of this worker; empty: host name and process id", {}, kWorkerCommand},
                      In{&Config::worker, &WorkerConfig::id}, kWord));
-  all.push_back(text({"worker.app_tier_id", "the instance it runs on (app-tier-1); given by the fleet", {},
-                      kWorkerCommand},
-                     In{&Config::worker, &WorkerConfig::app_tier_id}, kWord));
+  all.push_back(
+      text({"worker.app_tier_id", "the instance it runs on (app-tier-1); given by the fleet", {}, kWorkerCommand},
+           In{&Config::worker, &WorkerConfig::app_tier_id}, kWord));
   all.push_back(number({"worker.threads", "images at a time; 0: usable cores", {"--threads"}, kWorkerCommand},
                        In{&Config::worker, &WorkerConfig::threads}, {0, 1024}));
-  all.push_back(number({"worker.prefetch", "messages held beyond those being worked on", {"--prefetch"},
-                        kWorkerCommand | kFleet},
-                       In{&Config::worker, &WorkerConfig::prefetch}, {0, 1000}));
+  all.push_back(
+      number({"worker.prefetch", "messages held beyond those being worked on", {"--prefetch"}, kWorkerCommand | kFleet},
+             In{&Config::worker, &WorkerConfig::prefetch}, {0, 1000}));
   all.push_back(duration({"worker.poll_wait", "long poll of the queue", {"--poll-wait"}, kWorkerCommand | kFleet},
                          In{&Config::worker, &WorkerConfig::poll_wait}, {Millis(0), Seconds(20)}));
-  all.push_back(duration({"worker.exit_when_idle", "end after so long without work; 0: never", {"--exit-when-idle"},
-                          kWorkerCommand},
-                         In{&Config::worker, &WorkerConfig::exit_when_idle}, {Seconds(0), days(30)}));
-  all.push_back(duration({"worker.drain_timeout", "on SIGTERM: time to finish; the rest returns to the queue", {},
+  all.push_back(duration(
+      {"worker.exit_when_idle", "end after so long without work; 0: never", {"--exit-when-idle"}, kWorkerCommand},
+      In{&Config::worker, &WorkerConfig::exit_when_idle}, {Seconds(0), days(30)}));
+  all.push_back(duration({"worker.drain_timeout",
+                          "on SIGTERM: time to finish; the rest returns to the queue",
+                          {},
                           kWorkerCommand | kFleet},
                          In{&Config::worker, &WorkerConfig::drain_timeout}, {Millis(0), hours(1)}));
   all.push_back(text({"controller.policy", "scaling policy: depth", {"--policy"}, kFleet},
@@ -287,8 +293,10 @@ void add_workers(std::vector<Setting>& all) {
                        In{&Config::controller, &ControllerConfig::max}, {0, 1000}));
   all.push_back(duration({"controller.interval", "between two decisions", {"--interval"}, kFleet},
                          In{&Config::controller, &ControllerConfig::interval}, {Millis(10), hours(1)}));
-  all.push_back(duration({"controller.idle_cooldown", "the queue has to be empty this long before workers go",
-                          {"--idle-cooldown"}, kFleet},
+  all.push_back(duration({"controller.idle_cooldown",
+                          "the queue has to be empty this long before workers go",
+                          {"--idle-cooldown"},
+                          kFleet},
                          In{&Config::controller, &ControllerConfig::idle_cooldown}, {Millis(0), days(1)}));
   all.push_back(boolean({"controller.dry_run", "log decisions, apply none", {"--dry-run"}, kFleet},
                         In{&Config::controller, &ControllerConfig::dry_run}));
@@ -300,9 +308,9 @@ void add_local_and_classify(std::vector<Setting>& all) {
                        In{&Config::local, &LocalConfig::worker_threads}, {1, 1024}));
   all.push_back(text({"local.worker_executable", "program of the worker processes; empty: this one", {}, kFleet},
                      In{&Config::local, &LocalConfig::worker_executable}, kPath));
-  all.push_back(duration({"local.retention", "images and results older than this are deleted; 0: never",
-                          {"--retention"}, kLocalCommand},
-                         In{&Config::local, &LocalConfig::retention}, {Seconds(0), days(36'500)}));
+  all.push_back(duration(
+      {"local.retention", "images and results older than this are deleted; 0: never", {"--retention"}, kLocalCommand},
+      In{&Config::local, &LocalConfig::retention}, {Seconds(0), days(36'500)}));
   all.push_back(number({"classify.threads", "images at a time; 0: usable cores", {"--threads"}, kClassifyCommand},
                        In{&Config::classify, &ClassifyConfig::threads}, {0, 1024}));
 }
@@ -342,9 +350,8 @@ std::vector<std::string> flags_of(const Setting& setting, CommandBit command) {
   if (command != kConfigCommand) return setting.commands & command ? setting.flags : std::vector<std::string>();
   std::vector<std::string> unambiguous;
   for (const std::string& flag : setting.flags) {
-    const auto users = std::ranges::count_if(settings(), [&](const Setting& other) {
-      return std::ranges::find(other.flags, flag) != other.flags.end();
-    });
+    const auto users = std::ranges::count_if(
+        settings(), [&](const Setting& other) { return std::ranges::find(other.flags, flag) != other.flags.end(); });
     if (users == 1) unambiguous.push_back(flag);
   }
   return unambiguous;
@@ -355,8 +362,8 @@ std::string shown_value(const Setting& setting, const Config& config) {
 }
 
 bool is_internal_variable(std::string_view name) {
-  constexpr std::string_view kNames[] = {"IMGREC_CONFIG",    "IMGREC_PARENT_FD", "IMGREC_READY_FD",
-                                         "IMGREC_BINARY",    "IMGREC_BUILD_DIR", "IMGREC_SHARED",
+  constexpr std::string_view kNames[] = {"IMGREC_CONFIG",        "IMGREC_PARENT_FD", "IMGREC_READY_FD",
+                                         "IMGREC_BINARY",        "IMGREC_BUILD_DIR", "IMGREC_SHARED",
                                          "IMGREC_REQUIRE_SHARED"};
   return std::ranges::find(kNames, name) != std::end(kNames) || name.starts_with("IMGREC_TEST_");
 }
@@ -369,7 +376,8 @@ Result<void> validate(const Config& config) {
   }
   if (config.web.body_bytes_max < config.image.bytes_max) {
     return wrong("web.body_bytes_max (" + format_size(config.web.body_bytes_max) + ") is below image.bytes_max (" +
-                 format_size(config.image.bytes_max) + "): an image of that size could not be uploaded. Raise the first.");
+                 format_size(config.image.bytes_max) +
+                 "): an image of that size could not be uploaded. Raise the first.");
   }
   if (config.web.buffered_bytes_max < config.web.body_bytes_max) {
     return wrong("web.buffered_bytes_max (" + format_size(config.web.buffered_bytes_max) +
@@ -378,6 +386,10 @@ Result<void> validate(const Config& config) {
   }
   if (config.queue.request == config.queue.dead_letter) {
     return wrong("queue.request and queue.dead_letter are both \"" + config.queue.request + "\": give them two names.");
+  }
+  // Queue names have 80 characters at most, a node's 40.
+  if (config.queue.response_prefix.size() > 39) {
+    return wrong("queue.response_prefix is longer than 39 characters: response queues are named PREFIX-NODE.");
   }
   const std::string prefix = config.queue.response_prefix + "-";
   if (config.queue.request.starts_with(prefix) || config.queue.dead_letter.starts_with(prefix)) {

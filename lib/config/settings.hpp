@@ -34,9 +34,9 @@ struct Setting {
   std::vector<std::string> flags;  // natural short forms first, the derived one (--web-port) last
   unsigned commands = 0;
   bool secret = false;
-  bool is_switch = false;          // a boolean: the flag alone means true
-  std::function<std::string(const Config&)> get;               // in a form that set() reads back
-  std::function<bool(Config&, std::string_view)> set;          // false: not allowed, nothing changed
+  bool is_switch = false;                              // a boolean: the flag alone means true
+  std::function<std::string(const Config&)> get;       // in a form that set() reads back
+  std::function<bool(Config&, std::string_view)> set;  // false: not allowed, nothing changed
 
   std::string environment_name() const;  // "IMGREC_WEB_PORT"
 };

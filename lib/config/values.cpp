@@ -26,7 +26,9 @@ constexpr std::array<Unit, 7> kSizeUnits = {{{"gib", 1 << 30},
                                              {"kb", 1'000},
                                              {"b", 1}}};
 
-bool is_digit(char c) { return c >= '0' && c <= '9'; }
+bool is_digit(char c) {
+  return c >= '0' && c <= '9';
+}
 
 // digits[.digits] times factor, exactly; nothing when it is no such number, too large, or not whole in the end.
 std::optional<std::int64_t> scale_exactly(std::string_view number, std::int64_t factor) {

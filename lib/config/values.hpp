@@ -10,8 +10,8 @@
 
 namespace imgrec {
 
-/// "500ms", "30s", "15m", "2h", "7d", "1.5s"; a plain number is seconds. Nothing when it is none of these, has a fraction
-/// of a millisecond, or is longer than a century.
+/// "500ms", "30s", "15m", "2h", "7d", "1.5s"; a plain number is seconds. Nothing when it is none of these, has a
+/// fraction of a millisecond, or is longer than a century.
 std::optional<Millis> parse_duration(std::string_view text);
 
 /// The shortest exact form: "1500ms", "30s", "15m"; parse_duration reads it back.
