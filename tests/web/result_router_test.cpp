@@ -21,6 +21,9 @@ struct Ended {
 // The router on a clock of its own; its two threads sleep on that clock whenever they have nothing to do.
 class ResultRouterTest : public testing::Test {
  protected:
+  // First, as the router's end still writes to it.
+  std::mutex mutex;
+  std::map<const PendingRequest*, std::vector<Ended>> ended;
   test::FakeClock clock;
   test::SeededRng rng;
   test::MemoryQueue responses{clock};
@@ -30,8 +33,6 @@ class ResultRouterTest : public testing::Test {
       {.responses = responses, .outputs = outputs, .clock = clock, .rng = rng, .on_result = [this](const JobResult&) {
          ++recorded;
        }}};
-  std::mutex mutex;
-  std::map<const PendingRequest*, std::vector<Ended>> ended;
 
   JobResult result_for(const JobId& job) {
     JobRequest request;

@@ -17,6 +17,9 @@ using test::StoreCall;
 
 class UploadTest : public testing::Test {
  protected:
+  // First, as the router's end still writes to it.
+  std::mutex mutex;
+  std::map<const PendingRequest*, std::pair<WaitEnd, std::vector<ImageSlot>>> ended;
   test::FakeClock clock;
   test::SeededRng rng;
   test::MemoryQueue requests{clock}, responses{clock};
@@ -24,8 +27,6 @@ class UploadTest : public testing::Test {
   ResultRouter router{{.responses = responses, .outputs = outputs, .clock = clock, .rng = rng}};
   Uploader uploader{{.inputs = inputs, .requests = requests, .router = router, .clock = clock, .rng = rng},
                     {.pending_jobs_max = 5, .backoff = {.base = 100ms, .max = 1s}}};
-  std::mutex mutex;
-  std::map<const PendingRequest*, std::pair<WaitEnd, std::vector<ImageSlot>>> ended;
 
   std::shared_ptr<PendingRequest> upload(const JobId& job, bool held) {
     std::vector<ImageSlot> slots(1);
