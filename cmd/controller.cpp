@@ -5,7 +5,6 @@
 #include "cmd/platform.hpp"
 #include "cmd/roles.hpp"
 #include "cmd/signals.hpp"
-#include "lib/base/log.hpp"
 
 namespace imgrec {
 
@@ -17,10 +16,6 @@ int run_controller_command(const Config& config) {
   auto fleet = platform->make_fleet();
   if (!fleet) return report(fleet.error());
   Metrics metrics;
-  log::info("controller started", {{"policy", config.controller.policy},
-                                   {"min", config.controller.min},
-                                   {"max", config.controller.max},
-                                   {"dry_run", config.controller.dry_run}});
   const auto controlled = run_controller(config.controller,
                                          {.requests = *platform->requests,
                                           .fleet = **fleet,

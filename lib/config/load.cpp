@@ -2,6 +2,7 @@
 
 #include <toml++/toml.h>
 
+#include <algorithm>
 #include <sstream>
 
 #include "lib/base/file.hpp"
@@ -16,18 +17,19 @@ std::string file_origin(const std::filesystem::path& file, toml::source_index li
   return file.string() + ":" + std::to_string(line);
 }
 
-// The candidate that continues the text (IMGREC_MODEL → IMGREC_MODEL_NAME), or ends with it, or else the nearest.
-std::string suggestion(const std::string& text, const std::vector<std::string>& candidates) {
-  if (std::string near = nearest(text, candidates); !near.empty()) return near;
-  for (const std::string& candidate : candidates) {
-    if (text.size() >= 3 && (candidate.starts_with(text) || candidate.ends_with("." + text))) return candidate;
+// The setting whose flag has these words (IMGREC_PORT and port are web.port: --port), or else the nearest name.
+std::string suggestion(const std::string& name, std::string words, std::string (*name_of)(const Setting&)) {
+  words = "--" + to_lower(words);
+  std::ranges::replace(words, '_', '-');
+  std::vector<std::string> names;
+  for (const Setting& setting : settings()) {
+    if (std::ranges::find(setting.flags, words) != setting.flags.end()) return name_of(setting);
+    names.push_back(name_of(setting));
   }
-  return {};
+  return nearest(name, names);
 }
 
-std::unexpected<Error> unknown(const std::string& where, const std::string& name,
-                               const std::vector<std::string>& candidates) {
-  const std::string near = suggestion(name, candidates);
+std::unexpected<Error> unknown(const std::string& where, const std::string& name, const std::string& near) {
   return fail(ErrorKind::invalid, "unknown_setting",
               where + "there is no setting " + to_valid_utf8(name) +
                   (near.empty() ? "." : "; did you mean " + near + "?") + " `imgrec config show` lists all.");
@@ -69,9 +71,7 @@ Result<void> apply_table(LoadedConfig& loaded, const toml::table& table, const s
         continue;
       }
       if (inner != nullptr && inner->empty()) continue;
-      std::vector<std::string> keys;
-      for (const Setting& known : settings()) keys.push_back(known.key);
-      return unknown(where + ": ", key, keys);
+      return unknown(where + ": ", key, suggestion(key, key, [](const Setting& known) { return known.key; }));
     }
     const auto text = scalar_text(node);
     if (!text) {
@@ -97,15 +97,15 @@ Result<void> apply_file(LoadedConfig& loaded, const std::filesystem::path& file)
 
 Result<void> apply_environment(LoadedConfig& loaded, const Environment& environment) {
   std::map<std::string, const Setting*> by_name;
-  std::vector<std::string> names;
-  for (const Setting& setting : settings()) {
-    by_name[setting.environment_name()] = &setting;
-    names.push_back(setting.environment_name());
-  }
+  for (const Setting& setting : settings()) by_name[setting.environment_name()] = &setting;
   for (const auto& [name, value] : environment) {
     if (!name.starts_with("IMGREC_") || is_internal_variable(name)) continue;
     const auto known = by_name.find(name);
-    if (known == by_name.end()) return unknown("In the environment ", name, names);
+    if (known == by_name.end()) {
+      const std::string words = name.substr(std::string_view("IMGREC_").size());
+      return unknown("In the environment ", name,
+                     suggestion(name, words, [](const Setting& other) { return other.environment_name(); }));
+    }
     if (value.empty()) continue;
     if (auto done = set(loaded, *known->second, value, "env " + name); !done) return done;
   }
