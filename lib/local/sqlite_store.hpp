@@ -21,6 +21,7 @@ struct QueueRow {
   bool fifo = false;
   int receives_max = 0;  // 0: no dead-letter queue
   std::int64_t dead_letter = 0;
+  bool synced = true;  // sends wait for the disk
 };
 
 struct Delivery {
