@@ -128,7 +128,8 @@ void on_message(j_common_ptr jpeg, int level) {
       return;
     case JWRN_EXTRANEOUS_DATA: {
       const int marker = jpeg->err->msg_parm.i[1];
-      const bool inside_a_scan = marker >= 0xD0 && marker <= 0xD7;  // before a restart marker: pixels are lost
+      const bool is_restart = marker >= 0xD0 && marker <= 0xD7;
+      const bool inside_a_scan = is_restart && session_of(jpeg)->jpeg.input_scan_number > 0;  // pixels are lost
       if (!inside_a_scan) return;
       break;
     }

@@ -54,14 +54,34 @@ int orientation_of(ByteView bytes) {
   return 1;
 }
 
-// All colour types become 8-bit RGB.
-void set_transformations(png_structp png, png_infop info) {
-  png_set_expand(png);  // palettes and small samples to 8 bits; transparency to alpha
-  png_set_strip_16(png);
-  png_set_strip_alpha(png);
-  png_set_gray_to_rgb(png);
+// All colour types become 8-bit RGB; of a palette image, one index per byte.
+void set_transformations(png_structp png, png_infop info, bool is_palette) {
+  if (is_palette) {
+    png_set_packing(png);
+  } else {
+    png_set_expand(png);  // small samples to 8 bits; a transparent colour to alpha
+    png_set_strip_16(png);
+    png_set_strip_alpha(png);
+    png_set_gray_to_rgb(png);
+  }
   png_set_interlace_handling(png);
   png_read_update_info(png, info);
+}
+
+// Replaces the indices at the front of each row by their colours. (libpng's own expansion does not check them.)
+bool apply_palette(png_const_colorp palette, int colours, Image& image) {
+  for (int y = 0; y < image.height; ++y) {
+    std::uint8_t* row = image.row(y);
+    for (std::size_t x = static_cast<std::size_t>(image.width);
+         x-- > 0;) {  // from the end: never overwrites an index to come
+      const int index = row[x];
+      if (index >= colours) return false;
+      row[3 * x] = palette[index].red;
+      row[3 * x + 1] = palette[index].green;
+      row[3 * x + 2] = palette[index].blue;
+    }
+  }
+  return true;
 }
 
 // Everything between setjmp and its longjmp. False: see session.
@@ -77,18 +97,19 @@ bool run(Session& session, Image& image, png_bytepp rows) {
       png_get_image_height(png, session.info) != static_cast<png_uint_32>(image.height)) {
     png_error(png, "two headers contradict each other");
   }
-  set_transformations(png, session.info);
-  if (png_get_rowbytes(png, session.info) != 3 * static_cast<std::size_t>(image.width)) {
+  const bool is_palette = png_get_color_type(png, session.info) == PNG_COLOR_TYPE_PALETTE;
+  set_transformations(png, session.info, is_palette);
+  const std::size_t pixel_bytes = is_palette ? 1 : 3;
+  if (png_get_rowbytes(png, session.info) != pixel_bytes * static_cast<std::size_t>(image.width)) {
     png_error(png, "unexpected row size");
   }
   png_read_image(png, rows);
   png_read_end(png, nullptr);
-  if (png_get_color_type(png, session.info) == PNG_COLOR_TYPE_PALETTE || png_get_palette_max(png, session.info) > 0) {
+  if (is_palette) {
     png_colorp palette = nullptr;
     int colours = 0;
     png_get_PLTE(png, session.info, &palette, &colours);
-    if (colours > 0 && png_get_palette_max(png, session.info) >= colours)
-      png_error(png, "a colour is not in the palette");
+    if (!apply_palette(palette, colours, image)) png_error(png, "a colour is not in the palette");
   }
   return true;
 }

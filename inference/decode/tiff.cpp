@@ -72,8 +72,9 @@ class DirectoryReader {
     const bool is_short = type == TIFF_SHORT, is_long = type == TIFF_LONG;
     if (!is_short && !is_long) return;
     const std::uint64_t value = is_short ? u16(value_at) : u32(value_at);
-    if (tag == TIFFTAG_IMAGEWIDTH) directory.width = value;
-    if (tag == TIFFTAG_IMAGELENGTH) directory.height = value;
+    // The first of several counts, as in libtiff.
+    if (tag == TIFFTAG_IMAGEWIDTH && directory.width == 0) directory.width = value;
+    if (tag == TIFFTAG_IMAGELENGTH && directory.height == 0) directory.height = value;
     if (tag == TIFFTAG_ORIENTATION && value >= 1 && value <= 8) directory.orientation = static_cast<int>(value);
   }
 
@@ -177,7 +178,17 @@ std::uint32_t rows_per_block(TIFF* tiff, std::uint32_t height) {
   return rows == 0 || rows > height ? height : rows;
 }
 
-Result<void> read_pixels(TIFF* tiff, Source& source, Image& image) {
+// `multiplied`: the colours are stored multiplied with alpha.
+void to_rgb(std::uint32_t abgr, bool multiplied, std::uint8_t* rgb) {
+  std::uint32_t colour[] = {TIFFGetR(abgr), TIFFGetG(abgr), TIFFGetB(abgr)};
+  const std::uint32_t alpha = TIFFGetA(abgr);
+  if (multiplied && alpha != 0 && alpha != 255) {
+    for (std::uint32_t& c : colour) c = std::min(255U, 255 * c / alpha);
+  }
+  std::copy_n(colour, 3, rgb);
+}
+
+Result<void> read_pixels(TIFF* tiff, Source& source, bool multiplied, Image& image) {
   char reason[1024] = {};
   RgbaReader reader;
   if (TIFFRGBAImageOK(tiff, reason) == 0 || TIFFRGBAImageBegin(&reader.image, tiff, /*stop=*/1, reason) == 0) {
@@ -198,24 +209,21 @@ Result<void> read_pixels(TIFF* tiff, Source& source, Image& image) {
     for (std::uint32_t r = 0; r < rows; ++r) {
       const std::uint32_t* from = raster.data() + static_cast<std::size_t>(r) * width;
       std::uint8_t* to = image.row(static_cast<int>(y + r));
-      for (std::uint32_t x = 0; x < width; ++x, to += 3) {
-        to[0] = static_cast<std::uint8_t>(TIFFGetR(from[x]));
-        to[1] = static_cast<std::uint8_t>(TIFFGetG(from[x]));
-        to[2] = static_cast<std::uint8_t>(TIFFGetB(from[x]));
-      }
+      for (std::uint32_t x = 0; x < width; ++x, to += 3) to_rgb(from[x], multiplied, to);
     }
   }
   return {};
 }
 
 // Tells libtiff to hand out pixels as they are stored: no turning (done later, for all formats alike), and colours not
-// multiplied with alpha.
-Result<void> prepare(TIFF* tiff) {
+// multiplied with alpha. Returns whether they are stored so.
+Result<bool> prepare(TIFF* tiff) {
   std::uint16_t samples = 1, extra_count = 0, *extra = nullptr;
   TIFFGetFieldDefaulted(tiff, TIFFTAG_SAMPLESPERPIXEL, &samples);
   if (samples > 8) return unsupported(kName, std::to_string(samples) + " channels");
   TIFFSetField(tiff, TIFFTAG_ORIENTATION, ORIENTATION_TOPLEFT);
   TIFFGetFieldDefaulted(tiff, TIFFTAG_EXTRASAMPLES, &extra_count, &extra);
+  const bool multiplied = extra_count > 0 && extra[0] == EXTRASAMPLE_ASSOCALPHA;
   if (extra_count > 0 && extra[0] == EXTRASAMPLE_UNASSALPHA) {
     std::vector<std::uint16_t> plain(extra, extra + extra_count);
     plain[0] = EXTRASAMPLE_ASSOCALPHA;
@@ -226,7 +234,7 @@ Result<void> prepare(TIFF* tiff) {
   if (static_cast<std::uint64_t>(block) > kBlockBytesMax) {
     return fail(ErrorKind::invalid, "image_too_large", "The TIFF has strips or tiles of more than 128 MiB.");
   }
-  return {};
+  return multiplied;
 }
 
 }  // namespace
@@ -245,9 +253,10 @@ Result<int> decode_tiff(ByteView bytes, const ImageConfig& limits, Image& image)
   TIFFGetField(tiff.get(), TIFFTAG_IMAGELENGTH, &height);
   if (width != directory->width || height != directory->height)
     return corrupt(kName, "its sizes contradict each other");
-  if (auto ok = prepare(tiff.get()); !ok) return fail(ok.error());
+  const auto multiplied = prepare(tiff.get());
+  if (!multiplied) return fail(multiplied.error());
   image.reset(static_cast<int>(width), static_cast<int>(height));
-  if (auto ok = read_pixels(tiff.get(), source, image); !ok) return fail(ok.error());
+  if (auto ok = read_pixels(tiff.get(), source, *multiplied, image); !ok) return fail(ok.error());
   return directory->orientation;
 }
 

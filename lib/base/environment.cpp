@@ -20,6 +20,8 @@ std::vector<std::string> environment_of_this_process() {
   return variables;
 }
 
-void remove_environment_variable(const std::string& name) { ::unsetenv(name.c_str()); }
+void remove_environment_variable(const std::string& name) {
+  ::unsetenv(name.c_str());
+}
 
 }  // namespace imgrec

@@ -72,11 +72,12 @@ void Fd::reset() {
 }
 
 Result<std::string> read_open_file(int fd, const std::string& shown, std::uint64_t bytes_max) {
-  struct stat info {};
+  struct stat info{};
   if (::fstat(fd, &info) != 0) return io_error("read", shown, errno);
   if (S_ISDIR(info.st_mode)) return io_error("read", shown, EISDIR);
   const auto too_large = [&] {
-    return fail(ErrorKind::invalid, "file_too_large", shown + " has more than " + std::to_string(bytes_max) + " bytes.");
+    return fail(ErrorKind::invalid, "file_too_large",
+                shown + " has more than " + std::to_string(bytes_max) + " bytes.");
   };
   if (S_ISREG(info.st_mode) && static_cast<std::uint64_t>(info.st_size) > bytes_max) return too_large();
   std::string bytes;
@@ -105,7 +106,7 @@ Result<std::string> read_file(const std::filesystem::path& path, std::uint64_t b
 }
 
 Result<bool> write_file_atomic_at(const AtomicWrite& target, ByteView bytes, WriteMode mode) {
-  struct stat info {};
+  struct stat info{};
   const bool taken = mode == WriteMode::only_if_absent &&
                      ::fstatat(target.folder, target.name.c_str(), &info, AT_SYMLINK_NOFOLLOW) == 0;
   int error = taken ? EEXIST : 0;

@@ -39,16 +39,16 @@ Result<std::string> read_file(const std::filesystem::path& path, std::uint64_t b
 
 enum class WriteMode { replace, only_if_absent };
 
-/// Writes to a temporary name beside the target, syncs file and folder, and renames: readers see the whole file or none,
-/// also after a power cut. Returns false when only_if_absent found one there.
-/// Errors: not_found (no such folder), denied, transient "disk_full", transient "file_unwritable".
+/// Writes to a temporary name beside the target, syncs file and folder, and renames: readers see the whole file or
+/// none, also after a power cut. Returns false when only_if_absent found one there. Errors: not_found (no such folder),
+/// denied, transient "disk_full", transient "file_unwritable".
 Result<bool> write_file_atomic(const std::filesystem::path& path, ByteView bytes, WriteMode mode);
 
 /// The same for folders that are open already (nothing on the way to them is looked up again).
 struct AtomicWrite {
   int scratch_folder;  // where the bytes are written first; on the same file system as the folder
   int folder;
-  std::string name;  // one part, no "/"
+  std::string name;   // one part, no "/"
   std::string shown;  // what an error calls it
 };
 /// Errors as write_file_atomic; not_found also when the folder was removed meanwhile.

@@ -53,8 +53,8 @@ struct Request {
 struct Response {
   int status = 200;  // 200 to 599
   std::string content_type = "text/plain; charset=utf-8";
-  HttpHeaders headers;
-  std::string body;
+  HttpHeaders headers = {};
+  std::string body = {};
 };
 
 /// The one answer to one request; may be kept, moved to another thread and used long after the handler returned.
@@ -95,7 +95,7 @@ struct ServerOptions {
   Millis write_timeout{30'000};
   /// Makes the answer to what never reaches the handler (framing, limits, time-outs): status, code, detail.
   /// Without it: text/plain.
-  std::function<Response(int status, std::string code, std::string detail, const RequestId&)> make_error;
+  std::function<Response(int status, std::string code, std::string detail, const RequestId&)> make_error = {};
 };
 
 struct ServerStats {

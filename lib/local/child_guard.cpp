@@ -30,7 +30,7 @@ Fd take_pipe(const std::string& variable) {
   remove_environment_variable(variable);
   int fd = -1;
   const auto parsed = std::from_chars(text->data(), text->data() + text->size(), fd);
-  struct stat info {};
+  struct stat info{};
   if (parsed.ec != std::errc() || parsed.ptr != text->data() + text->size() || ::fstat(fd, &info) != 0 ||
       !S_ISFIFO(info.st_mode)) {
     log::warning("not started by a fleet: no pipe there", {{"variable", variable}, {"value", *text}});
@@ -67,9 +67,7 @@ class PipeGuard final : public ChildGuard {
     watcher_ = std::jthread([this] { watch(); });
   }
 
-  ~PipeGuard() override {
-    ::eventfd_write(end_.get(), 1);
-  }
+  ~PipeGuard() override { ::eventfd_write(end_.get(), 1); }
 
   void ready() override {
     if (!ready_.ok()) return;

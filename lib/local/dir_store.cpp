@@ -141,7 +141,7 @@ class Lister {
   }
 
   void add(int folder, const std::string& name, const std::string& key) {
-    struct stat info {};
+    struct stat info{};
     if (::fstatat(folder, name.c_str(), &info, AT_SYMLINK_NOFOLLOW) != 0 || !S_ISREG(info.st_mode)) return;
     if (objects_.size() == objects_max_) {
       more_ = true;
@@ -170,10 +170,12 @@ class DirStore final : public ObjectStore {
         if (errno == ENOENT && attempt < kPutAttempts) continue;
         return store_error("store", key.str(), errno);
       }
-      const auto written = write_file_atomic_at({scratch_.get(), folder.get(), path->file, json_quote(key.str())}, bytes, mode);
+      const auto written =
+          write_file_atomic_at({scratch_.get(), folder.get(), path->file, json_quote(key.str())}, bytes, mode);
       if (written) return *written ? PutOutcome::stored : PutOutcome::already_there;
       if (written.error().kind == ErrorKind::not_found && attempt < kPutAttempts) continue;
-      if (written.error().kind == ErrorKind::denied) return fail(ErrorKind::denied, "store_denied", written.error().message);
+      if (written.error().kind == ErrorKind::denied)
+        return fail(ErrorKind::denied, "store_denied", written.error().message);
       if (written.error().code == "disk_full") return fail(written.error());
       return fail(ErrorKind::transient, "store_unavailable", written.error().message);
     }
@@ -184,14 +186,15 @@ class DirStore final : public ObjectStore {
     if (!file) return fail(file.error());
     auto bytes = read_open_file(file->get(), json_quote(key.str()), bytes_max);
     if (bytes) return bytes;
-    if (bytes.error().kind == ErrorKind::invalid) return fail(ErrorKind::invalid, "object_too_large", bytes.error().message);
+    if (bytes.error().kind == ErrorKind::invalid)
+      return fail(ErrorKind::invalid, "object_too_large", bytes.error().message);
     return fail(ErrorKind::transient, "store_unavailable", bytes.error().message);
   }
 
   Result<ObjectInfo> head(const ObjectKey& key) override {
     const auto file = open_object(key);
     if (!file) return fail(file.error());
-    struct stat info {};
+    struct stat info{};
     if (::fstat(file->get(), &info) != 0) return store_error("read", key.str(), errno);
     return ObjectInfo{key, static_cast<std::uint64_t>(info.st_size), modified_at(info)};
   }
@@ -226,7 +229,7 @@ class DirStore final : public ObjectStore {
     if (!folder.ok()) return store_error("read", key.str(), errno);
     // Not blocking: a stranger's named pipe must not hang us.
     Fd file(::openat(folder.get(), path->file.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
-    struct stat info {};
+    struct stat info{};
     if (!file.ok() || ::fstat(file.get(), &info) != 0) return store_error("read", key.str(), errno);
     if (!S_ISREG(info.st_mode)) return store_error("read", key.str(), ELOOP);
     return file;

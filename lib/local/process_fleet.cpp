@@ -22,11 +22,11 @@ namespace imgrec {
 namespace {
 
 constexpr std::size_t kTokensKept = 1000;
-constexpr int kFailuresAllowed = 3;      // ends before "ready" in a row, after which launches wait
+constexpr int kFailuresAllowed = 3;  // ends before "ready" in a row, after which launches wait
 constexpr Millis kFailurePauseMin{1'000};
 constexpr Millis kFailurePauseMax{30'000};
 constexpr Millis kLookAgain = std::chrono::minutes(1);  // for ended children when nobody asks
-constexpr int kReapIntervalMs = 10;      // while the fleet is destroyed
+constexpr int kReapIntervalMs = 10;                     // while the fleet is destroyed
 
 struct Worker {
   Instance instance;
@@ -39,7 +39,8 @@ struct Worker {
 
 std::string describe_end(int status) {
   if (WIFEXITED(status)) return "exit status " + std::to_string(WEXITSTATUS(status));
-  if (WIFSIGNALED(status)) return std::string("signal ") + std::to_string(WTERMSIG(status)) + " (" + ::sigdescr_np(WTERMSIG(status)) + ")";
+  if (WIFSIGNALED(status))
+    return std::string("signal ") + std::to_string(WTERMSIG(status)) + " (" + ::sigdescr_np(WTERMSIG(status)) + ")";
   return "status " + std::to_string(status);
 }
 
@@ -141,9 +142,9 @@ class ProcessFleet final : public Fleet {
     auto child = spawn_child({options_.executable, options_.arguments, environment_of(worker.instance)});
     if (!child) return fail(child.error());
     worker.child = *std::move(child);
-    log::info("worker started", {{"instance", worker.instance.id},
-                                 {"app_tier_id", worker.instance.app_tier_id},
-                                 {"pid", worker.child.pid}});
+    log::info(
+        "worker started",
+        {{"instance", worker.instance.id}, {"app_tier_id", worker.instance.app_tier_id}, {"pid", worker.child.pid}});
     workers_.push_back(std::move(worker));
     return workers_.back().instance;
   }

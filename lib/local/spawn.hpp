@@ -28,7 +28,8 @@ struct ChildCommand {
 
 /// A process group of its own (a Ctrl-C at the terminal is for the parent, which then stops its children in order), no
 /// signal blocked or ignored. Adds IMGREC_PARENT_FD and IMGREC_READY_FD to the environment.
-/// Errors: invalid "launch_failed" (no such program, not executable), transient "launch_failed" (no process, no memory).
+/// Errors: invalid "launch_failed" (no such program, not executable), transient "launch_failed" (no process, no
+/// memory).
 Result<Child> spawn_child(ChildCommand command);
 
 }  // namespace imgrec

@@ -14,7 +14,7 @@ namespace {
 
 constexpr Millis kOpenWait{10'000};
 constexpr std::int64_t kPageBytes = 4096;
-constexpr const char* kWalPages = "4000";               // 16 MiB of changes between checkpoints
+constexpr const char* kWalPages = "4000";  // 16 MiB of changes between checkpoints
 constexpr const char* kWalBytesKept = "67108864";
 
 std::unexpected<Error> sql_error(sqlite3* db, int code) {
@@ -27,7 +27,8 @@ std::unexpected<Error> sql_error(sqlite3* db, int code) {
                   "The queue file is damaged (" + detail +
                       "). Move it away, with its -wal and -shm files, to begin with empty queues.");
     case SQLITE_FULL:
-      return fail(ErrorKind::transient, "disk_full", "The disk is full, or the queue file has reached its limit. Free some space.");
+      return fail(ErrorKind::transient, "disk_full",
+                  "The disk is full, or the queue file has reached its limit. Free some space.");
     case SQLITE_READONLY:
     case SQLITE_PERM:
     case SQLITE_AUTH:
@@ -72,9 +73,13 @@ Result<void> SqlQuery::run() {
   return {};
 }
 
-std::int64_t SqlQuery::integer(int column) const { return sqlite3_column_int64(statement_, column); }
+std::int64_t SqlQuery::integer(int column) const {
+  return sqlite3_column_int64(statement_, column);
+}
 
-bool SqlQuery::is_null(int column) const { return sqlite3_column_type(statement_, column) == SQLITE_NULL; }
+bool SqlQuery::is_null(int column) const {
+  return sqlite3_column_type(statement_, column) == SQLITE_NULL;
+}
 
 std::string_view SqlQuery::text(int column) const {
   const auto* bytes = reinterpret_cast<const char*>(sqlite3_column_text(statement_, column));
@@ -168,8 +173,9 @@ Result<void> SqlDb::make_schema(const SqlDbOptions& options) {
     if (!tables) return fail(tables.error());
     if (*version == options.version && *application == options.application_id) return {};
     if (*version != 0 || *application != 0 || *tables != 0) {
-      return fail(ErrorKind::invalid, "queue_file_damaged",
-                  options.file.string() + " is not a queue file of this version. Move it away to begin with empty queues.");
+      return fail(
+          ErrorKind::invalid, "queue_file_damaged",
+          options.file.string() + " is not a queue file of this version. Move it away to begin with empty queues.");
     }
     return execute(std::string(options.schema) + "; PRAGMA application_id=" + std::to_string(options.application_id) +
                    "; PRAGMA user_version=" + std::to_string(options.version));
@@ -181,7 +187,9 @@ void SqlDb::roll_back() {
   if (sqlite3_get_autocommit(connection_) == 0) (void)execute("ROLLBACK");
 }
 
-std::int64_t SqlDb::rows_changed() const { return sqlite3_changes64(connection_); }
+std::int64_t SqlDb::rows_changed() const {
+  return sqlite3_changes64(connection_);
+}
 
 Result<void> SqlDb::sync() {
   const std::uint64_t wanted = commits_;

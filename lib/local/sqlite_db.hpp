@@ -61,10 +61,10 @@ class SqlQuery {
 
 struct SqlDbOptions {
   std::filesystem::path file;
-  std::uint64_t bytes_max;       // of the file
-  std::int64_t application_id;   // tells our files from other programs'
-  std::int64_t version;          // of the schema
-  const char* schema;            // statements that make it
+  std::uint64_t bytes_max;      // of the file
+  std::int64_t application_id;  // tells our files from other programs'
+  std::int64_t version;         // of the schema
+  const char* schema;           // statements that make it
 };
 
 /// One thread at a time, but for sync(), which any thread may call at any time.
@@ -82,15 +82,18 @@ class SqlDb {
     return SqlQuery(connection_, prepared(sql), values...);
   }
 
-  /// Runs body between BEGIN IMMEDIATE and COMMIT; an error of body rolls back. Waits at most `wait` for other processes.
+  /// Runs body between BEGIN IMMEDIATE and COMMIT; an error of body rolls back. Waits at most `wait` for other
+  /// processes.
   template <std::invocable Body>
   Result<void> transaction(Millis wait, Body&& body) {
     lock_wait_ = wait;
     if (auto begun = query("BEGIN IMMEDIATE").run(); !begun) return begun;
     auto done = body();
     if (done) done = query("COMMIT").run();
-    if (!done) roll_back();
-    else ++commits_;
+    if (!done)
+      roll_back();
+    else
+      ++commits_;
     return done;
   }
 

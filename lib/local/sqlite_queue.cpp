@@ -55,8 +55,11 @@ Result<void> check_message(const OutgoingMessage& message, bool fifo) {
 std::vector<Result<void>> receipt_outcomes(const std::vector<bool>& good) {
   std::vector<Result<void>> outcomes;
   for (const bool is_good : good) {
-    if (is_good) outcomes.emplace_back();
-    else outcomes.push_back(fail(ErrorKind::not_found, "stale_receipt", "The message was removed, or delivered again since."));
+    if (is_good)
+      outcomes.emplace_back();
+    else
+      outcomes.push_back(
+          fail(ErrorKind::not_found, "stale_receipt", "The message was removed, or delivered again since."));
   }
   return outcomes;
 }
@@ -168,7 +171,8 @@ class SqliteQueues final : public QueueDirectory {
       const auto dead = rules_.options_of(options->dead_letter);
       if (!dead) {
         return fail(ErrorKind::not_found, "no_such_queue",
-                    "The queue " + name + " has the dead-letter queue " + json_quote(options->dead_letter) + ", which is not there.");
+                    "The queue " + name + " has the dead-letter queue " + json_quote(options->dead_letter) +
+                        ", which is not there.");
       }
       const auto dead_id = shared_->store->queue_id(options->dead_letter, dead->fifo);
       if (!dead_id) return fail(dead_id.error());

@@ -21,8 +21,8 @@ namespace imgrec {
 
 struct SqliteQueueOptions {
   bool fifo = false;
-  int receives_max = 0;               // maxReceiveCount; 0: no dead-letter queue
-  std::string dead_letter;            // name of the dead-letter queue
+  int receives_max = 0;     // maxReceiveCount; 0: no dead-letter queue
+  std::string dead_letter;  // name of the dead-letter queue
 };
 
 struct SqliteQueueRules {
@@ -33,8 +33,8 @@ struct SqliteQueueRules {
 };
 
 /// Opens (and makes) the file; the folder has to exist. Errors: denied, transient "disk_full", invalid
-/// "queue_file_damaged", transient "queue_unavailable". The directory's open() adds: invalid "queue_type_differs" when the
-/// queue was made as the other of standard and FIFO. Queue names are as on SQS, 1 to 80 of [A-Za-z0-9_.-].
+/// "queue_file_damaged", transient "queue_unavailable". The directory's open() adds: invalid "queue_type_differs" when
+/// the queue was made as the other of standard and FIFO. Queue names are as on SQS, 1 to 80 of [A-Za-z0-9_.-].
 Result<std::unique_ptr<QueueDirectory>> open_sqlite_queues(const std::filesystem::path& file, SqliteQueueRules rules,
                                                            Clock& clock, Rng& rng);
 

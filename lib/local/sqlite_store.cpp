@@ -31,7 +31,8 @@ constexpr const char* kReady =
 // The groups with a message in flight are few (as many as messages in flight), and are looked up once per query.
 constexpr const char* kReadyInOrder =
     "SELECT seq FROM messages INDEXED BY messages_order WHERE queue=?1 AND group_id IS NOT NULL AND group_id NOT IN "
-    "(SELECT group_id FROM messages INDEXED BY messages_ready WHERE queue=?1 AND visible_at>?2 AND group_id IS NOT NULL) "
+    "(SELECT group_id FROM messages INDEXED BY messages_ready WHERE queue=?1 AND visible_at>?2 AND group_id IS NOT "
+    "NULL) "
     "ORDER BY seq LIMIT ?3";
 constexpr const char* kNextAt =
     "SELECT min(visible_at) FROM messages INDEXED BY messages_ready WHERE queue=?1 AND visible_at>?2";
@@ -51,8 +52,12 @@ constexpr const char* kDepth =
     "count(*) FILTER (WHERE visible_at>?2 AND receives=0), min(sent_at) "
     "FROM messages INDEXED BY messages_ready WHERE queue=?1";
 
-std::int64_t to_ms(WallTime time) { return time.time_since_epoch().count(); }
-WallTime from_ms(std::int64_t ms) { return WallTime(Millis(ms)); }
+std::int64_t to_ms(WallTime time) {
+  return time.time_since_epoch().count();
+}
+WallTime from_ms(std::int64_t ms) {
+  return WallTime(Millis(ms));
+}
 
 // A receipt is "SEQ-NONCE" in hexadecimal.
 struct ReceiptParts {
@@ -91,7 +96,8 @@ Result<std::int64_t> SqliteStore::queue_id(const std::string& name, bool fifo) {
   std::int64_t id = 0;
   const auto done = db_->transaction(kLockWait, [&]() -> Result<void> {
     auto made = db_->query("INSERT OR IGNORE INTO queues(name, fifo) VALUES(?1, ?2)", std::string_view(name),
-                           std::int64_t{fifo}).run();
+                           std::int64_t{fifo})
+                    .run();
     if (!made) return made;
     SqlQuery row = db_->query("SELECT id, fifo FROM queues WHERE name=?1", std::string_view(name));
     if (auto found = row.step(); !found) return fail(found.error());
@@ -105,8 +111,9 @@ Result<std::int64_t> SqliteStore::queue_id(const std::string& name, bool fifo) {
   return id;
 }
 
-Result<std::vector<MessageId>> SqliteStore::send(const QueueRow& queue, std::span<const OutgoingMessage* const> messages,
-                                                 WallTime now, Millis wait) {
+Result<std::vector<MessageId>> SqliteStore::send(const QueueRow& queue,
+                                                 std::span<const OutgoingMessage* const> messages, WallTime now,
+                                                 Millis wait) {
   std::lock_guard lock(mutex_);
   std::vector<MessageId> ids;
   const auto done = db_->transaction(std::min(wait, kLockWait), [&]() -> Result<void> {
@@ -135,16 +142,22 @@ Result<MessageId> SqliteStore::insert(const QueueRow& queue, const OutgoingMessa
   const std::string_view id_text = id.str(), body = message.body, group = message.group_id;
   Result<void> done;
   if (queue.fifo) {
-    done = db_->query("INSERT INTO messages(queue, visible_at, receives, sent_at, id, body, group_id) "
-                      "VALUES(?1, ?2, 0, ?2, ?3, ?4, ?5)", queue.id, now, id_text, body, group).run();
+    done = db_->query(
+                  "INSERT INTO messages(queue, visible_at, receives, sent_at, id, body, group_id) "
+                  "VALUES(?1, ?2, 0, ?2, ?3, ?4, ?5)",
+                  queue.id, now, id_text, body, group)
+               .run();
     if (done) {
       done = db_->query("INSERT INTO dedup(queue, dedup_id, message_id, expires_at) VALUES(?1, ?2, ?3, ?4)", queue.id,
-                        std::string_view(message.dedup_id), id_text, now + kDedupMs).run();
+                        std::string_view(message.dedup_id), id_text, now + kDedupMs)
+                 .run();
     }
   } else {
     const std::int64_t visible_at = now + message.delay.count();
-    done = db_->query("INSERT INTO messages(queue, visible_at, receives, sent_at, id, body) VALUES(?1, ?2, 0, ?3, ?4, ?5)",
-                      queue.id, visible_at, now, id_text, body).run();
+    done =
+        db_->query("INSERT INTO messages(queue, visible_at, receives, sent_at, id, body) VALUES(?1, ?2, 0, ?3, ?4, ?5)",
+                   queue.id, visible_at, now, id_text, body)
+            .run();
   }
   if (!done) return fail(done.error());
   return id;
@@ -217,7 +230,8 @@ Result<bool> SqliteStore::deliver_one(const QueueRow& queue, std::int64_t seq, D
   if (queue.receives_max > 0) {
     const std::string group = "dead-" + std::to_string(seq);  // only matters where the dead-letter queue is FIFO
     auto moved = db_->query(kDeadLetter, seq, queue.dead_letter, now, std::string_view(group),
-                            static_cast<std::int64_t>(queue.receives_max)).run();
+                            static_cast<std::int64_t>(queue.receives_max))
+                     .run();
     if (!moved) return fail(moved.error());
     if (db_->rows_changed() > 0) return false;
   }
@@ -248,7 +262,8 @@ Result<std::vector<bool>> SqliteStore::extend(const QueueRow& queue, std::span<c
         good.push_back(false);
         continue;
       }
-      auto extended = db_->query(kExtend, parts->seq, parts->nonce, queue.id, to_ms(now + visibility), to_ms(now)).run();
+      auto extended =
+          db_->query(kExtend, parts->seq, parts->nonce, queue.id, to_ms(now + visibility), to_ms(now)).run();
       if (!extended) return extended;
       good.push_back(db_->rows_changed() > 0);
     }

@@ -33,7 +33,8 @@ struct Delivery {
 /// thread gains nothing: SQLite has one writer at a time anyhow.
 class SqliteStore {
  public:
-  static Result<std::unique_ptr<SqliteStore>> open(const std::filesystem::path& file, std::uint64_t bytes_max, Rng& rng);
+  static Result<std::unique_ptr<SqliteStore>> open(const std::filesystem::path& file, std::uint64_t bytes_max,
+                                                   Rng& rng);
 
   /// The id of the queue, which is made when it is not there. Errors: invalid "queue_type_differs".
   Result<std::int64_t> queue_id(const std::string& name, bool fifo);
@@ -58,7 +59,8 @@ class SqliteStore {
   Result<MessageId> insert(const QueueRow& queue, const OutgoingMessage& message, std::int64_t now);
   Result<std::optional<MessageId>> seen_before(const QueueRow& queue, const OutgoingMessage& message, std::int64_t now);
   Result<std::vector<std::int64_t>> candidates(const QueueRow& queue, std::int64_t now, std::size_t count);
-  Result<void> deliver(const QueueRow& queue, Delivery& delivery, std::size_t count, Millis visibility, std::int64_t now);
+  Result<void> deliver(const QueueRow& queue, Delivery& delivery, std::size_t count, Millis visibility,
+                       std::int64_t now);
   Result<bool> deliver_one(const QueueRow& queue, std::int64_t seq, Delivery& delivery, Millis visibility,
                            std::int64_t now);
 

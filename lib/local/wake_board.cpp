@@ -19,14 +19,20 @@ namespace {
 constexpr std::size_t kWords = 1024;
 constexpr std::size_t kBytes = kWords * sizeof(std::uint32_t);
 
-std::uint32_t load(std::uint32_t* word) { return std::atomic_ref(*word).load(std::memory_order_seq_cst); }
-void increment(std::uint32_t* word) { std::atomic_ref(*word).fetch_add(1, std::memory_order_seq_cst); }
+std::uint32_t load(std::uint32_t* word) {
+  return std::atomic_ref(*word).load(std::memory_order_seq_cst);
+}
+void increment(std::uint32_t* word) {
+  std::atomic_ref(*word).fetch_add(1, std::memory_order_seq_cst);
+}
 
 // Not FUTEX_PRIVATE_FLAG: the word is shared with other processes, which the kernel knows by file and offset.
 void futex_wait(std::uint32_t* word, std::uint32_t value) {
   ::syscall(SYS_futex, word, FUTEX_WAIT, value, nullptr, nullptr, 0);
 }
-void futex_wake_all(std::uint32_t* word) { ::syscall(SYS_futex, word, FUTEX_WAKE, INT_MAX, nullptr, nullptr, 0); }
+void futex_wake_all(std::uint32_t* word) {
+  ::syscall(SYS_futex, word, FUTEX_WAKE, INT_MAX, nullptr, nullptr, 0);
+}
 
 std::unexpected<Error> board_error(const std::filesystem::path& file, int error) {
   const std::string text = "Cannot open " + file.string() + ": " + std::strerror(error) + ".";
@@ -61,7 +67,9 @@ std::uint32_t* WakeBoard::counter_of(std::int64_t queue) const {
   return words_ + 1 + static_cast<std::size_t>(queue) % (kWords - 1);
 }
 
-std::uint32_t WakeBoard::seen(std::int64_t queue) const { return load(counter_of(queue)); }
+std::uint32_t WakeBoard::seen(std::int64_t queue) const {
+  return load(counter_of(queue));
+}
 
 void WakeBoard::ring(std::int64_t queue) {
   increment(counter_of(queue));
@@ -69,7 +77,8 @@ void WakeBoard::ring(std::int64_t queue) {
   futex_wake_all(words_);
 }
 
-void WakeBoard::wait(std::int64_t queue, std::uint32_t seen, MonoTime until, Clock& clock, const std::stop_token& stop) {
+void WakeBoard::wait(std::int64_t queue, std::uint32_t seen, MonoTime until, Clock& clock,
+                     const std::stop_token& stop) {
   std::list<Waiter>::iterator waiter;
   {
     std::lock_guard lock(mutex_);

@@ -94,22 +94,30 @@ void Api::dispatch(Request request, Reply reply) {
       });
       return;
     case Endpoint::v1_classify:
-    case Endpoint::images:
-      parts_.pool.post([this, asked = std::move(request), held = std::move(reply)]() mutable {
-        receive_images(asked, std::move(held));
-      });
+    case Endpoint::images: {
+      // Waits while too much is in memory; the server then reads no more either.
+      auto memory = parts_.memory.take(request.body.size());
+      parts_.pool.post(
+          [this, taken = std::move(memory), asked = std::move(request), held = std::move(reply)]() mutable {
+            receive_images(asked, std::move(held), std::move(taken));
+          });
       return;
+    }
     case Endpoint::none:
       break;
   }
 }
 
-void Api::receive_images(Request& request, Reply reply) {
+void Api::receive_images(Request& request, Reply reply, std::shared_ptr<void> memory) {
   const AnswerForm form = form_for(request, find_route(request.method, request.path));
   const auto top_k = parse_top_k(request);
   if (!top_k) return reply.send(error_response(form, top_k.error(), request.id));
   auto intake = take_images(request, settings_.web, settings_.image);
   if (!intake) return reply.send(error_response(form, intake.error(), request.id));
+  // The memory counts as taken until the last image is stored.
+  auto hold = std::make_shared<std::pair<std::shared_ptr<const std::string>, std::shared_ptr<void>>>(intake->body,
+                                                                                                     std::move(memory));
+  intake->body = {hold, hold->first.get()};
   wait_for_images(request, std::move(reply), *std::move(intake), top_k->value_or(settings_.top_k));
 }
 

@@ -17,6 +17,7 @@
 
 #include "lib/http/server.hpp"
 #include "roles/web/answers.hpp"
+#include "roles/web/byte_budget.hpp"
 #include "roles/web/reply.hpp"
 #include "roles/web/result_router.hpp"
 #include "roles/web/session_results.hpp"
@@ -33,6 +34,7 @@ class Api {
     ResultRouter& router;
     Uploader& uploader;
     TaskPool& pool;
+    ByteBudget& memory;
     SessionResults& results;
   };
   Api(const WebSettings& settings, WebPorts& ports, Parts parts) : settings_(settings), ports_(ports), parts_(parts) {}
@@ -44,7 +46,7 @@ class Api {
 
  private:
   void dispatch(Request request, Reply reply);
-  void receive_images(Request& request, Reply reply);
+  void receive_images(Request& request, Reply reply, std::shared_ptr<void> memory);
   void wait_for_images(Request& request, Reply reply, Intake intake, int top_k);
   void upload_all(const std::shared_ptr<PendingRequest>& pending, const Intake& intake, const JobRequest& common,
                   std::span<const JobId> jobs);

@@ -9,6 +9,7 @@
 #include "lib/http/problem.hpp"
 #include "lib/http/server.hpp"
 #include "roles/web/api.hpp"
+#include "roles/web/byte_budget.hpp"
 #include "roles/web/result_router.hpp"
 #include "roles/web/session_results.hpp"
 #include "roles/web/task_pool.hpp"
@@ -60,6 +61,7 @@ void wait_for(const std::stop_token& stop) {
 
 Result<void> run_web(const WebSettings& settings, WebPorts ports, std::stop_token stop) {
   SessionResults results(kSessionResultsMax);
+  ByteBudget memory(settings.web.buffered_bytes_max);
   const auto router = std::make_shared<ResultRouter>(
       ResultRouter::Ports{.responses = ports.responses,
                           .outputs = ports.outputs,
@@ -71,7 +73,8 @@ Result<void> run_web(const WebSettings& settings, WebPorts ports, std::stop_toke
       {.inputs = ports.inputs, .requests = ports.requests, .router = *router, .clock = ports.clock, .rng = ports.rng},
       {.pending_jobs_max = static_cast<std::size_t>(settings.web.pending_jobs_max), .fifo = settings.fifo_requests});
   TaskPool pool(settings.web.threads, static_cast<std::size_t>(settings.web.connections_max));
-  Api api(settings, ports, {.router = *router, .uploader = uploader, .pool = pool, .results = results});
+  Api api(settings, ports,
+          {.router = *router, .uploader = uploader, .pool = pool, .memory = memory, .results = results});
   Server server(server_options(settings.web),
                 [&api](Request request, Responder responder) { api.handle(std::move(request), std::move(responder)); });
 
@@ -88,6 +91,7 @@ Result<void> run_web(const WebSettings& settings, WebPorts ports, std::stop_toke
     router->end_all_at(ports.clock.mono_now() + limit - std::min(limit / 10, Millis(1'000)));
     if (!server.drain(limit)) log::warning("some clients were cut off at the end of the drain");
   }
+  memory.close();
   pool.stop();
   uploader.stop();
   router->stop();
