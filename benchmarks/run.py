@@ -1,0 +1,171 @@
+#!/usr/bin/env python3
+"""Runs the benchmarks that `./dev bench` lists and prints their tables. Standard library only.
+
+    ./dev bench                     all of them
+    ./dev bench throughput          one
+    ./dev bench throughput --photos DIR --model NAME --model-dir DIR
+"""
+import argparse
+import concurrent.futures
+import http.client
+import json
+import os
+import pathlib
+import re
+import signal
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+
+IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff")
+
+
+def processor():
+    found = re.search(r"^model name\s*: (.*)$", pathlib.Path("/proc/cpuinfo").read_text(), re.M)
+    return f"{found.group(1) if found else 'unknown processor'}, {len(os.sched_getaffinity(0))} cores"
+
+
+class Service:
+    """`imgrec local` with a state folder of its own."""
+
+    def __init__(self, options, *flags):
+        self.folder = tempfile.TemporaryDirectory(prefix="imgrec-bench-")
+        self.process = subprocess.Popen(
+            [options.build / "imgrec", "local", "--port", "0", "--state-dir", self.folder.name, "--model", options.model,
+             *(["--model-dir", options.model_dir] if options.model_dir else []), "--log-level", "info", *flags],
+            stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+        self.lines = []
+        for line in self.process.stderr:
+            self.lines.append(line)
+            if found := re.search(r"http://([0-9.]+):(\d+)", line):
+                self.address = found.group(1), int(found.group(2))
+                break
+        else:
+            sys.exit("imgrec local did not start:\n" + "".join(self.lines))
+        threading.Thread(target=lambda: [None for _ in self.process.stderr], daemon=True).start()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.process.send_signal(signal.SIGTERM)
+        self.process.wait(60)
+        self.folder.cleanup()
+
+    def upload(self, images, connections):
+        """Sends the images over that many kept connections; seconds until the last answer."""
+        todo = iter(list(enumerate(images)))
+        lock = threading.Lock()
+
+        def client():
+            connection = http.client.HTTPConnection(*self.address, timeout=900)
+            while True:
+                with lock:
+                    item = next(todo, None)
+                if item is None:
+                    return
+                connection.request("POST", f"/v1/classify?name={item[0]}", item[1], {"Content-Type": "image/jpeg"})
+                response = connection.getresponse()
+                body = response.read()
+                if response.status != 200 or json.loads(body)["name"] != str(item[0]):
+                    sys.exit(f"HTTP {response.status}: {body[:300]!r}")
+
+        begin = time.monotonic()
+        with concurrent.futures.ThreadPoolExecutor(connections) as pool:
+            for done in [pool.submit(client) for _ in range(connections)]:
+                done.result()
+        return time.monotonic() - begin
+
+    def cpu_seconds_and_rss(self):
+        """Of the process and its children: CPU seconds so far, resident bytes."""
+        ticks, rss = 0, 0
+        for stat in pathlib.Path("/proc").glob("[0-9]*/stat"):
+            try:
+                pid = int(stat.parent.name)
+                fields = stat.read_text().rsplit(")", 1)[1].split()
+                if pid == self.process.pid or int(fields[1]) == self.process.pid:
+                    ticks += int(fields[11]) + int(fields[12])
+                    rss += int(fields[21]) * os.sysconf("SC_PAGE_SIZE")
+            except (OSError, ValueError):
+                continue  # a process that ended meanwhile
+        return ticks / os.sysconf("SC_CLK_TCK"), rss
+
+
+def photos_of(options):
+    photos = sorted(p for p in options.photos.iterdir() if p.suffix.lower() in IMAGE_SUFFIXES)
+    if not photos:
+        sys.exit(f"no photos in {options.photos}: ./dev setup fetches some, or give --photos DIR")
+    return photos
+
+
+def classify_seconds(options, photos, repeats):
+    begin = time.monotonic()
+    subprocess.run([options.build / "imgrec", "classify", "--json", "--model", options.model,
+                    *(["--model-dir", options.model_dir] if options.model_dir else []), *(photos * repeats)],
+                   check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    return time.monotonic() - begin
+
+
+def throughput(options):
+    """Images per second of `imgrec classify` and of `imgrec local` end to end, interleaved, all cores, warm."""
+    photos = photos_of(options)
+    images = [photo.read_bytes() for photo in photos]
+    repeats = max(1, options.images // len(photos))
+    rows = []
+    for _ in range(options.rounds):
+        # The difference of a long and a short run is free of the time to start and to load the model.
+        short, long = classify_seconds(options, photos, repeats), classify_seconds(options, photos, 3 * repeats)
+        classify = 2 * repeats * len(photos) / (long - short)
+        with Service(options) as service:
+            service.upload(images * repeats, options.connections)  # workers have started and warmed up
+            service.upload(images * repeats, options.connections)
+            local = 2 * repeats * len(photos) / service.upload(images * 2 * repeats, options.connections)
+        rows.append((classify, local, local / classify))
+    print(f"throughput: {options.model}, {len(photos)} photos, {options.connections} connections, {options.rounds} rounds; {processor()}")
+    for name, values in zip(("imgrec classify, images/s", "imgrec local, images/s", "local / classify"), zip(*rows)):
+        print(f"  {name:28} median {statistics.median(values):8.2f}   min {min(values):8.2f}   max {max(values):8.2f}")
+
+
+def idle(options):
+    """CPU and memory of an idle `imgrec local`: without workers, and with one kept (--min-workers 1)."""
+    print(f"idle: {options.model}, {options.idle_seconds} s; {processor()}")
+    for name, flags in (("no worker", ()), ("one worker", ("--controller-min", "1"))):
+        with Service(options, *flags) as service:
+            time.sleep(3)  # start-up is over
+            before, _ = service.cpu_seconds_and_rss()
+            time.sleep(options.idle_seconds)
+            after, rss = service.cpu_seconds_and_rss()
+            print(f"  {name:12} {100 * (after - before) / options.idle_seconds:6.2f} % of a core   {rss / 2**20:7.1f} MiB resident")
+
+
+def queue(options):
+    """Messages per second of the embedded queue: send, receive and delete."""
+    subprocess.run([options.build / "benchmarks" / "queue_benchmark"], check=True)
+
+
+BENCHMARKS = {"queue": queue, "throughput": throughput, "idle": idle}
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(BENCHMARKS))
+    parser.add_argument("--build", type=pathlib.Path, default=pathlib.Path("build/release"))
+    parser.add_argument("--photos", type=pathlib.Path, default=pathlib.Path("build/samples"))
+    parser.add_argument("--model", default="resnet18")
+    parser.add_argument("--model-dir", default=None)
+    parser.add_argument("--images", type=int, default=100, help="of one measurement, at least")
+    parser.add_argument("--connections", type=int, default=100)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--idle-seconds", type=int, default=20)
+    options = parser.parse_args()
+    if unknown := [name for name in options.names if name not in BENCHMARKS]:
+        parser.error(f"no benchmark {unknown[0]!r}; there are: {', '.join(BENCHMARKS)}")
+    for name in options.names or BENCHMARKS:
+        BENCHMARKS[name](options)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,126 @@
+"""The house rules that a compiler does not check: who includes whom, what is called where, and that every test is built."""
+import pathlib
+import re
+import subprocess
+
+import pytest
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+CODE = [p for top in ("cmd", "lib", "roles", "inference", "aws") for p in sorted((ROOT / top).rglob("*.[ch]pp"))]
+
+# Folder → folders it may include besides itself. cmd may include everything.
+BASE = {"lib/base"}
+PORTS = BASE | {"lib/config", "lib/job", "lib/ports"}
+ROLES = PORTS | {"lib/telemetry"}
+ARROWS = {
+    "lib/base": set(),
+    "lib/config": BASE,
+    "lib/job": BASE,
+    "lib/ports": BASE | {"lib/job"},
+    "lib/http": PORTS,
+    "lib/local": PORTS,
+    "lib/telemetry": PORTS,
+    "roles/worker": ROLES,
+    "roles/controller": ROLES | {"roles/controller/policy"},
+    "roles/controller/policy": BASE | {"lib/ports"},
+    "roles/web": ROLES | {"lib/http"},
+    "inference": PORTS,
+}
+THIRD_PARTY = re.compile(r'#include <(boost/|opencv2/|nlohmann/|sqlite3|curl/|spdlog/|prometheus/|openssl/|CLI/|toml\+\+/|png\.h|jpeglib|tiffio|gif_lib|webp/)')
+# Only lib/base and cmd touch time, randomness and the environment.
+AMBIENT = re.compile(r"\b(?:system_clock|steady_clock|high_resolution_clock)::now\(|\bgetenv\(|\brandom_device\b|\bs?rand\(|"
+                     r"\bsleep_for\(\s*std::|\busleep\(|\bstd::this_thread::sleep_|\btime\(nullptr\)|\bgettimeofday\(|\bclock_gettime\(")
+UNSAFE = re.compile(r"\b(?:strcpy|strcat|sprintf|vsprintf|gets|strtok|system|popen|tmpnam|mktemp|alloca)\(")
+
+
+def code_of(path):
+    """Lines without comments and string literals, so that prose is not taken for code."""
+    text = re.sub(r"/\*.*?\*/", "", path.read_text(), flags=re.S)
+    for number, line in enumerate(text.splitlines(), 1):
+        yield number, re.sub(r'//.*$', "", re.sub(r'"(?:\\.|[^"\\])*"', '""', line))
+
+
+def folder_of(relative):
+    known = [folder for folder in ARROWS if str(relative).startswith(folder + "/")]
+    return max(known, key=len, default=str(relative.parts[0]))
+
+
+def test_includes_follow_the_arrows():
+    wrong = []
+    for path in CODE:
+        relative = path.relative_to(ROOT)
+        here = folder_of(relative)
+        if here == "cmd":
+            continue
+        for included in re.findall(r'^#include "([^"]+)"', path.read_text(), re.M):
+            there = folder_of(pathlib.PurePath(included))
+            if there != here and there not in ARROWS.get(here, set()):
+                wrong.append(f"{relative} includes {included}: {here} may not see {there}")
+    assert not wrong, "\n".join(wrong)
+
+
+def test_link_lines_are_the_arrows():
+    """Each library's CMake links name no folder that its includes may not name."""
+    wrong = []
+    target_of = {f"imgrec_{folder.split('/')[-1]}": folder for folder in ARROWS}
+    for folder, allowed in ARROWS.items():
+        text = (ROOT / folder / "CMakeLists.txt").read_text()
+        for target in set(re.findall(r"\bimgrec_[a-z]+\b", text)) & set(target_of):
+            if target_of[target] != folder and target_of[target] not in allowed:
+                wrong.append(f"{folder}/CMakeLists.txt links {target}")
+    assert not wrong, "\n".join(wrong)
+
+
+def test_third_party_headers_stay_in_source_files():
+    wrong = [f"{path.relative_to(ROOT)}: {found.group(0)}" for path in CODE if path.suffix == ".hpp" and "private" not in path.name
+             for found in [THIRD_PARTY.search(path.read_text())] if found]
+    # Asio's one wrapper header, which no public header includes.
+    wrong = [line for line in wrong if not line.startswith("lib/http/asio.hpp")]
+    assert not wrong, "\n".join(wrong)
+
+
+@pytest.mark.parametrize("rule,pattern,allowed", [
+    ("ambient time, randomness or environment", AMBIENT, ("lib/base/", "cmd/")),
+    ("a call that is unsafe", UNSAFE, ()),
+])
+def test_banned_calls(rule, pattern, allowed):
+    wrong = [f"{path.relative_to(ROOT)}:{number}: {line.strip()}" for path in CODE
+             if not str(path.relative_to(ROOT)).startswith(allowed or ("\0",))
+             for number, line in code_of(path) if pattern.search(line)]
+    assert not wrong, f"{rule}:\n" + "\n".join(wrong)
+
+
+def test_every_test_file_is_built():
+    wrong = []
+    for path in sorted((ROOT / "tests").rglob("*_test.*")):
+        if path.suffix not in (".cpp", ".py"):
+            continue
+        lists = [parent / "CMakeLists.txt" for parent in path.parents if (parent / "CMakeLists.txt").exists() and ROOT in parent.parents]
+        if not any(re.search(r"(?<![\w/])" + re.escape(str(path.relative_to(at.parent))) + r"\b", at.read_text()) for at in lists):
+            wrong.append(str(path.relative_to(ROOT)))
+    assert not wrong, "in no CMakeLists.txt:\n" + "\n".join(wrong)
+
+
+def test_every_source_file_is_built():
+    wrong = [str(path.relative_to(ROOT)) for path in CODE if path.suffix == ".cpp"
+             and not any(str(path.relative_to(at.parent)) in at.read_text().split() or
+                         re.search(r"(?<![\w/])" + re.escape(str(path.relative_to(at.parent))) + r"\b", at.read_text())
+                         for parent in path.parents for at in [parent / "CMakeLists.txt"] if at.exists())]
+    assert not wrong, "in no CMakeLists.txt:\n" + "\n".join(wrong)
+
+
+def test_files_are_short():
+    long = [f"{path.relative_to(ROOT)}: {lines}" for path in CODE
+            for lines in [len(path.read_text().splitlines())] if lines > 450]
+    assert not long, "longer than 450 lines:\n" + "\n".join(long)
+
+
+def test_shell_scripts_parse():
+    for script in ("dev", ".ci/run", "demo/samples.sh"):
+        subprocess.run(["bash", "-n", str(ROOT / script)], check=True)
+
+
+def test_readme_begins_with_its_two_commands():
+    readme = (ROOT / "README.md").read_text()
+    head = readme[:600]
+    assert "./dev demo" in head and "./dev test" in head
