@@ -187,16 +187,18 @@ const Command* choose(Line& line, int& exit_code) {
     exit_code = unknown_command(line.command);
     return nullptr;
   }
-  if (line.help || line.words.empty() || line.words.front() == "--help" || line.words.front() == "-h") {
-    const bool asked = line.help || !line.words.empty();
-    if (asked) print(group_help(line.command));
-    exit_code = asked ? kExitOk : usage_error("imgrec " + line.command + " needs a command.", line.command);
-    return nullptr;
-  }
-  const std::string word = line.words.front();
+  const std::string word = line.words.empty() ? "" : line.words.front();
   if (const Command* command = find_command(line.command + " " + word)) {
     line.words.erase(line.words.begin());
     return command;
+  }
+  if (word == "--help" || word == "-h" || (word.empty() && line.help)) {
+    print(group_help(line.command));
+    return nullptr;
+  }
+  if (word.empty()) {
+    exit_code = usage_error("imgrec " + line.command + " needs a command.", line.command);
+    return nullptr;
   }
   const std::string near = nearest(word, inner);
   exit_code = usage_error("There is no command " + json_quote(line.command + " " + word) +

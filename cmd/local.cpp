@@ -95,9 +95,9 @@ int run_local_command(const Config& config) {
   auto lock = FileLock::take(state_dir / "local.lock", "Another `imgrec local` runs on " + config.state_dir +
                                                            ": end it, or give this one another --state-dir.");
   if (!lock) return report(lock.error());
-  if (auto usable = check_model(config); !usable) return report(usable.error());
   auto platform = make_platform(config, system_clock(), system_rng());
   if (!platform) return report(platform.error());
+  if (auto usable = check_model(config); !usable) return report(usable.error());
   auto node_lock = lock_web_node(config);
   if (!node_lock) return report(node_lock.error());
   auto fleet = platform->make_fleet();

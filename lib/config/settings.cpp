@@ -384,6 +384,11 @@ Result<void> validate(const Config& config) {
                  ") is below web.body_bytes_max (" + format_size(config.web.body_bytes_max) +
                  "): a request of that size would wait for ever. Raise the first.");
   }
+  if (config.local.retention != Seconds(0) && config.local.retention < config.web.wait_max) {
+    return wrong("local.retention (" + format_duration(config.local.retention) + ") is below web.wait_max (" +
+                 format_duration(config.web.wait_max) +
+                 "): images would be deleted while clients wait for them. Raise the first, or lower the second.");
+  }
   if (config.queue.request == config.queue.dead_letter) {
     return wrong("queue.request and queue.dead_letter are both \"" + config.queue.request + "\": give them two names.");
   }

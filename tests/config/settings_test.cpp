@@ -139,6 +139,8 @@ TEST(Validate, RulesBetweenSettings) {
   EXPECT_EQ(message_of([](Config& c) { c.controller.min = 3; }), "valid");  // the maximum is not said
   EXPECT_THAT(message_of([](Config& c) { c.image.bytes_max = 65 * kMiB; }), HasSubstr("web.body_bytes_max"));
   EXPECT_THAT(message_of([](Config& c) { c.web.body_bytes_max = 600 * kMiB; }), HasSubstr("web.buffered_bytes_max"));
+  EXPECT_THAT(message_of([](Config& c) { c.local.retention = Seconds(60); }), HasSubstr("web.wait_max"));
+  EXPECT_EQ(message_of([](Config& c) { c.local.retention = Seconds(0); }), "valid");
   EXPECT_THAT(message_of([](Config& c) { c.queue.dead_letter = c.queue.request; }), HasSubstr("two names"));
   EXPECT_THAT(message_of([](Config& c) { c.queue.request = "imgrec-responses-1"; }), HasSubstr("response queues"));
   EXPECT_THAT(message_of([](Config& c) { c.queue.response_prefix = std::string(40, 'r'); }), HasSubstr("39"));
