@@ -49,7 +49,9 @@ std::unexpected<Error> disk_error(const fs::path& path, int error) {
 class PartFile {
  public:
   PartFile(fs::path path, std::uint64_t bytes_wanted)
-      : path_(std::move(path)), wanted_(bytes_wanted), fd_(::open(path_.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644)) {}
+      : path_(std::move(path)),
+        wanted_(bytes_wanted),
+        fd_(::open(path_.c_str(), O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0644)) {}
 
   Result<void> open() {
     if (fd_.get() < 0) return disk_error(path_, errno);
@@ -63,13 +65,13 @@ class PartFile {
     return bytes_ > wanted_ ? discard() : Result<void>{};
   }
   Result<void> discard() {
-    if (::ftruncate(fd_.get(), 0) != 0) return disk_error(path_, errno);
+    if (bytes_ > 0 && ::ftruncate(fd_.get(), 0) != 0) return disk_error(path_, errno);
     bytes_ = 0;
     return {};
   }
   Result<void> append(ByteView piece) {
     while (!piece.empty()) {
-      const ssize_t written = ::pwrite(fd_.get(), piece.data(), piece.size(), static_cast<off_t>(bytes_));
+      const ssize_t written = ::write(fd_.get(), piece.data(), piece.size());
       if (written < 0 && errno == EINTR) continue;
       if (written < 0) return disk_error(path_, errno);
       bytes_ += static_cast<std::uint64_t>(written);

@@ -115,6 +115,17 @@ toff_t seek_to(thandle_t handle, toff_t offset, int whence) {
 int close_nothing(thandle_t) {
   return 0;
 }
+// The whole file is in memory already. (Debian's libtiff 4.5.0-6+deb12u4 also refuses uncompressed tiles of files that
+// are not mapped.)
+int map_file(thandle_t handle, void** base, toff_t* size) {
+  const auto* source = static_cast<Source*>(handle);
+  *base = const_cast<char*>(source->bytes.data());  // opened for reading: never written
+  *size = source->bytes.size();
+  return 1;
+}
+
+void unmap_nothing(thandle_t, void*, toff_t) {}
+
 toff_t size_of(thandle_t handle) {
   return static_cast<Source*>(handle)->bytes.size();
 }
@@ -151,9 +162,8 @@ Tiff open(Source& source) {
   TIFFOpenOptionsSetMaxSingleMemAlloc(options, static_cast<tmsize_t>(kBlockBytesMax + kMiB));
   TIFFOpenOptionsSetErrorHandlerExtR(options, on_error, &source);
   TIFFOpenOptionsSetWarningHandlerExtR(options, on_warning, &source);
-  // "m": no memory mapping; "O"/"h" modes of later pages do not matter here.
-  Tiff tiff(TIFFClientOpenExt("image", "rm", &source, read_bytes, refuse_to_write, seek_to, close_nothing, size_of,
-                              nullptr, nullptr, options));
+  Tiff tiff(TIFFClientOpenExt("image", "r", &source, read_bytes, refuse_to_write, seek_to, close_nothing, size_of,
+                              map_file, unmap_nothing, options));
   TIFFOpenOptionsFree(options);
   return tiff;
 }
@@ -161,6 +171,16 @@ Tiff open(Source& source) {
 std::unexpected<Error> error_of(const Source& source) {
   if (source.read_beyond) return truncated(kName);
   return corrupt(kName, source.problem.empty() ? "its data contradicts itself" : source.problem);
+}
+
+// Strips or tiles that lie beyond the end of the file.
+Result<void> check_extents(TIFF* tiff, ByteView bytes) {
+  const std::uint32_t count = TIFFIsTiled(tiff) != 0 ? TIFFNumberOfTiles(tiff) : TIFFNumberOfStrips(tiff);
+  for (std::uint32_t i = 0; i < count; ++i) {
+    const std::uint64_t at = TIFFGetStrileOffset(tiff, i), size = TIFFGetStrileByteCount(tiff, i);
+    if (at > bytes.size() || size > bytes.size() - at) return truncated(kName);
+  }
+  return {};
 }
 
 struct RgbaReader {
@@ -253,6 +273,7 @@ Result<int> decode_tiff(ByteView bytes, const ImageConfig& limits, Image& image)
   TIFFGetField(tiff.get(), TIFFTAG_IMAGELENGTH, &height);
   if (width != directory->width || height != directory->height)
     return corrupt(kName, "its sizes contradict each other");
+  if (auto ok = check_extents(tiff.get(), bytes); !ok) return fail(ok.error());
   const auto multiplied = prepare(tiff.get());
   if (!multiplied) return fail(multiplied.error());
   image.reset(static_cast<int>(width), static_cast<int>(height));

@@ -15,6 +15,36 @@ std::unexpected<Refusal> body_too_large() {
   return std::unexpected(Refusal{413, "body_too_large", "The body is larger than is taken here."});
 }
 
+// name, name=token or name="quoted", separated by semicolons; the first semicolon is gone already.
+bool are_extensions(std::string_view text) {
+  const auto take_token = [&] {
+    const auto end = std::find_if_not(text.begin(), text.end(), is_token_char);
+    const auto length = static_cast<std::size_t>(end - text.begin());
+    text.remove_prefix(length);
+    return length > 0;
+  };
+  const auto take_quoted = [&] {
+    for (std::size_t i = 1; i < text.size() && is_field_char(text[i]); ++i) {
+      if (text[i] == '"') {
+        text.remove_prefix(i + 1);
+        return true;
+      }
+      if (text[i] == '\\') ++i;
+    }
+    return false;
+  };
+  while (true) {
+    if (!take_token()) return false;
+    if (text.starts_with('=')) {
+      text.remove_prefix(1);
+      if (!(text.starts_with('"') ? take_quoted() : take_token())) return false;
+    }
+    if (text.empty()) return true;
+    if (text.front() != ';') return false;
+    text.remove_prefix(1);
+  }
+}
+
 }  // namespace
 
 std::expected<std::size_t, Refusal> ChunkDecoder::feed(std::string_view bytes, std::string& body) {
@@ -51,12 +81,14 @@ std::expected<void, Refusal> ChunkDecoder::step(char c) {
     case State::size:
       return step_size(c);
     case State::extension:
-      if (c == '\r') {
-        state_ = State::size_lf;
-      } else if (!is_field_char(c)) {
-        return bad_chunk("A chunk's extension has a control character.");
+      if (c != '\r') {
+        extensions_ += c;
+        return count_overhead();
       }
-      return count_overhead();
+      if (!are_extensions(extensions_)) return bad_chunk("A chunk's extensions are malformed.");
+      extensions_.clear();
+      state_ = State::size_lf;
+      return {};
     case State::size_lf:
       if (chunk_left_ > body_bytes_max_ - body_bytes_) return body_too_large();
       body_bytes_ += chunk_left_;

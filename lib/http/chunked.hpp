@@ -47,6 +47,7 @@ class ChunkDecoder {
   std::uint64_t body_bytes_ = 0;
   std::uint64_t chunk_left_ = 0;
   int size_digits_ = 0;
+  std::string extensions_;  // of this chunk
   State state_ = State::size_first;
 };
 

@@ -22,6 +22,7 @@ using boost::system::error_code;
 constexpr std::size_t kReadBytes = 16 * kKiB;
 constexpr std::size_t kBodyGrowthBytes = 256 * kKiB;
 constexpr Millis kLinger{5'000};
+constexpr Millis kLingerDraining{1'000};
 
 // Bytes of the budget; given back, from whatever thread, when session and handler have let go of them.
 struct Reservation {
@@ -396,7 +397,7 @@ asio::awaitable<void> Session::linger() {
   enter(Stage::lingering);
   error_code ignored;
   socket_.shutdown(asio::ip::tcp::socket::shutdown_send, ignored);
-  arm(kLinger);
+  arm(hub_.draining ? kLingerDraining : kLinger);
   bool more = true;
   while (more) {
     in_.clear();

@@ -187,6 +187,14 @@ void SqlDb::roll_back() {
   if (sqlite3_get_autocommit(connection_) == 0) (void)execute("ROLLBACK");
 }
 
+Result<std::uint64_t> SqlDb::bytes_used() {
+  const auto all = number("PRAGMA page_count");
+  if (!all) return fail(all.error());
+  const auto free = number("PRAGMA freelist_count");
+  if (!free) return fail(free.error());
+  return static_cast<std::uint64_t>((*all - *free) * kPageBytes);
+}
+
 std::int64_t SqlDb::rows_changed() const {
   return sqlite3_changes64(connection_);
 }

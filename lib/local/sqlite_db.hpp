@@ -99,6 +99,9 @@ class SqlDb {
 
   std::int64_t rows_changed() const;
 
+  /// Of the file, without what is free in it.
+  Result<std::uint64_t> bytes_used();
+
   /// All commits of this connection before the call survive a power cut.
   Result<void> sync();
 

@@ -91,7 +91,9 @@ class SqliteQueue final : public MessageQueue {
     const auto ids = shared_->store->send(row_, accepted, shared_->clock.wall_now(), left);
     if (!ids) return fail(ids.error());
     shared_->board->ring(row_.id);  // receivers may begin while the disk still writes
-    if (auto synced = shared_->store->sync(); !synced) return fail(synced.error());
+    if (row_.synced) {
+      if (auto synced = shared_->store->sync(); !synced) return fail(synced.error());
+    }
     auto id = ids->begin();
     for (auto& outcome : outcomes) {
       if (outcome) outcome = *id++;
@@ -163,7 +165,7 @@ class SqliteQueues final : public QueueDirectory {
     if (const auto found = open_.find(name); found != open_.end()) return found->second;
     const auto options = rules_.options_of(name);
     if (!options) return fail(ErrorKind::not_found, "no_such_queue", "There is no queue " + name + ".");
-    QueueRow row{.fifo = options->fifo, .receives_max = options->receives_max};
+    QueueRow row{.fifo = options->fifo, .receives_max = options->receives_max, .synced = options->survives_power_cut};
     const auto id = shared_->store->queue_id(name, options->fifo);
     if (!id) return fail(id.error());
     row.id = *id;

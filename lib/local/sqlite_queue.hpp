@@ -1,8 +1,8 @@
 // Message queues in one SQLite file, shared by any number of processes; semantics as in lib/ports/message_queue.hpp.
 //
 // Durable   kill -9 of everything loses nothing. A power cut loses no message that send() accepted (it syncs the disk
-//           before it returns), but may undo the latest receive, extend and remove calls: those messages are delivered
-//           again, which "at least once" allows.
+//           before it returns, unless the queue's options say otherwise), but may undo the latest receive, extend and
+//           remove calls: those messages are delivered again, which "at least once" allows.
 // Wakes     a long poll in any process ends within milliseconds of the send, and costs no CPU until then.
 // Files     FILE, FILE-wal, FILE-shm (SQLite's) and FILE-wake, on a local disk: not on NFS.
 #pragma once
@@ -23,6 +23,9 @@ struct SqliteQueueOptions {
   bool fifo = false;
   int receives_max = 0;     // maxReceiveCount; 0: no dead-letter queue
   std::string dead_letter;  // name of the dead-letter queue
+  /// send() waits for the disk (0.1 to several ms). Without it kill -9 of everything still loses nothing: right for
+  /// queues whose messages nobody needs after a power cut, such as answers to clients that were cut off by it.
+  bool survives_power_cut = true;
 };
 
 struct SqliteQueueRules {

@@ -9,6 +9,8 @@ constexpr std::int64_t kApplicationId = 0x696D6772;  // "imgr"
 constexpr std::int64_t kVersion = 1;
 constexpr Millis kLockWait{10'000};
 constexpr std::int64_t kDedupMs = 5 * 60'000;
+// Beyond the limit on messages: receiving and removing need some room too, and a full file must not stop them.
+constexpr std::uint64_t kHeadroomBytes = 4 * kMiB;
 constexpr int kRoundsMax = 100;  // of moving dead letters away within one receive
 
 // Times are milliseconds since 1970: several processes share them. A message is hidden while visible_at lies ahead:
@@ -86,9 +88,9 @@ std::optional<ReceiptParts> parse_receipt(std::string_view text) {
 
 Result<std::unique_ptr<SqliteStore>> SqliteStore::open(const std::filesystem::path& file, std::uint64_t bytes_max,
                                                        Rng& rng) {
-  auto db = SqlDb::open({file, bytes_max, kApplicationId, kVersion, kSchema});
+  auto db = SqlDb::open({file, bytes_max + kHeadroomBytes, kApplicationId, kVersion, kSchema});
   if (!db) return fail(db.error());
-  return std::unique_ptr<SqliteStore>(new SqliteStore(*std::move(db), rng));
+  return std::unique_ptr<SqliteStore>(new SqliteStore(*std::move(db), bytes_max, rng));
 }
 
 Result<std::int64_t> SqliteStore::queue_id(const std::string& name, bool fifo) {
@@ -121,6 +123,7 @@ Result<std::vector<MessageId>> SqliteStore::send(const QueueRow& queue,
       auto purged = db_->query("DELETE FROM dedup WHERE expires_at<=?1", to_ms(now)).run();
       if (!purged) return purged;
     }
+    if (auto room = check_room(messages); !room) return room;
     for (const OutgoingMessage* message : messages) {
       auto id = insert(queue, *message, to_ms(now));
       if (!id) return fail(id.error());
@@ -130,6 +133,17 @@ Result<std::vector<MessageId>> SqliteStore::send(const QueueRow& queue,
   });
   if (!done) return fail(done.error());
   return ids;
+}
+
+Result<void> SqliteStore::check_room(std::span<const OutgoingMessage* const> messages) {
+  const auto used = db_->bytes_used();
+  if (!used) return fail(used.error());
+  std::uint64_t wanted = 0;
+  for (const OutgoingMessage* message : messages) wanted += message->body.size();
+  if (*used + wanted <= bytes_max_) return {};
+  return fail(ErrorKind::transient, "disk_full",
+              "The queues have reached their limit of " + std::to_string(bytes_max_ / kMiB) +
+                  " MiB. There is room again when messages have been worked off.");
 }
 
 Result<MessageId> SqliteStore::insert(const QueueRow& queue, const OutgoingMessage& message, std::int64_t now) {

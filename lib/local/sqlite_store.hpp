@@ -21,6 +21,7 @@ struct QueueRow {
   bool fifo = false;
   int receives_max = 0;  // 0: no dead-letter queue
   std::int64_t dead_letter = 0;
+  bool synced = true;  // sends wait for the disk
 };
 
 struct Delivery {
@@ -55,7 +56,9 @@ class SqliteStore {
   Result<QueueDepth> depth(const QueueRow& queue, WallTime now);
 
  private:
-  SqliteStore(std::unique_ptr<SqlDb> db, Rng& rng) : db_(std::move(db)), rng_(rng) {}
+  SqliteStore(std::unique_ptr<SqlDb> db, std::uint64_t bytes_max, Rng& rng)
+      : db_(std::move(db)), bytes_max_(bytes_max), rng_(rng) {}
+  Result<void> check_room(std::span<const OutgoingMessage* const> messages);
   Result<MessageId> insert(const QueueRow& queue, const OutgoingMessage& message, std::int64_t now);
   Result<std::optional<MessageId>> seen_before(const QueueRow& queue, const OutgoingMessage& message, std::int64_t now);
   Result<std::vector<std::int64_t>> candidates(const QueueRow& queue, std::int64_t now, std::size_t count);
@@ -66,6 +69,7 @@ class SqliteStore {
 
   std::mutex mutex_;
   std::unique_ptr<SqlDb> db_;
+  const std::uint64_t bytes_max_;
   Rng& rng_;
 };
 

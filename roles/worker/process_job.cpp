@@ -89,8 +89,8 @@ std::variant<Answer, Return> Job::run() {
                    .detail = "It was tried " + std::to_string(context_.settings.queue.receives_max) +
                              " times without a result, so it is not tried again."});
   }
-  auto stored = context_.store.retry(context_.abandon,
-                                     [&] { return ports_.outputs.get(result_key(request_.job), kMessageBytesMax); });
+  auto stored = context_.reading.retry(context_.abandon,
+                                       [&] { return ports_.outputs.get(result_key(request_.job), kMessageBytesMax); });
   if (stored) return answer(*std::move(stored), Outcome::answered_again);
   if (stored.error().kind != ErrorKind::not_found) return come_back(stored.error());
 
@@ -121,8 +121,8 @@ std::variant<Answer, Return> Job::run() {
 // The image, or an error: invalid is the request's own fault and stays, anything else may pass.
 Result<std::string> Job::fetch() {
   const JobInput& input = request_.input;
-  auto image = context_.store.retry(context_.abandon,
-                                    [&] { return ports_.inputs.get(input.key, context_.settings.image.bytes_max); });
+  auto image = context_.reading.retry(context_.abandon,
+                                      [&] { return ports_.inputs.get(input.key, context_.settings.image.bytes_max); });
   if (!image && image.error().kind == ErrorKind::not_found) {
     return fail(ErrorKind::invalid, "input_missing", "The uploaded image is not in the store any more: send it again.");
   }
@@ -190,14 +190,14 @@ std::variant<Answer, Return> Job::finish(JobResult result, Outcome outcome) {
   result.timings = timings_;  // store_ms is not known before it is stored: only the answer has it
   const std::string document = to_json(result);
   const PutOptions options{.only_if_absent = true, .content_type = "application/json"};
-  const auto put = context_.store.retry(
+  const auto put = context_.storing.retry(
       context_.abandon, [&] { return ports_.outputs.put(result_key(request_.job), document, options); });
   if (!put) return come_back(put.error());
   const double store_ms = ms_since(store_begun);
   ports_.on_step(JobStep::stored);
   if (*put == PutOutcome::already_there) {
-    auto stored = context_.store.retry(context_.abandon,
-                                       [&] { return ports_.outputs.get(result_key(request_.job), kMessageBytesMax); });
+    auto stored = context_.reading.retry(
+        context_.abandon, [&] { return ports_.outputs.get(result_key(request_.job), kMessageBytesMax); });
     if (!stored) return come_back(stored.error());
     // A poison message whose labels were stored by an earlier delivery is none; one that was refused still is.
     const auto earlier = parse_job_result(*stored);

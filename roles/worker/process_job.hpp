@@ -44,7 +44,8 @@ struct JobContext {
   const WorkerSettings& settings;
   const WorkerPorts& ports;
   ClassifierPool& classifiers;
-  Patience& store;
+  Patience& reading;  // apart, so that reads that work do not hide a store that is full
+  Patience& storing;
   WorkerId worker;
   std::stop_token abandon;  // give up what is being worked on
 };

@@ -34,7 +34,8 @@ class Worker {
         id_(settings.worker.id.empty() ? "worker-" + random_hex(ports.rng, 4) : settings.worker.id),
         metrics_(ports.metrics),
         classifiers_(std::move(classifiers), ports.clock),
-        store_("the object store", ports.clock, ports.rng),
+        reading_("reading from the object store", ports.clock, ports.rng),
+        storing_("storing results", ports.clock, ports.rng),
         inbox_(static_cast<std::size_t>(threads_ + settings.worker.prefetch)),
         leases_(ports.requests, ports.clock, settings.queue.visibility, metrics_),
         finisher_(ports, leases_, metrics_,
@@ -61,7 +62,7 @@ class Worker {
   const WorkerId id_;
   WorkerMetrics metrics_;
   ClassifierPool classifiers_;
-  Patience store_;
+  Patience reading_, storing_;
   std::stop_source no_more_;  // begin no other job
   std::stop_source abandon_;  // give up those begun
   std::stop_source empty_;    // while draining: nothing is held any more
@@ -168,7 +169,8 @@ void Worker::work_on(HeldMessage held) {
   const JobContext context{.settings = settings_,
                            .ports = ports_,
                            .classifiers = classifiers_,
-                           .store = store_,
+                           .reading = reading_,
+                           .storing = storing_,
                            .worker = id_,
                            .abandon = abandon_.get_token()};
   auto end = process_job(context, std::move(held));

@@ -138,7 +138,7 @@ TEST(Server, ConnectionCloseIsHonouredInBothDirections) {
     if (request.path == "/close") response.headers = {{"Connection", "close"}};
     responder.send(std::move(response));
   });
-  for (const std::string text : {"GET / HTTP/1.1\r\nHost: x\r\nConnection: x, Close\r\n\r\n", get("/close").c_str()}) {
+  for (const auto& text : {std::string("GET / HTTP/1.1\r\nHost: x\r\nConnection: x, Close\r\n\r\n"), get("/close")}) {
     RawClient client(server.port());
     ASSERT_TRUE(client.send(text));
     EXPECT_EQ(header_of(client.read_response(), "Connection"), "close");

@@ -87,7 +87,9 @@ class WorkerFixture : public testing::Test {
     while (!condition()) {
       ASSERT_LT(std::chrono::steady_clock::now(), give_up) << "the condition never came true";
       if (step > Millis(0)) clock_.advance(step);
-      std::this_thread::yield();
+      // Time must not run away from the threads that live in it: a lease would end before its keeper could act.
+      const auto pause = std::chrono::steady_clock::now() + std::chrono::microseconds(100);
+      while (!condition() && std::chrono::steady_clock::now() < pause) std::this_thread::yield();
     }
   }
   /// Waits for it without a moment passing on the worker's clock.
