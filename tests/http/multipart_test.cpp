@@ -61,7 +61,8 @@ TEST(Multipart, ReadsEveryWayToWriteTheBoundary) {
 }
 
 TEST(Multipart, ABoundaryThatOnlyBeginsLikeOursIsData) {
-  const auto parts = parse_multipart(kType, one_part("form-data; name=f", "x\r\n--bc\r\n--b c"));
+  const auto body = one_part("form-data; name=f", "x\r\n--bc\r\n--b c");
+  const auto parts = parse_multipart(kType, body);
   ASSERT_TRUE(parts);
   EXPECT_EQ(parts->at(0).body, "x\r\n--bc\r\n--b c");
 }
