@@ -108,7 +108,10 @@ int classify_files(Arguments arguments) {
   const auto classifier = make_classifier(parts, need(make_opencv_engine(bytes_of(arguments[0]))));
   for (const char* file : arguments.subspan(2)) {
     const std::string bytes = bytes_of(file);
+    Clock& clock = system_clock();
+    const MonoTime start = clock.mono_now();
     const auto answer = classifier->classify(bytes, 1);
+    std::printf("%.0f ", elapsed_ms(start, clock.mono_now()));
     if (!answer) {
       print_error(answer.error());
     } else {

@@ -1,0 +1,171 @@
+// Real photos through real weights: our decoding, resizing and engine against the reference answers beside the photos.
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <cstdlib>
+#include <fstream>
+#include <map>
+#include <nlohmann/json.hpp>
+#include <set>
+
+#include "inference/classifier.hpp"
+#include "inference/decode/decode.hpp"
+#include "lib/base/file.hpp"
+#include "lib/base/text.hpp"
+#include "tests/support/shared_data.hpp"
+
+namespace imgrec {
+namespace {
+
+namespace fs = std::filesystem;
+
+std::unique_ptr<Classifier> classifier_of(const fs::path& weights, PreprocessProfile profile) {
+  ClassifierParts parts;
+  parts.manifest.profile = profile;
+  parts.classes = std::make_shared<const std::vector<ClassName>>(imagenet_class_names(ImagenetNames::names));
+  const auto bytes = read_file(weights, 1024 * kMiB);
+  if (!bytes) throw std::runtime_error(describe(bytes.error()));
+  auto engine = make_opencv_engine(*bytes);
+  if (!engine) throw std::runtime_error(describe(engine.error()));
+  return make_classifier(parts, *std::move(engine));
+}
+
+Result<Classification> classify(Classifier& classifier, const fs::path& file) {
+  const auto bytes = read_file(file, 20 * kMiB);
+  if (!bytes) return fail(bytes.error());
+  return classifier.classify(*bytes, 5);
+}
+
+// "test_0" → its true class.
+std::map<std::string, int> truth_of(const fs::path& folder) {
+  std::map<std::string, int> truth;
+  std::ifstream in(folder / "truth.csv");
+  std::string line;
+  std::getline(in, line);
+  while (std::getline(in, line)) {
+    const auto columns = split(line, ',');
+    truth[std::string(columns[0])] = std::stoi(std::string(columns[1]));
+  }
+  return truth;
+}
+
+struct Score {
+  int photos = 0, same = 0, right = 0;
+  double largest_difference = 0;  // of the best label's probability, where the label is the same
+};
+
+Score measure(Classifier& classifier, const fs::path& folder, const std::string& model) {
+  const auto reference = nlohmann::json::parse(std::ifstream(folder / ("top5." + model + ".json")));
+  Score score;
+  for (const auto& [name, truth] : truth_of(folder)) {
+    const auto answer = classify(classifier, folder / (name + ".JPEG"));
+    EXPECT_TRUE(answer) << name << " " << describe(answer.error());
+    if (!answer) continue;
+    ++score.photos;
+    score.right += answer->labels[0].index == truth ? 1 : 0;
+    const auto& best = reference[name][0];
+    if (answer->labels[0].index != best[0].get<int>()) continue;
+    ++score.same;
+    score.largest_difference =
+        std::max(score.largest_difference, std::abs(answer->labels[0].score - best[2].get<double>()));
+  }
+  return score;
+}
+
+void expect_answers(const fs::path& weights, PreprocessProfile profile, const std::string& model, int right_min) {
+  IMGREC_NEED_SHARED(photos, test::shared_path("photos/test"));
+  const Score score = measure(*classifier_of(weights, profile), photos, model);
+  EXPECT_EQ(score.photos, 100);
+  EXPECT_GE(score.same, 96);
+  EXPECT_GE(score.right, right_min);
+  // Decoding and resizing are bit for bit those of the reference; only the order of additions in the engine differs.
+  EXPECT_LT(score.largest_difference, 1e-3);
+}
+
+TEST(Photos, Resnet18) {
+  IMGREC_NEED_SHARED(weights, test::shared_path("models/resnet18-pqf.onnx"));
+  expect_answers(weights, PreprocessProfile::imagenet, "resnet18-pqf", 76);
+}
+
+TEST(Photos, Mobilenet) {
+  IMGREC_NEED_SHARED(weights, test::shared_path("models/mobilenetv2-tf2.onnx"));
+  expect_answers(weights, PreprocessProfile::tf, "mobilenetv2-tf2", 92);
+}
+
+// Made by `./dev model efficientnet-lite0` in the model folder that IMGREC_TEST_MODELS names.
+std::optional<fs::path> efficientnet_weights() {
+  const char* models = std::getenv("IMGREC_TEST_MODELS");
+  if (models == nullptr) return std::nullopt;
+  const auto file = fs::path(models) / "efficientnet-lite0" / "efficientnet-lite0.onnx";
+  return fs::exists(file) ? std::optional(file) : std::nullopt;
+}
+
+TEST(Photos, EfficientnetLite0) {
+  IMGREC_NEED_SHARED(weights, efficientnet_weights());
+  expect_answers(weights, PreprocessProfile::tf, "efficientnet-lite0", 87);
+}
+
+// Nine encodings of one photo, stored in eight ways and once without saying how (which is upright).
+TEST(Photos, TheSameWhicheverWayTheCameraWasHeld) {
+  IMGREC_NEED_SHARED(folder, test::unpacked_testdata("exif-orientation"));
+  ImageDecoder decoder{ImageConfig{}};
+  for (const std::string set : {"Landscape", "Portrait"}) {
+    Image first;
+    for (int orientation = 0; orientation <= 8; ++orientation) {
+      const auto bytes = read_file(folder / (set + "_" + std::to_string(orientation) + ".jpg"), 20 * kMiB);
+      ASSERT_TRUE(bytes);
+      const auto image = decoder.decode(*bytes);
+      ASSERT_TRUE(image) << describe(image.error());
+      if (orientation == 0) first = **image;
+      ASSERT_EQ((*image)->width, first.width);
+      ASSERT_EQ((*image)->height, first.height);
+      double difference = 0;
+      for (std::size_t i = 0; i < first.rgb.size(); ++i) difference += std::abs(first.rgb[i] - (*image)->rgb[i]);
+      EXPECT_LT(difference / static_cast<double>(first.rgb.size()), 6)
+          << set << orientation << ": the encodings differ by up to 4";
+    }
+  }
+}
+
+void expect_one_answer(const fs::path& weights, const std::vector<std::string>& sets) {
+  IMGREC_NEED_SHARED(folder, test::unpacked_testdata("exif-orientation"));
+  const auto classifier = classifier_of(weights, PreprocessProfile::tf);
+  for (const std::string& set : sets) {
+    std::set<int> answers;
+    for (int orientation = 0; orientation <= 8; ++orientation) {
+      const auto answer = classify(*classifier, folder / (set + "_" + std::to_string(orientation) + ".jpg"));
+      ASSERT_TRUE(answer) << describe(answer.error());
+      answers.insert(answer->labels[0].index);
+    }
+    EXPECT_EQ(answers.size(), 1U) << set;
+  }
+}
+
+TEST(Photos, OneAnswerForAllOrientations) {
+  IMGREC_NEED_SHARED(weights, efficientnet_weights());
+  expect_one_answer(weights, {"Landscape", "Portrait"});
+}
+
+// Between two labels on the landscape (valley, cliff), where the encodings' small differences decide: in Pillow as
+// well.
+TEST(Photos, OneAnswerForAllOrientationsOfThePortrait) {
+  IMGREC_NEED_SHARED(weights, test::shared_path("models/mobilenetv2-tf2.onnx"));
+  expect_one_answer(weights, {"Portrait"});
+}
+
+TEST(Photos, AsIsTakesThe64PixelWorkload) {
+  IMGREC_NEED_SHARED(weights, test::shared_path("models/resnet18-pqf.onnx"));
+  IMGREC_NEED_SHARED(folder, test::shared_path("photos/imagenet-100"));
+  const auto classifier = classifier_of(weights, PreprocessProfile::as_is);
+  int photos = 0;
+  for (const auto& entry : fs::directory_iterator(folder)) {
+    if (entry.path().extension() != ".JPEG") continue;
+    const auto answer = classify(*classifier, entry.path());
+    EXPECT_TRUE(answer) << entry.path() << " " << describe(answer.error());
+    ++photos;
+  }
+  EXPECT_EQ(photos, 100);
+}
+
+}  // namespace
+}  // namespace imgrec
