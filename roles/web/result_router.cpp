@@ -42,7 +42,8 @@ void ResultRouter::expect(const JobId& job, const std::shared_ptr<PendingRequest
     const MonoTime first = ports_.clock.mono_now() + options_.first_check;
     waiters_.emplace(job, Waiter{request, index, first, options_.first_check});
     jobs_of_.emplace(request.get(), job);
-    earliest = checks_.emplace(first, job) == checks_.begin();
+    const auto check = checks_.emplace(first, job);
+    earliest = check == checks_.begin();
   }
   if (earliest) waker_.wake();
 }

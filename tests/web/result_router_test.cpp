@@ -138,6 +138,26 @@ TEST_F(ResultRouterTest, ALostResponseIsFoundInTheStore) {
   EXPECT_EQ(recorded, 1);
 }
 
+TEST_F(ResultRouterTest, ANewWaiterWakesTheSleepingTimer) {
+  const auto longest = wait_for({}, 800s);
+  const auto before = wait_for({}, 5s);
+  ASSERT_TRUE(eventually([&] {
+    clock.advance(500ms);
+    return before->ended();
+  }));
+  // The timer has nothing to look up: it sleeps until the deadline of `longest`; a later deadline does not wake it.
+  clock.wait_for_sleepers(2);
+  const MonoTime begin = clock.mono_now();
+  const JobId job = new_job();
+  ASSERT_TRUE(outputs.put(result_key(job), to_json(result_for(job)), {}));
+  const auto request = wait_for({job}, 900s);
+  ASSERT_TRUE(eventually([&] {
+    if (clock.mono_now() - begin < 60s) clock.advance(500ms);
+    return request->ended();
+  }));
+  EXPECT_FALSE(longest->ended());
+}
+
 TEST_F(ResultRouterTest, LookUpsAreFewAndGrowRarer) {
   std::vector<JobId> jobs;
   for (int i = 0; i < 100; ++i) jobs.push_back(new_job());

@@ -186,7 +186,6 @@ TEST(SendBatcher, FifoMessagesCarryGroupAndDedup) {
   image.request = std::make_shared<PendingRequest>(std::vector<ImageSlot>(1), PendingRequest::Options{},
                                                    [](const PendingRequest*, WaitEnd, std::vector<ImageSlot>) {});
   uploader.start(std::move(image));
-  const auto received = requests.receive({.wait = 0ms}, {});
   ASSERT_TRUE(eventually([&] { return requests.bodies().size() == 1; }));
   EXPECT_EQ(requests.receive({}, {})->at(0).group_id, "group-1");
 }
