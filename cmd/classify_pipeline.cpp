@@ -40,7 +40,8 @@ class InOrder {
   /// The next one; nothing when stopped.
   std::optional<FileOutcome> take(std::stop_token stop) {
     std::unique_lock lock(mutex_);
-    if (!changed_.wait(lock, stop, [&] { return ready_.contains(taken_); })) return std::nullopt;
+    changed_.wait(lock, stop, [&] { return ready_.contains(taken_); });
+    if (stop.stop_requested()) return std::nullopt;
     auto node = ready_.extract(taken_++);
     changed_.notify_all();
     return std::move(node.mapped());

@@ -44,13 +44,7 @@ int run_worker_command(const Config& config, const WorkerHooks& hooks) {
                     .clock = system_clock(),
                     .rng = system_rng(),
                     .metrics = metrics,
-                    .on_ready =
-                        [&] {
-                          guard->ready();
-                          log::info("worker ready", {{"worker", settings.worker.id},
-                                                     {"model", config.model.name},
-                                                     {"threads", settings.worker.threads}});
-                        },
+                    .on_ready = [&] { guard->ready(); },
                     .on_step = hooks.on_step};
   const auto worked = run_worker(settings, std::move(ports), interrupts.token());
   if (!worked) return report(worked.error());

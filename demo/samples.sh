@@ -6,13 +6,13 @@ target=$1
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
-python3 -m venv "$work/venv"
+/usr/bin/python3 -m venv "$work/venv"
 # The wheels of one platform, whatever this one is: their digests are pinned, and nothing in them is run.
 "$work/venv/bin/pip" download --disable-pip-version-check --no-deps --require-hashes --only-binary :all: \
   --python-version 3.11 --platform manylinux_2_28_x86_64 -d "$work" -r "$here/samples.txt"
 
 mkdir -p "$target"
-python3 - "$work" "$target" <<'EOF'
+/usr/bin/python3 - "$work" "$target" <<'EOF'
 import pathlib, sys, zipfile
 work, target = map(pathlib.Path, sys.argv[1:])
 photos = {

@@ -140,7 +140,8 @@ def main():
         write_model(arguments.weights or find_weights(), out)
     print(f"{out}: SHA-256 {ONNX_SHA256}")
     if arguments.imgrec:
-        sys.exit(subprocess.run([arguments.imgrec, "model", "import", str(out), "--name", NAME, "--replace"],
+        sys.exit(subprocess.run([arguments.imgrec, "model", "import", str(out), "--name", NAME, "--profile", "tf",
+                                 "--replace"],
                                 check=False).returncode)
 
 

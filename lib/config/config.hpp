@@ -69,7 +69,7 @@ struct ControllerConfig {
   std::string policy = "depth";
   int min = 0;
   int max = 0;  // 0: usable cores
-  Millis interval{1'000};
+  Millis interval{250};
   Millis idle_cooldown{10'000};  // the queue has to be empty this long before instances go
   bool dry_run = false;
 };

@@ -112,6 +112,7 @@ class Transfer {
   std::array<char, CURL_ERROR_SIZE> details_{};
   HttpClientResponse response_;
   std::size_t header_bytes_ = 0;
+  bool has_head_ = false;  // the empty line after the headers was seen
   std::uint64_t body_bytes_ = 0;
   std::optional<Error> failure_;  // ours, rather than libcurl's
 };
@@ -204,8 +205,11 @@ bool Transfer::take_header(std::string_view line) {
   line = trim(line);
   if (line.starts_with("HTTP/")) {  // of a new response, after a redirect or a 100
     response_.headers.clear();
+    has_head_ = false;
     return true;
   }
+  if (has_head_) return true;  // a trailer
+  has_head_ = line.empty();
   if (const auto colon = line.find(':'); colon != std::string_view::npos) {
     response_.headers.emplace_back(to_lower(line.substr(0, colon)), trim(line.substr(colon + 1)));
   }
@@ -284,6 +288,8 @@ Result<HttpClientResponse> Transfer::run(const std::stop_token& stop) {
   const auto ended = perform(stop);
   curl_multi_remove_handle(multi_, easy_);
   if (failure_) return fail(std::move(*failure_));
+  // libcurl is content with a connection that ends within the headers.
+  if (*ended == CURLE_OK && !has_head_) return fail(to_error(CURLE_PARTIAL_FILE));
   if (*ended != CURLE_OK) return fail(to_error(*ended));
   long status = 0;
   curl_easy_getinfo(easy_, CURLINFO_RESPONSE_CODE, &status);

@@ -3,20 +3,15 @@
 #include <poll.h>
 
 #include <algorithm>
-#include <array>
-#include <cstdio>
 
 #include "lib/base/log.hpp"
 #include "lib/base/rng.hpp"
 #include "lib/base/text.hpp"
 #include "lib/http/chunked.hpp"
-#include "lib/http/problem.hpp"
-#include "lib/http/syntax.hpp"
 
 namespace imgrec::http {
 namespace {
 
-namespace beast_http = boost::beast::http;
 using boost::system::error_code;
 
 constexpr std::size_t kReadBytes = 16 * kKiB;
@@ -60,65 +55,6 @@ class SessionSink final : public Responder::Sink {
   const std::uint64_t serial_;
   std::atomic<bool> used_ = false;
 };
-
-// "Sun, 06 Nov 1994 08:49:37 GMT" (RFC 9110, section 5.6.7).
-std::string http_date(WallTime now) {
-  static constexpr std::array<const char*, 7> kDays = {"Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"};
-  static constexpr std::array<const char*, 12> kMonths = {"Jan", "Feb", "Mar", "Apr", "May", "Jun",
-                                                          "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
-  const auto day = std::chrono::floor<std::chrono::days>(now);
-  const std::chrono::year_month_day date(day);
-  const std::chrono::hh_mm_ss time(std::chrono::floor<Seconds>(now - day));
-  std::array<char, 64> text{};
-  std::snprintf(text.data(), text.size(), "%s, %02u %s %04d %02d:%02d:%02d GMT",
-                kDays[std::chrono::weekday(day).c_encoding()], static_cast<unsigned>(date.day()),
-                kMonths[static_cast<unsigned>(date.month()) - 1], static_cast<int>(date.year()),
-                static_cast<int>(time.hours().count()), static_cast<int>(time.minutes().count()),
-                static_cast<int>(time.seconds().count()));
-  return text.data();
-}
-
-bool is_valid_header(const std::pair<std::string, std::string>& header) {
-  return is_token(header.first) && std::all_of(header.second.begin(), header.second.end(), is_field_char);
-}
-
-// Those the server alone knows.
-bool is_own_header(std::string_view name) {
-  for (const auto own : {"content-length", "transfer-encoding", "connection", "keep-alive", "date", "x-request-id"}) {
-    if (equals_ignoring_case(name, own)) return true;
-  }
-  return false;
-}
-
-bool wants_close(const Response& response) {
-  for (const auto& [name, value] : response.headers) {
-    if (equals_ignoring_case(name, "connection") && equals_ignoring_case(trim_ows(value), "close")) return true;
-  }
-  return false;
-}
-
-Session::Message to_message(Response response, bool is_head, const RequestId& id) {
-  Session::Message message;
-  message.version(11);
-  message.result(static_cast<unsigned>(response.status));
-  message.reason(std::string(reason_phrase(response.status)));
-  if (!response.content_type.empty()) response.headers.emplace_back("Content-Type", std::move(response.content_type));
-  for (const auto& header : response.headers) {
-    if (is_own_header(header.first)) continue;
-    if (is_valid_header(header)) {
-      message.insert(header.first, header.second);
-    } else {
-      log::error("left out a malformed response header", {{"header", header.first}, {"request", id}});
-    }
-  }
-  const bool has_no_content = response.status == 204 || response.status == 304;
-  if (!has_no_content) message.set("Content-Length", std::to_string(response.body.size()));
-  message.set("Date", http_date(system_clock().wall_now()));
-  message.set("X-Request-Id", id.str());
-  message.set("X-Content-Type-Options", "nosniff");
-  if (!is_head && !has_no_content) message.body() = std::move(response.body);
-  return message;
-}
 
 }  // namespace
 
@@ -353,7 +289,7 @@ asio::awaitable<bool> Session::wait_for_answer() {
   co_return !peer_gone_ && !cut_;
 }
 
-Session::Message Session::take_message() {
+ResponseMessage Session::take_message() {
   Response response = std::move(*answer_);
   answer_.reset();
   if (response.status < 200 || response.status > 599) {
@@ -371,12 +307,12 @@ Session::Message Session::take_message() {
 
 asio::awaitable<bool> Session::write_answer() {
   auto message = take_message();
-  beast_http::response_serializer<beast_http::string_body> serializer(message);
+  boost::beast::http::response_serializer<boost::beast::http::string_body> serializer(message);
   while (!serializer.is_done()) {
     if (cut_) co_return false;
     arm(hub_.options.write_timeout);  // of each step: the limit is on standing still
     error_code ec;
-    co_await beast_http::async_write_some(socket_, serializer, asio::redirect_error(asio::use_awaitable, ec));
+    co_await boost::beast::http::async_write_some(socket_, serializer, asio::redirect_error(asio::use_awaitable, ec));
     if (ec) co_return false;
   }
   disarm();

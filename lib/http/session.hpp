@@ -4,14 +4,13 @@
 #include "lib/http/hub.hpp"
 // Asio first (see there).
 #include "lib/http/request_head.hpp"
+#include "lib/http/response_message.hpp"
 
 namespace imgrec::http {
 
 /// Lives on the I/O thread. run() owns it; others hold it weakly.
 class Session : public std::enable_shared_from_this<Session> {
  public:
-  using Message = boost::beast::http::response<boost::beast::http::string_body>;
-
   Session(Hub& hub, asio::ip::tcp::socket socket);
   /// Spawns run(); returns at once.
   static void start(std::shared_ptr<Session> session);
@@ -42,7 +41,7 @@ class Session : public std::enable_shared_from_this<Session> {
 
   void forget_request();
   void dispatch();
-  Message take_message();
+  ResponseMessage take_message();
   Response make_error(int status, const std::string& code, const std::string& detail) const;
   Outcome refuse(int status, std::string code, std::string detail);
   Outcome on_silence(const char* what);

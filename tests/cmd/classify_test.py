@@ -6,6 +6,7 @@ import os
 import pathlib
 import pty
 import signal
+import socket
 import subprocess
 
 import pytest
@@ -184,3 +185,16 @@ def test_pull_without_a_way_out_is_unreachable(tmp_path):
     done = imgrec.run("model", "pull", "resnet18", "--state-dir", tmp_path,
                       env={"https_proxy": "http://127.0.0.1:9", "http_proxy": "http://127.0.0.1:9", "no_proxy": ""})
     assert done.returncode == 3 and done.stderr.startswith("imgrec: "), done.stderr
+
+
+def test_interrupting_a_pull_ends_with_130(tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as silent:  # a proxy that never answers
+        proxy = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        process = subprocess.Popen([imgrec.BINARY, "model", "pull", "resnet18", "--state-dir", tmp_path], stderr=subprocess.PIPE,
+                                   text=True, env=imgrec.environment({"https_proxy": proxy, "http_proxy": proxy, "no_proxy": ""}))
+        silent.settimeout(60)
+        connection, _ = silent.accept()
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=30)
+        connection.close()
+    assert process.returncode == 130, err

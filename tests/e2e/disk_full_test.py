@@ -31,10 +31,9 @@ def test_a_full_disk_is_said_and_survived(small_disk):
                         state_dir=small_disk) as service:
         assert service.classify("before.jpg", photo)[0] == 200
         ballast = small_disk / "ballast"
-        with open(ballast, "wb") as file, pytest.raises(OSError):
+        with open(ballast, "wb", buffering=0) as file, pytest.raises(OSError):
             while True:
                 file.write(b"x" * 4096)
-                file.flush()
         status, document = service.classify("full.jpg", photo)
         assert status == 503, document
         assert "disk" in json.dumps(document).lower() or "space" in json.dumps(document).lower(), document

@@ -479,7 +479,7 @@ TEST(Server, OnlyTheFirstAnswerCounts) {
   ASSERT_TRUE(client.send(get("/") + get("/")));
   EXPECT_EQ(body_of(client.read_response()), "first");
   EXPECT_EQ(body_of(client.read_response()), "first");
-  EXPECT_EQ(counted, 2);
+  EXPECT_TRUE(eventually([&] { return counted == 2; })) << counted;  // the answer may be read before send() returns
 }
 
 TEST(Server, AnImpossibleStatusIs500) {

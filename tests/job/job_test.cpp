@@ -57,6 +57,36 @@ TEST(JobRequest, ANewerWritersMembersAreIgnored) {
   EXPECT_TRUE(parse_job_request(document.dump()));
 }
 
+TEST(ReplyAddress, IsFoundInAMessageThatIsNoRequest) {
+  auto document = nlohmann::json::parse(to_json(sample_request()));
+  document.erase("input");
+  document["v"] = 2;
+  const auto address = find_reply_address(document.dump());
+  ASSERT_TRUE(address);
+  EXPECT_EQ(address->job, sample_request().job);
+  EXPECT_EQ(address->session, SessionId("s-1"));
+  EXPECT_EQ(address->name, sample_request().name);
+  EXPECT_EQ(address->reply_to, "imgrec-responses-a");
+  document["session"] = "?";
+  document["name"] = 7;
+  EXPECT_EQ(find_reply_address(document.dump())->session, SessionId("unknown"));
+  EXPECT_EQ(find_reply_address(document.dump())->name, "");
+}
+
+TEST(ReplyAddress, IsNotGuessed) {
+  auto document = nlohmann::json::parse(to_json(sample_request()));
+  for (const char* name : {"job", "reply_to"}) {
+    auto without = document;
+    without.erase(name);
+    EXPECT_FALSE(find_reply_address(without.dump())) << name;
+    without[name] = "";
+    EXPECT_FALSE(find_reply_address(without.dump())) << name;
+    without[name] = 7;
+    EXPECT_FALSE(find_reply_address(without.dump())) << name;
+  }
+  for (const char* text : {"", "no JSON", "[]", "7", "null"}) EXPECT_FALSE(find_reply_address(text)) << text;
+}
+
 TEST(JobRequest, NamesTheMemberThatIsWrong) {
   const auto whole = nlohmann::json::parse(to_json(sample_request()));
   for (const std::string name : {"v", "job", "session", "name", "input", "options", "reply_to", "submitted_at", "expires_at"}) {

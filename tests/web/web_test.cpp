@@ -107,8 +107,8 @@ TEST(Compat, HeldThroughAnOutageOfStoreAndQueue) {
   Backend backend;
   WebNode node(backend);
   FakeWorker worker(backend);
-  backend.inputs.faults.fail_next(StoreCall::put, 4);
-  backend.requests.faults.fail_next(QueueCall::send, 4);
+  backend.inputs.faults.fail_next(StoreCall::put, 2);
+  backend.requests.faults.fail_next(QueueCall::send, 2);
   const HttpReply reply = node.ask(form_post("/", {{"myfile", "t.jpg", jpeg_of("cat")}}));
   EXPECT_EQ(reply.status, 200);
   EXPECT_EQ(reply.body, "cat");

@@ -49,17 +49,16 @@ function showResult(photo, result) {
   const labels = photo.card.querySelector('.labels');
   labels.replaceChildren(...result.labels.slice(0, 5).map((label) => {
     const item = document.createElement('li');
-    const meter = document.createElement('meter');
-    meter.min = 0;
-    meter.max = 1;
-    meter.value = label.score;
-    meter.setAttribute('aria-hidden', 'true');
+    const bar = document.createElement('span');
+    bar.className = 'score-bar';
+    bar.style.width = `${100 * label.score}%`;
     const name = document.createElement('span');
+    name.className = 'label';
     name.textContent = label.label;
     const score = document.createElement('span');
     score.className = 'score';
     score.textContent = `${(100 * label.score).toFixed(1)} %`;
-    item.append(meter, name, score);
+    item.append(bar, name, score);
     return item;
   }));
   const seconds = ((performance.now() - photo.started) / 1000).toFixed(1);
