@@ -12,8 +12,8 @@ namespace imgrec {
 
 struct ClassifierOptions {
   std::filesystem::path model_dir;
-  std::string model = "resnet18";   // name in the model store
-  std::string labels = "names";     // names, reference, or a file with one name per line
+  std::string model = "resnet18";  // name in the model store
+  std::string labels = "names";    // names, reference, or a file with one name per line
   ImageConfig limits{};
 };
 

@@ -22,18 +22,18 @@ enum class PreprocessProfile {
   tf,        // the same resize and crop, x/127.5 - 1
   as_is,     // no resize, no crop, RGB/255: the network takes the image's own size
 };
-std::string_view to_string(PreprocessProfile profile);                            // "imagenet", "tf", "as-is"
+std::string_view to_string(PreprocessProfile profile);  // "imagenet", "tf", "as-is"
 Result<PreprocessProfile> parse_preprocess_profile(std::string_view text);
 
 enum class OutputKind { logits, probabilities };
 
 struct ModelManifest {
-  std::string name;          // [a-z0-9][a-z0-9._-]{0,63}
-  std::string file;          // of the weights, beside the manifest
+  std::string name;  // [a-z0-9][a-z0-9._-]{0,63}
+  std::string file;  // of the weights, beside the manifest
   std::string sha256;
-  std::string licence;       // SPDX id or a few words
-  std::string source;        // where it came from
-  int input_size = 224;      // pixels a side after the crop; not used by as-is
+  std::string licence;   // SPDX id or a few words
+  std::string source;    // where it came from
+  int input_size = 224;  // pixels a side after the crop; not used by as-is
   PreprocessProfile profile = PreprocessProfile::imagenet;
   OutputKind output = OutputKind::logits;
   std::string labels = "imagenet-1k";  // or the file of class names beside the manifest
@@ -41,19 +41,19 @@ struct ModelManifest {
 
 struct ModelEntry {
   ModelManifest manifest;
-  std::filesystem::path folder;   // empty while it is not installed
-  bool built_in = false;          // known by name: can be pulled (or prepared offline)
+  std::filesystem::path folder;  // empty while it is not installed
+  bool built_in = false;         // known by name: can be pulled (or prepared offline)
   std::filesystem::path weights() const { return folder / manifest.file; }
 };
 
 struct ImportOptions {
-  std::filesystem::path file;      // ONNX
+  std::filesystem::path file;  // ONNX
   std::string name;
   PreprocessProfile profile = PreprocessProfile::imagenet;
   std::filesystem::path labels{};  // empty: ImageNet-1k
   std::string licence = "unknown";
   OutputKind output = OutputKind::logits;
-  bool replace = false;            // an installed model of that name stays unless this is set
+  bool replace = false;  // an installed model of that name stays unless this is set
 };
 
 /// bytes so far, bytes in all (0: unknown).
@@ -67,13 +67,16 @@ class ModelStore {
   /// Installed and built-in models by name.
   Result<std::vector<ModelEntry>> list() const;
 
-  /// Errors: not_found "no_such_model" (names the nearest); a built-in one that is not installed is found with an empty folder.
+  /// Errors: not_found "no_such_model" (names the nearest); a built-in one that is not installed is found with an empty
+  /// folder.
   Result<ModelEntry> find(const std::string& name) const;
 
   /// Downloads a built-in model: mirrors in order, resumed where it stopped, SHA-256 checked, installed atomically.
-  /// Already installed and intact: nothing is fetched. Errors: not_found "no_such_model"; transient "mirrors_unreachable"
-  /// (lists each with its cause); invalid "wrong_checksum"; invalid "prepared_offline" for models that a script converts.
-  Result<ModelEntry> pull(const std::string& name, HttpClient& http, const PullProgress& progress, std::stop_token stop);
+  /// Already installed and intact: nothing is fetched. Errors: not_found "no_such_model"; transient
+  /// "mirrors_unreachable" (lists each with its cause); invalid "wrong_checksum"; invalid "prepared_offline" for models
+  /// that a script converts.
+  Result<ModelEntry> pull(const std::string& name, HttpClient& http, const PullProgress& progress,
+                          std::stop_token stop);
 
   /// Checks that an engine can load and run it before it is installed. A file of a built-in name must have its SHA-256.
   Result<ModelEntry> import(const ImportOptions& options);

@@ -13,6 +13,7 @@
 #include <sstream>
 
 #include "lib/base/file.hpp"
+#include "tests/inference/encode.hpp"
 #include "tests/support/shared_data.hpp"
 #include "tests/support/temp_dir.hpp"
 
@@ -134,6 +135,54 @@ TEST(HostileFiles, KnownOnes) {
   for (std::size_t i = 0; i < files.size(); ++i) {
     EXPECT_TRUE(std::regex_search(run.lines[i], std::regex(expected[i].second))) << files[i] << ": " << run.lines[i];
   }
+}
+
+// A progressive JPEG of 25 megapixels in 150 kB: one scan for the averages, 98 that say "nothing here" for all blocks.
+std::string scan_bomb() {
+  const auto segment = [](char marker, const std::string& payload) {
+    const std::size_t length = payload.size() + 2;
+    return std::string("\xFF") + marker + static_cast<char>(length >> 8) + static_cast<char>(length) + payload;
+  };
+  using namespace std::string_literals;
+  constexpr int kBlocks = 625 * 625;
+  std::string bytes = "\xFF\xD8"s + segment('\xDB', "\0"s + std::string(64, '\1')) +
+                      segment('\xC2', "\x08\x13\x88\x13\x88\3\1\x11\0\2\x11\0\3\x11\0"s) +  // 5000 x 5000, 3 components
+                      segment('\xC4', "\x00\1"s + std::string(15, '\0') + "\0"s) +  // code 0: no change of the average
+                      segment('\xC4', "\x10\1"s + std::string(15, '\0') + "\xE0"s) +  // code 0: a run of 2^14 + 14 bits
+                      segment('\xDA', "\3\1\0\2\0\3\0\0\0\0"s) + std::string((3 * kBlocks + 7) / 8, '\0');
+  for (int scan = 1; scan < 99; ++scan) {
+    const char component = static_cast<char>(1 + scan % 3), coefficient = static_cast<char>(1 + scan / 3);
+    const std::string header{1, component, 0, coefficient, coefficient, 0};
+    // 24 runs of 16,384 blocks: 15 zero bits each.
+    bytes += segment('\xDA', header) + std::string(24 * 15 / 8, '\0');
+  }
+  return bytes + "\xFF\xD9"s;
+}
+
+TEST(HostileFiles, TheLargestAllowedStayWithinMemoryAndTime) {
+  IMGREC_NEED_SHARED(weights, test::shared_path("models/mobilenetv2-tf2.onnx"));
+  const test::TempDir dir;
+  const Image large = test::gradient(5000, 5000);
+  const std::vector<std::pair<std::string, std::string>> images = {
+      {"bomb.jpg", scan_bomb()},
+      {"turned.jpg", test::encode_jpeg(large, {.progressive = true, .quality = 60, .exif = test::exif_block(6, true)})},
+      {"cmyk.jpg", test::encode_jpeg(large, {.cmyk = true, .progressive = true, .quality = 60})},
+      {"large.png", test::encode_png(large, {.alpha = true, .interlaced = true})}};
+  std::vector<fs::path> files;
+  for (const auto& [name, bytes] : images) {
+    ASSERT_LT(bytes.size(), 20 * kMiB) << name;
+    files.push_back(dir.path() / name);
+    ASSERT_TRUE(write_file_atomic(files.back(), bytes, WriteMode::replace));
+  }
+  const Outcome run = classify_all(weights, files);
+  ASSERT_EQ(run.lines.size(), files.size());
+  for (std::size_t i = 0; i < files.size(); ++i) {
+    EXPECT_TRUE(std::regex_match(run.lines[i], std::regex("[0-9]+ [0-9]+ [01]\\.[0-9]+")))
+        << files[i] << ": " << run.lines[i];
+    EXPECT_LT(std::stod(run.lines[i]), kFileMsMax) << files[i];
+  }
+  EXPECT_GT(run.peak_kib, 0);
+  EXPECT_LT(run.peak_kib, kPeakKibMax);
 }
 
 }  // namespace
