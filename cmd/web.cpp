@@ -40,8 +40,11 @@ Result<void> serve_web(const Config& config, const Platform& platform, const Web
                  .rng = run.rng,
                  .metrics = run.metrics,
                  .on_listening = run.on_listening};
-  const WebSettings settings{
-      .web = config.web, .image = config.image, .top_k = config.model.top_k, .input_bucket = platform.input_bucket};
+  const WebSettings settings{.web = config.web,
+                             .image = config.image,
+                             .top_k = config.model.top_k,
+                             .input_bucket = platform.input_bucket,
+                             .fifo_requests = config.queue.fifo};
   return run_web(settings, std::move(ports), run.stop);
 }
 

@@ -77,3 +77,12 @@ def test_bad_images_get_clear_errors():
         assert status == 422 and document["code"] == "image_truncated", document
         # An image after it is not affected.
         assert running.classify("whole.jpg", photo)[0] == 200
+
+
+def test_the_same_over_fifo_queues():
+    files = sorted(imgrec.shared("photos/test").glob("*.JPEG"))[:6]
+    with service("--queue-fifo") as running:
+        parts = [("image", file.name, file.read_bytes()) for file in files]
+        status, _, body = running.upload(parts, headers={"X-Session-Id": "one-session"})
+        assert status == 200, body
+        assert [result["name"] for result in json.loads(body)["results"]] == [file.name for file in files]
