@@ -54,7 +54,7 @@ def test_a_second_signal_ends_at_once(model_flags, photo):
         import http.client
         client = http.client.HTTPConnection(*service.address, timeout=120)
         client.request("POST", "/", body, {"Content-Type": content_type})
-        imgrec.wait_until(lambda: any((service.state_dir / "objects").rglob("*")), what="the stored input")
+        imgrec.wait_until(lambda: b"imgrec_web_waiting_clients 1\n" in service.request("GET", "/metrics")[2], what="the waiting client")
         service.send_signal(signal.SIGTERM)
         service.wait_for_log("draining")
         service.send_signal(signal.SIGTERM)
