@@ -14,7 +14,7 @@ struct ClassifierOptions {
   std::filesystem::path model_dir;
   std::string model = "resnet18";   // name in the model store
   std::string labels = "names";     // names, reference, or a file with one name per line
-  ImageConfig limits;
+  ImageConfig limits{};
 };
 
 /// Loads and checks the model's manifest and labels once; each call of the factory makes a classifier for one thread

@@ -50,7 +50,7 @@ struct ImportOptions {
   std::filesystem::path file;      // ONNX
   std::string name;
   PreprocessProfile profile = PreprocessProfile::imagenet;
-  std::filesystem::path labels;    // empty: ImageNet-1k
+  std::filesystem::path labels{};  // empty: ImageNet-1k
   std::string licence = "unknown";
   OutputKind output = OutputKind::logits;
   bool replace = false;            // an installed model of that name stays unless this is set

@@ -1,35 +1,26 @@
 #include "lib/base/file.hpp"
 
+#include <dirent.h>
 #include <fcntl.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstdio>
 #include <cstring>
+#include <memory>
 
-#include "lib/base/rng.hpp"
 #include "lib/base/ids.hpp"
+#include "lib/base/rng.hpp"
 
 namespace imgrec {
 namespace {
 
-class Fd {
- public:
-  explicit Fd(int fd) : fd_(fd) {}
-  ~Fd() {
-    if (fd_ >= 0) ::close(fd_);
-  }
-  Fd(const Fd&) = delete;
-  Fd& operator=(const Fd&) = delete;
-  int get() const { return fd_; }
-  bool ok() const { return fd_ >= 0; }
+constexpr std::string_view kTemporaryPrefix = ".tmp-";
 
- private:
-  int fd_;
-};
-
-std::unexpected<Error> io_error(const char* verb, const std::filesystem::path& path, int error) {
-  const std::string text = std::string("Cannot ") + verb + " " + path.string() + ": " + std::strerror(error) + ".";
+std::unexpected<Error> io_error(const char* verb, const std::string& shown, int error) {
+  const std::string text = std::string("Cannot ") + verb + " " + shown + ": " + std::strerror(error) + ".";
   const bool reading = verb[0] == 'r';
   switch (error) {
     case ENOENT:
@@ -59,17 +50,34 @@ int write_all(int fd, ByteView bytes) {
   return 0;
 }
 
+// Gives the temporary file its name. 0, or errno; EEXIST when mode is only_if_absent and the name is taken.
+int publish(const AtomicWrite& target, const char* temporary, WriteMode mode) {
+  const char* name = target.name.c_str();
+  if (mode == WriteMode::replace) {
+    return ::renameat(target.scratch_folder, temporary, target.folder, name) == 0 ? 0 : errno;
+  }
+  if (::renameat2(target.scratch_folder, temporary, target.folder, name, RENAME_NOREPLACE) == 0) return 0;
+  if (errno != EINVAL && errno != ENOSYS) return errno;
+  // A file system without RENAME_NOREPLACE: a link fails just so when the name is taken.
+  if (::linkat(target.scratch_folder, temporary, target.folder, name, 0) != 0) return errno;
+  ::unlinkat(target.scratch_folder, temporary, 0);
+  return 0;
+}
+
 }  // namespace
 
-Result<std::string> read_file(const std::filesystem::path& path, std::uint64_t bytes_max) {
-  const Fd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
-  if (!fd.ok()) return io_error("read", path, errno);
-  struct stat info {};
-  if (::fstat(fd.get(), &info) != 0) return io_error("read", path, errno);
-  if (S_ISDIR(info.st_mode)) return io_error("read", path, EISDIR);
+void Fd::reset() {
+  if (fd_ >= 0) ::close(fd_);
+  fd_ = -1;
+}
+
+Result<std::string> read_open_file(int fd, const std::string& shown, std::uint64_t bytes_max) {
+  struct stat info{};
+  if (::fstat(fd, &info) != 0) return io_error("read", shown, errno);
+  if (S_ISDIR(info.st_mode)) return io_error("read", shown, EISDIR);
   const auto too_large = [&] {
     return fail(ErrorKind::invalid, "file_too_large",
-                path.string() + " has more than " + std::to_string(bytes_max) + " bytes.");
+                shown + " has more than " + std::to_string(bytes_max) + " bytes.");
   };
   if (S_ISREG(info.st_mode) && static_cast<std::uint64_t>(info.st_size) > bytes_max) return too_large();
   std::string bytes;
@@ -77,10 +85,10 @@ Result<std::string> read_file(const std::filesystem::path& path, std::uint64_t b
   std::size_t capacity = static_cast<std::size_t>(info.st_size) + 1, used = 0;
   while (true) {
     bytes.resize(capacity);
-    const ssize_t got = ::read(fd.get(), bytes.data() + used, capacity - used);
+    const ssize_t got = ::read(fd, bytes.data() + used, capacity - used);
     if (got < 0) {
       if (errno == EINTR) continue;
-      return io_error("read", path, errno);
+      return io_error("read", shown, errno);
     }
     if (got == 0) break;
     used += static_cast<std::size_t>(got);
@@ -91,37 +99,55 @@ Result<std::string> read_file(const std::filesystem::path& path, std::uint64_t b
   return bytes;
 }
 
+Result<std::string> read_file(const std::filesystem::path& path, std::uint64_t bytes_max) {
+  const Fd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  if (!fd.ok()) return io_error("read", path.string(), errno);
+  return read_open_file(fd.get(), path.string(), bytes_max);
+}
+
+Result<bool> write_file_atomic_at(const AtomicWrite& target, ByteView bytes, WriteMode mode) {
+  struct stat info{};
+  const bool taken = mode == WriteMode::only_if_absent &&
+                     ::fstatat(target.folder, target.name.c_str(), &info, AT_SYMLINK_NOFOLLOW) == 0;
+  int error = taken ? EEXIST : 0;
+  if (!taken) {
+    const std::string temporary = std::string(kTemporaryPrefix) + random_hex(system_rng(), 12);
+    const Fd fd(::openat(target.scratch_folder, temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644));
+    if (!fd.ok()) return io_error("write", target.shown, errno);
+    // Tells remove_stale_temporaries that the writer lives. Where locks do not work nothing is cleaned up either.
+    while (::flock(fd.get(), LOCK_EX) != 0 && errno == EINTR) {
+    }
+    error = write_all(fd.get(), bytes);
+    if (error == 0 && ::fdatasync(fd.get()) != 0) error = errno;
+    if (error == 0) error = publish(target, temporary.c_str(), mode);
+    if (error != 0) ::unlinkat(target.scratch_folder, temporary.c_str(), 0);
+  }
+  if (error != 0 && (error != EEXIST || mode == WriteMode::replace)) return io_error("write", target.shown, error);
+  // Also when it was there: whoever wrote it may not have come to this line, and our caller relies on the file.
+  if (::fsync(target.folder) != 0) return io_error("write", target.shown, errno);
+  return error == 0;
+}
+
 Result<bool> write_file_atomic(const std::filesystem::path& path, ByteView bytes, WriteMode mode) {
   const std::filesystem::path folder = path.has_parent_path() ? path.parent_path() : ".";
-  const std::filesystem::path temporary = folder / (".tmp-" + random_hex(system_rng(), 12));
-  {
-    const Fd fd(::open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644));
-    if (!fd.ok()) return io_error("write", temporary, errno);
-    int error = write_all(fd.get(), bytes);
-    if (error == 0 && ::fsync(fd.get()) != 0) error = errno;
-    if (error != 0) {
-      ::unlink(temporary.c_str());
-      return io_error("write", path, error);
-    }
+  const Fd fd(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!fd.ok()) return io_error("write", path.string(), errno);
+  return write_file_atomic_at({fd.get(), fd.get(), path.filename().string(), path.string()}, bytes, mode);
+}
+
+void remove_stale_temporaries(int scratch_folder) {
+  const int copy = ::openat(scratch_folder, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (copy < 0) return;
+  const std::unique_ptr<DIR, int (*)(DIR*)> folder(::fdopendir(copy), ::closedir);
+  if (!folder) {
+    ::close(copy);
+    return;
   }
-  bool written = true;
-  int error = 0;
-  if (mode == WriteMode::replace) {
-    if (::rename(temporary.c_str(), path.c_str()) != 0) error = errno;
-  } else {
-    if (::link(temporary.c_str(), path.c_str()) != 0) {
-      written = false;
-      if (errno != EEXIST) error = errno;
-    }
-    ::unlink(temporary.c_str());
+  while (const dirent* entry = ::readdir(folder.get())) {
+    if (!std::string_view(entry->d_name).starts_with(kTemporaryPrefix)) continue;
+    const Fd fd(::openat(scratch_folder, entry->d_name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
+    if (fd.ok() && ::flock(fd.get(), LOCK_EX | LOCK_NB) == 0) ::unlinkat(scratch_folder, entry->d_name, 0);
   }
-  if (error != 0) {
-    ::unlink(temporary.c_str());
-    return io_error("write", path, error);
-  }
-  const Fd folder_fd(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (!folder_fd.ok() || ::fsync(folder_fd.get()) != 0) return io_error("write", folder, errno);
-  return written;
 }
 
 }  // namespace imgrec

@@ -4,20 +4,60 @@
 #include <cstdint>
 #include <filesystem>
 #include <string>
+#include <utility>
 
 #include "lib/base/result.hpp"
 #include "lib/base/units.hpp"
 
 namespace imgrec {
 
+/// Owns a file descriptor.
+class Fd {
+ public:
+  Fd() = default;
+  explicit Fd(int fd) : fd_(fd) {}
+  ~Fd() { reset(); }
+  Fd(Fd&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
+  Fd& operator=(Fd&& other) noexcept {
+    if (this != &other) {
+      reset();
+      fd_ = std::exchange(other.fd_, -1);
+    }
+    return *this;
+  }
+  int get() const { return fd_; }
+  bool ok() const { return fd_ >= 0; }
+  int release() { return std::exchange(fd_, -1); }
+  void reset();
+
+ private:
+  int fd_ = -1;
+};
+
 /// Errors: not_found, denied, transient "file_unreadable"; invalid "file_too_large" when it has more than bytes_max.
 Result<std::string> read_file(const std::filesystem::path& path, std::uint64_t bytes_max);
 
 enum class WriteMode { replace, only_if_absent };
 
-/// Writes to a temporary name beside the target, fsyncs file and folder, and renames (or links, for only_if_absent):
-/// readers see the whole file or none, also after a power cut. Returns false when only_if_absent found one there.
-/// Errors: denied, transient "disk_full", transient "file_unwritable".
+/// Writes to a temporary name beside the target, syncs file and folder, and renames: readers see the whole file or
+/// none, also after a power cut. Returns false when only_if_absent found one there. Errors: not_found (no such folder),
+/// denied, transient "disk_full", transient "file_unwritable".
 Result<bool> write_file_atomic(const std::filesystem::path& path, ByteView bytes, WriteMode mode);
+
+/// The same for folders that are open already (nothing on the way to them is looked up again).
+struct AtomicWrite {
+  int scratch_folder;  // where the bytes are written first; on the same file system as the folder
+  int folder;
+  std::string name;   // one part, no "/"
+  std::string shown;  // what an error calls it
+};
+/// Errors as write_file_atomic; not_found also when the folder was removed meanwhile.
+Result<bool> write_file_atomic_at(const AtomicWrite& target, ByteView bytes, WriteMode mode);
+
+/// Removes what interrupted writes left in a scratch folder. Writes in progress (of any process) hold a lock and stay.
+void remove_stale_temporaries(int scratch_folder);
+
+/// Reads an open regular file; `shown` is what an error calls it. Errors as read_file.
+Result<std::string> read_open_file(int fd, const std::string& shown, std::uint64_t bytes_max);
 
 }  // namespace imgrec

@@ -15,16 +15,16 @@ struct LogConfig {
 
 struct ModelConfig {
   std::string name = "resnet18";
-  std::string dir;                 // empty: STATE_DIR/models
-  std::string labels = "names";    // names, reference, or a file with one name per line
-  int top_k = 5;                   // labels per image when the client does not say
+  std::string dir;               // empty: STATE_DIR/models
+  std::string labels = "names";  // names, reference, or a file with one name per line
+  int top_k = 5;                 // labels per image when the client does not say
 };
 
 /// Limits on what a client may make us decode.
 struct ImageConfig {
-  std::uint64_t bytes_max = 20 * kMiB;          // of an encoded image
-  std::uint64_t pixels_max = 25'000'000;        // width x height
-  int jpeg_scans_max = 100;                     // a progressive photo has about 10; each costs a pass over the image
+  std::uint64_t bytes_max = 20 * kMiB;    // of an encoded image
+  std::uint64_t pixels_max = 25'000'000;  // width x height
+  int jpeg_scans_max = 100;               // a progressive photo has about 10; each costs a pass over the image
 };
 
 struct QueueConfig {
@@ -32,55 +32,61 @@ struct QueueConfig {
   std::string response_prefix = "imgrec-responses";  // one queue per web node: PREFIX-NODE
   std::string dead_letter = "imgrec-dead";
   bool fifo = false;
-  int receives_max = 5;          // deliveries of one message before it counts as poison
-  Millis visibility{30'000};     // lease of a received message; extended while it is worked on
+  int receives_max = 5;       // deliveries of one message before it counts as poison
+  Millis visibility{30'000};  // lease of a received message; extended while it is worked on
 };
 
 struct WebConfig {
   std::string bind = "127.0.0.1";
-  int port = 8000;                               // 0: any free one
-  std::string node;                              // names the response queue; empty: a stable name for this machine
-  int threads = 4;                               // pool for blocking work (store, queue)
+  int port = 8000;   // 0: any free one
+  std::string node;  // names the response queue; empty: a stable name for this machine
+  int threads = 4;   // pool for blocking work (store, queue)
   int connections_max = 1024;
-  int pending_jobs_max = 10'000;                 // images waiting for their answer on this node
+  int pending_jobs_max = 10'000;  // images waiting for their answer on this node
   std::uint64_t header_bytes_max = 16 * kKiB;
-  std::uint64_t body_bytes_max = 64 * kMiB;      // of one request (several images)
-  std::uint64_t buffered_bytes_max = 512 * kMiB; // of all request bodies at once; more wait unread
+  std::uint64_t body_bytes_max = 64 * kMiB;       // of one request (several images)
+  std::uint64_t buffered_bytes_max = 512 * kMiB;  // of all request bodies at once; more wait unread
   int images_per_request_max = 100;
-  Millis header_timeout{10'000};                 // from the first byte to the end of the headers
+  Millis header_timeout{10'000};  // from the first byte to the end of the headers
   Millis body_timeout{120'000};
-  Millis idle_timeout{75'000};                   // keep-alive without a request
-  Millis write_timeout{30'000};                  // no progress in sending
-  Millis wait_max{900'000};                      // a client is held this long for its answer
-  Millis drain_timeout{30'000};                  // SIGTERM: time for requests in progress
+  Millis idle_timeout{75'000};   // keep-alive without a request
+  Millis write_timeout{30'000};  // no progress in sending
+  Millis wait_max{900'000};      // a client is held this long for its answer
+  Millis drain_timeout{30'000};  // SIGTERM: time for requests in progress
 };
 
 struct WorkerConfig {
-  std::string id;                    // empty: host name and process id
-  std::string app_tier_id;           // "app-tier-1"; given by the fleet
-  int threads = 0;                   // images at a time; 0: usable cores
-  int prefetch = 10;                 // messages held beyond those being worked on, at most
-  Millis poll_wait{20'000};          // long poll
-  Seconds exit_when_idle{0};         // 0: never
-  Millis drain_timeout{30'000};      // SIGTERM: time to finish; what is left is returned to the queue
+  std::string id;                // empty: host name and process id
+  std::string app_tier_id;       // "app-tier-1"; given by the fleet
+  int threads = 0;               // images at a time; 0: usable cores
+  int prefetch = 10;             // messages held beyond those being worked on, at most
+  Millis poll_wait{20'000};      // long poll
+  Seconds exit_when_idle{0};     // 0: never
+  Millis drain_timeout{30'000};  // SIGTERM: time to finish; what is left is returned to the queue
 };
 
 struct ControllerConfig {
   std::string policy = "depth";
   int min = 0;
-  int max = 0;                       // 0: usable cores
+  int max = 0;  // 0: usable cores
   Millis interval{1'000};
-  Millis idle_cooldown{10'000};      // the queue has to be empty this long before instances go
+  Millis idle_cooldown{10'000};  // the queue has to be empty this long before instances go
   bool dry_run = false;
 };
 
 struct LocalConfig {
   int worker_threads = 1;            // images at a time per child: one core is one "instance"
+  std::string worker_executable;     // what runs as the children; empty: this program
+  Seconds retention{7 * 24 * 3600};  // stored images and results older than this are deleted; 0: never
+};
+
+struct ClassifyConfig {
+  int threads = 0;  // images at a time; 0: usable cores
 };
 
 struct Config {
-  std::string platform = "local";    // where queues, stores and instances are: local
-  std::string state_dir;             // empty: $XDG_DATA_HOME/imgrec or ~/.local/share/imgrec; as root /var/lib/imgrec
+  std::string platform = "local";  // where queues, stores and instances are: local
+  std::string state_dir;           // empty: $XDG_DATA_HOME/imgrec or ~/.local/share/imgrec; as root /var/lib/imgrec
   LogConfig log;
   ModelConfig model;
   ImageConfig image;
@@ -89,6 +95,7 @@ struct Config {
   WorkerConfig worker;
   ControllerConfig controller;
   LocalConfig local;
+  ClassifyConfig classify;
 };
 
 }  // namespace imgrec

@@ -25,6 +25,7 @@ struct MultipartLimits {
 
 /// Errors (invalid): "not_multipart", "bad_multipart" (no or bad boundary, no final boundary, bad part header),
 /// "too_many_parts".
-Result<std::vector<FormPart>> parse_multipart(std::string_view content_type, ByteView body, const MultipartLimits& limits = {});
+Result<std::vector<FormPart>> parse_multipart(std::string_view content_type, ByteView body,
+                                              const MultipartLimits& limits = {});
 
 }  // namespace imgrec

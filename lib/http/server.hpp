@@ -7,6 +7,10 @@
 //
 // Framing is checked strictly (RFC 9112) before a request is handed on; what is wrong is answered and the connection
 // closed: 400 framing, 408 too slow, 413 body, 417, 431 headers, 501 method or transfer coding, 505 version.
+//
+// A client that goes away while it waits frees its place at once when its connection breaks (reset); after an orderly
+// close, which looks like a client that only ended its sending side and still listens, TCP keep-alive probes find out
+// within about 90 seconds. The handler's answer is then dropped.
 #pragma once
 
 #include <cstdint>
@@ -27,33 +31,43 @@
 namespace imgrec {
 
 struct Request {
-  RequestId id;                // made by the server; also in the answer's X-Request-Id
-  std::string method;          // "POST"
-  std::string target;          // as sent: "/v1/jobs/X?wait=1"
-  std::string path;            // percent-decoded, always begins with "/"; "/v1/jobs/X"
+  RequestId id;        // made by the server; also in the answer's X-Request-Id
+  std::string method;  // "POST"
+  std::string target;  // as sent: "/v1/jobs/X?wait=1"
+  /// Percent-decoded; always begins with "/": "/v1/jobs/X" ("/" for the target *). No NUL, but else anything: dot
+  /// segments, "//" and an encoded "/" are left as they are, for the router to refuse.
+  std::string path;
   std::vector<std::pair<std::string, std::string>> query;  // decoded, in order
-  HttpHeaders headers;         // names in lower case
-  std::string body;            // de-chunked
-  std::string remote;          // "127.0.0.1:54321"
-  MonoTime received_at{};      // when the request line was read
+  HttpHeaders headers;                                     // names in lower case
+  std::string body;        // de-chunked; counts as buffered until the handler has returned
+  std::string remote;      // "127.0.0.1:54321"
+  MonoTime received_at{};  // when the request line was read
 
   /// The first header of that (lower-case) name; nothing when there is none.
   std::optional<std::string_view> header(std::string_view name) const;
   std::optional<std::string_view> query_value(std::string_view name) const;
 };
 
+/// The server adds Content-Length, Date, Connection, X-Request-Id and X-Content-Type-Options. A header that is no valid
+/// one (a line break in its value) is left out and logged; "Connection: close" closes after the answer.
 struct Response {
-  int status = 200;
+  int status = 200;  // 200 to 599
   std::string content_type = "text/plain; charset=utf-8";
-  HttpHeaders headers;
-  std::string body;
+  HttpHeaders headers = {};
+  std::string body = {};
 };
 
 /// The one answer to one request; may be kept, moved to another thread and used long after the handler returned.
 /// Destroyed unused it answers 500. Thread-safe; only the first send() counts and returns true.
 class Responder {
  public:
-  class Sink;  // the session behind it
+  /// The session behind it (or a test's). Both are thread-safe, and only the first call of either counts.
+  class Sink {
+   public:
+    virtual ~Sink() = default;
+    virtual bool send(Response response) = 0;
+    virtual void abandon() = 0;  // the Responder is gone: answers 500 when nothing was sent
+  };
   explicit Responder(std::shared_ptr<Sink> sink);
   Responder(Responder&&) noexcept;
   Responder& operator=(Responder&&) noexcept;
@@ -64,7 +78,7 @@ class Responder {
   std::shared_ptr<Sink> sink_;
 };
 
-/// Runs on the pool of blocking_threads; may block.
+/// Runs on the pool of blocking_threads; may block. An exception that leaves it answers 500.
 using RequestHandler = std::function<void(Request, Responder)>;
 
 struct ServerOptions {
@@ -81,7 +95,7 @@ struct ServerOptions {
   Millis write_timeout{30'000};
   /// Makes the answer to what never reaches the handler (framing, limits, time-outs): status, code, detail.
   /// Without it: text/plain.
-  std::function<Response(int status, std::string code, std::string detail, const RequestId&)> make_error;
+  std::function<Response(int status, std::string code, std::string detail, const RequestId&)> make_error = {};
 };
 
 struct ServerStats {

@@ -182,6 +182,24 @@ Result<JobResult> parse_job_result(std::string_view json) try {
   return fail(ErrorKind::invalid, "bad_result_document", std::string("The result document ") + error.what() + ".");
 }
 
+std::optional<ReplyAddress> find_reply_address(std::string_view json) try {
+  if (json.size() > kDocumentBytesMax) return std::nullopt;
+  const Json document = Json::parse(json, nullptr, /*allow_exceptions=*/false);
+  ReplyAddress address;
+  address.job = checked(parse_job_id(text_of(document, "job")), "job");
+  address.reply_to = text_of(document, "reply_to");
+  if (address.reply_to.empty()) return std::nullopt;
+  const auto text_or = [&](const char* name, std::string otherwise) {
+    const auto found = document.find(name);
+    return found != document.end() && found->is_string() ? found->get<std::string>() : otherwise;
+  };
+  address.session = parse_session_id(text_or("session", "")).value_or(SessionId("unknown"));
+  address.name = text_or("name", "");
+  return address;
+} catch (const std::exception&) {
+  return std::nullopt;
+}
+
 ObjectKey input_key(const JobId& job) { return ObjectKey("inputs/" + job.str()); }
 
 ObjectKey result_key(const JobId& job) { return ObjectKey("results/" + job.str() + ".json"); }

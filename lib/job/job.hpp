@@ -88,6 +88,16 @@ std::string to_json(const JobResult& result);
 Result<JobRequest> parse_job_request(std::string_view json);
 Result<JobResult> parse_job_result(std::string_view json);
 
+/// To whom a request message belongs: enough to answer it with an error when parse_job_request refuses it.
+struct ReplyAddress {
+  JobId job;
+  SessionId session;     // "unknown" when the message has no valid one
+  std::string name;      // empty when the message has none
+  std::string reply_to;  // not empty
+};
+/// Nothing when the message has no valid job or no reply_to.
+std::optional<ReplyAddress> find_reply_address(std::string_view json);
+
 /// Where a job's objects lie: "inputs/JOB" and "results/JOB.json".
 ObjectKey input_key(const JobId& job);
 ObjectKey result_key(const JobId& job);

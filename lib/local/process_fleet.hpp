@@ -18,10 +18,10 @@ namespace imgrec {
 
 struct ProcessFleetOptions {
   std::filesystem::path executable;
-  std::vector<std::string> arguments;                                 // after argv[0]; never a secret
-  std::vector<std::pair<std::string, std::string>> environment;       // added to this process's own
+  std::vector<std::string> arguments;                            // after argv[0]; never a secret
+  std::vector<std::pair<std::string, std::string>> environment;  // added to this process's own
   int instances_max = 1;
-  Millis stop_timeout{35'000};                                        // from terminate() to SIGKILL
+  Millis stop_timeout{35'000};  // from terminate() to SIGKILL
 };
 
 /// Each child also gets IMGREC_WORKER_ID and IMGREC_WORKER_APP_TIER_ID. Destroying the fleet terminates its children

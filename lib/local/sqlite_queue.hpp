@@ -1,4 +1,10 @@
 // Message queues in one SQLite file, shared by any number of processes; semantics as in lib/ports/message_queue.hpp.
+//
+// Durable   kill -9 of everything loses nothing. A power cut loses no message that send() accepted (it syncs the disk
+//           before it returns, unless the queue's options say otherwise), but may undo the latest receive, extend and
+//           remove calls: those messages are delivered again, which "at least once" allows.
+// Wakes     a long poll in any process ends within milliseconds of the send, and costs no CPU until then.
+// Files     FILE, FILE-wal, FILE-shm (SQLite's) and FILE-wake, on a local disk: not on NFS.
 #pragma once
 
 #include <filesystem>
@@ -15,17 +21,23 @@ namespace imgrec {
 
 struct SqliteQueueOptions {
   bool fifo = false;
-  int receives_max = 0;               // maxReceiveCount; 0: no dead-letter queue
-  std::string dead_letter;            // name of the dead-letter queue
+  int receives_max = 0;     // maxReceiveCount; 0: no dead-letter queue
+  std::string dead_letter;  // name of the dead-letter queue
+  /// send() waits for the disk (0.1 to several ms). Without it kill -9 of everything still loses nothing: right for
+  /// queues whose messages nobody needs after a power cut, such as answers to clients that were cut off by it.
+  bool survives_power_cut = true;
 };
 
 struct SqliteQueueRules {
   /// The options of the queue with that name, when it is first opened; nothing: no such queue is made.
   std::function<std::optional<SqliteQueueOptions>(const std::string& name)> options_of;
+  /// Limit of the file: beyond it sending is transient "disk_full" until messages are removed (their room is reused).
+  std::uint64_t file_bytes_max = 8 * 1024 * kMiB;
 };
 
 /// Opens (and makes) the file; the folder has to exist. Errors: denied, transient "disk_full", invalid
-/// "queue_file_damaged", transient "queue_unavailable".
+/// "queue_file_damaged", transient "queue_unavailable". The directory's open() adds: invalid "queue_type_differs" when
+/// the queue was made as the other of standard and FIFO. Queue names are as on SQS, 1 to 80 of [A-Za-z0-9_.-].
 Result<std::unique_ptr<QueueDirectory>> open_sqlite_queues(const std::filesystem::path& file, SqliteQueueRules rules,
                                                            Clock& clock, Rng& rng);
 

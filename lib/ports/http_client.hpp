@@ -3,7 +3,8 @@
 // Threads   safe; send() blocks until the response is complete, the deadline passed or a stop is requested.
 // TLS       verified. Redirects are followed only where the request says so, and only to https (or http to http).
 // Failure   a response of any status is a success of this port; errors are transport failures: transient
-//           "connection_failed", "connection_lost", "timeout"; cancelled; invalid "bad_url", "response_too_large".
+//           "connection_failed", "connection_lost", "timeout"; denied "tls_not_trusted"; cancelled; invalid "bad_url",
+//           "response_too_large".
 #pragma once
 
 #include <cstdint>
@@ -30,7 +31,7 @@ struct HttpClientRequest {
   Millis connect_timeout{5'000};
   Millis stall_timeout{20'000};    // no byte for so long: timeout
   bool follow_redirects = false;
-  std::uint64_t response_bytes_max = 16 * kMiB;
+  std::uint64_t response_bytes_max = 16 * kMiB;  // of a body, also of one that goes to on_body
   /// When set, a body of a 2xx response goes here piece by piece (and not into HttpClientResponse::body); an error
   /// returned ends the transfer and is returned by send(). The status and the headers are known at the first call.
   std::function<Result<void>(ByteView piece, int status, const HttpHeaders& headers)> on_body;

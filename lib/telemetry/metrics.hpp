@@ -1,9 +1,11 @@
-// Prometheus metrics of one process. Names end in their unit (Prometheus' naming rules); label values are few and fixed.
+// Prometheus metrics of one process. Names end in their unit (Prometheus' naming rules); label values are few and
+// fixed.
 #pragma once
 
 #include <functional>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -11,7 +13,12 @@ namespace imgrec {
 
 using MetricLabels = std::vector<std::pair<std::string, std::string>>;
 
+/// What scrape() gives.
+inline constexpr std::string_view kMetricsContentType = "text/plain; version=0.0.4; charset=utf-8";
+
 /// Thread-safe. Asking for the same name and labels again gives the same metric; the help text is the first one's.
+/// Names and labels are constants of the code: std::invalid_argument for one that Prometheus does not allow, and for a
+/// name that is of another type already.
 class Metrics {
  public:
   Metrics();
@@ -34,8 +41,10 @@ class Metrics {
   /// buckets: upper bounds, ascending.
   Histogram& histogram(const std::string& name, const std::string& help, const std::vector<double>& buckets,
                        const MetricLabels& labels = {});
-  /// Read when the metrics are scraped; `read` is called from the scraping thread.
-  void gauge(const std::string& name, const std::string& help, std::function<double()> read, const MetricLabels& labels = {});
+  /// Read when the metrics are scraped; `read` is called from the scraping thread and must stay callable until it is
+  /// replaced (by asking for the same gauge again) or the Metrics are gone. It must not call the Metrics. NaN: unknown.
+  void gauge(const std::string& name, const std::string& help, std::function<double()> read,
+             const MetricLabels& labels = {});
 
   /// The text exposition format 0.0.4.
   std::string scrape();

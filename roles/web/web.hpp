@@ -3,6 +3,7 @@
 
 #include <functional>
 #include <stop_token>
+#include <string>
 
 #include "lib/base/clock.hpp"
 #include "lib/base/rng.hpp"
@@ -15,8 +16,8 @@ namespace imgrec {
 
 struct WebPorts {
   MessageQueue& requests;
-  MessageQueue& responses;        // this node's own
-  std::string responses_name;     // what requests carry as reply_to
+  MessageQueue& responses;     // this node's own
+  std::string responses_name;  // what requests carry as reply_to
   ObjectStore& inputs;
   ObjectStore& outputs;
   Clock& clock;
@@ -30,6 +31,7 @@ struct WebSettings {
   ImageConfig image;
   int top_k = 5;
   std::string input_bucket = "inputs";
+  bool fifo_requests = false;  // the request queue is FIFO: group = session, deduplication = job
 };
 
 /// Serves until a stop is requested, then drains. Errors: cannot listen.

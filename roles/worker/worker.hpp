@@ -20,15 +20,15 @@ enum class JobStep { received, parsed, fetched, classified, stored, answered, re
 
 struct WorkerPorts {
   MessageQueue& requests;
-  QueueDirectory& replies;       // opens a request's reply_to
-  MessageQueue& dead_letters;    // gets poison: what was received more than receives_max times
+  QueueDirectory& replies;     // opens a request's reply_to
+  MessageQueue& dead_letters;  // gets poison: what was received more than receives_max times
   ObjectStore& inputs;
   ObjectStore& outputs;
   ClassifierFactory make_classifier;
   Clock& clock;
   Rng& rng;
   Metrics& metrics;
-  std::function<void()> on_ready = [] {};           // called once, when the first message can be worked on
+  std::function<void()> on_ready = [] {};  // called once, when the first message can be worked on
   std::function<void(JobStep)> on_step = [](JobStep) {};
 };
 
@@ -38,8 +38,8 @@ struct WorkerSettings {
   ImageConfig image;
 };
 
-/// Runs until a stop is requested (then drains: finishes what it works on, returns the rest to the queue) or until it has
-/// been idle for exit_when_idle. Errors: the classifier cannot be made; the queue stays out of reach at the start.
+/// Runs until a stop is requested (then drains: finishes what it works on, returns the rest to the queue) or until it
+/// has been idle for exit_when_idle. Errors: the classifier cannot be made; the queue stays out of reach at the start.
 Result<void> run_worker(const WorkerSettings& settings, WorkerPorts ports, std::stop_token stop);
 
 }  // namespace imgrec

@@ -33,6 +33,7 @@ std::string FakeClassifiers::label_of(ByteView image) {
 Result<Classification> FakeClassifiers::classify(ByteView image, int top_k) {
   if (auto error = faults.enter(Call::classify)) return fail(*std::move(error));
   Millis duration{0};
+  std::function<void(ByteView)> hook;
   {
     std::unique_lock lock(mutex_);
     if (throws_ > 0) {
@@ -44,7 +45,9 @@ Result<Classification> FakeClassifiers::classify(ByteView image, int top_k) {
     changed_.wait(lock, [&] { return !holding_; });
     --held_;
     duration = duration_;
+    hook = on_image_;
   }
+  if (hook) hook(image);
   if (duration > Millis(0)) clock_.sleep_for(duration, {});
   if (image.empty()) return fail(ErrorKind::invalid, "image_truncated", "The image has no bytes.");
   if (image.starts_with("bad:")) {
@@ -59,6 +62,11 @@ Result<Classification> FakeClassifiers::classify(ByteView image, int top_k) {
   classification.preprocess_ms = 2;
   classification.infer_ms = 3;
   return classification;
+}
+
+void FakeClassifiers::on_image(std::function<void(ByteView)> hook) {
+  std::lock_guard lock(mutex_);
+  on_image_ = std::move(hook);
 }
 
 void FakeClassifiers::set_duration(Millis duration) {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <condition_variable>
+#include <functional>
 #include <mutex>
 #include <string>
 
@@ -25,6 +26,8 @@ class FakeClassifiers {
 
   enum class Call { make, classify };
   Faults<Call> faults;
+  /// Runs with the bytes of each image before it is classified.
+  void on_image(std::function<void(ByteView)> hook);
   /// Each call takes so long on the clock.
   void set_duration(Millis duration);
   /// The next `count` calls throw a std::runtime_error.
@@ -42,6 +45,7 @@ class FakeClassifiers {
   Clock& clock_;
   std::mutex mutex_;
   std::condition_variable changed_;
+  std::function<void(ByteView)> on_image_;
   Millis duration_{0};
   int throws_ = 0;
   bool holding_ = false;

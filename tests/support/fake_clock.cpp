@@ -1,5 +1,7 @@
 #include "tests/support/fake_clock.hpp"
 
+#include <iterator>
+
 namespace imgrec::test {
 
 FakeClock::FakeClock() : wall_(std::chrono::sys_days(std::chrono::year(2026) / 1 / 1)), mono_(Seconds(1'000'000)) {}
@@ -16,10 +18,10 @@ MonoTime FakeClock::mono_now() const {
 
 bool FakeClock::sleep_until(MonoTime time, std::stop_token stop) {
   std::unique_lock lock(mutex_);
-  ++sleepers_;
+  const auto place = sleepers_.insert(time);
   changed_.notify_all();
   changed_.wait(lock, stop, [&] { return mono_ >= time; });
-  --sleepers_;
+  sleepers_.erase(place);
   return !stop.stop_requested();
 }
 
@@ -32,7 +34,7 @@ void FakeClock::advance(Millis duration) {
 
 void FakeClock::wait_for_sleepers(int count) {
   std::unique_lock lock(mutex_);
-  changed_.wait(lock, [&] { return sleepers_ >= count; });
+  changed_.wait(lock, [&] { return std::distance(sleepers_.upper_bound(mono_), sleepers_.end()) >= count; });
 }
 
 std::uint64_t SeededRng::next() {

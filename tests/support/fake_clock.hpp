@@ -3,6 +3,7 @@
 
 #include <condition_variable>
 #include <mutex>
+#include <set>
 
 #include "lib/base/clock.hpp"
 #include "lib/base/rng.hpp"
@@ -17,7 +18,8 @@ class FakeClock final : public Clock {
   MonoTime mono_now() const override;
   bool sleep_until(MonoTime time, std::stop_token stop) override;
   void advance(Millis duration);
-  /// Blocks (in real time) until that many threads sleep on this clock: then advancing wakes exactly those.
+  /// Blocks (in real time) until that many threads sleep on this clock, each until a time that has not come yet: then
+  /// whatever the last advance() woke has done its work, and the next one wakes exactly those.
   void wait_for_sleepers(int count);
 
  private:
@@ -25,7 +27,7 @@ class FakeClock final : public Clock {
   mutable std::condition_variable_any changed_;
   WallTime wall_;
   MonoTime mono_{};
-  int sleepers_ = 0;
+  std::multiset<MonoTime> sleepers_;  // when each wakes
 };
 
 /// Reproducible: splitmix64.

@@ -1,0 +1,180 @@
+#include "cmd/command.hpp"
+
+namespace imgrec {
+namespace {
+
+constexpr const char* kRoleNotes =
+    "SIGTERM drains and exits with 0; SIGINT (Ctrl-C) drains and exits with 130; a second signal ends it at once.";
+
+Command local() {
+  return {
+      .name = "local",
+      .summary = "The whole service on this machine: web, controller, and workers as child processes",
+      .settings = kLocalCommand,
+      .examples = {{"imgrec local", "page and API at http://127.0.0.1:8000, as many workers as cores"},
+                   {"imgrec local --port 9000 --max-workers 4 --model efficientnet-lite0", "another port and model"},
+                   {"imgrec local --state-dir ~/imgrec --retention 30d", "where everything is kept, and how long"}},
+      .notes = kRoleNotes,
+      .run = [](const Invocation& call) { return run_local_command(call.config()); }};
+}
+
+Command web() {
+  return {.name = "web",
+          .summary = "Take images over HTTP, hold each client until its own answer is there",
+          .settings = kWebCommand,
+          .examples = {{"imgrec web", "listen on 127.0.0.1:8000"},
+                       {"imgrec web --bind 0.0.0.0 --port 80", "listen on all addresses"},
+                       {"imgrec --role=web", "the same command, by role"}},
+          .notes = kRoleNotes,
+          .run = [](const Invocation& call) { return run_web_command(call.config()); }};
+}
+
+Command worker() {
+  return {.name = "worker",
+          .summary = "Receive images from the queue, classify, store and answer",
+          .settings = kWorkerCommand,
+          .examples = {{"imgrec worker", "one image per core at a time, until it is told to end"},
+                       {"imgrec worker --threads 2 --exit-when-idle 60s", "end by itself when there is nothing to do"}},
+          .notes = kRoleNotes,
+          .run = [](const Invocation& call) { return run_worker_command(call.config(), call.hooks); }};
+}
+
+Command controller() {
+  return {.name = "controller",
+          .summary = "Watch the queue; start and stop workers as demand moves",
+          .settings = kControllerCommand,
+          .examples = {{"imgrec controller --max-workers 4", "beside `imgrec web`, on the same state folder"},
+                       {"imgrec controller --dry-run", "log what it would do"}},
+          .notes = kRoleNotes,
+          .run = [](const Invocation& call) { return run_controller_command(call.config()); }};
+}
+
+Command classify() {
+  return {.name = "classify",
+          .summary = "Classify image files without any service",
+          .arguments = "FILE|FOLDER|-…",
+          .arguments_min = 1,
+          .arguments_max = 1'000'000,
+          .settings = kClassifyCommand,
+          .examples = {{"imgrec classify photo.jpg", "a table"},
+                       {"imgrec classify --json --top-k 3 photos/ more/cat.png", "one line of JSON per image"},
+                       {"imgrec classify --csv photos/ > results.csv", "Image,Results"},
+                       {"curl -s https://example.org/cat.jpg | imgrec classify -", "from standard input"}},
+          .options = {{"--json", "", "one JSON object per line and image: labels and timings_ms, or error"},
+                      {"--csv", "", "Image,Results: the file name without extension, and the first label"}},
+          .notes =
+              "Folders are searched for images, recursively, in the order of their names. Exits with 1 when an image\n"
+              "could not be classified; the others are answered.",
+          .run = run_classify};
+}
+
+Command model_list() {
+  return {.name = "model list",
+          .summary = "List models: those installed and those known by name",
+          .settings = kModelCommand,
+          .examples = {{"imgrec model list", "a table"}},
+          .run = run_model_list};
+}
+
+Command model_pull() {
+  return {
+      .name = "model pull",
+      .summary = "Download a known model, resumed where it stopped, checked by its SHA-256",
+      .arguments = "NAME",
+      .arguments_min = 1,
+      .arguments_max = 1,
+      .settings = kModelCommand,
+      .examples = {{"imgrec model pull resnet18", "the default model"},
+                   {"https_proxy=http://proxy:3128 imgrec model pull resnet18", "through a proxy"}},
+      .notes =
+          "Proxies are taken from https_proxy, http_proxy, all_proxy and no_proxy. Exits with 3 when no mirror can be\n"
+          "reached, with 130 when interrupted (the next pull goes on from there).",
+      .run = run_model_pull};
+}
+
+Command model_import() {
+  return {
+      .name = "model import",
+      .summary = "Install an ONNX file as a model",
+      .arguments = "FILE",
+      .arguments_min = 1,
+      .arguments_max = 1,
+      .settings = kModelCommand,
+      .examples = {{"imgrec model import my.onnx --name mine --profile imagenet", "ImageNet's 1000 classes"},
+                   {"imgrec model import cars.onnx --name cars --profile tf --labels cars.txt",
+                    "classes of its own, one name per line"}},
+      .options = {{"--name", "NAME", "name of the model: a-z 0-9 . _ -", true},
+                  {"--profile", "PROFILE",
+                   "how images are prepared: imagenet (mean/std), tf (x/127.5 - 1), as-is (no resize, RGB/255)", true},
+                  {"--labels", "FILE", "class names, one per line; without it: ImageNet-1k"},
+                  {"--licence", "TEXT", "licence of the weights, for `imgrec model list`"},
+                  {"--output", "KIND", "what the network ends in: logits (default) or probabilities"},
+                  {"--replace", "", "replace an installed model of that name"}},
+      .notes = "The model is loaded and run once before it is installed.",
+      .run = run_model_import};
+}
+
+Command model_verify() {
+  return {.name = "model verify",
+          .summary = "Read the weights again and compare their SHA-256",
+          .arguments = "[NAME…]",
+          .arguments_max = 1000,
+          .settings = kModelCommand,
+          .examples = {{"imgrec model verify", "all that are installed"}, {"imgrec model verify resnet18", "one"}},
+          .notes = "Exits with 1 when one is damaged, with 2 when one is not installed.",
+          .run = run_model_verify};
+}
+
+Command model_show() {
+  return {.name = "model show",
+          .summary = "Print a model's manifest",
+          .arguments = "NAME",
+          .arguments_min = 1,
+          .arguments_max = 1,
+          .settings = kModelCommand,
+          .examples = {{"imgrec model show resnet18", "file, SHA-256, licence, profile, labels"}},
+          .run = run_model_show};
+}
+
+Command config_show() {
+  return {.name = "config show",
+          .summary = "Print every setting with its value and where that came from",
+          .settings = kConfigCommand,
+          .examples = {{"imgrec config show", "a table"},
+                       {"imgrec config show --config configs/local.toml --port 9000", "what these would amount to"},
+                       {"imgrec config show --json", "for programs"}},
+          .options = {{"--json", "", "an object by key: value, origin, environment name, flags"}},
+          .notes = "Secrets are masked.",
+          .run = run_config_show};
+}
+
+Command version_command() {
+  return {.name = "version",
+          .summary = "Print the version",
+          .settings = kConfigCommand,
+          .examples = {{"imgrec version", ""}},
+          .run = run_version};
+}
+
+}  // namespace
+
+const std::vector<Command>& commands() {
+  static const std::vector<Command> all = {local(),        web(),        worker(),      controller(),
+                                           classify(),     model_list(), model_pull(),  model_import(),
+                                           model_verify(), model_show(), config_show(), version_command()};
+  return all;
+}
+
+const Command* find_command(std::string_view name) {
+  for (const Command& command : commands()) {
+    if (command.name == name) return &command;
+  }
+  return nullptr;
+}
+
+std::string Invocation::option(const std::string& flag) const {
+  const auto found = options.find(flag);
+  return found == options.end() ? "" : found->second;
+}
+
+}  // namespace imgrec

@@ -1,0 +1,31 @@
+// The web role on a platform: shared by `imgrec web` and `imgrec local`.
+#pragma once
+
+#include <functional>
+#include <stop_token>
+#include <string>
+
+#include "cmd/lock.hpp"
+#include "cmd/platform.hpp"
+#include "lib/telemetry/metrics.hpp"
+
+namespace imgrec {
+
+struct WebRun {
+  Clock& clock;
+  Rng& rng;
+  Metrics& metrics;
+  std::function<void(int port)> on_listening;
+  std::stop_token stop;
+};
+
+/// Serves until a stop is requested, then drains.
+Result<void> serve_web(const Config& config, const Platform& platform, const WebRun& run);
+
+/// One web node of a name at a time: two would take each other's answers from their response queue.
+Result<FileLock> lock_web_node(const Config& config);
+
+/// "http://127.0.0.1:8000/"
+std::string web_address(const Config& config, int port);
+
+}  // namespace imgrec

@@ -1,0 +1,71 @@
+// imgrec web
+#include <cstdio>
+#include <filesystem>
+
+#include "cmd/exit_code.hpp"
+#include "cmd/lock.hpp"
+#include "cmd/platform.hpp"
+#include "cmd/roles.hpp"
+#include "cmd/serving.hpp"
+#include "cmd/signals.hpp"
+#include "lib/base/log.hpp"
+#include "roles/web/web.hpp"
+
+namespace imgrec {
+
+Result<FileLock> lock_web_node(const Config& config) {
+  const std::filesystem::path file = std::filesystem::path(config.state_dir) / ("web-" + config.web.node + ".lock");
+  return FileLock::take(file, "Another web node named " + config.web.node + " runs on " + config.state_dir +
+                                  ": each needs its own response queue. Give one of them another --node.");
+}
+
+std::string web_address(const Config& config, int port) {
+  // What a browser on this machine can open.
+  std::string host = config.web.bind;
+  if (host == "0.0.0.0") host = "127.0.0.1";
+  if (host == "::") host = "::1";
+  if (host.find(':') != std::string::npos) host = "[" + host + "]";
+  return "http://" + host + ":" + std::to_string(port) + "/";
+}
+
+Result<void> serve_web(const Config& config, const Platform& platform, const WebRun& run) {
+  auto responses = platform.queues->open(response_queue_name(config));
+  if (!responses) return fail(responses.error());
+  WebPorts ports{.requests = *platform.requests,
+                 .responses = **responses,
+                 .responses_name = response_queue_name(config),
+                 .inputs = *platform.inputs,
+                 .outputs = *platform.outputs,
+                 .clock = run.clock,
+                 .rng = run.rng,
+                 .metrics = run.metrics,
+                 .on_listening = run.on_listening};
+  const WebSettings settings{
+      .web = config.web, .image = config.image, .top_k = config.model.top_k, .input_bucket = platform.input_bucket};
+  return run_web(settings, std::move(ports), run.stop);
+}
+
+int run_web_command(const Config& config) {
+  ignore_sigpipe();
+  Interrupts interrupts;
+  auto platform = make_platform(config, system_clock(), system_rng());
+  if (!platform) return report(platform.error());
+  auto lock = lock_web_node(config);
+  if (!lock) return report(lock.error());
+  Metrics metrics;
+  const auto served = serve_web(config, *platform,
+                                {.clock = system_clock(),
+                                 .rng = system_rng(),
+                                 .metrics = metrics,
+                                 .on_listening =
+                                     [&](int port) {
+                                       log::info("listening", {{"address", web_address(config, port)},
+                                                               {"state_dir", config.state_dir},
+                                                               {"node", config.web.node}});
+                                     },
+                                 .stop = interrupts.token()});
+  if (!served) return report(served.error());
+  return interrupts.by_keyboard() ? kExitInterrupted : kExitOk;
+}
+
+}  // namespace imgrec

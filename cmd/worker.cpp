@@ -1,0 +1,60 @@
+// imgrec worker
+#include <unistd.h>
+
+#include "cmd/exit_code.hpp"
+#include "cmd/platform.hpp"
+#include "cmd/roles.hpp"
+#include "cmd/signals.hpp"
+#include "inference/classifier_factory.hpp"
+#include "lib/base/log.hpp"
+#include "lib/local/child_guard.hpp"
+#include "roles/worker/worker.hpp"
+
+namespace imgrec {
+namespace {
+
+std::string default_worker_id() {
+  char host[256] = "";
+  ::gethostname(host, sizeof host - 1);
+  return std::string(host) + "-" + std::to_string(::getpid());
+}
+
+}  // namespace
+
+int run_worker_command(const Config& config, const WorkerHooks& hooks) {
+  ignore_sigpipe();
+  Interrupts interrupts;
+  const auto guard = make_child_guard([&] { interrupts.stop(); });
+  auto platform = make_platform(config, system_clock(), system_rng());
+  if (!platform) return report(platform.error());
+  auto make_classifier = make_classifier_factory({.model_dir = config.model.dir,
+                                                  .model = config.model.name,
+                                                  .labels = config.model.labels,
+                                                  .limits = config.image});
+  if (!make_classifier) return report(make_classifier.error());
+  WorkerSettings settings{.worker = config.worker, .queue = config.queue, .image = config.image};
+  if (settings.worker.id.empty()) settings.worker.id = default_worker_id();
+  Metrics metrics;
+  WorkerPorts ports{.requests = *platform->requests,
+                    .replies = *platform->queues,
+                    .dead_letters = *platform->dead_letters,
+                    .inputs = *platform->inputs,
+                    .outputs = *platform->outputs,
+                    .make_classifier = std::move(*make_classifier),
+                    .clock = system_clock(),
+                    .rng = system_rng(),
+                    .metrics = metrics,
+                    .on_ready =
+                        [&] {
+                          guard->ready();
+                          log::info("worker ready", {{"worker", settings.worker.id},
+                                                     {"model", config.model.name},
+                                                     {"threads", settings.worker.threads}});
+                        },
+                    .on_step = hooks.on_step};
+  const auto worked = run_worker(settings, std::move(ports), interrupts.token());
+  if (!worked) return report(worked.error());
+  return interrupts.by_keyboard() ? kExitInterrupted : kExitOk;
+}
+
+}  // namespace imgrec

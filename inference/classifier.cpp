@@ -1,0 +1,97 @@
+#include "inference/classifier.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+
+#include "inference/decode/decode.hpp"
+#include "inference/preprocess.hpp"
+#include "lib/base/clock.hpp"
+
+namespace imgrec {
+namespace {
+
+class EngineClassifier final : public Classifier {
+ public:
+  EngineClassifier(const ClassifierParts& parts, std::unique_ptr<Engine> engine)
+      : manifest_(parts.manifest),
+        classes_(parts.classes),
+        engine_(std::move(engine)),
+        decoder_(parts.limits),
+        preprocessor_(parts.manifest.profile, parts.manifest.input_size) {}
+
+  Result<Classification> classify(ByteView encoded_image, int top_k) override {
+    Clock& clock = system_clock();
+    const MonoTime start = clock.mono_now();
+    const auto image = decoder_.decode(encoded_image);
+    if (!image) return fail(image.error());
+    const MonoTime decoded = clock.mono_now();
+    const auto size = preprocessor_.input_size_for(**image);
+    if (!size) return fail(size.error());
+    preprocessor_.run(**image, engine_->input(*size));
+    const MonoTime prepared = clock.mono_now();
+    const auto output = engine_->run();
+    if (!output) return fail(output.error());
+    auto labels = best_labels(*output, manifest_.output, *classes_, top_k);
+    if (!labels) return fail(labels.error());
+    return Classification{.labels = *std::move(labels),
+                          .decode_ms = elapsed_ms(start, decoded),
+                          .preprocess_ms = elapsed_ms(decoded, prepared),
+                          .infer_ms = elapsed_ms(prepared, clock.mono_now())};
+  }
+
+  ModelInfo model() const override {
+    return {.name = manifest_.name,
+            .sha256 = manifest_.sha256,
+            .engine = std::string(engine_->name()),
+            .precision = std::string(engine_->precision())};
+  }
+
+ private:
+  ModelManifest manifest_;
+  std::shared_ptr<const std::vector<ClassName>> classes_;
+  std::unique_ptr<Engine> engine_;
+  ImageDecoder decoder_;
+  Preprocessor preprocessor_;
+};
+
+}  // namespace
+
+std::unique_ptr<Classifier> make_classifier(const ClassifierParts& parts, std::unique_ptr<Engine> engine) {
+  return std::make_unique<EngineClassifier>(parts, std::move(engine));
+}
+
+Result<std::vector<Label>> best_labels(std::span<const float> output, OutputKind kind,
+                                       const std::vector<ClassName>& classes, int top_k) {
+  if (output.size() != classes.size()) {
+    return fail(ErrorKind::invalid, "model_unusable",
+                "The model answers with " + std::to_string(output.size()) + " numbers for " +
+                    std::to_string(classes.size()) + " class names.");
+  }
+  if (!std::all_of(output.begin(), output.end(), [](float value) { return std::isfinite(value); })) {
+    return fail(ErrorKind::invalid, "model_unusable", "The model answers with numbers that are not finite.");
+  }
+  std::vector<int> order(output.size());
+  std::iota(order.begin(), order.end(), 0);
+  const auto value = [&](int index) { return output[static_cast<std::size_t>(index)]; };
+  const auto count = std::min(static_cast<std::size_t>(std::max(top_k, 1)), output.size());
+  std::partial_sort(order.begin(), order.begin() + static_cast<std::ptrdiff_t>(count), order.end(),
+                    [&](int a, int b) { return value(a) != value(b) ? value(a) > value(b) : a < b; });
+  double total = 1;
+  const double largest = value(order.front());
+  if (kind == OutputKind::logits) {
+    total = std::accumulate(output.begin(), output.end(), 0.0,
+                            [&](double sum, float logit) { return sum + std::exp(logit - largest); });
+  }
+  std::vector<Label> labels;
+  labels.reserve(count);
+  for (std::size_t i = 0; i < count; ++i) {
+    const int index = order[i];
+    const ClassName& name = classes[static_cast<std::size_t>(index)];
+    const double score = kind == OutputKind::logits ? std::exp(value(index) - largest) / total : value(index);
+    labels.push_back({.index = index, .wnid = name.wnid, .label = name.name, .score = score});
+  }
+  return labels;
+}
+
+}  // namespace imgrec

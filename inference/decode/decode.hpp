@@ -1,0 +1,35 @@
+// From the bytes of an image file to RGB pixels: JPEG, PNG, WebP, BMP, GIF and TIFF, straight on the formats' own
+// libraries, each told to refuse what is broken.
+//
+// Colours  what Pillow's Image.open(...).convert("RGB") gives, since the reference answers were computed with it: alpha
+//          is dropped (not blended), embedded colour profiles and gamma are not applied, 16-bit samples keep their high
+//          byte, CMYK is converted plainly (Adobe's JPEGs are stored inverted).
+// Frames   the first frame of a GIF, of an animated WebP or PNG, the first page of a TIFF.
+// Turning  EXIF orientation (JPEG, PNG, WebP) and TIFF's tag are applied.
+// Limits   dimensions and JPEG scans are checked before pixels are decoded; compressed metadata is never unpacked;
+// whatever a file
+//          says, decoding takes at most about 16 bytes a pixel of the limit.
+#pragma once
+
+#include "inference/image.hpp"
+#include "lib/base/result.hpp"
+#include "lib/base/units.hpp"
+#include "lib/config/config.hpp"
+
+namespace imgrec {
+
+/// One thread at a time. Buffers are kept for the next image, up to a size that photos need.
+class ImageDecoder {
+ public:
+  explicit ImageDecoder(const ImageConfig& limits) : limits_(limits) {}
+
+  /// The image is valid until the next call. Errors: invalid, with the codes of lib/ports/classifier.hpp. A file that
+  /// ends early or contradicts itself is an error: there are no half images.
+  Result<const Image*> decode(ByteView bytes);
+
+ private:
+  ImageConfig limits_;
+  Image image_, turned_;
+};
+
+}  // namespace imgrec

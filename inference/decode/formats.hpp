@@ -1,0 +1,54 @@
+// Inside inference/decode only: one function per format, and what they share.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "inference/image.hpp"
+#include "lib/base/result.hpp"
+#include "lib/base/units.hpp"
+#include "lib/config/config.hpp"
+
+namespace imgrec::decode {
+
+/// Each writes the pixels as stored into `image` and returns the EXIF orientation (1 to 8).
+Result<int> decode_jpeg(ByteView bytes, const ImageConfig& limits, Image& image);
+Result<int> decode_png(ByteView bytes, const ImageConfig& limits, Image& image);
+Result<int> decode_webp(ByteView bytes, const ImageConfig& limits, Image& image);
+Result<int> decode_bmp(ByteView bytes, const ImageConfig& limits, Image& image);
+Result<int> decode_gif(ByteView bytes, const ImageConfig& limits, Image& image);
+Result<int> decode_tiff(ByteView bytes, const ImageConfig& limits, Image& image);
+
+/// Errors: image_corrupt for a side of 0, image_too_large beyond the limit.
+Result<void> check_dimensions(const char* format, std::uint64_t width, std::uint64_t height, const ImageConfig& limits);
+
+/// detail: what the format's library says, or nothing.
+std::unexpected<Error> truncated(const char* format);
+std::unexpected<Error> corrupt(const char* format, const std::string& detail);
+std::unexpected<Error> unsupported(const char* format, const std::string& detail);
+
+/// The orientation in an EXIF block that begins with its TIFF header ("II*\0" or "MM\0*"); 1 when there is none or the
+/// block is damaged: a photo is not refused for its metadata.
+int exif_orientation(ByteView exif);
+
+/// Turns and mirrors according to EXIF 2.32, tag 0x0112; `turned` is only used where rows become columns.
+void apply_orientation(int orientation, Image& image, Image& turned);
+
+/// Unaligned integers; the caller has checked that they lie inside.
+inline std::uint32_t byte_at(ByteView bytes, std::size_t at) {
+  return static_cast<unsigned char>(bytes[at]);
+}
+inline std::uint32_t le16(ByteView b, std::size_t at) {
+  return byte_at(b, at) | byte_at(b, at + 1) << 8;
+}
+inline std::uint32_t le32(ByteView b, std::size_t at) {
+  return le16(b, at) | le16(b, at + 2) << 16;
+}
+inline std::uint32_t be16(ByteView b, std::size_t at) {
+  return byte_at(b, at) << 8 | byte_at(b, at + 1);
+}
+inline std::uint32_t be32(ByteView b, std::size_t at) {
+  return be16(b, at) << 16 | be16(b, at + 2);
+}
+
+}  // namespace imgrec::decode

@@ -1,0 +1,85 @@
+#include <algorithm>
+#include <cstring>
+#include <utility>
+
+#include "inference/decode/formats.hpp"
+
+namespace imgrec::decode {
+namespace {
+
+void swap_pixels(std::uint8_t* a, std::uint8_t* b) {
+  for (int c = 0; c < 3; ++c) std::swap(a[c], b[c]);
+}
+
+void mirror_rows(Image& image) {
+  for (int y = 0; y < image.height; ++y) {
+    std::uint8_t* left = image.row(y);
+    std::uint8_t* right = left + 3 * (static_cast<std::size_t>(image.width) - 1);
+    for (; left < right; left += 3, right -= 3) swap_pixels(left, right);
+  }
+}
+
+void flip_top_to_bottom(Image& image) {
+  for (int top = 0, bottom = image.height - 1; top < bottom; ++top, --bottom) {
+    std::swap_ranges(image.row(top), image.row(top + 1), image.row(bottom));
+  }
+}
+
+// In blocks, so that the columns written stay in the cache.
+void transpose(const Image& from, Image& to) {
+  constexpr int kBlock = 32;
+  to.reset(from.height, from.width);
+  for (int y0 = 0; y0 < from.height; y0 += kBlock) {
+    const int y1 = std::min(y0 + kBlock, from.height);
+    for (int x0 = 0; x0 < from.width; x0 += kBlock) {
+      const int x1 = std::min(x0 + kBlock, from.width);
+      for (int y = y0; y < y1; ++y) {
+        const std::uint8_t* source = from.row(y) + 3 * static_cast<std::size_t>(x0);
+        for (int x = x0; x < x1; ++x, source += 3) {
+          std::uint8_t* target = to.row(x) + 3 * static_cast<std::size_t>(y);
+          target[0] = source[0];
+          target[1] = source[1];
+          target[2] = source[2];
+        }
+      }
+    }
+  }
+}
+
+}  // namespace
+
+int exif_orientation(ByteView exif) {
+  constexpr std::uint32_t kOrientationTag = 0x0112, kShort = 3;
+  if (exif.size() < 8) return 1;
+  const bool little = exif.substr(0, 2) == "II";
+  if (!little && exif.substr(0, 2) != "MM") return 1;
+  const auto u16 = [&](std::size_t at) { return little ? le16(exif, at) : be16(exif, at); };
+  const auto u32 = [&](std::size_t at) { return little ? le32(exif, at) : be32(exif, at); };
+  if (u16(2) != 42) return 1;
+  const std::size_t directory = u32(4);
+  if (directory > exif.size() || exif.size() - directory < 2) return 1;
+  const std::size_t entries = u16(directory);
+  for (std::size_t i = 0; i < entries; ++i) {
+    const std::size_t at = directory + 2 + 12 * i;
+    if (at + 12 > exif.size()) return 1;
+    if (u16(at) != kOrientationTag) continue;
+    if (u16(at + 2) != kShort || u32(at + 4) != 1) return 1;
+    const std::uint32_t value = u16(at + 8);
+    return value >= 1 && value <= 8 ? static_cast<int>(value) : 1;
+  }
+  return 1;
+}
+
+void apply_orientation(int orientation, Image& image, Image& turned) {
+  // 5 to 8 are 1 to 4 with rows and columns exchanged first. Turning right (6) is transposing, then mirroring.
+  if (orientation >= 5) {
+    transpose(image, turned);
+    std::swap(image, turned);
+  }
+  const bool mirrored = orientation == 2 || orientation == 3 || orientation == 6 || orientation == 7;
+  const bool flipped = orientation == 3 || orientation == 4 || orientation == 7 || orientation == 8;
+  if (mirrored) mirror_rows(image);
+  if (flipped) flip_top_to_bottom(image);
+}
+
+}  // namespace imgrec::decode

@@ -1,0 +1,27 @@
+#include "lib/base/environment.hpp"
+
+#include <unistd.h>
+
+#include <cstdlib>
+
+namespace imgrec {
+
+std::optional<std::string> environment_variable(const std::string& name) {
+  const char* value = std::getenv(name.c_str());
+  if (value == nullptr) return std::nullopt;
+  return value;
+}
+
+std::vector<std::string> environment_of_this_process() {
+  std::vector<std::string> variables;
+  for (char** variable = ::environ; variable != nullptr && *variable != nullptr; ++variable) {
+    variables.emplace_back(*variable);
+  }
+  return variables;
+}
+
+void remove_environment_variable(const std::string& name) {
+  ::unsetenv(name.c_str());
+}
+
+}  // namespace imgrec

@@ -1,0 +1,19 @@
+// The process's environment: the only door to it outside cmd.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace imgrec {
+
+/// Not safe against another thread that changes the environment; nothing of ours does once threads run.
+std::optional<std::string> environment_variable(const std::string& name);
+
+/// "NAME=value" of all variables.
+std::vector<std::string> environment_of_this_process();
+
+/// Takes a variable out, so that children do not get it. Before threads start.
+void remove_environment_variable(const std::string& name);
+
+}  // namespace imgrec

@@ -1,0 +1,407 @@
+#include "lib/config/settings.hpp"
+
+#include <algorithm>
+#include <limits>
+#include <map>
+#include <memory>
+#include <utility>
+
+#include "lib/base/secret.hpp"
+#include "lib/base/text.hpp"
+#include "lib/config/values.hpp"
+
+namespace imgrec {
+namespace {
+
+constexpr unsigned kServers = kWebCommand | kWorkerCommand | kControllerCommand | kLocalCommand;
+constexpr unsigned kEvery = kServers | kClassifyCommand | kModelCommand;
+
+// Where a value lies in Config: config.*section.*member.
+template <class Section, class T>
+struct In {
+  Section Config::* section;
+  T Section::* member;
+  T& operator()(Config& config) const { return config.*section.*member; }
+  const T& operator()(const Config& config) const { return config.*section.*member; }
+};
+struct AtTop {
+  std::string Config::* member;
+  std::string& operator()(Config& config) const { return config.*member; }
+  const std::string& operator()(const Config& config) const { return config.*member; }
+};
+
+struct Words {
+  std::string key, help;
+  std::vector<std::string> short_flags = {};
+  unsigned commands = 0;
+};
+
+template <class N>
+struct Range {
+  N min, max;
+  bool has(N value) const { return value >= min && value <= max; }
+};
+
+Setting begin(const Words& words) {
+  Setting setting;
+  setting.key = words.key;
+  setting.help = words.help;
+  setting.commands = words.commands;
+  setting.flags = words.short_flags;
+  std::string derived = "--" + words.key;
+  std::ranges::replace_if(derived, [](char c) { return c == '.' || c == '_'; }, '-');
+  if (std::ranges::find(setting.flags, derived) == setting.flags.end()) setting.flags.push_back(derived);
+  return setting;
+}
+
+Setting number(const Words& words, auto at, Range<std::int64_t> range) {
+  Setting setting = begin(words);
+  setting.value_name = "NUMBER";
+  setting.allowed = "a whole number from " + std::to_string(range.min) + " to " + std::to_string(range.max);
+  setting.get = [at](const Config& config) { return std::to_string(at(config)); };
+  setting.set = [at, range](Config& config, std::string_view text) {
+    const auto value = parse_whole(text);
+    if (!value || !range.has(*value)) return false;
+    at(config) = static_cast<std::remove_cvref_t<decltype(at(config))>>(*value);
+    return true;
+  };
+  return setting;
+}
+
+Setting size(const Words& words, auto at, Range<std::uint64_t> range) {
+  Setting setting = begin(words);
+  setting.value_name = "SIZE";
+  setting.allowed = "a size from " + format_size(range.min) + " to " + format_size(range.max) +
+                    " (such as 20MiB, 512KiB or 5MB; a plain number is bytes)";
+  setting.get = [at](const Config& config) { return format_size(at(config)); };
+  setting.set = [at, range](Config& config, std::string_view text) {
+    const auto value = parse_size(text);
+    if (!value || !range.has(*value)) return false;
+    at(config) = *value;
+    return true;
+  };
+  return setting;
+}
+
+// A duration of whole seconds where Config keeps Seconds.
+Setting duration(const Words& words, auto at, Range<Millis> range) {
+  Setting setting = begin(words);
+  setting.value_name = "DURATION";
+  setting.allowed = "a duration from " + format_duration(range.min) + " to " + format_duration(range.max) +
+                    " (such as 500ms, 30s, 15m or 7d; a plain number is seconds)";
+  setting.get = [at](const Config& config) { return format_duration(at(config)); };
+  setting.set = [at, range](Config& config, std::string_view text) {
+    using Unit = std::remove_cvref_t<decltype(at(config))>;
+    const auto value = parse_duration(text);
+    if (!value || !range.has(*value) || *value % Millis(Unit(1)) != Millis(0)) return false;
+    at(config) = std::chrono::duration_cast<Unit>(*value);
+    return true;
+  };
+  return setting;
+}
+
+Setting boolean(const Words& words, auto at) {
+  Setting setting = begin(words);
+  setting.is_switch = true;
+  setting.allowed = "true or false";
+  setting.get = [at](const Config& config) { return std::string(at(config) ? "true" : "false"); };
+  setting.set = [at](Config& config, std::string_view text) {
+    const std::string value = to_lower(trim(text));
+    if (value != "true" && value != "false" && value != "1" && value != "0") return false;
+    at(config) = value == "true" || value == "1";
+    return true;
+  };
+  return setting;
+}
+
+struct TextRule {
+  std::string value_name, allowed;
+  bool (*accepts)(std::string_view text);
+};
+
+Setting text(const Words& words, auto at, const TextRule& rule) {
+  Setting setting = begin(words);
+  setting.value_name = rule.value_name;
+  setting.allowed = rule.allowed;
+  setting.get = [at](const Config& config) { return at(config); };
+  setting.set = [at, accepts = rule.accepts](Config& config, std::string_view value) {
+    if (!accepts(value)) return false;
+    at(config) = std::string(value);
+    return true;
+  };
+  return setting;
+}
+
+bool is_one_line(std::string_view text) {
+  return text.size() <= 4096 &&
+         std::ranges::none_of(text, [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7F; });
+}
+
+bool is_name(std::string_view text, std::size_t length_max) {
+  return text.size() <= length_max && std::ranges::all_of(text, [](char c) {
+           return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '_' ||
+                  c == '.';
+         });
+}
+
+const TextRule kPath = {"PATH", "a path on one line", is_one_line};
+const TextRule kWord = {"NAME", "up to 64 of the characters A-Z a-z 0-9 - _ .",
+                        [](std::string_view value) { return is_name(value, 64); }};
+const TextRule kFilledWord = {"NAME", "1 to 64 of the characters A-Z a-z 0-9 - _ .",
+                              [](std::string_view value) { return !value.empty() && is_name(value, 64); }};
+// SQS: up to 80 characters of A-Z a-z 0-9 - _ (and .fifo at the end).
+const TextRule kQueueName = {"NAME", "1 to 80 of the characters A-Z a-z 0-9 - _", [](std::string_view value) {
+                               return !value.empty() && is_name(value, 80) && value.find('.') == value.npos;
+                             }};
+
+using std::chrono::days;
+using std::chrono::hours;
+using std::chrono::minutes;
+
+void add_general(std::vector<Setting>& all) {
+  all.push_back(text({"platform", "where queues, stores and instances are", {}, kServers}, AtTop{&Config::platform},
+                     {"NAME", "local or aws", [](auto value) { return value == "local" || value == "aws"; }}));
+  all.push_back(text({"state_dir",
+                      "folder of queue, images, results and models; empty: /var/lib/imgrec as root, else "
+                      "$XDG_DATA_HOME/imgrec or ~/.local/share/imgrec",
+                      {},
+                      kEvery},
+                     AtTop{&Config::state_dir}, kPath));
+  all.push_back(text({"log.level", "debug, info, warning or error", {}, kEvery}, In{&Config::log, &LogConfig::level},
+                     {"LEVEL", "debug, info, warning or error", [](auto value) {
+                        return value == "debug" || value == "info" || value == "warning" || value == "error";
+                      }}));
+  all.push_back(text({"log.format", "text (key=value) or json", {}, kEvery}, In{&Config::log, &LogConfig::format},
+                     {"FORMAT", "text or json", [](auto value) { return value == "text" || value == "json"; }}));
+}
+
+void add_model_and_image(std::vector<Setting>& all) {
+  constexpr unsigned kInferring = kWorkerCommand | kControllerCommand | kLocalCommand | kClassifyCommand;
+  all.push_back(text({"model.name", "model to classify with (imgrec model list)", {"--model"}, kInferring},
+                     In{&Config::model, &ModelConfig::name}, kFilledWord));
+  all.push_back(text({"model.dir", "folder of models; empty: STATE_DIR/models", {}, kInferring | kModelCommand},
+                     In{&Config::model, &ModelConfig::dir}, kPath));
+  all.push_back(
+      text({"model.labels",
+            "class names: names, reference (as the reference projects answer), or a file with one name per line",
+            {"--labels"},
+            kInferring},
+           In{&Config::model, &ModelConfig::labels},
+           {"names|reference|FILE", "names, reference or the path of a file",
+            [](std::string_view value) { return !value.empty() && is_one_line(value); }}));
+  all.push_back(number({"model.top_k", "labels per image", {"--top-k"}, kWebCommand | kLocalCommand | kClassifyCommand},
+                       In{&Config::model, &ModelConfig::top_k}, {1, 1000}));
+  constexpr unsigned kAccepting = kInferring | kWebCommand;
+  all.push_back(size({"image.bytes_max", "largest image file", {}, kAccepting},
+                     In{&Config::image, &ImageConfig::bytes_max}, {kKiB, 1024 * kMiB}));
+  all.push_back(number({"image.pixels_max", "largest width x height", {}, kInferring},
+                       In{&Config::image, &ImageConfig::pixels_max}, {1, 1'000'000'000}));
+  all.push_back(
+      number({"image.jpeg_scans_max", "scans of a progressive JPEG; each costs a pass over the image", {}, kInferring},
+             In{&Config::image, &ImageConfig::jpeg_scans_max}, {1, 10'000}));
+}
+
+void add_queue(std::vector<Setting>& all) {
+  all.push_back(text({"queue.request", "queue that holds the images to classify", {}, kServers},
+                     In{&Config::queue, &QueueConfig::request}, kQueueName));
+  all.push_back(text({"queue.response_prefix", "answers go to the queue PREFIX-NODE of the web node", {}, kServers},
+                     In{&Config::queue, &QueueConfig::response_prefix}, kQueueName));
+  all.push_back(text({"queue.dead_letter", "queue of messages that failed too often", {}, kServers},
+                     In{&Config::queue, &QueueConfig::dead_letter}, kQueueName));
+  all.push_back(boolean({"queue.fifo", "first in, first out within a session", {}, kServers},
+                        In{&Config::queue, &QueueConfig::fifo}));
+  all.push_back(number({"queue.receives_max", "deliveries of a message before it is given up as poison", {}, kServers},
+                       In{&Config::queue, &QueueConfig::receives_max}, {1, 100}));
+  all.push_back(duration({"queue.visibility",
+                          "lease of a received message; extended while it is worked on",
+                          {},
+                          kWorkerCommand | kControllerCommand | kLocalCommand},
+                         In{&Config::queue, &QueueConfig::visibility}, {Seconds(1), hours(12)}));
+}
+
+void add_web(std::vector<Setting>& all) {
+  constexpr unsigned kServing = kWebCommand | kLocalCommand;
+  const auto count = [&](Words words, auto member, Range<std::int64_t> range) {
+    words.commands = kServing;
+    all.push_back(number(words, In{&Config::web, member}, range));
+  };
+  const auto bytes = [&](const std::string& key, const std::string& help, auto member, Range<std::uint64_t> range) {
+    all.push_back(size({key, help, {}, kServing}, In{&Config::web, member}, range));
+  };
+  const auto time = [&](const std::string& key, const std::string& help, auto member, Range<Millis> range) {
+    all.push_back(duration({key, help, {}, kServing}, In{&Config::web, member}, range));
+  };
+  all.push_back(text({"web.bind", "address to listen on; 0.0.0.0: all", {"--bind"}, kServing},
+                     In{&Config::web, &WebConfig::bind},
+                     {"ADDRESS", "an IPv4 or IPv6 address", [](std::string_view value) {
+                        return !value.empty() && value.find_first_not_of("0123456789abcdefABCDEF.:") == value.npos;
+                      }}));
+  count({"web.port", "port to listen on; 0: any free one", {"--port"}}, &WebConfig::port, {0, 65'535});
+  all.push_back(text({"web.node",
+                      "name of this web node, in its response queue's name; empty: host name and port",
+                      {"--node"},
+                      kServing},
+                     In{&Config::web, &WebConfig::node},
+                     {"NAME", "up to 40 of the characters A-Z a-z 0-9 - _",
+                      [](std::string_view value) { return is_name(value, 40) && value.find('.') == value.npos; }}));
+  count({"web.threads", "threads for blocking work (store, queue)"}, &WebConfig::threads, {1, 256});
+  count({"web.connections_max", "open connections; more wait"}, &WebConfig::connections_max, {1, 100'000});
+  count({"web.pending_jobs_max", "images waiting for their answer"}, &WebConfig::pending_jobs_max, {1, 10'000'000});
+  bytes("web.header_bytes_max", "headers of one request", &WebConfig::header_bytes_max, {kKiB, kMiB});
+  bytes("web.body_bytes_max", "body of one request (several images)", &WebConfig::body_bytes_max, {kKiB, 4096 * kMiB});
+  bytes("web.buffered_bytes_max", "bodies of all requests at once; more wait unread", &WebConfig::buffered_bytes_max,
+        {kKiB, 65'536 * kMiB});
+  count({"web.images_per_request_max", "images in one request"}, &WebConfig::images_per_request_max, {1, 10'000});
+  time("web.header_timeout", "from the first byte of a request to the end of its headers", &WebConfig::header_timeout,
+       {Millis(100), hours(1)});
+  time("web.body_timeout", "for the body of a request", &WebConfig::body_timeout, {Millis(100), hours(1)});
+  time("web.idle_timeout", "keep-alive without a request", &WebConfig::idle_timeout, {Millis(100), hours(1)});
+  time("web.write_timeout", "without progress in sending an answer", &WebConfig::write_timeout,
+       {Millis(100), hours(1)});
+  time("web.wait_max", "a client is held this long for its answer", &WebConfig::wait_max, {Millis(100), hours(12)});
+  time("web.drain_timeout", "on SIGTERM: time for requests in progress", &WebConfig::drain_timeout,
+       {Millis(0), hours(1)});
+}
+
+void add_workers(std::vector<Setting>& all) {
+  constexpr unsigned kFleet = kControllerCommand | kLocalCommand;  // passes them on to its workers
+  all.push_back(text({"worker.id", "name of this worker; empty: host name and process id", {}, kWorkerCommand},
+                     In{&Config::worker, &WorkerConfig::id}, kWord));
+  all.push_back(
+      text({"worker.app_tier_id", "the instance it runs on (app-tier-1); given by the fleet", {}, kWorkerCommand},
+           In{&Config::worker, &WorkerConfig::app_tier_id}, kWord));
+  all.push_back(number({"worker.threads", "images at a time; 0: usable cores", {"--threads"}, kWorkerCommand},
+                       In{&Config::worker, &WorkerConfig::threads}, {0, 1024}));
+  all.push_back(
+      number({"worker.prefetch", "messages held beyond those being worked on", {"--prefetch"}, kWorkerCommand | kFleet},
+             In{&Config::worker, &WorkerConfig::prefetch}, {0, 1000}));
+  all.push_back(duration({"worker.poll_wait", "long poll of the queue", {"--poll-wait"}, kWorkerCommand | kFleet},
+                         In{&Config::worker, &WorkerConfig::poll_wait}, {Millis(0), Seconds(20)}));
+  all.push_back(duration(
+      {"worker.exit_when_idle", "end after so long without work; 0: never", {"--exit-when-idle"}, kWorkerCommand},
+      In{&Config::worker, &WorkerConfig::exit_when_idle}, {Seconds(0), days(30)}));
+  all.push_back(duration({"worker.drain_timeout",
+                          "on SIGTERM: time to finish; the rest returns to the queue",
+                          {},
+                          kWorkerCommand | kFleet},
+                         In{&Config::worker, &WorkerConfig::drain_timeout}, {Millis(0), hours(1)}));
+  all.push_back(text({"controller.policy", "scaling policy: depth", {"--policy"}, kFleet},
+                     In{&Config::controller, &ControllerConfig::policy}, kFilledWord));
+  all.push_back(number({"controller.min", "workers kept when there is nothing to do", {"--min-workers"}, kFleet},
+                       In{&Config::controller, &ControllerConfig::min}, {0, 1000}));
+  all.push_back(number({"controller.max", "workers at most; 0: usable cores", {"--max-workers"}, kFleet},
+                       In{&Config::controller, &ControllerConfig::max}, {0, 1000}));
+  all.push_back(duration({"controller.interval", "between two decisions", {"--interval"}, kFleet},
+                         In{&Config::controller, &ControllerConfig::interval}, {Millis(10), hours(1)}));
+  all.push_back(duration({"controller.idle_cooldown",
+                          "the queue has to be empty this long before workers go",
+                          {"--idle-cooldown"},
+                          kFleet},
+                         In{&Config::controller, &ControllerConfig::idle_cooldown}, {Millis(0), days(1)}));
+  all.push_back(boolean({"controller.dry_run", "log decisions, apply none", {"--dry-run"}, kFleet},
+                        In{&Config::controller, &ControllerConfig::dry_run}));
+}
+
+void add_local_and_classify(std::vector<Setting>& all) {
+  constexpr unsigned kFleet = kControllerCommand | kLocalCommand;
+  all.push_back(number({"local.worker_threads", "images at a time per worker process", {}, kFleet},
+                       In{&Config::local, &LocalConfig::worker_threads}, {1, 1024}));
+  all.push_back(text({"local.worker_executable", "program of the worker processes; empty: this one", {}, kFleet},
+                     In{&Config::local, &LocalConfig::worker_executable}, kPath));
+  all.push_back(duration(
+      {"local.retention", "images and results older than this are deleted; 0: never", {"--retention"}, kLocalCommand},
+      In{&Config::local, &LocalConfig::retention}, {Seconds(0), days(36'500)}));
+  all.push_back(number({"classify.threads", "images at a time; 0: usable cores", {"--threads"}, kClassifyCommand},
+                       In{&Config::classify, &ClassifyConfig::threads}, {0, 1024}));
+}
+
+std::vector<Setting> make_settings() {
+  std::vector<Setting> all;
+  add_general(all);
+  add_model_and_image(all);
+  add_queue(all);
+  add_web(all);
+  add_workers(all);
+  add_local_and_classify(all);
+  return all;
+}
+
+}  // namespace
+
+std::string Setting::environment_name() const {
+  std::string name = "IMGREC_";
+  for (const char c : key) name += c == '.' ? '_' : (c >= 'a' && c <= 'z' ? static_cast<char>(c - 'a' + 'A') : c);
+  return name;
+}
+
+const std::vector<Setting>& settings() {
+  static const std::vector<Setting> all = make_settings();
+  return all;
+}
+
+const Setting* find_setting(std::string_view key) {
+  for (const Setting& setting : settings()) {
+    if (setting.key == key) return &setting;
+  }
+  return nullptr;
+}
+
+std::vector<std::string> flags_of(const Setting& setting, CommandBit command) {
+  if (command != kConfigCommand) return setting.commands & command ? setting.flags : std::vector<std::string>();
+  std::vector<std::string> unambiguous;
+  for (const std::string& flag : setting.flags) {
+    const auto users = std::ranges::count_if(
+        settings(), [&](const Setting& other) { return std::ranges::find(other.flags, flag) != other.flags.end(); });
+    if (users == 1) unambiguous.push_back(flag);
+  }
+  return unambiguous;
+}
+
+std::string shown_value(const Setting& setting, const Config& config) {
+  return setting.secret ? Secret(setting.get(config)).masked() : setting.get(config);
+}
+
+bool is_internal_variable(std::string_view name) {
+  constexpr std::string_view kNames[] = {"IMGREC_CONFIG",        "IMGREC_PARENT_FD", "IMGREC_READY_FD",
+                                         "IMGREC_BINARY",        "IMGREC_BUILD_DIR", "IMGREC_SHARED",
+                                         "IMGREC_REQUIRE_SHARED"};
+  return std::ranges::find(kNames, name) != std::end(kNames) || name.starts_with("IMGREC_TEST_");
+}
+
+Result<void> validate(const Config& config) {
+  const auto wrong = [](std::string message) { return fail(ErrorKind::invalid, "bad_setting", std::move(message)); };
+  if (config.controller.max != 0 && config.controller.min > config.controller.max) {
+    return wrong("controller.min (" + std::to_string(config.controller.min) + ") is above controller.max (" +
+                 std::to_string(config.controller.max) + "): raise --max-workers or lower --min-workers.");
+  }
+  if (config.web.body_bytes_max < config.image.bytes_max) {
+    return wrong("web.body_bytes_max (" + format_size(config.web.body_bytes_max) + ") is below image.bytes_max (" +
+                 format_size(config.image.bytes_max) +
+                 "): an image of that size could not be uploaded. Raise the first.");
+  }
+  if (config.web.buffered_bytes_max < config.web.body_bytes_max) {
+    return wrong("web.buffered_bytes_max (" + format_size(config.web.buffered_bytes_max) +
+                 ") is below web.body_bytes_max (" + format_size(config.web.body_bytes_max) +
+                 "): a request of that size would wait for ever. Raise the first.");
+  }
+  if (config.local.retention != Seconds(0) && config.local.retention < config.web.wait_max) {
+    return wrong("local.retention (" + format_duration(config.local.retention) + ") is below web.wait_max (" +
+                 format_duration(config.web.wait_max) +
+                 "): images would be deleted while clients wait for them. Raise the first, or lower the second.");
+  }
+  if (config.queue.request == config.queue.dead_letter) {
+    return wrong("queue.request and queue.dead_letter are both \"" + config.queue.request + "\": give them two names.");
+  }
+  // Queue names have 80 characters at most, a node's 40.
+  if (config.queue.response_prefix.size() > 39) {
+    return wrong("queue.response_prefix is longer than 39 characters: response queues are named PREFIX-NODE.");
+  }
+  const std::string prefix = config.queue.response_prefix + "-";
+  if (config.queue.request.starts_with(prefix) || config.queue.dead_letter.starts_with(prefix)) {
+    return wrong("queue.request and queue.dead_letter must not begin with \"" + prefix +
+                 "\", where the response queues are (queue.response_prefix).");
+  }
+  return {};
+}
+
+}  // namespace imgrec

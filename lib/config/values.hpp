@@ -1,0 +1,30 @@
+// How durations and sizes are written in files, in the environment and on the command line.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "lib/base/units.hpp"
+
+namespace imgrec {
+
+/// "500ms", "30s", "15m", "2h", "7d", "1.5s"; a plain number is seconds. Nothing when it is none of these, has a
+/// fraction of a millisecond, or is longer than a century.
+std::optional<Millis> parse_duration(std::string_view text);
+
+/// The shortest exact form: "1500ms", "30s", "15m"; parse_duration reads it back.
+std::string format_duration(Millis duration);
+
+/// "20MiB", "20MB", "512KiB", "1.5GiB", "4096B"; a plain number is bytes. Nothing when it is none of these or has a
+/// fraction of a byte.
+std::optional<std::uint64_t> parse_size(std::string_view text);
+
+/// The shortest exact form in binary units: "20MiB", "1000B"; parse_size reads it back.
+std::string format_size(std::uint64_t bytes);
+
+/// A whole decimal number with nothing around it.
+std::optional<std::int64_t> parse_whole(std::string_view text);
+
+}  // namespace imgrec

@@ -1,0 +1,79 @@
+#include "lib/http/problem.hpp"
+
+#include <algorithm>
+#include <array>
+#include <nlohmann/json.hpp>
+
+namespace imgrec {
+
+std::string_view reason_phrase(int status) {
+  // RFC 9110, section 15, and RFC 6585 (428, 429, 431).
+  static constexpr std::array<std::pair<int, std::string_view>, 46> kReasons = {{
+      {100, "Continue"},
+      {101, "Switching Protocols"},
+      {200, "OK"},
+      {201, "Created"},
+      {202, "Accepted"},
+      {203, "Non-Authoritative Information"},
+      {204, "No Content"},
+      {205, "Reset Content"},
+      {206, "Partial Content"},
+      {300, "Multiple Choices"},
+      {301, "Moved Permanently"},
+      {302, "Found"},
+      {303, "See Other"},
+      {304, "Not Modified"},
+      {307, "Temporary Redirect"},
+      {308, "Permanent Redirect"},
+      {400, "Bad Request"},
+      {401, "Unauthorized"},
+      {402, "Payment Required"},
+      {403, "Forbidden"},
+      {404, "Not Found"},
+      {405, "Method Not Allowed"},
+      {406, "Not Acceptable"},
+      {407, "Proxy Authentication Required"},
+      {408, "Request Timeout"},
+      {409, "Conflict"},
+      {410, "Gone"},
+      {411, "Length Required"},
+      {412, "Precondition Failed"},
+      {413, "Content Too Large"},
+      {414, "URI Too Long"},
+      {415, "Unsupported Media Type"},
+      {416, "Range Not Satisfiable"},
+      {417, "Expectation Failed"},
+      {421, "Misdirected Request"},
+      {422, "Unprocessable Content"},
+      {426, "Upgrade Required"},
+      {428, "Precondition Required"},
+      {429, "Too Many Requests"},
+      {431, "Request Header Fields Too Large"},
+      {500, "Internal Server Error"},
+      {501, "Not Implemented"},
+      {502, "Bad Gateway"},
+      {503, "Service Unavailable"},
+      {504, "Gateway Timeout"},
+      {505, "HTTP Version Not Supported"},
+  }};
+  const auto found = std::find_if(kReasons.begin(), kReasons.end(), [&](const auto& r) { return r.first == status; });
+  return found == kReasons.end() ? std::string_view{} : found->second;
+}
+
+Response problem_response(int status, std::string_view code, std::string_view detail, const RequestId& request) {
+  nlohmann::ordered_json problem;
+  problem["type"] = "about:blank";
+  problem["title"] = reason_phrase(status);
+  problem["status"] = status;
+  problem["code"] = code;
+  problem["detail"] = detail;
+  problem["request_id"] = request.str();
+  Response response;
+  response.status = status;
+  response.content_type = "application/problem+json";
+  // A detail may quote what the client sent, in whatever encoding: replaced rather than thrown upon.
+  response.body = problem.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n";
+  return response;
+}
+
+}  // namespace imgrec

@@ -1,0 +1,131 @@
+// One SQLite connection in WAL mode: cached statements, immediate transactions, errors as values.
+//
+// Durability. A commit is in the kernel's hands when commit() returns (synchronous=NORMAL): kill -9 of everything loses
+// nothing, and a power cut damages nothing but may take the latest commits. sync() puts all commits before it on the
+// disk too. It takes no lock of the database, and threads that ask for it at the same time share one fdatasync: so a
+// caller that needs it pays a disk write, and nobody else waits.
+#pragma once
+
+#include <atomic>
+#include <concepts>
+#include <condition_variable>
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+
+#include "lib/base/clock.hpp"
+#include "lib/base/file.hpp"
+#include "lib/base/result.hpp"
+#include "lib/base/units.hpp"
+
+struct sqlite3;
+struct sqlite3_stmt;
+
+namespace imgrec {
+
+/// A statement in use: bound, not yet at its end. Destroying it makes the statement free again.
+class SqlQuery {
+ public:
+  template <class... Values>
+  SqlQuery(sqlite3* db, sqlite3_stmt* statement, const Values&... values) : db_(db), statement_(statement) {
+    int index = 0;
+    (void)index;
+    (bind(++index, values), ...);
+  }
+  ~SqlQuery();
+  SqlQuery(const SqlQuery&) = delete;
+  SqlQuery& operator=(const SqlQuery&) = delete;
+
+  /// To the next row: true when there is one.
+  Result<bool> step();
+  /// For statements without rows.
+  Result<void> run();
+
+  std::int64_t integer(int column) const;
+  bool is_null(int column) const;
+  /// Valid until the next step().
+  std::string_view text(int column) const;
+
+  void bind(int index, std::int64_t value);
+  /// The text has to outlive the query.
+  void bind(int index, std::string_view value);
+
+ private:
+  sqlite3* db_;
+  sqlite3_stmt* statement_;  // null when it could not be prepared: step() says why
+};
+
+struct SqlDbOptions {
+  std::filesystem::path file;
+  std::uint64_t bytes_max;      // of the file
+  std::int64_t application_id;  // tells our files from other programs'
+  std::int64_t version;         // of the schema
+  const char* schema;           // statements that make it
+};
+
+/// One thread at a time, but for sync(), which any thread may call at any time.
+class SqlDb {
+ public:
+  /// Errors: denied "queue_denied"; invalid "queue_file_damaged"; transient "disk_full", "queue_unavailable".
+  static Result<std::unique_ptr<SqlDb>> open(const SqlDbOptions& options);
+  ~SqlDb();
+  SqlDb(const SqlDb&) = delete;
+  SqlDb& operator=(const SqlDb&) = delete;
+
+  /// `sql` is a literal: its address names the prepared statement.
+  template <class... Values>
+  SqlQuery query(const char* sql, const Values&... values) {
+    return SqlQuery(connection_, prepared(sql), values...);
+  }
+
+  /// Runs body between BEGIN IMMEDIATE and COMMIT; an error of body rolls back. Waits at most `wait` for other
+  /// processes.
+  template <std::invocable Body>
+  Result<void> transaction(Millis wait, Body&& body) {
+    lock_wait_ = wait;
+    if (auto begun = query("BEGIN IMMEDIATE").run(); !begun) return begun;
+    auto done = body();
+    if (done) done = query("COMMIT").run();
+    if (!done)
+      roll_back();
+    else
+      ++commits_;
+    return done;
+  }
+
+  std::int64_t rows_changed() const;
+
+  /// Of the file, without what is free in it.
+  Result<std::uint64_t> bytes_used();
+
+  /// All commits of this connection before the call survive a power cut.
+  Result<void> sync();
+
+ private:
+  SqlDb(sqlite3* connection, Millis lock_wait) : connection_(connection), lock_wait_(lock_wait) {}
+  static int on_busy(void* self, int attempt);
+  sqlite3_stmt* prepared(const char* sql);
+  Result<void> configure(const SqlDbOptions& options);
+  Result<void> make_schema(const SqlDbOptions& options);
+  Result<void> execute(const std::string& sql);
+  Result<std::int64_t> number(const char* sql);
+  void roll_back();
+
+  sqlite3* connection_;
+  std::unordered_map<const void*, sqlite3_stmt*> statements_;
+  Millis lock_wait_;
+  MonoTime busy_since_{};
+
+  Fd wal_;
+  std::atomic<std::uint64_t> commits_ = 0;
+  std::mutex sync_mutex_;
+  std::condition_variable synced_changed_;
+  std::uint64_t synced_ = 0;  // commits known to be on the disk
+  bool syncing_ = false;
+};
+
+}  // namespace imgrec

@@ -1,0 +1,205 @@
+#include "lib/local/sqlite_queue.hpp"
+
+#include <algorithm>
+#include <map>
+#include <mutex>
+
+#include "lib/base/text.hpp"
+#include "lib/local/sqlite_store.hpp"
+#include "lib/local/wake_board.hpp"
+
+namespace imgrec {
+namespace {
+
+constexpr Millis kDelayMax = std::chrono::minutes(15);
+constexpr Millis kWaitMax = Seconds(20);
+constexpr Millis kVisibilityMax = std::chrono::hours(12);
+constexpr std::size_t kFifoIdBytesMax = 128;
+constexpr std::size_t kQueueNameBytesMax = 80;
+// Nobody rings for a sender that was killed between its commit and its ring: so a poll also looks by itself, rarely.
+constexpr Millis kLookAgain = Seconds(5);
+
+// What the queues of one file share; it lives as long as the last of them.
+struct Shared {
+  std::unique_ptr<SqliteStore> store;
+  std::unique_ptr<WakeBoard> board;
+  Clock& clock;
+};
+
+Result<void> check_batch(std::size_t count) {
+  if (count >= 1 && count <= kBatchMax) return {};
+  return fail(ErrorKind::invalid, "bad_batch", "A batch has 1 to 10 elements.");
+}
+
+Result<void> check_message(const OutgoingMessage& message, bool fifo) {
+  const auto bad = [](const char* what) { return fail(ErrorKind::invalid, "bad_message", what); };
+  if (message.body.size() > kMessageBytesMax) {
+    return fail(ErrorKind::invalid, "message_too_large", "A message has at most 1 MiB.");
+  }
+  if (message.body.empty()) return bad("A message is not empty.");
+  if (!is_valid_utf8(message.body)) return bad("A message is valid UTF-8.");
+  if (message.delay < Millis(0) || message.delay > kDelayMax) return bad("A delay is 0 to 15 minutes.");
+  if (!fifo) {
+    if (message.group_id.empty() && message.dedup_id.empty()) return {};
+    return bad("Only a FIFO queue takes a group id and a dedup id.");
+  }
+  if (message.delay != Millis(0)) return bad("A FIFO queue takes no delay.");
+  for (const std::string* id : {&message.group_id, &message.dedup_id}) {
+    if (id->empty() || id->size() > kFifoIdBytesMax || !is_valid_utf8(*id)) {
+      return bad("A FIFO queue needs a group id and a dedup id of 1 to 128 bytes.");
+    }
+  }
+  return {};
+}
+
+std::vector<Result<void>> receipt_outcomes(const std::vector<bool>& good) {
+  std::vector<Result<void>> outcomes;
+  for (const bool is_good : good) {
+    if (is_good)
+      outcomes.emplace_back();
+    else
+      outcomes.push_back(
+          fail(ErrorKind::not_found, "stale_receipt", "The message was removed, or delivered again since."));
+  }
+  return outcomes;
+}
+
+class SqliteQueue final : public MessageQueue {
+ public:
+  SqliteQueue(std::shared_ptr<Shared> shared, QueueRow row) : shared_(std::move(shared)), row_(row) {}
+
+  Result<std::vector<Result<MessageId>>> send(std::span<const OutgoingMessage> messages, Deadline deadline) override {
+    if (auto batch = check_batch(messages.size()); !batch) return fail(batch.error());
+    std::vector<Result<MessageId>> outcomes;
+    std::vector<const OutgoingMessage*> accepted;
+    std::size_t bytes = 0;
+    for (const OutgoingMessage& message : messages) {
+      if (auto checked = check_message(message, row_.fifo); !checked) {
+        outcomes.push_back(fail(checked.error()));
+        continue;
+      }
+      accepted.push_back(&message);
+      outcomes.emplace_back();
+      bytes += message.body.size();
+    }
+    if (bytes > kMessageBytesMax) {
+      return fail(ErrorKind::invalid, "batch_too_large", "The messages of one call have more than 1 MiB together.");
+    }
+    if (accepted.empty()) return outcomes;
+    const Millis left = deadline.left(shared_->clock);
+    if (left == Millis(0)) return fail(ErrorKind::transient, "timeout", "The deadline has passed.");
+    const auto ids = shared_->store->send(row_, accepted, shared_->clock.wall_now(), left);
+    if (!ids) return fail(ids.error());
+    shared_->board->ring(row_.id);  // receivers may begin while the disk still writes
+    if (row_.synced) {
+      if (auto synced = shared_->store->sync(); !synced) return fail(synced.error());
+    }
+    auto id = ids->begin();
+    for (auto& outcome : outcomes) {
+      if (outcome) outcome = *id++;
+    }
+    return outcomes;
+  }
+
+  Result<std::vector<Message>> receive(const ReceiveOptions& options, std::stop_token stop) override {
+    if (options.messages_max < 1 || options.messages_max > static_cast<int>(kBatchMax) || options.wait < Millis(0) ||
+        options.wait > kWaitMax || options.visibility < Millis(0) || options.visibility > kVisibilityMax) {
+      return fail(ErrorKind::invalid, "bad_receive",
+                  "1 to 10 messages, at most 20 s of wait, at most 12 h of visibility.");
+    }
+    Clock& clock = shared_->clock;
+    const MonoTime end = clock.mono_now() + options.wait;
+    while (!stop.stop_requested()) {
+      const std::uint32_t seen = shared_->board->seen(row_.id);
+      const MonoTime mono = clock.mono_now();
+      const WallTime wall = clock.wall_now();
+      auto delivery = shared_->store->receive(row_, options.messages_max, options.visibility, wall);
+      if (!delivery) return fail(delivery.error());
+      if (delivery->dead_lettered) shared_->board->ring(row_.dead_letter);
+      if (!delivery->messages.empty() || mono >= end) return std::move(delivery->messages);
+      MonoTime until = std::min(end, mono + kLookAgain);
+      if (delivery->next_at) until = std::min(until, mono + (*delivery->next_at - wall));
+      shared_->board->wait(row_.id, seen, until, clock, stop);
+    }
+    return std::vector<Message>();
+  }
+
+  Result<std::vector<Result<void>>> extend(std::span<const Receipt> receipts, Millis visibility) override {
+    if (auto batch = check_batch(receipts.size()); !batch) return fail(batch.error());
+    if (visibility < Millis(0) || visibility > kVisibilityMax) {
+      return fail(ErrorKind::invalid, "bad_visibility", "A visibility timeout is 0 to 12 hours.");
+    }
+    const auto good = shared_->store->extend(row_, receipts, visibility, shared_->clock.wall_now());
+    if (!good) return fail(good.error());
+    // The pollers' next look may come earlier than they thought; only a longer lease needs no ring, and is the rule.
+    if (visibility < kLookAgain) shared_->board->ring(row_.id);
+    return receipt_outcomes(*good);
+  }
+
+  Result<std::vector<Result<void>>> remove(std::span<const Receipt> receipts) override {
+    if (auto batch = check_batch(receipts.size()); !batch) return fail(batch.error());
+    const auto good = shared_->store->remove(row_, receipts);
+    if (!good) return fail(good.error());
+    if (row_.fifo) shared_->board->ring(row_.id);  // its group is free now
+    return receipt_outcomes(*good);
+  }
+
+  Result<QueueDepth> depth() override { return shared_->store->depth(row_, shared_->clock.wall_now()); }
+
+ private:
+  const std::shared_ptr<Shared> shared_;
+  const QueueRow row_;
+};
+
+class SqliteQueues final : public QueueDirectory {
+ public:
+  SqliteQueues(std::shared_ptr<Shared> shared, SqliteQueueRules rules)
+      : shared_(std::move(shared)), rules_(std::move(rules)) {}
+
+  Result<std::shared_ptr<MessageQueue>> open(const std::string& name) override {
+    constexpr std::string_view kAllowed = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-.";
+    if (name.empty() || name.size() > kQueueNameBytesMax || name.find_first_not_of(kAllowed) != std::string::npos) {
+      return fail(ErrorKind::invalid, "bad_queue_name", "A queue name has 1 to 80 letters, digits, -, _ and .");
+    }
+    std::lock_guard lock(mutex_);
+    if (const auto found = open_.find(name); found != open_.end()) return found->second;
+    const auto options = rules_.options_of(name);
+    if (!options) return fail(ErrorKind::not_found, "no_such_queue", "There is no queue " + name + ".");
+    QueueRow row{.fifo = options->fifo, .receives_max = options->receives_max, .synced = options->survives_power_cut};
+    const auto id = shared_->store->queue_id(name, options->fifo);
+    if (!id) return fail(id.error());
+    row.id = *id;
+    if (options->receives_max > 0) {
+      const auto dead = rules_.options_of(options->dead_letter);
+      if (!dead) {
+        return fail(ErrorKind::not_found, "no_such_queue",
+                    "The queue " + name + " has the dead-letter queue " + json_quote(options->dead_letter) +
+                        ", which is not there.");
+      }
+      const auto dead_id = shared_->store->queue_id(options->dead_letter, dead->fifo);
+      if (!dead_id) return fail(dead_id.error());
+      row.dead_letter = *dead_id;
+    }
+    return open_.emplace(name, std::make_shared<SqliteQueue>(shared_, row)).first->second;
+  }
+
+ private:
+  const std::shared_ptr<Shared> shared_;
+  const SqliteQueueRules rules_;
+  std::mutex mutex_;
+  std::map<std::string, std::shared_ptr<MessageQueue>> open_;
+};
+
+}  // namespace
+
+Result<std::unique_ptr<QueueDirectory>> open_sqlite_queues(const std::filesystem::path& file, SqliteQueueRules rules,
+                                                           Clock& clock, Rng& rng) {
+  auto store = SqliteStore::open(file, rules.file_bytes_max, rng);
+  if (!store) return fail(store.error());
+  auto board = WakeBoard::open(file.string() + "-wake");
+  if (!board) return fail(board.error());
+  auto shared = std::make_shared<Shared>(Shared{*std::move(store), *std::move(board), clock});
+  return std::make_unique<SqliteQueues>(std::move(shared), std::move(rules));
+}
+
+}  // namespace imgrec

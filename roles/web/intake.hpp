@@ -1,0 +1,62 @@
+// What a client sent: the images of a request, whatever its form, checked at the door.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "lib/config/config.hpp"
+#include "lib/http/server.hpp"
+#include "lib/job/job.hpp"
+
+namespace imgrec {
+
+/// How a compatibility route words its answer. The form's field decides.
+enum class Dialect {
+  label,       // 2021, field "myfile": the label
+  stem_label,  // 2026, field "inputFile": "stem:label"
+};
+
+struct ReceivedImage {
+  std::string name;            // the client's, exactly; empty when it gave none
+  ByteView bytes;              // into Intake::body
+  std::optional<Error> error;  // why it is refused
+};
+
+struct Intake {
+  std::shared_ptr<const std::string> body;
+  std::vector<ReceivedImage> images;  // at least one
+  Dialect dialect = Dialect::label;
+};
+
+/// Takes the body out of the request: multipart/form-data (every part with a file name, an image/… type or an image's
+/// first bytes; only those of the fields "myfile" or "inputFile" when there are any) or a raw image. Errors (invalid):
+/// "no_image", "too_many_images", and those of parse_multipart.
+Result<Intake> take_images(Request& request, const WebConfig& web, const ImageConfig& image);
+
+struct Preferences {
+  bool respond_async = false;
+  std::optional<Seconds> wait;
+};
+/// Prefer (RFC 7240); what is not understood is ignored, as it says.
+Preferences parse_prefer(const Request& request);
+
+/// Nothing when it is not there; invalid "bad_top_k".
+Result<std::optional<int>> parse_top_k(const Request& request);
+
+/// The value of one cookie.
+std::optional<std::string_view> cookie(const Request& request, std::string_view name);
+
+/// X-Session-Id, else the cookie imgrec_session; nothing when neither holds a session id.
+std::optional<SessionId> session_of(const Request& request);
+
+/// The traceparent header if it has the form of W3C Trace Context, version 00; else empty.
+std::string traceparent_of(const Request& request);
+
+/// False when a browser says that another site's page sent this (Origin differs from Host).
+bool is_same_site(const Request& request);
+
+bool wants_json(const Request& request);
+
+}  // namespace imgrec

@@ -1,0 +1,43 @@
+// The answer to one request, with what is logged and counted about it.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "lib/base/clock.hpp"
+#include "lib/http/server.hpp"
+#include "lib/telemetry/metrics.hpp"
+
+namespace imgrec {
+
+/// Moves with the request through its stages; whoever sends ends it. Destroyed unsent, the server answers 500.
+class Reply {
+ public:
+  struct Context {
+    RequestId request;
+    std::string method, path;
+    std::string route;  // from a fixed list: it becomes a metric label
+    MonoTime received_at{};
+    bool quiet = false;  // probes and scrapes: logged at debug
+  };
+  Reply(Context context, Responder responder, Clock& clock, Metrics& metrics)
+      : context_(std::move(context)), responder_(std::move(responder)), clock_(&clock), metrics_(&metrics) {}
+
+  const RequestId& request() const { return context_.request; }
+  /// For the log line.
+  void concerns(const JobId& job) { jobs_.push_back(job); }
+
+  /// Adds X-Content-Type-Options to every answer.
+  void send(Response response);
+
+ private:
+  std::string jobs_text() const;
+
+  Context context_;
+  std::vector<JobId> jobs_;
+  Responder responder_;
+  Clock* clock_;
+  Metrics* metrics_;
+};
+
+}  // namespace imgrec

@@ -1,0 +1,103 @@
+#include "roles/web/web.hpp"
+
+#include <algorithm>
+#include <condition_variable>
+#include <mutex>
+#include <utility>
+
+#include "lib/base/log.hpp"
+#include "lib/http/problem.hpp"
+#include "lib/http/server.hpp"
+#include "roles/web/api.hpp"
+#include "roles/web/byte_budget.hpp"
+#include "roles/web/result_router.hpp"
+#include "roles/web/session_results.hpp"
+#include "roles/web/task_pool.hpp"
+#include "roles/web/upload.hpp"
+
+namespace imgrec {
+namespace {
+
+constexpr std::size_t kSessionResultsMax = 5'000;
+constexpr int kLightThreads = 2;  // for what never blocks; the rest runs in the TaskPool
+
+ServerOptions server_options(const WebConfig& web) {
+  return {.bind = web.bind,
+          .port = web.port,
+          .blocking_threads = kLightThreads,
+          .connections_max = web.connections_max,
+          .header_bytes_max = web.header_bytes_max,
+          .body_bytes_max = web.body_bytes_max,
+          .buffered_bytes_max = web.buffered_bytes_max,
+          .header_timeout = web.header_timeout,
+          .body_timeout = web.body_timeout,
+          .idle_timeout = web.idle_timeout,
+          .write_timeout = web.write_timeout,
+          .make_error = [](int status, std::string code, std::string detail, const RequestId& request) {
+            return problem_response(status, code, detail, request);
+          }};
+}
+
+// The metrics outlive the router: a scrape after the end reads zero.
+void register_gauges(Metrics& metrics, const std::shared_ptr<ResultRouter>& router) {
+  const auto read = [weak = std::weak_ptr(router)](std::size_t (ResultRouter::*count)() const) {
+    const auto alive = weak.lock();
+    return alive ? static_cast<double>((*alive.*count)()) : 0.0;
+  };
+  metrics.gauge("imgrec_web_waiting_clients", "Requests held until their images are answered.",
+                [read] { return read(&ResultRouter::waiting_clients); });
+  metrics.gauge("imgrec_web_pending_jobs", "Images that a client of this node waits for.",
+                [read] { return read(&ResultRouter::pending_jobs); });
+}
+
+void wait_for(const std::stop_token& stop) {
+  std::mutex mutex;
+  std::condition_variable_any changed;
+  std::unique_lock lock(mutex);
+  changed.wait(lock, stop, [] { return false; });
+}
+
+}  // namespace
+
+Result<void> run_web(const WebSettings& settings, WebPorts ports, std::stop_token stop) {
+  SessionResults results(kSessionResultsMax);
+  ByteBudget memory(settings.web.buffered_bytes_max);
+  const auto router = std::make_shared<ResultRouter>(
+      ResultRouter::Ports{.responses = ports.responses,
+                          .outputs = ports.outputs,
+                          .clock = ports.clock,
+                          .rng = ports.rng,
+                          .on_result = [&results](const JobResult& result) { results.record(result); }});
+  register_gauges(ports.metrics, router);
+  Uploader uploader(
+      {.inputs = ports.inputs, .requests = ports.requests, .router = *router, .clock = ports.clock, .rng = ports.rng},
+      {.pending_jobs_max = static_cast<std::size_t>(settings.web.pending_jobs_max), .fifo = settings.fifo_requests});
+  TaskPool pool(settings.web.threads, static_cast<std::size_t>(settings.web.connections_max));
+  Api api(settings, ports,
+          {.router = *router, .uploader = uploader, .pool = pool, .memory = memory, .results = results});
+  Server server(server_options(settings.web),
+                [&api](Request request, Responder responder) { api.handle(std::move(request), std::move(responder)); });
+
+  const auto port = server.start();
+  if (port) {
+    log::info("serving", {{"bind", settings.web.bind}, {"port", *port}});
+    ports.on_listening(*port);
+    wait_for(stop);
+
+    // Whoever still waits near the end of the drain is told so, rather than cut off without a word.
+    const Millis limit = settings.web.drain_timeout;
+    log::info("draining", {{"waiting_clients", router->waiting_clients()}, {"limit_ms", limit.count()}});
+    api.begin_drain();
+    router->end_all_at(ports.clock.mono_now() + limit - std::min(limit / 10, Millis(1'000)));
+    if (!server.drain(limit)) log::warning("some clients were cut off at the end of the drain");
+  }
+  memory.close();
+  pool.stop();
+  uploader.stop();
+  router->stop();
+  if (!port) return fail(port.error());
+  log::info("stopped");
+  return {};
+}
+
+}  // namespace imgrec

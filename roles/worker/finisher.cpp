@@ -1,0 +1,197 @@
+#include "roles/worker/finisher.hpp"
+
+#include <algorithm>
+#include <utility>
+
+#include "lib/base/log.hpp"
+
+namespace imgrec {
+namespace {
+
+constexpr std::size_t kWaitingMax = 64;  // answers; more than a batch, so that the next can gather
+constexpr Millis kSendTimeout{10'000};   // of one call
+constexpr std::size_t kLoggedNameMax = 256;
+constexpr PatienceOptions kPatience{.backoff = {Millis(50), Millis(2'000)}, .max = Millis(20'000)};
+
+// The queue is not there, or cannot be: another attempt changes nothing.
+bool is_missing(const Error& error) {
+  return error.kind == ErrorKind::not_found || error.kind == ErrorKind::invalid;
+}
+
+}  // namespace
+
+Finisher::Finisher(const WorkerPorts& ports, LeaseKeeper& leases, WorkerMetrics& metrics, FinisherOptions options)
+    : ports_(ports),
+      leases_(leases),
+      metrics_(metrics),
+      options_(std::move(options)),
+      patience_("sending and removing messages", ports.clock, ports.rng, kPatience),
+      queue_(kWaitingMax),
+      thread_([this] { run(); }) {}
+
+Finisher::~Finisher() {
+  close();
+}
+
+void Finisher::push(Answer answer) {
+  queue_.push(std::move(answer));
+}
+
+void Finisher::close() {
+  queue_.close();
+  if (thread_.joinable()) thread_.join();
+}
+
+void Finisher::run() {
+  while (auto first = queue_.pop()) {
+    Batch batch;
+    batch.push_back(*std::move(first));
+    while (batch.size() < kBatchMax) {
+      auto more = queue_.try_pop();
+      if (!more) break;
+      batch.push_back(*std::move(more));
+    }
+    const std::size_t count = batch.size();
+    try {
+      finish(std::move(batch));
+    } catch (const std::exception& error) {  // no memory: the leases end, and the messages are delivered again
+      log::error("answers not finished", {{"messages", count}, {"error", error.what()}});
+    }
+    for (std::size_t i = 0; i < count; ++i) options_.on_done();
+  }
+}
+
+void Finisher::finish(Batch batch) {
+  if (options_.abandon.stop_requested()) return;  // returned to the queue already
+  remove(answer(dead_letter(std::move(batch))));
+}
+
+OutgoingMessage Finisher::message(const Answer& answer, std::string body) const {
+  OutgoingMessage message{.body = std::move(body), .group_id = {}, .dedup_id = {}};
+  if (options_.fifo) {
+    const bool known = !answer.job.empty();
+    message.group_id = known ? answer.session.str() : "unreadable";
+    message.dedup_id = known ? answer.job.str() : answer.held.message.id.str();
+  }
+  return message;
+}
+
+// Returns those that may go on.
+Finisher::Batch Finisher::dead_letter(Batch batch) {
+  Batch kept;
+  for (Answer& answer : batch) {
+    if (answer.dead_letter.empty()) {
+      kept.push_back(std::move(answer));
+      continue;
+    }
+    // One by one: rare, and as large as messages may be.
+    const OutgoingMessage letter = message(answer, answer.dead_letter);
+    const auto sent = patience_.retry(options_.abandon, [&]() -> Result<MessageId> {
+      auto outcomes = ports_.dead_letters.send({&letter, 1}, Deadline::in(ports_.clock, kSendTimeout));
+      if (!outcomes) return fail(outcomes.error());
+      return outcomes->at(0);
+    });
+    if (!sent) {
+      send_back(answer, sent.error());
+      continue;
+    }
+    kept.push_back(std::move(answer));
+  }
+  return kept;
+}
+
+// Returns those that were answered, or cannot be.
+Finisher::Batch Finisher::answer(Batch batch) {
+  std::map<std::string, Batch> by_queue;
+  Batch answered;
+  for (Answer& answer : batch) {
+    if (answer.reply_to.empty() || answer.body.empty()) {
+      answered.push_back(std::move(answer));
+    } else {
+      by_queue[answer.reply_to].push_back(std::move(answer));
+    }
+  }
+  for (auto& [reply_to, group] : by_queue) send_answers(reply_to, group, answered);
+  return answered;
+}
+
+void Finisher::send_answers(const std::string& reply_to, Batch& group, Batch& answered) {
+  std::vector<OutgoingMessage> messages;
+  std::size_t bytes = 0;
+  Batch later;  // what would make the call too large
+  Batch now;
+  for (Answer& answer : group) {
+    bytes += answer.body.size();
+    if (!now.empty() && bytes > kMessageBytesMax) {
+      later.push_back(std::move(answer));
+      continue;
+    }
+    messages.push_back(message(answer, answer.body));
+    now.push_back(std::move(answer));
+  }
+  const auto outcomes = patience_.retry(options_.abandon, [&]() -> Result<std::vector<Result<MessageId>>> {
+    const auto queue = ports_.replies.open(reply_to);
+    if (!queue) return fail(queue.error());
+    return (*queue)->send(messages, Deadline::in(ports_.clock, kSendTimeout));
+  });
+  for (std::size_t i = 0; i < now.size(); ++i) {
+    const Result<void> sent = !outcomes         ? Result<void>(fail(outcomes.error()))
+                              : !(*outcomes)[i] ? Result<void>(fail((*outcomes)[i].error()))
+                                                : Result<void>();
+    if (sent) {
+      ports_.on_step(JobStep::answered);
+    } else if (is_missing(sent.error())) {
+      log::warning("answer not sent; the result stays in the store",
+                   {{"job", now[i].job}, {"reply_to", reply_to}, {"error", describe(sent.error())}});
+    } else {
+      send_back(now[i], sent.error());
+      continue;
+    }
+    answered.push_back(std::move(now[i]));
+  }
+  if (!later.empty()) send_answers(reply_to, later, answered);
+}
+
+void Finisher::remove(Batch batch) {
+  if (batch.empty()) return;
+  std::vector<Receipt> receipts;
+  for (const Answer& answer : batch) receipts.push_back(answer.held.message.receipt);
+  const auto outcomes = patience_.retry(options_.abandon, [&] { return ports_.requests.remove(receipts); });
+  for (std::size_t i = 0; i < batch.size(); ++i) {
+    const Result<void> removed = outcomes ? (*outcomes)[i] : Result<void>(fail(outcomes.error()));
+    if (!removed && removed.error().kind != ErrorKind::not_found) {
+      send_back(batch[i], removed.error());
+      continue;
+    }
+    if (!removed) {
+      log::debug("message was delivered again meanwhile",
+                 {{"job", batch[i].job}, {"error", describe(removed.error())}});
+    } else {
+      ports_.on_step(JobStep::removed);
+    }
+    leases_.forget(receipts[i]);
+    report(batch[i]);
+  }
+}
+
+void Finisher::send_back(const Answer& answer, const Error& error) {
+  log::warning("job not finished; back to the queue", {{"job", answer.job}, {"error", describe(error)}});
+  metrics_.count(Outcome::returned);
+  leases_.give_back({&answer.held.message.receipt, 1}, return_delay(answer.held.message.receive_count));
+}
+
+void Finisher::report(const Answer& answer) {
+  metrics_.count(answer.outcome);
+  if (answer.outcome == Outcome::labelled) metrics_.observe(answer.timings);
+  if (answer.outcome == Outcome::unreadable) return;  // logged where it was found
+  log::info("job done", {{"job", answer.job},
+                         {"name", std::string_view(answer.name).substr(0, kLoggedNameMax)},
+                         {"outcome", to_string(answer.outcome)},
+                         {"label", answer.label},
+                         {"ms", elapsed_ms(answer.held.received_at, ports_.clock.mono_now())},
+                         {"queue_ms", answer.timings.queue_ms},
+                         {"infer_ms", answer.timings.infer_ms},
+                         {"receive_count", answer.held.message.receive_count}});
+}
+
+}  // namespace imgrec

@@ -1,0 +1,52 @@
+// Keeps the messages that this worker holds (worked on and prefetched) hidden from the others.
+#pragma once
+
+#include <map>
+#include <mutex>
+#include <span>
+#include <stop_token>
+#include <thread>
+#include <vector>
+
+#include "lib/base/clock.hpp"
+#include "lib/base/trouble_log.hpp"
+#include "lib/ports/message_queue.hpp"
+#include "roles/worker/worker_metrics.hpp"
+
+namespace imgrec {
+
+/// Thread-safe. One thread renews every lease at half its time. A lease that cannot be renewed because the message was
+/// delivered again is lost: the job may go on, since results are written once and answers name their job.
+class LeaseKeeper {
+ public:
+  LeaseKeeper(MessageQueue& queue, Clock& clock, Millis visibility, WorkerMetrics& metrics);
+  ~LeaseKeeper();
+  LeaseKeeper(const LeaseKeeper&) = delete;
+  LeaseKeeper& operator=(const LeaseKeeper&) = delete;
+
+  /// The message was received just now.
+  void hold(const Receipt& receipt);
+  /// The message is not renewed any more; one renewal may still be on its way.
+  void forget(const Receipt& receipt);
+  /// Makes the messages visible to all workers after `delay`. Best effort: where it fails, their leases run out.
+  void give_back(std::span<const Receipt> receipts, Millis delay);
+  /// What is held now, oldest lease first.
+  std::vector<Receipt> held() const;
+
+ private:
+  void run(const std::stop_token& stop);
+  void renew_due();
+  void renew(std::span<const Receipt> receipts);
+
+  MessageQueue& queue_;
+  Clock& clock_;
+  const Millis visibility_;
+  WorkerMetrics& metrics_;
+  TroubleLog trouble_;
+  std::mutex renewing_;  // held during a renewal, so that none overtakes the return of the same message
+  mutable std::mutex mutex_;
+  std::map<Receipt, MonoTime> due_;  // when the lease is to be renewed
+  std::jthread thread_;              // the last member: stops before the others go
+};
+
+}  // namespace imgrec

@@ -1,0 +1,248 @@
+#include "roles/worker/worker.hpp"
+
+#include <algorithm>
+#include <atomic>
+#include <cmath>
+#include <condition_variable>
+#include <mutex>
+#include <thread>
+#include <vector>
+
+#include "lib/base/bounded_queue.hpp"
+#include "lib/base/cpu.hpp"
+#include "lib/base/ids.hpp"
+#include "lib/base/log.hpp"
+#include "roles/worker/finisher.hpp"
+#include "roles/worker/lease_keeper.hpp"
+#include "roles/worker/prefetch.hpp"
+#include "roles/worker/process_job.hpp"
+
+namespace imgrec {
+namespace {
+
+// Jobs beyond those being classified that are fetched or stored meanwhile, so that the store's latency hides behind
+// inference. Each may hold an image of image.bytes_max.
+constexpr int kOverlapMax = 4;
+constexpr Millis kStartPatience{60'000};  // the queue may be out of reach so long at the start
+
+class Worker {
+ public:
+  Worker(const WorkerSettings& settings, const WorkerPorts& ports, std::vector<std::unique_ptr<Classifier>> classifiers)
+      : settings_(settings),
+        ports_(ports),
+        threads_(static_cast<int>(classifiers.size())),
+        id_(settings.worker.id.empty() ? "worker-" + random_hex(ports.rng, 4) : settings.worker.id),
+        metrics_(ports.metrics),
+        classifiers_(std::move(classifiers), ports.clock),
+        reading_("reading from the object store", ports.clock, ports.rng),
+        storing_("storing results", ports.clock, ports.rng),
+        inbox_(static_cast<std::size_t>(threads_ + settings.worker.prefetch)),
+        leases_(ports.requests, ports.clock, settings.queue.visibility, metrics_),
+        finisher_(ports, leases_, metrics_,
+                  {.fifo = settings.queue.fifo, .abandon = abandon_.get_token(), .on_done = [this] { done(); }}) {
+    const int overlap = std::min(settings.worker.prefetch, kOverlapMax);
+    for (int i = 0; i < threads_ + overlap; ++i) job_threads_.emplace_back([this] { work(); });
+  }
+
+  Result<void> run(const std::stop_token& stop);
+
+ private:
+  Result<void> receive_until_end(const std::stop_token& stop);
+  void take(std::vector<Message> messages);
+  bool wait_for_room(const std::stop_token& stop);
+  int room() const;
+  void work();
+  void work_on(HeldMessage held);
+  void done();
+  void drain();
+
+  const WorkerSettings& settings_;
+  const WorkerPorts& ports_;
+  const int threads_;
+  const WorkerId id_;
+  WorkerMetrics metrics_;
+  ClassifierPool classifiers_;
+  Patience reading_, storing_;
+  std::stop_source no_more_;  // begin no other job
+  std::stop_source abandon_;  // give up those begun
+  std::stop_source empty_;    // while draining: nothing is held any more
+  mutable std::mutex mutex_;
+  std::condition_variable_any room_;
+  int held_ = 0;
+  bool draining_ = false;
+  MonoTime idle_since_{};
+  BoundedQueue<HeldMessage> inbox_;
+  LeaseKeeper leases_;
+  Finisher finisher_;
+  std::vector<std::jthread> job_threads_;
+};
+
+Result<void> Worker::run(const std::stop_token& stop) {
+  log::info("worker ready", {{"worker", id_}, {"threads", threads_}, {"model", classifiers_.model().name}});
+  ports_.on_ready();
+  auto outcome = receive_until_end(stop);
+  drain();
+  log::info("worker ended", {{"worker", id_}});
+  return outcome;
+}
+
+Result<void> Worker::receive_until_end(const std::stop_token& stop) {
+  const Millis idle_max = settings_.worker.exit_when_idle;
+  TroubleLog trouble("receiving requests", ports_.clock);
+  Backoff backoff({Millis(100), Millis(5'000)}, ports_.rng);
+  const MonoTime start = ports_.clock.mono_now();
+  bool received_once = false;
+  {
+    std::lock_guard lock(mutex_);
+    idle_since_ = start;
+  }
+  while (wait_for_room(stop)) {
+    ReceiveOptions options{.messages_max = std::min(room(), static_cast<int>(kBatchMax)),
+                           .wait = settings_.worker.poll_wait,
+                           .visibility = settings_.queue.visibility};
+    if (idle_max > Millis(0)) options.wait = std::min(options.wait, idle_max);
+    auto messages = ports_.requests.receive(options, stop);
+    if (!messages) {
+      if (stop.stop_requested()) break;
+      const bool give_up = !is_retryable(messages.error().kind) || ports_.clock.mono_now() - start >= kStartPatience;
+      if (!received_once && give_up) return fail(messages.error());
+      trouble.failed(messages.error());
+      if (!ports_.clock.sleep_for(backoff.next(), stop)) break;
+      continue;
+    }
+    trouble.succeeded();
+    backoff.reset();
+    received_once = true;
+    if (!messages->empty()) {
+      take(*std::move(messages));
+      continue;
+    }
+    std::lock_guard lock(mutex_);
+    if (idle_max > Millis(0) && held_ == 0 && ports_.clock.mono_now() - idle_since_ >= idle_max) {
+      log::info("worker ends: idle", {{"idle_ms", idle_max.count()}});
+      break;
+    }
+  }
+  return {};
+}
+
+void Worker::take(std::vector<Message> messages) {
+  const MonoTime now = ports_.clock.mono_now();
+  const WallTime wall = ports_.clock.wall_now();
+  {
+    std::lock_guard lock(mutex_);
+    held_ += static_cast<int>(messages.size());
+  }
+  for (Message& message : messages) {
+    if (message.receive_count > 1) metrics_.redeliveries.add();
+    leases_.hold(message.receipt);
+    inbox_.push({.message = std::move(message), .received_at = now, .received_wall = wall});
+  }
+}
+
+// How many messages more may be held now.
+int Worker::room() const {
+  const int target = held_target(threads_, settings_.worker.prefetch, classifiers_.mean_loan_ms());
+  std::lock_guard lock(mutex_);
+  return std::max(1, target - held_);
+}
+
+// False when a stop is requested. Fetches when half of what is held ahead is used up: fewer calls with more messages.
+bool Worker::wait_for_room(const std::stop_token& stop) {
+  std::unique_lock lock(mutex_);
+  room_.wait(lock, stop, [&] {
+    const int target = held_target(threads_, settings_.worker.prefetch, classifiers_.mean_loan_ms());
+    return held_ < target && held_ <= threads_ + (target - threads_) / 2;
+  });
+  return !stop.stop_requested();
+}
+
+void Worker::work() {
+  while (auto held = inbox_.pop(no_more_.get_token())) {
+    ++*metrics_.in_progress;
+    work_on(*std::move(held));
+    --*metrics_.in_progress;
+  }
+}
+
+void Worker::work_on(HeldMessage held) {
+  const JobContext context{.settings = settings_,
+                           .ports = ports_,
+                           .classifiers = classifiers_,
+                           .reading = reading_,
+                           .storing = storing_,
+                           .worker = id_,
+                           .abandon = abandon_.get_token()};
+  auto end = process_job(context, std::move(held));
+  if (auto* answer = std::get_if<Answer>(&end)) {
+    finisher_.push(std::move(*answer));
+    return;
+  }
+  const Return& back = std::get<Return>(end);
+  leases_.give_back({&back.held.message.receipt, 1}, back.delay);
+  metrics_.count(Outcome::returned);
+  done();
+}
+
+void Worker::done() {
+  std::lock_guard lock(mutex_);
+  if (--held_ == 0) {
+    idle_since_ = ports_.clock.mono_now();
+    if (draining_) empty_.request_stop();
+  }
+  room_.notify_all();
+}
+
+void Worker::drain() {
+  no_more_.request_stop();
+  std::vector<Receipt> unbegun;
+  while (auto held = inbox_.try_pop()) unbegun.push_back(held->message.receipt);
+  if (!unbegun.empty()) {
+    log::info("returning prefetched messages", {{"messages", unbegun.size()}});
+    leases_.give_back(unbegun, Millis(0));
+  }
+  bool wait = false;
+  {
+    std::lock_guard lock(mutex_);
+    held_ -= static_cast<int>(unbegun.size());
+    draining_ = true;
+    wait = held_ > 0;
+  }
+  if (wait && ports_.clock.sleep_for(settings_.worker.drain_timeout, empty_.get_token())) {
+    const std::vector<Receipt> unfinished = leases_.held();
+    log::warning("drain_timeout passed; returning unfinished messages", {{"messages", unfinished.size()}});
+    abandon_.request_stop();
+    leases_.give_back(unfinished, Millis(0));
+  }
+  // A classification under way cannot be interrupted: this waits for its end.
+  for (std::jthread& thread : job_threads_) thread.join();
+  finisher_.close();
+}
+
+Result<void> check(const WorkerSettings& settings) {
+  const auto bad = [](const char* what) { return fail(ErrorKind::invalid, "bad_worker_settings", what); };
+  if (settings.worker.threads < 0 || settings.worker.threads > 1024) return bad("worker.threads is 0 (cores) to 1024.");
+  if (settings.worker.prefetch < 0 || settings.worker.prefetch > 1000) return bad("worker.prefetch is 0 to 1000.");
+  if (settings.worker.poll_wait < Millis(0) || settings.worker.poll_wait > Seconds(20)) {
+    return bad("worker.poll_wait is 0 to 20 s.");
+  }
+  if (settings.queue.visibility < Seconds(1)) return bad("queue.visibility is 1 s or more.");
+  if (settings.queue.receives_max < 1) return bad("queue.receives_max is 1 or more.");
+  return {};
+}
+
+}  // namespace
+
+Result<void> run_worker(const WorkerSettings& settings, WorkerPorts ports, std::stop_token stop) {
+  if (auto checked = check(settings); !checked) return checked;
+  const int threads = settings.worker.threads > 0 ? settings.worker.threads : usable_cores();
+  std::vector<std::unique_ptr<Classifier>> classifiers;
+  for (int i = 0; i < threads; ++i) {
+    auto classifier = ports.make_classifier();
+    if (!classifier) return fail(classifier.error());
+    classifiers.push_back(*std::move(classifier));
+  }
+  return Worker(settings, ports, std::move(classifiers)).run(stop);
+}
+
+}  // namespace imgrec

@@ -1,0 +1,160 @@
+"""The long-running commands: start, signals, locks, workers."""
+import json
+import os
+import signal
+import subprocess
+import time
+
+import pytest
+
+import imgrec
+
+MODEL = "resnet18-pqf"
+
+
+@pytest.fixture(scope="module")
+def model_flags():
+    return "--model", MODEL, "--model-dir", imgrec.model_dir(MODEL)
+
+
+@pytest.fixture(scope="module")
+def photo():
+    return sorted(imgrec.shared("photos/test").glob("*.JPEG"))[0].read_bytes()
+
+
+def test_local_answers_photos_and_drains_on_sigterm(model_flags, photo):
+    with imgrec.Service("local", *model_flags, "--max-workers", "1") as service:
+        status, result = service.classify("a photo.jpg", photo)
+        assert status == 200 and result["name"] == "a photo.jpg" and result["labels"], result
+        assert len(service.children()) == 1
+        worker = service.children()[0]
+        assert service.state_dir.stat().st_mode & 0o777 == 0o700
+        assert service.stop() == 0
+        assert not os.path.exists(f"/proc/{worker}")
+    assert "imgrec local: http://" in service.log() and MODEL in service.log()
+
+
+def test_sigint_ends_with_130(model_flags):
+    with imgrec.Service("local", *model_flags) as service:
+        assert service.stop(signal.SIGINT) == 130
+    with imgrec.Service("web") as service:
+        assert service.stop(signal.SIGINT) == 130
+
+
+@pytest.mark.parametrize("role", ["web", "worker", "controller"])
+def test_each_role_alone_starts_and_drains(role, model_flags):
+    with imgrec.Service(role, *(model_flags if role != "web" else ())) as service:
+        assert service.stop() == 0, service.log()
+
+
+def test_a_second_signal_ends_at_once(model_flags, photo):
+    # No worker runs: the client waits, so that the drain would take its whole time.
+    with imgrec.Service("web", "--web-drain-timeout", "10m") as service:
+        body, content_type = imgrec.multipart([("myfile", "x.jpg", photo)])
+        import http.client
+        client = http.client.HTTPConnection(*service.address, timeout=120)
+        client.request("POST", "/", body, {"Content-Type": content_type})
+        imgrec.wait_until(lambda: any((service.state_dir / "objects").rglob("*")), what="the stored input")
+        service.send_signal(signal.SIGTERM)
+        service.wait_for_log("draining")
+        service.send_signal(signal.SIGTERM)
+        assert service.wait(20) == 128 + signal.SIGTERM
+        client.close()
+
+
+def test_one_local_per_state_folder(model_flags, tmp_path):
+    with imgrec.Service("local", *model_flags, state_dir=tmp_path) as service:
+        second = imgrec.run("local", "--state-dir", tmp_path, "--port", "0", *model_flags)
+        assert second.returncode == 2 and "Another `imgrec local` runs" in second.stderr
+        same_node = imgrec.run("web", "--state-dir", tmp_path, "--port", "0")
+        assert same_node.returncode == 2 and "--node" in same_node.stderr
+        assert service.process.poll() is None
+    with imgrec.Service("local", *model_flags, state_dir=tmp_path) as service:
+        assert service.stop() == 0
+
+
+def test_a_taken_port_is_said(model_flags):
+    with imgrec.Service("web") as service:
+        second = imgrec.run("web", "--port", service.address[1], "--state-dir", service.state_dir)
+        assert second.returncode in (2, 3) and str(service.address[1]) in second.stderr
+
+
+def test_local_without_its_model_says_how_to_get_it(tmp_path):
+    done = imgrec.run("local", "--state-dir", tmp_path, "--port", "0")
+    assert done.returncode == 2 and "imgrec model pull resnet18" in done.stderr
+    done = imgrec.run("local", "--state-dir", tmp_path, "--port", "0", "--model", "efficientnet-lite0")
+    assert done.returncode == 2 and "efficientnet-lite0" in done.stderr
+
+
+def test_a_worker_by_hand_beside_web(model_flags, photo, tmp_path):
+    with imgrec.Service("web", state_dir=tmp_path) as web:
+        with imgrec.Service("worker", "--threads", "1", *model_flags, state_dir=tmp_path) as worker:
+            status, result = web.classify("x.jpg", photo)
+            assert status == 200 and result["labels"], result
+            assert worker.stop() == 0
+
+
+def test_a_controller_beside_web_has_workers_of_its_own(model_flags, photo, tmp_path):
+    with imgrec.Service("web", state_dir=tmp_path) as web:
+        with imgrec.Service("controller", "--max-workers", "1", "--interval", "200ms", *model_flags,
+                            state_dir=tmp_path) as controller:
+            status, result = web.classify("x.jpg", photo)
+            assert status == 200 and result["worker"]["app_tier_id"] == "app-tier-1", result
+            assert controller.stop() == 0
+
+
+def test_settings_reach_the_workers_whatever_they_came_from(model_flags, photo, tmp_path):
+    file = tmp_path / "c.toml"
+    file.write_text('[model]\nlabels = "reference"\n[image]\nbytes_max = "30MiB"\n[web]\nbody_bytes_max = "90MiB"\n')
+    with imgrec.Service("local", *model_flags, "--config", file, "--max-workers", "1", "--local-worker-threads", "2",
+                        env={"IMGREC_MODEL_LABELS": "names"}) as service:
+        assert service.classify("x.jpg", photo)[0] == 200
+        child = service.children()[0]
+        given = dict(entry.split("=", 1) for entry in
+                     open(f"/proc/{child}/environ", errors="replace").read().split("\0") if "=" in entry)
+        assert given["IMGREC_IMAGE_BYTES_MAX"] == "30MiB" and given["IMGREC_WEB_BODY_BYTES_MAX"] == "90MiB"
+        assert given["IMGREC_MODEL_LABELS"] == "names" and given["IMGREC_WORKER_THREADS"] == "2"
+        assert given["IMGREC_CONFIG"] == ""
+        assert open(f"/proc/{child}/cmdline").read().split("\0")[1:2] == ["worker"]
+
+
+def test_a_second_life_goes_on_with_what_was_queued(model_flags, photo, tmp_path):
+    with imgrec.Service("web", state_dir=tmp_path) as web:
+        body, content_type = imgrec.multipart([("myfile", "x.jpg", photo)])
+        status, headers, _ = web.request("POST", "/v1/classify", body,
+                                         {"Content-Type": content_type, "Prefer": "respond-async"})
+        assert status == 202
+    with imgrec.Service("local", *model_flags, "--max-workers", "1", state_dir=tmp_path) as service:
+        def answered():
+            status, _, body = service.request("GET", headers["location"])
+            return status == 200 and json.loads(body).get("labels")
+        assert imgrec.wait_until(answered, what="the answer of the first life's image")
+
+
+def test_workers_end_with_a_killed_parent(model_flags, photo):
+    with imgrec.Service("local", *model_flags, "--max-workers", "1") as service:
+        assert service.classify("x.jpg", photo)[0] == 200
+        worker = service.children()[0]
+        service.process.kill()
+        service.wait()
+        imgrec.wait_until(lambda: not os.path.exists(f"/proc/{worker}"), 10, "the worker's end")
+
+
+def test_workers_that_fail_to_start_are_said_and_do_not_spin(model_flags, photo, tmp_path):
+    with imgrec.Service("local", *model_flags, "--local-worker-executable", "/bin/false", "--interval", "50ms") as service:
+        body, content_type = imgrec.multipart([("myfile", "x.jpg", photo)])
+        status, _, _ = service.request("POST", "/v1/classify", body,
+                                       {"Content-Type": content_type, "Prefer": "respond-async"})
+        assert status == 202
+        service.wait_for_log("level=(warning|error)")
+        begin, before = time.monotonic(), service.log().count("instance launched")
+        imgrec.wait_until(lambda: time.monotonic() - begin > 3, 10)
+        assert service.log().count("instance launched") - before <= 12
+        assert service.stop() == 0
+
+
+def test_json_logs_are_json_to_the_last_line(model_flags):
+    with imgrec.Service("local", *model_flags, "--log-format", "json") as service:
+        service.stop()
+        lines = [json.loads(line) for line in service.log().splitlines()]
+    assert any(line["msg"] == "ready" and line["address"].startswith("http://") for line in lines)

@@ -1,0 +1,289 @@
+#include "roles/controller/controller.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <thread>
+
+#include "tests/support/fake_clock.hpp"
+#include "tests/support/fake_fleet.hpp"
+#include "tests/support/memory_queue.hpp"
+
+namespace imgrec {
+namespace {
+
+using test::FaultAt;
+using test::FleetCall;
+using test::QueueCall;
+using testing::HasSubstr;
+
+class ControllerTest : public testing::Test {
+ protected:
+  ~ControllerTest() override { stop(); }
+
+  void start(ControllerConfig config) {
+    interval_ = config.interval;
+    thread_ = std::jthread([this, config](const std::stop_token& stop) {
+      outcome_ = run_controller(
+          config, {.requests = queue_, .fleet = fleet_, .clock = clock_, .rng = rng_, .metrics = metrics_}, stop);
+    });
+    clock_.wait_for_sleepers(1);  // the first round is over
+  }
+  void stop() {
+    thread_.request_stop();
+    if (thread_.joinable()) thread_.join();
+  }
+  /// Lets so many rounds go by.
+  void rounds(int count) {
+    for (int i = 0; i < count; ++i) {
+      const int before = queue_.faults.calls(QueueCall::depth);
+      clock_.advance(interval_);
+      const auto give_up = std::chrono::steady_clock::now() + Seconds(20);
+      while (queue_.faults.calls(QueueCall::depth) == before && std::chrono::steady_clock::now() < give_up) {
+        std::this_thread::yield();
+      }
+      ASSERT_NE(queue_.faults.calls(QueueCall::depth), before) << "no round in 20 s";
+      clock_.wait_for_sleepers(1);
+    }
+  }
+  int active() {
+    int count = 0;
+    const auto instances = fleet_.describe();
+    for (const Instance& instance : *instances) count += instance.state != InstanceState::stopping;
+    return count;
+  }
+  void push(int count) {
+    for (int i = 0; i < count; ++i) queue_.push("{}");
+  }
+  std::vector<Message> receive() { return *queue_.receive({.messages_max = 10}, {}); }
+  void remove(const std::vector<Message>& messages) {
+    for (const Message& message : messages) ASSERT_TRUE(queue_.remove({{message.receipt}}));
+  }
+
+  test::FakeClock clock_;
+  test::SeededRng rng_;
+  Metrics metrics_;
+  test::MemoryQueue queue_{clock_};
+  test::FakeFleet fleet_{clock_, {.instances_max = 6, .boot = Millis(3'000), .stop = Millis(2'000)}};
+  Result<void> outcome_;
+  Millis interval_{0};
+  std::jthread thread_;
+};
+
+const ControllerConfig kConfig{.min = 0, .max = 4, .interval = Millis(1'000), .idle_cooldown = Millis(5'000)};
+
+TEST_F(ControllerTest, ScalesOutFromZeroAndBackToZero) {
+  start(kConfig);
+  rounds(3);
+  EXPECT_EQ(fleet_.launched(), 0);
+
+  push(9);
+  rounds(1);
+  EXPECT_EQ(fleet_.launched(), 4);
+  rounds(10);
+  EXPECT_EQ(fleet_.launched(), 4) << "pending instances are capacity";
+
+  remove(receive());
+  rounds(4);
+  EXPECT_EQ(active(), 4) << "the cooldown is not over";
+  rounds(3);
+  EXPECT_EQ(active(), 0);
+  rounds(3);
+  EXPECT_TRUE(fleet_.describe()->empty());
+}
+
+TEST_F(ControllerTest, AMessageInFlightKeepsInstances) {
+  push(1);
+  start(kConfig);
+  const auto held = *queue_.receive({.visibility = std::chrono::hours(1)}, {});
+  rounds(20);
+  EXPECT_EQ(active(), 1);
+  remove(held);
+  rounds(7);
+  EXPECT_EQ(active(), 0);
+}
+
+TEST_F(ControllerTest, KeepsTheMinimum) {
+  ControllerConfig config = kConfig;
+  config.min = 2;
+  start(config);
+  EXPECT_EQ(active(), 2);
+  fleet_.kill(fleet_.describe()->at(0).id);
+  rounds(1);
+  EXPECT_EQ(active(), 2);
+}
+
+TEST_F(ControllerTest, ACrashedInstanceIsReplacedWhileThereIsWork) {
+  push(3);
+  start(kConfig);
+  EXPECT_EQ(active(), 3);
+  fleet_.kill(fleet_.describe()->at(1).id);
+  rounds(1);
+  EXPECT_EQ(active(), 3);
+  EXPECT_EQ(fleet_.launched(), 4);
+}
+
+TEST_F(ControllerTest, NothingIsDecidedOnWhatCouldNotBeRead) {
+  push(3);
+  start(kConfig);
+  ASSERT_EQ(active(), 3);
+  remove(receive());
+  const int calls = fleet_.faults.calls(FleetCall::launch) + fleet_.faults.calls(FleetCall::terminate);
+  queue_.faults.set_outage(test::injected_error());
+  rounds(30);
+  EXPECT_EQ(active(), 3);
+  queue_.faults.set_outage(std::nullopt);
+  fleet_.faults.set_outage(test::injected_error());
+  rounds(30);
+  fleet_.faults.set_outage(std::nullopt);
+  EXPECT_EQ(active(), 3);
+  EXPECT_EQ(fleet_.faults.calls(FleetCall::launch) + fleet_.faults.calls(FleetCall::terminate), calls);
+  rounds(4);
+  EXPECT_EQ(active(), 3) << "time that nobody saw is no part of the cooldown";
+  rounds(3);
+  EXPECT_EQ(active(), 0);
+  EXPECT_THAT(metrics_.scrape(), HasSubstr("imgrec_controller_failed_observations_total 60"));
+}
+
+TEST_F(ControllerTest, ALaunchWhoseAnswerWasLostIsRepeatedWithItsToken) {
+  push(2);
+  fleet_.faults.fail_next(FleetCall::launch, 1, test::injected_error(), FaultAt::before);
+  fleet_.faults.fail_next(FleetCall::launch, 1, test::injected_error(), FaultAt::after);
+  start(kConfig);  // the first attempt: did not arrive
+  EXPECT_EQ(active(), 0);
+  // The second happens, its answer is lost, and the fleet does not show it yet.
+  rounds(1);
+  ASSERT_EQ(active(), 2);
+  rounds(3);
+  EXPECT_EQ(fleet_.launched(), 2);
+  EXPECT_EQ(fleet_.tokens().size(), 1u);
+}
+
+// A fleet whose describe() lags behind, as EC2's does.
+class BlindFleet final : public Fleet {
+ public:
+  explicit BlindFleet(Fleet& fleet) : fleet_(fleet) {}
+  Result<std::vector<Instance>> describe() override {
+    if (describes_left_ > 0) {
+      --describes_left_;
+      return std::vector<Instance>();
+    }
+    return fleet_.describe();
+  }
+  Result<std::vector<Instance>> launch(const LaunchRequest& request) override { return fleet_.launch(request); }
+  Result<void> terminate(std::span<const InstanceId> ids) override { return fleet_.terminate(ids); }
+
+ private:
+  Fleet& fleet_;
+  int describes_left_ = 2;
+};
+
+TEST(ControllerTokens, TheSameTokenIsUsedUntilTheOutcomeIsKnownAndThenNoMore) {
+  test::FakeClock clock;
+  test::SeededRng rng;
+  Metrics metrics;
+  test::MemoryQueue queue(clock);
+  test::FakeFleet fleet(clock, {.instances_max = 10});
+  BlindFleet blind(fleet);
+  queue.push("{}");
+  queue.push("{}");
+  fleet.faults.fail_next(FleetCall::launch, 1, test::injected_error(), FaultAt::after);
+  {
+    std::jthread controller([&](const std::stop_token& stop) {
+      EXPECT_TRUE(run_controller(
+          kConfig, {.requests = queue, .fleet = blind, .clock = clock, .rng = rng, .metrics = metrics}, stop));
+    });
+    const auto until = [&](auto condition) {
+      const auto give_up = std::chrono::steady_clock::now() + Seconds(20);
+      while (!condition() && std::chrono::steady_clock::now() < give_up) std::this_thread::yield();
+      ASSERT_TRUE(condition());
+    };
+    until([&] { return fleet.tokens().size() == 1; });
+    clock.wait_for_sleepers(1);
+    clock.advance(Millis(1'000));
+    until([&] { return fleet.tokens().size() == 2; });
+    clock.wait_for_sleepers(1);
+    EXPECT_EQ(fleet.tokens()[0], fleet.tokens()[1]);
+    EXPECT_EQ(fleet.launched(), 2);
+
+    const auto instances = fleet.describe();
+    for (const Instance& instance : *instances) fleet.kill(instance.id);
+    clock.advance(Millis(1'000));
+    until([&] { return fleet.tokens().size() == 3; });
+    EXPECT_NE(fleet.tokens()[2], fleet.tokens()[1]);
+    EXPECT_EQ(fleet.launched(), 4);
+  }
+}
+
+TEST_F(ControllerTest, AFullFleetIsAskedAgainAndNothingElseBreaks) {
+  push(9);
+  ControllerConfig config = kConfig;
+  config.max = 9;  // more than the fleet takes
+  start(config);
+  EXPECT_EQ(active(), 6);
+  rounds(3);
+  EXPECT_EQ(active(), 6);
+  fleet_.kill(fleet_.describe()->at(0).id);
+  rounds(1);
+  EXPECT_EQ(active(), 6);
+}
+
+TEST_F(ControllerTest, ATerminateThatFailsIsRepeated) {
+  push(2);
+  start(kConfig);
+  remove(receive());
+  fleet_.faults.fail_next(FleetCall::terminate, 2);
+  rounds(6);
+  EXPECT_EQ(active(), 2);
+  rounds(2);
+  EXPECT_EQ(active(), 0);
+}
+
+TEST_F(ControllerTest, ADryRunChangesNothingAndSaysWhatItWould) {
+  push(3);
+  ControllerConfig config = kConfig;
+  config.dry_run = true;
+  testing::internal::CaptureStderr();
+  start(config);
+  rounds(5);
+  stop();
+  const std::string log = testing::internal::GetCapturedStderr();
+  EXPECT_EQ(fleet_.faults.calls(FleetCall::launch), 0);
+  const std::string line = "scaling (dry run)";
+  const auto first = log.find(line);
+  ASSERT_NE(first, std::string::npos) << log;
+  EXPECT_EQ(log.find(line, first + 1), std::string::npos) << "one line, since nothing changed:\n" << log;
+  EXPECT_THAT(log, HasSubstr("launch=3"));
+}
+
+TEST_F(ControllerTest, ShowsWhatItSees) {
+  push(3);
+  start(kConfig);
+  rounds(1);
+  const std::string metrics = metrics_.scrape();
+  EXPECT_THAT(metrics, HasSubstr("imgrec_queue_messages{state=\"visible\"} 3"));
+  EXPECT_THAT(metrics, HasSubstr("imgrec_instances{state=\"pending\"} 3"));
+  EXPECT_THAT(metrics, HasSubstr("imgrec_instances_wanted 3"));
+  EXPECT_THAT(metrics, HasSubstr("imgrec_controller_launches_total 3"));
+  queue_.faults.fail_next(QueueCall::depth);
+  rounds(1);
+  EXPECT_THAT(metrics_.scrape(), HasSubstr("imgrec_queue_messages{state=\"visible\"} Nan")) << "a failure is no number";
+}
+
+TEST_F(ControllerTest, RefusesRulesThatContradictThemselves) {
+  const auto error_of = [&](auto change) {
+    ControllerConfig config = kConfig;
+    change(config);
+    const auto outcome = run_controller(
+        config, {.requests = queue_, .fleet = fleet_, .clock = clock_, .rng = rng_, .metrics = metrics_}, {});
+    return outcome ? std::string("no error") : outcome.error().code;
+  };
+  EXPECT_EQ(error_of([](auto& config) { config.max = 0; }), "bad_scaling_rules");
+  EXPECT_EQ(error_of([](auto& config) { config.min = -1; }), "bad_scaling_rules");
+  EXPECT_EQ(error_of([](auto& config) { config.min = 5; }), "bad_scaling_rules");
+  EXPECT_EQ(error_of([](auto& config) { config.interval = Millis(0); }), "bad_scaling_rules");
+  EXPECT_EQ(error_of([](auto& config) { config.policy = "cpu"; }), "no_such_policy");
+}
+
+}  // namespace
+}  // namespace imgrec

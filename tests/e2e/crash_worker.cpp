@@ -1,0 +1,53 @@
+// The real `imgrec`, whose worker kills itself (SIGKILL, as a power cut would) at a step of process_job:
+//   IMGREC_TEST_CRASH="stored:0.5"   at that step with that probability
+//   IMGREC_TEST_CRASH="*:0.05"       at every step
+#include <signal.h>
+#include <unistd.h>
+
+#include <array>
+#include <cstdio>
+#include <cstdlib>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "cmd/roles.hpp"
+#include "lib/base/rng.hpp"
+
+namespace {
+
+constexpr std::array<std::string_view, 7> kStepNames = {"received", "parsed",   "fetched", "classified",
+                                                        "stored",   "answered", "removed"};
+
+struct CrashPlan {
+  std::string step;
+  double probability = 0;
+};
+
+CrashPlan parse_plan(const std::string& text) {
+  const auto colon = text.find(':');
+  if (colon == text.npos) {
+    std::fprintf(stderr, "crash_worker: IMGREC_TEST_CRASH has the form STEP:PROBABILITY, not '%s'\n", text.c_str());
+    std::exit(2);
+  }
+  return {text.substr(0, colon), std::stod(text.substr(colon + 1))};
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  imgrec::Environment environment;
+  for (char** entry = environ; *entry != nullptr; ++entry) {
+    const std::string_view text = *entry;
+    const auto equals = text.find('=');
+    if (equals != text.npos) environment.emplace(text.substr(0, equals), text.substr(equals + 1));
+  }
+  imgrec::WorkerHooks hooks;
+  if (const auto plan_text = environment.find("IMGREC_TEST_CRASH"); plan_text != environment.end()) {
+    hooks.on_step = [plan = parse_plan(plan_text->second)](imgrec::JobStep step) {
+      const bool here = plan.step == "*" || plan.step == kStepNames.at(static_cast<std::size_t>(step));
+      if (here && imgrec::system_rng().next_unit() < plan.probability) ::kill(::getpid(), SIGKILL);
+    };
+  }
+  return imgrec::run_imgrec(std::vector<std::string>(argv + 1, argv + argc), environment, hooks);
+}

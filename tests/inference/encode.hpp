@@ -1,0 +1,54 @@
+// Small images in every format, encoded with the formats' own libraries (which are not what is tested, but what
+// refuses).
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "inference/image.hpp"
+
+namespace imgrec::test {
+
+/// Every pixel another colour, no symmetry.
+Image gradient(int width, int height);
+
+struct PngOptions {
+  int bit_depth = 8;
+  bool grey = false, alpha = false, interlaced = false;
+  int palette = 0;     // colours; pixels are then (x + y) % palette
+  std::string exif{};  // an eXIf chunk
+};
+std::string encode_png(const Image& image, const PngOptions& options = {});
+
+struct JpegOptions {
+  bool grey = false, cmyk = false, progressive = false;
+  int quality = 95;
+  int restart_rows = 0;
+  std::string exif{};  // an APP1 segment, without its "Exif\0\0"
+};
+std::string encode_jpeg(const Image& image, const JpegOptions& options = {});
+
+/// Lossless; with alpha every pixel is half transparent.
+std::string encode_webp(const Image& image, bool alpha = false);
+
+/// Pixels are (x + y) % 200 in a grey palette.
+std::string encode_gif(int width, int height, bool interlaced = false);
+
+struct TiffOptions {
+  int bits = 8;
+  bool grey = false, tiled = false, lzw = false, alpha = false;
+  int orientation = 1;
+};
+std::string encode_tiff(const Image& image, const TiffOptions& options = {});
+
+/// bits: 16 (5-5-5), 24 or 32; height_sign -1: rows from the top.
+std::string encode_bmp(const Image& image, int bits = 24, int height_sign = 1);
+
+/// An EXIF block with nothing but an orientation.
+std::string exif_block(int orientation, bool little_endian);
+
+std::string be32_text(std::uint32_t value);
+std::string le32_text(std::uint32_t value);
+std::string le16_text(std::uint32_t value);
+
+}  // namespace imgrec::test

@@ -1,0 +1,98 @@
+#include "roles/web/answers.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "roles/web/session_results.hpp"
+#include "tests/support/fake_clock.hpp"
+
+namespace imgrec {
+namespace {
+
+using testing::HasSubstr;
+
+const RequestId kRequest("r-1");
+
+JobResult labelled(const std::string& job, const std::string& session = "s") {
+  JobResult result;
+  result.job = JobId(job);
+  result.session = SessionId(session);
+  result.labels = {{.index = 1, .wnid = "n1", .label = "dromedary", .score = 0.5}};
+  return result;
+}
+
+ImageSlot failed(const std::string& kind, bool retryable = false) {
+  ImageSlot slot{.name = "a.jpg", .job = JobId("J"), .result = labelled("J"), .refused = {}};
+  slot.result->error = JobError{.kind = kind, .title = "T", .detail = "The detail.", .retryable = retryable};
+  slot.result->labels.clear();
+  return slot;
+}
+
+TEST(StatusOf, OneTableForAllErrors) {
+  EXPECT_EQ(status_of("image_truncated", false), 422);
+  EXPECT_EQ(status_of("image_corrupt", false), 422);
+  EXPECT_EQ(status_of("image_empty", false), 422);
+  EXPECT_EQ(status_of("image_too_large", false), 413);
+  EXPECT_EQ(status_of("unsupported_format", false), 415);
+  EXPECT_EQ(status_of("poison", false), 500);
+  EXPECT_EQ(status_of("something_new", false), 500);
+  EXPECT_EQ(status_of("something_new", true), 503);
+}
+
+TEST(ImagesResponse, CompatibilityNeverSays503) {
+  for (const Style style : {Style::text, Style::json}) {
+    const Response response =
+        images_response({.style = style, .held = true}, WaitEnd::stopping,
+                        {{.name = "a", .job = JobId("J"), .result = {}, .refused = {}}}, kRequest);
+    EXPECT_EQ(response.status, 504);
+    EXPECT_EQ(
+        images_response({.style = style, .held = true}, WaitEnd::answered, {failed("odd", true)}, kRequest).status,
+        504);
+    EXPECT_EQ(error_response({.style = style, .held = true}, {ErrorKind::transient, "x", "y"}, kRequest).status, 504);
+  }
+}
+
+TEST(ImagesResponse, AnErrorIsAProblemOrPlainText) {
+  const Response problem = images_response({}, WaitEnd::answered, {failed("image_truncated")}, kRequest);
+  EXPECT_EQ(problem.status, 422);
+  EXPECT_EQ(problem.content_type, "application/problem+json");
+  EXPECT_THAT(problem.body, HasSubstr("\"code\":\"image_truncated\""));
+  EXPECT_THAT(problem.body, HasSubstr("\"job\":\"J\""));
+  EXPECT_THAT(problem.body, HasSubstr("r-1"));
+  const Response text =
+      images_response({.style = Style::text}, WaitEnd::answered, {failed("image_truncated")}, kRequest);
+  EXPECT_EQ(text.status, 422);
+  EXPECT_EQ(text.content_type, "text/plain; charset=utf-8");
+  EXPECT_EQ(text.body, "The detail.\n");
+}
+
+TEST(ImagesResponse, SeveralInTextAreLines) {
+  std::vector<ImageSlot> slots{{.name = "a:b.jpg", .job = JobId("J"), .result = labelled("J"), .refused = {}},
+                               failed("image_corrupt")};
+  EXPECT_EQ(
+      images_response({.style = Style::text, .dialect = Dialect::stem_label}, WaitEnd::answered, slots, kRequest).body,
+      "a_b:dromedary\nerror: The detail.\n");
+}
+
+TEST(AnswerStem, HasNoColonAndNoExtension) {
+  EXPECT_EQ(answer_stem("test_00.jpg"), "test_00");
+  EXPECT_EQ(answer_stem("a/b:c.JPEG"), "b_c");
+  EXPECT_EQ(answer_stem("::.tar.gz"), "__.tar");
+  EXPECT_EQ(answer_stem(""), "");
+}
+
+TEST(SessionResults, KeepsTheNewestPerSessionOnce) {
+  SessionResults results(3);
+  for (const char* job : {"1", "2", "2", "3"}) results.record(labelled(job));
+  results.record(labelled("4", "other"));
+  const auto mine = results.of(SessionId("s"));
+  ASSERT_EQ(mine.size(), 2U);
+  EXPECT_EQ(mine[0].job.str(), "2");
+  EXPECT_EQ(mine[1].job.str(), "3");
+  results.forget(SessionId("s"));
+  EXPECT_TRUE(results.of(SessionId("s")).empty());
+  EXPECT_EQ(results.of(SessionId("other")).size(), 1U);
+}
+
+}  // namespace
+}  // namespace imgrec

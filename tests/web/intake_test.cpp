@@ -1,0 +1,136 @@
+#include "roles/web/intake.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "tests/web/web_node.hpp"
+
+namespace imgrec {
+namespace {
+
+using test::form_post;
+using test::jpeg_of;
+
+Request with_headers(HttpHeaders headers) {
+  Request request;
+  request.headers = std::move(headers);
+  return request;
+}
+
+Request form(const std::vector<test::FormFile>& files) {
+  test::HttpAsk ask = form_post("/", files);
+  Request request = with_headers({{"content-type", ask.headers[0].second}});
+  request.body = std::move(ask.body);
+  return request;
+}
+
+TEST(TakeImages, FieldDecidesDialectAndPicksItsParts) {
+  Request request = form({{"other", "x.jpg", jpeg_of("x")}, {"inputFile", "a.jpg", jpeg_of("a")}});
+  const auto intake = take_images(request, {}, {});
+  ASSERT_TRUE(intake) << describe(intake.error());
+  EXPECT_EQ(intake->dialect, Dialect::stem_label);
+  ASSERT_EQ(intake->images.size(), 1U);
+  EXPECT_EQ(intake->images[0].name, "a.jpg");
+  EXPECT_EQ(intake->images[0].bytes, jpeg_of("a"));
+
+  request = form({{"MyFile", "b.jpg", jpeg_of("b")}});
+  EXPECT_EQ(take_images(request, {}, {})->dialect, Dialect::label);
+}
+
+TEST(TakeImages, AnyFieldServesAndEmptyFileFieldsAreSkipped) {
+  Request request = form({{"p", "1.jpg", jpeg_of("1")}, {"q", "", ""}, {"p", "2.jpg", jpeg_of("2")}});
+  const auto intake = take_images(request, {}, {});
+  ASSERT_TRUE(intake);
+  ASSERT_EQ(intake->images.size(), 2U);
+  EXPECT_EQ(intake->images[1].name, "2.jpg");
+}
+
+TEST(TakeImages, RawBodyIsNamedByQueryThenDisposition) {
+  Request request = with_headers({{"content-disposition", "attachment; filename=\"c d.jpg\""}});
+  request.body = jpeg_of("c");
+  EXPECT_EQ(take_images(request, {}, {})->images[0].name, "c d.jpg");
+  request.body = jpeg_of("c");
+  request.query = {{"name", "q.jpg"}};
+  EXPECT_EQ(take_images(request, {}, {})->images[0].name, "q.jpg");
+}
+
+TEST(TakeImages, WholeRequestErrors) {
+  Request request;
+  EXPECT_EQ(take_images(request, {}, {}).error().code, "no_image");
+  request = form({});
+  request.body =
+      "--0f1e2d3c4b5a69788796a5b4c3d2e1f0\r\nContent-Disposition: form-data; name=\"a\"\r\n\r\nb\r\n"
+      "--0f1e2d3c4b5a69788796a5b4c3d2e1f0--\r\n";
+  EXPECT_EQ(take_images(request, {}, {}).error().code, "no_image");
+  WebConfig web;
+  web.images_per_request_max = 1;
+  request = form({{"a", "1", jpeg_of("")}, {"a", "2", jpeg_of("")}});
+  EXPECT_EQ(take_images(request, web, {}).error().code, "too_many_images");
+}
+
+TEST(TakeImages, EachImageIsCheckedAtTheDoor) {
+  ImageConfig limits;
+  limits.bytes_max = 10;
+  Request request =
+      form({{"a", "ok", jpeg_of("ok")}, {"a", "text", "hello"}, {"a", "none", ""}, {"a", "big", jpeg_of("1234567")}});
+  const auto intake = take_images(request, {}, limits);
+  ASSERT_TRUE(intake);
+  ASSERT_EQ(intake->images.size(), 4U);
+  EXPECT_FALSE(intake->images[0].error);
+  EXPECT_EQ(intake->images[1].error->code, "unsupported_format");
+  EXPECT_THAT(intake->images[1].error->message, testing::HasSubstr("JPEG, PNG"));
+  EXPECT_EQ(intake->images[2].error->code, "image_empty");
+  EXPECT_EQ(intake->images[3].error->code, "image_too_large");
+}
+
+TEST(ParsePrefer, TakesWhatItKnows) {
+  EXPECT_FALSE(parse_prefer({}).respond_async);
+  const auto both = parse_prefer(with_headers({{"prefer", "respond-async, wait=10"}}));
+  EXPECT_TRUE(both.respond_async);
+  EXPECT_EQ(both.wait, Seconds(10));
+  const auto several =
+      parse_prefer(with_headers({{"prefer", "handling=lenient"}, {"prefer", "Wait = \"7\";x"}, {"prefer", "wait=9"}}));
+  EXPECT_FALSE(several.respond_async);
+  EXPECT_EQ(several.wait, Seconds(7));
+  EXPECT_FALSE(parse_prefer(with_headers({{"prefer", "wait=-1"}})).wait);
+  EXPECT_FALSE(parse_prefer(with_headers({{"prefer", "wait=soon"}})).wait);
+}
+
+TEST(ParseTopK, HasARange) {
+  Request request;
+  EXPECT_FALSE(*parse_top_k(request));
+  request.query = {{"top_k", "3"}};
+  EXPECT_EQ(*parse_top_k(request), 3);
+  for (const char* bad : {"0", "1001", "-1", "x", "", "3x"}) {
+    request.query = {{"top_k", bad}};
+    EXPECT_FALSE(parse_top_k(request)) << bad;
+  }
+}
+
+TEST(SessionOf, HeaderThenCookieAndNothingElse) {
+  EXPECT_FALSE(session_of({}));
+  EXPECT_EQ(session_of(with_headers({{"cookie", "a=b; imgrec_session=s1"}}))->str(), "s1");
+  EXPECT_EQ(session_of(with_headers({{"cookie", "imgrec_session=s1"}, {"x-session-id", "s2"}}))->str(), "s2");
+  EXPECT_FALSE(session_of(with_headers({{"x-session-id", "../../etc"}})));
+  EXPECT_FALSE(session_of(with_headers({{"cookie", "ximgrec_session=s1"}})));
+}
+
+TEST(TraceparentOf, OnlyTheRightForm) {
+  const std::string good = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+  EXPECT_EQ(traceparent_of(with_headers({{"traceparent", good}})), good);
+  EXPECT_EQ(traceparent_of(with_headers({{"traceparent", good + "0"}})), "");
+  EXPECT_EQ(traceparent_of(with_headers({{"traceparent", "zz" + good.substr(2)}})), "");
+}
+
+TEST(IsSameSite, ComparesOriginWithHost) {
+  EXPECT_TRUE(is_same_site({}));
+  EXPECT_TRUE(is_same_site(with_headers({{"host", "h:8000"}, {"origin", "http://H:8000"}})));
+  EXPECT_TRUE(is_same_site(with_headers({{"host", "inner"}, {"x-forwarded-host", "h"}, {"origin", "https://h"}})));
+  EXPECT_FALSE(is_same_site(with_headers({{"host", "h:8000"}, {"origin", "http://h:8001"}})));
+  EXPECT_FALSE(is_same_site(with_headers({{"host", "h"}, {"origin", "http://evil.example"}})));
+  EXPECT_FALSE(is_same_site(with_headers({{"host", "h"}, {"origin", "null"}})));
+  EXPECT_FALSE(is_same_site(with_headers({{"host", "h"}, {"sec-fetch-site", "cross-site"}})));
+}
+
+}  // namespace
+}  // namespace imgrec

@@ -1,0 +1,139 @@
+// Workers that are killed, at each step and at random: no image is lost, answered wrongly, or stored twice.
+#include "tests/worker/cut_ports.hpp"
+#include "tests/worker/worker_fixture.hpp"
+
+namespace imgrec {
+namespace {
+
+using test::Dead;
+
+const char* name_of(JobStep step) {
+  switch (step) {
+    case JobStep::received:
+      return "received";
+    case JobStep::parsed:
+      return "parsed";
+    case JobStep::fetched:
+      return "fetched";
+    case JobStep::classified:
+      return "classified";
+    case JobStep::stored:
+      return "stored";
+    case JobStep::answered:
+      return "answered";
+    case JobStep::removed:
+      return "removed";
+  }
+  return "?";
+}
+
+class WorkerCrashTest : public test::WorkerFixture {
+ protected:
+  WorkerCrashTest() {
+    settings_.worker.drain_timeout = Millis(0);
+    settings_.queue.receives_max = 1000;  // a kill counts a delivery against every message that was held
+  }
+
+  /// Runs a worker until `dies` says so at one of its steps, or until it is idle. True when it was killed.
+  bool run_until_killed(std::function<bool(JobStep)> dies) {
+    const Dead dead = std::make_shared<std::atomic<bool>>(false);
+    std::stop_source stop;
+    test::CutQueue requests(requests_, dead), dead_letters(dead_, dead);
+    test::CutQueues replies(queues_, dead);
+    test::CutStore inputs(inputs_, dead), outputs(outputs_, dead);
+    std::mutex mutex;
+    WorkerPorts cut{.requests = requests,
+                    .replies = replies,
+                    .dead_letters = dead_letters,
+                    .inputs = inputs,
+                    .outputs = outputs,
+                    .make_classifier = classifiers_.factory(),
+                    .clock = clock_,
+                    .rng = rng_,
+                    .metrics = metrics_,
+                    .on_step = [&](JobStep step) {
+                      std::lock_guard lock(mutex);
+                      if (!*dead && dies(step)) kill_();
+                    }};
+    kill_ = [&] {
+      *dead = true;
+      stop.request_stop();
+    };
+    std::atomic<bool> ended = false;
+    std::jthread worker([&] {
+      const auto outcome = run_worker(settings_, cut, stop.get_token());
+      EXPECT_TRUE(outcome || *dead) << describe(outcome.error());
+      ended = true;
+    });
+    until([&] { return ended.load(); });
+    worker.join();
+    return *dead;
+  }
+
+  std::function<void()> kill_;  // the worker that runs
+};
+
+class WorkerCrashAtStep : public WorkerCrashTest, public testing::WithParamInterface<std::tuple<JobStep, int>> {};
+
+TEST_P(WorkerCrashAtStep, TheNextWorkerFinishes) {
+  const auto [step, nth] = GetParam();
+  for (int i = 0; i < 8; ++i) submit("image " + std::to_string(i));
+  int seen = 0;
+  ASSERT_TRUE(
+      run_until_killed([&, step = step, nth = nth](JobStep reached) { return reached == step && ++seen == nth; }));
+  EXPECT_FALSE(run_until_killed([](JobStep) { return false; })) << "idle: the leases of the dead are not over yet";
+  clock_.advance(settings_.queue.visibility);
+  EXPECT_FALSE(run_until_killed([](JobStep) { return false; }));
+  expect_all_done();
+}
+
+INSTANTIATE_TEST_SUITE_P(Steps, WorkerCrashAtStep,
+                         testing::Combine(testing::Values(JobStep::received, JobStep::parsed, JobStep::fetched,
+                                                          JobStep::classified, JobStep::stored, JobStep::answered,
+                                                          JobStep::removed),
+                                          testing::Values(1, 5)),
+                         [](const auto& one) {
+                           return std::string(name_of(std::get<0>(one.param))) + "_" +
+                                  std::to_string(std::get<1>(one.param));
+                         });
+
+TEST_F(WorkerCrashTest, ManyKillsAtRandomStepsLoseNothing) {
+  for (int i = 0; i < 60; ++i) submit("image " + std::to_string(i));
+  test::SeededRng dice(2026);
+  int kills = 0;
+  while (!requests_->bodies().empty()) {
+    ASSERT_LT(kills, 500);
+    kills += run_until_killed([&](JobStep) { return dice.next() % 40 == 0; });
+    requests_->expire_leases();
+  }
+  EXPECT_GT(kills, 3);
+  expect_all_done();
+}
+
+TEST_F(WorkerCrashTest, AnImageThatKillsEveryWorkerEndsAsPoisonAndHarmsNoOther) {
+  settings_.queue.receives_max = 3;
+  settings_.worker.threads = 1;
+  settings_.worker.prefetch = 0;  // so that the killer alone is counted against
+  const JobRequest killer = submit("a killer");
+  for (int i = 0; i < 5; ++i) submit("image " + std::to_string(i));
+  classifiers_.on_image([&](ByteView image) {
+    if (image == "a killer") kill_();
+  });
+  int kills = 0;
+  while (!requests_->bodies().empty()) {
+    ASSERT_LT(kills, 20);
+    kills += run_until_killed([](JobStep) { return false; });
+    requests_->expire_leases();
+  }
+  EXPECT_EQ(kills, 3);
+  EXPECT_EQ(answer_to(killer.job).error->kind, "poison");
+  ASSERT_EQ(dead_->bodies().size(), 1u);
+  EXPECT_EQ(dead_->bodies()[0], to_json(killer));
+  for (const auto& [job, image] : images_) {
+    if (job == killer.job) continue;
+    EXPECT_EQ(answer_to(job).labels.at(0).label, test::FakeClassifiers::label_of(image));
+  }
+}
+
+}  // namespace
+}  // namespace imgrec

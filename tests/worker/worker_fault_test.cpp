@@ -1,0 +1,232 @@
+// Queues, stores and classifiers that fail, answer late or not at all.
+#include "tests/worker/worker_fixture.hpp"
+
+namespace imgrec {
+namespace {
+
+using test::FakeClassifiers;
+using test::FaultAt;
+using test::injected_error;
+using test::kReplies;
+using test::QueueCall;
+using test::StoreCall;
+using testing::HasSubstr;
+using testing::IsEmpty;
+using testing::SizeIs;
+
+class WorkerFaultTest : public test::WorkerFixture {
+ protected:
+  int receives_of_all() {  // deliveries so far, beyond the first of each
+    const std::string metrics = metrics_.scrape();
+    const std::string name = "\nimgrec_worker_redeliveries_total ";
+    const std::size_t found = metrics.find(name);
+    return found == std::string::npos ? 0 : std::stoi(metrics.substr(found + name.size()));
+  }
+};
+
+TEST_F(WorkerFaultTest, AStoreInTroubleIsWaitedOutWithoutANewDelivery) {
+  for (int i = 0; i < 6; ++i) submit("image " + std::to_string(i));
+  inputs_.faults.fail_next(StoreCall::get, 5);
+  outputs_.faults.fail_next(StoreCall::get, 3);
+  outputs_.faults.fail_next(StoreCall::put, 5, {ErrorKind::throttled, "slow_down", "Slow down."});
+  run();
+  expect_all_done();
+  EXPECT_THAT(answers(), SizeIs(6));
+  EXPECT_EQ(receives_of_all(), 0);
+}
+
+TEST_F(WorkerFaultTest, AFullStoreHoldsTheJobsUntilThereIsRoom) {
+  log::configure({.level = log::Level::info, .role = {}});
+  for (int i = 0; i < 6; ++i) submit("image " + std::to_string(i));
+  outputs_.set_capacity(0);
+  testing::internal::CaptureStderr();
+  start();
+  until([&] { return outputs_.faults.calls(StoreCall::put) >= 30; });
+  EXPECT_THAT(answers(), IsEmpty());
+  EXPECT_EQ(requests_->bodies().size(), 6u);
+  outputs_.set_capacity(kMiB);
+  finish();
+  const std::string log = testing::internal::GetCapturedStderr();
+  expect_all_done();
+  EXPECT_EQ(receives_of_all(), 0);
+  const std::string line = "storing results fails";
+  EXPECT_NE(log.find(line), std::string::npos);
+  EXPECT_EQ(log.find(line), log.rfind(line)) << "one line, not thirty:\n" << log;
+  EXPECT_THAT(log, HasSubstr("storing results works again"));
+}
+
+TEST_F(WorkerFaultTest, LostRepliesChangeNothing) {
+  for (int i = 0; i < 12; ++i) submit("image " + std::to_string(i));
+  outputs_.faults.fail_next(StoreCall::put, 3, injected_error(), FaultAt::after);
+  replies()->faults.fail_next(QueueCall::send, 2, injected_error(), FaultAt::after);
+  requests_->faults.fail_next(QueueCall::remove, 2, injected_error(), FaultAt::after);
+  requests_->faults.fail_next(QueueCall::receive, 1, injected_error(), FaultAt::after);
+  settings_.worker.exit_when_idle = Seconds(60);  // the lost delivery comes again after its lease
+  run();
+  expect_all_done();
+}
+
+TEST_F(WorkerFaultTest, BatchesThatFailInPartAreFinishedInPart) {
+  for (int i = 0; i < 20; ++i) submit("image " + std::to_string(i));
+  replies()->faults.fail_next_elements(QueueCall::send, 4);
+  requests_->faults.fail_next_elements(QueueCall::remove, 4);
+  settings_.worker.exit_when_idle = Seconds(10);
+  run();
+  expect_all_done();
+  EXPECT_GT(receives_of_all(), 0);
+}
+
+TEST_F(WorkerFaultTest, ADuplicateDeliveryWhileTheFirstIsWorkedOnStoresOnce) {
+  const JobRequest request = submit("an image");
+  classifiers_.hold();
+  start();
+  classifiers_.wait_for_held(1);
+  requests_->push(to_json(request));
+  classifiers_.wait_for_held(2);
+  classifiers_.release();
+  finish();
+  EXPECT_THAT(answers(), SizeIs(2));
+  EXPECT_EQ(replies()->bodies()[0].substr(0, 60), replies()->bodies()[1].substr(0, 60));
+  expect_all_done();
+}
+
+TEST_F(WorkerFaultTest, AClassifierThatFailsOnceIsAskedAgainLater) {
+  submit("an image");
+  classifiers_.faults.fail_next(FakeClassifiers::Call::classify, 1, {ErrorKind::bug, "engine", "The engine broke."});
+  run();
+  expect_all_done();
+  EXPECT_EQ(receives_of_all(), 1);
+}
+
+TEST_F(WorkerFaultTest, AClassifierThatThrowsDoesNotEndTheWorker) {
+  settings_.worker.exit_when_idle = Seconds(10);
+  for (int i = 0; i < 5; ++i) submit("image " + std::to_string(i));
+  classifiers_.throw_next(7);
+  run();
+  expect_all_done();
+  EXPECT_EQ(receives_of_all(), 7);
+}
+
+TEST_F(WorkerFaultTest, AClassifierThatAlwaysThrowsEndsInPoison) {
+  settings_.worker.exit_when_idle = Seconds(60);
+  const JobRequest request = submit("an image");
+  classifiers_.throw_next(1000);
+  run();
+  EXPECT_EQ(classifiers_.faults.calls(FakeClassifiers::Call::classify), settings_.queue.receives_max);
+  EXPECT_EQ(answer_to(request.job).error->kind, "poison");
+  EXPECT_THAT(dead_->bodies(), SizeIs(1));
+  EXPECT_THAT(requests_->bodies(), IsEmpty());
+}
+
+TEST_F(WorkerFaultTest, PoisonIsRemovedOnlyWhenItIsKept) {
+  settings_.queue.receives_max = 1;
+  settings_.worker.exit_when_idle = Seconds(60);
+  const JobRequest request = submit("an image");
+  ASSERT_THAT(*requests_->receive({}, {}), SizeIs(1));
+  requests_->expire_leases();
+  dead_->faults.fail_next(QueueCall::send, 1, {ErrorKind::denied, "denied", "Not allowed."});
+  run();
+  EXPECT_EQ(dead_->bodies(), std::vector<std::string>{to_json(request)});
+  EXPECT_EQ(answer_to(request.job).error->kind, "poison");
+  EXPECT_THAT(requests_->bodies(), IsEmpty());
+}
+
+TEST_F(WorkerFaultTest, AResponseQueueThatIsGoneCostsOnlyTheAnswer) {
+  const auto requests =
+      std::make_shared<test::MemoryQueues>(clock_, test::MemoryQueuesOptions{.make_on_demand = false, .queue = {}});
+  requests->create("imgrec-responses-b");
+  JobRequest gone = submit("image 1");
+  JobRequest other = make_request("image 2");
+  other.reply_to = "imgrec-responses-b";
+  ASSERT_TRUE(inputs_.put(other.input.key, "image 2", {}));
+  requests_->push(to_json(other));
+  WorkerPorts worker_ports{.requests = *requests_,
+                           .replies = *requests,
+                           .dead_letters = *dead_,
+                           .inputs = inputs_,
+                           .outputs = outputs_,
+                           .make_classifier = classifiers_.factory(),
+                           .clock = clock_,
+                           .rng = rng_,
+                           .metrics = metrics_};
+  start(worker_ports);
+  finish();
+  EXPECT_EQ(stored(gone.job).labels.at(0).label, FakeClassifiers::label_of("image 1"));
+  EXPECT_THAT(requests->queue("imgrec-responses-b")->bodies(), SizeIs(1));
+  EXPECT_THAT(requests_->bodies(), IsEmpty());
+  EXPECT_THAT(dead_->bodies(), IsEmpty());
+}
+
+TEST_F(WorkerFaultTest, AResponseQueueInTroubleIsWaitedOut) {
+  for (int i = 0; i < 3; ++i) submit("image " + std::to_string(i));
+  replies()->faults.fail_next(QueueCall::send, 4);
+  queues_.faults.fail_next(test::MemoryQueues::Call::open, 2);
+  run();
+  expect_all_done();
+  EXPECT_EQ(receives_of_all(), 0);
+}
+
+TEST_F(WorkerFaultTest, ALongOutageOfTheResponseQueueEndsInRedeliveryWithoutNewWork) {
+  settings_.worker.exit_when_idle = Seconds(60);
+  submit("an image");
+  replies()->faults.set_outage(injected_error());
+  start();
+  until([&] { return receives_of_all() >= 1; }, Millis(50));
+  replies()->faults.set_outage(std::nullopt);
+  finish();
+  EXPECT_EQ(classifiers_.faults.calls(FakeClassifiers::Call::classify), 1);
+  expect_all_done();
+}
+
+TEST_F(WorkerFaultTest, AQueueOutageIsWaitedOutAndLoggedOnce) {
+  log::configure({.level = log::Level::info, .role = {}});
+  testing::internal::CaptureStderr();
+  settings_.worker.exit_when_idle = Seconds(0);
+  start();
+  until([&] { return requests_->faults.calls(QueueCall::receive) >= 2; });
+  requests_->faults.set_outage(injected_error());
+  submit("an image");
+  const int calls = requests_->faults.calls(QueueCall::receive);
+  until([&] { return requests_->faults.calls(QueueCall::receive) >= calls + 20; }, Millis(100));
+  requests_->faults.set_outage(std::nullopt);
+  until([&] { return requests_->bodies().empty(); });
+  worker_.request_stop();
+  finish();
+  const std::string log = testing::internal::GetCapturedStderr();
+  expect_all_done();
+  const std::string line = "receiving requests fails";
+  EXPECT_NE(log.find(line), std::string::npos);
+  EXPECT_EQ(log.find(line), log.rfind(line)) << log;
+  EXPECT_THAT(log, HasSubstr("receiving requests works again"));
+}
+
+TEST_F(WorkerFaultTest, WithoutAClassifierThereIsNoWorker) {
+  submit("an image");
+  classifiers_.faults.fail_next(FakeClassifiers::Call::make, 1,
+                                {ErrorKind::not_found, "no_such_model", "Pull it first."});
+  const auto outcome = run_worker(settings_, ports(), {});
+  ASSERT_FALSE(outcome);
+  EXPECT_EQ(outcome.error().code, "no_such_model");
+  EXPECT_EQ(requests_->faults.calls(QueueCall::receive), 0);
+}
+
+TEST_F(WorkerFaultTest, AQueueThatRefusesFromTheStartIsAnErrorAtOnce) {
+  requests_->faults.set_outage(Error{ErrorKind::denied, "denied", "Not allowed."});
+  start();
+  at_once([&] { return ended_.load(); });
+  ASSERT_FALSE(outcome_);
+  EXPECT_EQ(outcome_.error().kind, ErrorKind::denied);
+}
+
+TEST_F(WorkerFaultTest, AQueueThatStaysOutOfReachFromTheStartIsAnErrorAfterAMinute) {
+  requests_->faults.set_outage(injected_error());
+  const MonoTime begin = clock_.mono_now();
+  start();
+  until([&] { return ended_.load(); }, Millis(100));
+  ASSERT_FALSE(outcome_);
+  EXPECT_EQ(outcome_.error().kind, ErrorKind::transient);
+  EXPECT_GE(clock_.mono_now() - begin, Seconds(60));
+}
+
+}  // namespace
+}  // namespace imgrec

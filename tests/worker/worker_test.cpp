@@ -1,0 +1,303 @@
+// What a worker does with good and bad requests when nothing around it fails.
+#include "roles/worker/worker.hpp"
+
+#include <nlohmann/json.hpp>
+
+#include "tests/worker/worker_fixture.hpp"
+
+namespace imgrec {
+namespace {
+
+using test::FakeClassifiers;
+using test::kReplies;
+using test::QueueCall;
+using test::StoreCall;
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::IsEmpty;
+using testing::SizeIs;
+
+class WorkerTest : public test::WorkerFixture {};
+
+TEST_F(WorkerTest, AnswersEveryImageWithItsOwnLabel) {
+  settings_.worker.threads = 4;
+  for (int i = 0; i < 120; ++i) submit("image " + std::to_string(i), "photo_" + std::to_string(i) + ".jpg");
+  run();
+  ASSERT_TRUE(outcome_) << describe(outcome_.error());
+  expect_all_done();
+  EXPECT_THAT(answers(), SizeIs(120));
+  EXPECT_LT(requests_->faults.calls(QueueCall::receive), 120) << "requests come in batches";
+}
+
+TEST_F(WorkerTest, TheResultSaysWhatHappened) {
+  const JobRequest request = submit("an image", "../a name\n.jpg");
+  clock_.advance(Millis(250));
+  run();
+  const JobResult answer = answer_to(request.job);
+  EXPECT_EQ(answer.job, request.job);
+  EXPECT_EQ(answer.session, request.session);
+  EXPECT_EQ(answer.name, "../a name\n.jpg");
+  EXPECT_EQ(answer.model.name, "fake");
+  EXPECT_EQ(answer.worker, WorkerId("w-1"));
+  EXPECT_EQ(answer.app_tier_id, "app-tier-1");
+  EXPECT_THAT(answer.labels, SizeIs(2));
+  EXPECT_GE(answer.timings.queue_ms, 250);
+  EXPECT_EQ(answer.timings.decode_ms, 1);
+  EXPECT_EQ(answer.timings.preprocess_ms, 2);
+  EXPECT_EQ(answer.timings.infer_ms, 3);
+  JobResult in_store = stored(request.job);
+  in_store.timings.store_ms = answer.timings.store_ms;  // not known before it is stored
+  EXPECT_EQ(in_store, answer);
+}
+
+TEST_F(WorkerTest, ALoneMessageWaitsForNothing) {
+  start();
+  clock_.wait_for_sleepers(2);  // the lease keeper, and the long poll
+  const JobRequest request = submit("an image");
+  at_once([&] { return !replies()->bodies().empty() && requests_->bodies().empty(); });
+  EXPECT_EQ(answer_to(request.job).labels.at(0).label, FakeClassifiers::label_of("an image"));
+}
+
+TEST_F(WorkerTest, AnExpiredRequestIsStillProcessed) {
+  submit("an image");
+  clock_.advance(Seconds(3600));
+  run();
+  expect_all_done();
+}
+
+TEST_F(WorkerTest, AResultThatIsThereIsAnsweredAgainWithoutWork) {
+  const JobRequest request = submit("an image");
+  run();
+  const std::string first = replies()->bodies().at(0);
+  const std::string document = *outputs_.get(result_key(request.job), kMiB);
+  const int classified = classifiers_.faults.calls(FakeClassifiers::Call::classify);
+  requests_->push(to_json(request));  // a duplicate
+  run();
+  ASSERT_THAT(replies()->bodies(), SizeIs(2));
+  EXPECT_EQ(replies()->bodies().at(1), document);
+  EXPECT_EQ(classifiers_.faults.calls(FakeClassifiers::Call::classify), classified);
+  expect_all_done();
+}
+
+TEST_F(WorkerTest, AResultStoredMeanwhileByAnotherWorkerIsTheAnswer) {
+  const JobRequest request = submit("an image");
+  classifiers_.hold();
+  start();
+  classifiers_.wait_for_held(1);
+  JobResult other{.job = request.job,
+                  .session = request.session,
+                  .name = request.name,
+                  .model = {},
+                  .labels = {{.index = 1, .wnid = "", .label = "from the other worker", .score = 1}},
+                  .error = {},
+                  .timings = {},
+                  .worker = WorkerId("w-2"),
+                  .app_tier_id = "",
+                  .completed_at = clock_.wall_now()};
+  ASSERT_TRUE(outputs_.put(result_key(request.job), to_json(other), {}));
+  classifiers_.release();
+  finish();
+  EXPECT_EQ(answer_to(request.job), other);
+  EXPECT_EQ(outputs_.writes(result_key(request.job)), 1);
+  EXPECT_THAT(requests_->bodies(), IsEmpty());
+}
+
+TEST_F(WorkerTest, AnImageAtFaultIsAnsweredWithItsError) {
+  for (const std::string code : {"unsupported_format", "image_too_large", "image_truncated", "image_corrupt"}) {
+    const JobRequest request = submit(FakeClassifiers::bad_image(code));
+    run();
+    const JobResult answer = answer_to(request.job);
+    ASSERT_TRUE(answer.error) << code;
+    EXPECT_EQ(answer.error->kind, code);
+    EXPECT_NE(answer.error->title, "The image was refused") << "a title of its own";
+    EXPECT_FALSE(answer.error->detail.empty());
+    EXPECT_FALSE(answer.error->retryable);
+    EXPECT_THAT(answer.labels, IsEmpty());
+    EXPECT_EQ(stored(request.job).error, answer.error);
+  }
+  EXPECT_THAT(requests_->bodies(), IsEmpty());
+  EXPECT_THAT(dead_->bodies(), IsEmpty());
+}
+
+TEST_F(WorkerTest, AnInputThatIsNotWhatWasUploadedIsNeverClassified) {
+  const JobRequest missing = make_request("never stored");
+  requests_->push(to_json(missing));
+  JobRequest other = submit("the image");
+  ASSERT_TRUE(inputs_.put(other.input.key, "another image", {}));
+  settings_.image.bytes_max = 64;
+  const JobRequest large = submit(std::string(65, 'x'));
+  JobRequest escaping = make_request("x");
+  escaping.input.key = ObjectKey("../../etc/passwd");
+  requests_->push(to_json(escaping));
+  run();
+  EXPECT_EQ(answer_to(missing.job).error->kind, "input_missing");
+  EXPECT_TRUE(answer_to(missing.job).error->retryable) << "sending it again stores it again";
+  EXPECT_EQ(answer_to(other.job).error->kind, "input_mismatch");
+  EXPECT_EQ(answer_to(large.job).error->kind, "image_too_large");
+  EXPECT_THAT(answer_to(large.job).error->detail, HasSubstr("64 bytes"));
+  EXPECT_EQ(answer_to(escaping.job).error->kind, "bad_key");
+  EXPECT_EQ(classifiers_.faults.calls(FakeClassifiers::Call::classify), 0);
+  EXPECT_THAT(requests_->bodies(), IsEmpty());
+}
+
+TEST_F(WorkerTest, APoisonMessageIsAnsweredAndKeptButNeverTouched) {
+  const JobRequest request = submit("an image that kills workers");
+  for (int i = 0; i < settings_.queue.receives_max; ++i) {
+    ASSERT_THAT(*requests_->receive({}, {}), SizeIs(1));
+    requests_->expire_leases();
+  }
+  run();
+  EXPECT_EQ(inputs_.faults.calls(StoreCall::get), 0);
+  EXPECT_EQ(classifiers_.faults.calls(FakeClassifiers::Call::classify), 0);
+  EXPECT_EQ(answer_to(request.job).error->kind, "poison");
+  EXPECT_EQ(stored(request.job).error->kind, "poison");
+  EXPECT_THAT(dead_->bodies(), ElementsAre(to_json(request)));
+  EXPECT_THAT(requests_->bodies(), IsEmpty());
+}
+
+TEST_F(WorkerTest, AMessageDeliveredTooOftenWhoseResultIsThereIsNoPoison) {
+  const JobRequest request = submit("an image");
+  run();
+  requests_->push(to_json(request));
+  for (int i = 0; i < settings_.queue.receives_max; ++i) {
+    ASSERT_THAT(*requests_->receive({}, {}), SizeIs(1));
+    requests_->expire_leases();
+  }
+  run();
+  EXPECT_THAT(answers(), SizeIs(2));
+  expect_all_done();
+}
+
+TEST_F(WorkerTest, AMessageThatIsNoRequestIsKeptAndAnsweredIfItCanBe) {
+  auto broken = nlohmann::json::parse(to_json(make_request("x")));
+  broken.erase("input");
+  auto newer = nlohmann::json::parse(to_json(make_request("x", "newer.jpg")));
+  newer["v"] = 2;
+  newer["session"] = "no session!";
+  auto elsewhere = nlohmann::json::parse(to_json(make_request("x")));
+  elsewhere.erase("input");
+  elsewhere["reply_to"] = "somebody-elses-queue";
+  for (const std::string& body :
+       {std::string("no JSON"), std::string("[]"), broken.dump(), newer.dump(), elsewhere.dump()}) {
+    requests_->push(body);
+  }
+  run();
+  EXPECT_THAT(requests_->bodies(), IsEmpty());
+  EXPECT_THAT(dead_->bodies(),
+              testing::UnorderedElementsAre("no JSON", "[]", broken.dump(), newer.dump(), elsewhere.dump()));
+  EXPECT_THAT(answers(), SizeIs(2));
+  const JobResult answer = answer_to(JobId(broken["job"].get<std::string>()));
+  EXPECT_EQ(answer.error->kind, "bad_request_message");
+  EXPECT_THAT(answer.error->detail, HasSubstr("input"));
+  EXPECT_EQ(answer_to(JobId(newer["job"].get<std::string>())).name, "newer.jpg");
+  EXPECT_THAT(queues_.queue("somebody-elses-queue")->bodies(), IsEmpty());
+}
+
+TEST_F(WorkerTest, AnswersGoOnlyToQueuesOfThisService) {
+  JobRequest request = make_request("an image");
+  request.reply_to = "somebody-elses-queue";
+  requests_->push(to_json(request));
+  run();
+  EXPECT_THAT(queues_.queue("somebody-elses-queue")->bodies(), IsEmpty());
+  EXPECT_EQ(stored(request.job).error->kind, "bad_reply_to");
+  EXPECT_THAT(dead_->bodies(), SizeIs(1));
+  EXPECT_THAT(requests_->bodies(), IsEmpty());
+}
+
+TEST_F(WorkerTest, FifoQueuesGetTheSessionAsGroupAndTheJobAsDedupId) {
+  settings_.queue.fifo = true;
+  requests_ = queues_.create("imgrec-requests.fifo", {.fifo = true});
+  dead_ = queues_.create("imgrec-dead.fifo", {.fifo = true});
+  queues_.create(kReplies, {.fifo = true});
+  std::vector<JobId> jobs;
+  for (int i = 0; i < 12; ++i) {
+    const JobRequest request = make_request("image " + std::to_string(i));
+    ASSERT_TRUE(inputs_.put(request.input.key, "image " + std::to_string(i), {}));
+    images_[request.job] = "image " + std::to_string(i);
+    const OutgoingMessage message{.body = to_json(request), .group_id = "session-1", .dedup_id = request.job.str()};
+    ASSERT_TRUE(requests_->send({&message, 1}, Deadline::in(clock_, Seconds(1))));
+    jobs.push_back(request.job);
+  }
+  run();
+  expect_all_done();
+  EXPECT_THAT(replies()->receive({}, {})->at(0).group_id, "session-1");
+}
+
+TEST_F(WorkerTest, ReadyIsToldOnceBeforeTheFirstMessage) {
+  std::atomic<int> ready = 0;
+  WorkerPorts worker_ports = ports();
+  worker_ports.on_ready = [&] {
+    EXPECT_EQ(requests_->faults.calls(QueueCall::receive), 0);
+    EXPECT_EQ(classifiers_.faults.calls(FakeClassifiers::Call::make), 2);
+    ++ready;
+  };
+  submit("an image");
+  start(worker_ports);
+  finish();
+  EXPECT_EQ(ready, 1);
+}
+
+TEST_F(WorkerTest, EndsWhenIdleForSoLong) {
+  settings_.worker.exit_when_idle = Seconds(30);
+  const MonoTime begin = clock_.mono_now();
+  submit("an image");
+  run();
+  EXPECT_TRUE(outcome_);
+  EXPECT_GE(clock_.mono_now() - begin, Seconds(30));
+  EXPECT_LT(clock_.mono_now() - begin, Seconds(90));
+}
+
+TEST_F(WorkerTest, WithoutPrefetchAWorkerHoldsNoMoreThanItWorksOn) {
+  settings_.worker.prefetch = 0;
+  for (int i = 0; i < 8; ++i) submit("image " + std::to_string(i));
+  classifiers_.hold();
+  start();
+  classifiers_.wait_for_held(2);
+  EXPECT_EQ(requests_->depth()->in_flight, 2u);
+  classifiers_.release();
+  finish();
+  expect_all_done();
+}
+
+TEST_F(WorkerTest, CountsWhatItDoes) {
+  submit("an image");
+  submit(FakeClassifiers::bad_image("image_corrupt"));
+  requests_->push("no request");
+  run();
+  const std::string metrics = metrics_.scrape();
+  for (const char* line :
+       {"imgrec_worker_jobs_total{outcome=\"labelled\"} 1", "imgrec_worker_jobs_total{outcome=\"refused\"} 1",
+        "imgrec_worker_jobs_total{outcome=\"unreadable\"} 1", "imgrec_worker_jobs_in_progress 0",
+        "imgrec_worker_stage_seconds_count{stage=\"infer\"} 1", "imgrec_worker_redeliveries_total 0"}) {
+    EXPECT_THAT(metrics, HasSubstr(line));
+  }
+}
+
+TEST_F(WorkerTest, OneLinePerJobThatNoNameCanForge) {
+  log::configure({.level = log::Level::info, .role = {}});
+  const JobRequest request = submit("an image", "x\nlevel=error msg=forged");
+  testing::internal::CaptureStderr();
+  run();
+  const std::string log = testing::internal::GetCapturedStderr();
+  EXPECT_THAT(log, HasSubstr("job done"));
+  EXPECT_THAT(log, HasSubstr("job=" + request.job.str()));
+  EXPECT_THAT(log, HasSubstr("label=" + FakeClassifiers::label_of("an image")));
+  EXPECT_EQ(log.find("\nlevel=error msg=forged"), std::string::npos) << log;
+}
+
+TEST_F(WorkerTest, RefusesSettingsOutOfRange) {
+  const auto error_of = [&](auto change) {
+    WorkerSettings settings = settings_;
+    change(settings);
+    const auto outcome = run_worker(settings, ports(), {});
+    return outcome ? std::string("no error") : outcome.error().code;
+  };
+  EXPECT_EQ(error_of([](auto& settings) { settings.worker.threads = -1; }), "bad_worker_settings");
+  EXPECT_EQ(error_of([](auto& settings) { settings.worker.prefetch = -1; }), "bad_worker_settings");
+  EXPECT_EQ(error_of([](auto& settings) { settings.worker.poll_wait = Seconds(21); }), "bad_worker_settings");
+  EXPECT_EQ(error_of([](auto& settings) { settings.queue.visibility = Millis(0); }), "bad_worker_settings");
+  EXPECT_EQ(error_of([](auto& settings) { settings.queue.receives_max = 0; }), "bad_worker_settings");
+}
+
+}  // namespace
+}  // namespace imgrec
