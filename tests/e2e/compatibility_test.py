@@ -86,3 +86,4 @@ def test_the_same_over_fifo_queues():
         status, _, body = running.upload(parts, headers={"X-Session-Id": "one-session"})
         assert status == 200, body
         assert [result["name"] for result in json.loads(body)["results"]] == [file.name for file in files]
+        assert "level=warning" not in running.log() and "response did not come" not in running.log()
