@@ -152,21 +152,14 @@ Row by_status(int status) {
     case 500:
     case 502:
     case 503:
-    case 504:
-      return {"", kTransient, "service_error", kAgain, kAgainAdvice};
-    case 429:
-      return {"", kThrottled, "throttled", kSlow, kSlowAdvice};
+    case 504: return {"", kTransient, "service_error", kAgain, kAgainAdvice};
+    case 429: return {"", kThrottled, "throttled", kSlow, kSlowAdvice};
     case 401:
-    case 403:
-      return {"", kDenied, "access_denied", kNo, kPolicyAdvice};
-    case 404:
-      return {"", kNotFound, "not_found", kNo, "Check the name and the region."};
-    case 408:
-      return {"", kTransient, "timeout", kAgain, kAgainAdvice};
-    case 412:
-      return {"", kInvalid, "precondition_failed", kNo, "The object is there already, or changed meanwhile."};
-    default:
-      break;
+    case 403: return {"", kDenied, "access_denied", kNo, kPolicyAdvice};
+    case 404: return {"", kNotFound, "not_found", kNo, "Check the name and the region."};
+    case 408: return {"", kTransient, "timeout", kAgain, kAgainAdvice};
+    case 412: return {"", kInvalid, "precondition_failed", kNo, "The object is there already, or changed meanwhile."};
+    default: break;
   }
   if (status >= 500) return {"", kTransient, "service_error", kNo, kAgainAdvice};
   if (status >= 300 && status < 400) return {"", kInvalid, "wrong_region", kNo, "The bucket may be in another region."};

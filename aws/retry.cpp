@@ -23,12 +23,9 @@ Millis retry_delay(RetryClass retry, int attempt, double random_unit, std::strin
 
 int retry_cost(RetryClass retry) {
   switch (retry) {
-    case RetryClass::transient:
-      return 14;
-    case RetryClass::throttled:
-      return 5;
-    case RetryClass::none:
-      break;
+    case RetryClass::transient: return 14;
+    case RetryClass::throttled: return 5;
+    case RetryClass::none: break;
   }
   return 0;
 }

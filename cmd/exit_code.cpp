@@ -26,15 +26,11 @@ int report(const Error& error) {
   switch (error.kind) {
     case ErrorKind::invalid:
     case ErrorKind::denied:
-    case ErrorKind::not_found:
-      return kExitUsage;
+    case ErrorKind::not_found: return kExitUsage;
     case ErrorKind::transient:
-    case ErrorKind::throttled:
-      return kExitUnreachable;
-    case ErrorKind::cancelled:
-      return kExitInterrupted;
-    case ErrorKind::bug:
-      return kExitItemFailed;
+    case ErrorKind::throttled: return kExitUnreachable;
+    case ErrorKind::cancelled: return kExitInterrupted;
+    case ErrorKind::bug: return kExitItemFailed;
   }
   return kExitItemFailed;
 }

@@ -27,8 +27,7 @@ SqliteQueueRules queue_rules(const QueueConfig& queue) {
     if (name == queue.dead_letter) return SqliteQueueOptions{.fifo = queue.fifo, .receives_max = 0, .dead_letter = {}};
     // Whoever waits for a response is gone after a power cut too, and the result is in the store: no wait for the disk.
     if (name.starts_with(queue.response_prefix + "-")) {
-      return SqliteQueueOptions{
-          .fifo = queue.fifo, .receives_max = 0, .dead_letter = {}, .survives_power_cut = false};
+      return SqliteQueueOptions{.fifo = queue.fifo, .receives_max = 0, .dead_letter = {}, .survives_power_cut = false};
     }
     return std::nullopt;
   }};

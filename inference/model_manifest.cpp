@@ -62,12 +62,9 @@ ModelManifest manifest_of(const Json& document) {
 
 std::string_view to_string(PreprocessProfile profile) {
   switch (profile) {
-    case PreprocessProfile::imagenet:
-      return "imagenet";
-    case PreprocessProfile::tf:
-      return "tf";
-    case PreprocessProfile::as_is:
-      return "as-is";
+    case PreprocessProfile::imagenet: return "imagenet";
+    case PreprocessProfile::tf: return "tf";
+    case PreprocessProfile::as_is: return "as-is";
   }
   return "imagenet";
 }

@@ -225,7 +225,7 @@ std::unexpected<Error> no_mirror(const BuiltInModel& model, const std::vector<Er
               "No mirror of " + model.manifest.name + " could deliver it:" + list +
                   "\nPull again to go on where it stopped; or get " + model.manifest.file + " (SHA-256 " +
                   model.manifest.sha256 + ") elsewhere and `imgrec model import FILE --name " + model.manifest.name +
-                      " --profile " + std::string(to_string(model.manifest.profile)) + "`.");
+                  " --profile " + std::string(to_string(model.manifest.profile)) + "`.");
 }
 
 Result<ModelEntry> install_part(const BuiltInModel& model, const fs::path& part, const fs::path& folder) {

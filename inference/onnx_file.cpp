@@ -33,21 +33,14 @@ class Fields {
     const std::uint64_t key = varint();
     field.number = static_cast<std::uint32_t>(key >> 3);
     switch (key & 7) {
-      case 0:
-        field.value = varint();
-        break;
-      case 1:
-        field.bytes = take(8);
-        break;
+      case 0: field.value = varint(); break;
+      case 1: field.bytes = take(8); break;
       case 2:
         field.bytes = take(varint());
         field.is_bytes = true;
         break;
-      case 5:
-        field.bytes = take(4);
-        break;
-      default:
-        broken_ = true;
+      case 5: field.bytes = take(4); break;
+      default: broken_ = true;
     }
     if (field.number == 0) broken_ = true;
     if (broken_) return std::nullopt;
@@ -97,23 +90,18 @@ std::size_t element_bytes(std::uint64_t type) {
   switch (type) {
     case 1:
     case 6:
-    case 12:
-      return 4;  // float, int32, uint32
+    case 12: return 4;  // float, int32, uint32
     case 2:
     case 3:
-    case 9:
-      return 1;  // uint8, int8, bool
+    case 9: return 1;  // uint8, int8, bool
     case 4:
     case 5:
     case 10:
-    case 16:
-      return 2;  // uint16, int16, float16, bfloat16
+    case 16: return 2;  // uint16, int16, float16, bfloat16
     case 7:
     case 11:
-    case 13:
-      return 8;  // int64, double, uint64
-    default:
-      return 0;
+    case 13: return 8;  // int64, double, uint64
+    default: return 0;
   }
 }
 

@@ -69,15 +69,9 @@ std::array<std::array<float, 256>, 3> scale_of(PreprocessProfile profile) {
     for (std::size_t v = 0; v < 256; ++v) {
       const auto value = static_cast<float>(v);
       switch (profile) {
-        case PreprocessProfile::imagenet:
-          scale[c][v] = (value / 255.0F - kMean[c]) / kDeviation[c];
-          break;
-        case PreprocessProfile::tf:
-          scale[c][v] = value / 127.5F - 1.0F;
-          break;
-        case PreprocessProfile::as_is:
-          scale[c][v] = value / 255.0F;
-          break;
+        case PreprocessProfile::imagenet: scale[c][v] = (value / 255.0F - kMean[c]) / kDeviation[c]; break;
+        case PreprocessProfile::tf: scale[c][v] = value / 127.5F - 1.0F; break;
+        case PreprocessProfile::as_is: scale[c][v] = value / 255.0F; break;
       }
     }
   }

@@ -71,10 +71,8 @@ Result<void> check_combination(const Header& header) {
     case 8:
     case 16:
     case 24:
-    case 32:
-      break;
-    default:
-      return corrupt(kName, "it claims " + std::to_string(header.bits) + " bits a pixel");
+    case 32: break;
+    default: return corrupt(kName, "it claims " + std::to_string(header.bits) + " bits a pixel");
   }
   if (header.compression == 4 || header.compression == 5) return unsupported(kName, "a JPEG or PNG inside");
   if (header.compression > kAlphaBitFields) return corrupt(kName, "its compression is unknown");

@@ -27,18 +27,12 @@ Result<int> decode_by_type(ByteView bytes, const ImageConfig& limits, Image& ima
                 "The file is no image of a known format (" + std::string(kImageTypeNames) + ").");
   }
   switch (*type) {
-    case ImageType::jpeg:
-      return decode::decode_jpeg(bytes, limits, image);
-    case ImageType::png:
-      return decode::decode_png(bytes, limits, image);
-    case ImageType::webp:
-      return decode::decode_webp(bytes, limits, image);
-    case ImageType::bmp:
-      return decode::decode_bmp(bytes, limits, image);
-    case ImageType::gif:
-      return decode::decode_gif(bytes, limits, image);
-    case ImageType::tiff:
-      return decode::decode_tiff(bytes, limits, image);
+    case ImageType::jpeg: return decode::decode_jpeg(bytes, limits, image);
+    case ImageType::png: return decode::decode_png(bytes, limits, image);
+    case ImageType::webp: return decode::decode_webp(bytes, limits, image);
+    case ImageType::bmp: return decode::decode_bmp(bytes, limits, image);
+    case ImageType::gif: return decode::decode_gif(bytes, limits, image);
+    case ImageType::tiff: return decode::decode_tiff(bytes, limits, image);
   }
   return fail(ErrorKind::bug, "unknown_image_type", "An image type without a decoder.");
 }

@@ -35,8 +35,7 @@ using Gif = std::unique_ptr<GifFileType, CloseGif>;
 std::unexpected<Error> error_of(int code) {
   switch (code) {
     case D_GIF_ERR_READ_FAILED:
-    case D_GIF_ERR_EOF_TOO_SOON:
-      return truncated(kName);
+    case D_GIF_ERR_EOF_TOO_SOON: return truncated(kName);
     case D_GIF_ERR_NOT_ENOUGH_MEM:
       return fail(ErrorKind::transient, "out_of_memory", "There is not enough memory to decode the GIF.");
     default: {

@@ -124,8 +124,7 @@ void on_message(j_common_ptr jpeg, int level) {
   if (level >= 0) return;
   switch (jpeg->err->msg_code) {
     case JWRN_ADOBE_XFORM:
-    case JWRN_JFIF_MAJOR:
-      return;
+    case JWRN_JFIF_MAJOR: return;
     case JWRN_EXTRANEOUS_DATA: {
       const int marker = jpeg->err->msg_parm.i[1];
       const bool is_restart = marker >= 0xD0 && marker <= 0xD7;
@@ -133,8 +132,7 @@ void on_message(j_common_ptr jpeg, int level) {
       if (!inside_a_scan) return;
       break;
     }
-    default:
-      break;
+    default: break;
   }
   give_up(jpeg);
 }
@@ -197,19 +195,16 @@ std::unexpected<Error> error_of(const Session& session, const ImageConfig& limit
   switch (session.failed_code) {
     case JWRN_JPEG_EOF:
     case JERR_INPUT_EOF:
-    case JERR_INPUT_EMPTY:
-      return truncated(kName);
+    case JERR_INPUT_EMPTY: return truncated(kName);
     case JERR_BAD_PRECISION:
     case JERR_SOF_UNSUPPORTED:
     case JERR_CONVERSION_NOTIMPL:
     case JERR_ARITH_NOTIMPL:
     case JERR_NOTIMPL:
-    case JERR_NOT_COMPILED:
-      return unsupported(kName, session.message);
+    case JERR_NOT_COMPILED: return unsupported(kName, session.message);
     case JERR_OUT_OF_MEMORY:
       return fail(ErrorKind::invalid, "image_too_large", "The JPEG needs more memory than an image may.");
-    default:
-      return corrupt(kName, session.message);
+    default: return corrupt(kName, session.message);
   }
 }
 

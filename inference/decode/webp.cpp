@@ -30,14 +30,11 @@ int orientation_of(const WebPDemuxer* demuxer) {
 std::unexpected<Error> error_of(VP8StatusCode status) {
   switch (status) {
     case VP8_STATUS_SUSPENDED:
-    case VP8_STATUS_NOT_ENOUGH_DATA:
-      return truncated(kName);
-    case VP8_STATUS_UNSUPPORTED_FEATURE:
-      return unsupported(kName, "a feature that libwebp does not know");
+    case VP8_STATUS_NOT_ENOUGH_DATA: return truncated(kName);
+    case VP8_STATUS_UNSUPPORTED_FEATURE: return unsupported(kName, "a feature that libwebp does not know");
     case VP8_STATUS_OUT_OF_MEMORY:
       return fail(ErrorKind::transient, "out_of_memory", "There is not enough memory to decode the WebP.");
-    default:
-      return corrupt(kName, "its compressed data contradicts itself");
+    default: return corrupt(kName, "its compressed data contradicts itself");
   }
 }
 

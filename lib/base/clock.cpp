@@ -10,9 +10,7 @@ namespace {
 
 class SystemClock final : public Clock {
  public:
-  WallTime wall_now() const override {
-    return std::chrono::floor<Millis>(std::chrono::system_clock::now());
-  }
+  WallTime wall_now() const override { return std::chrono::floor<Millis>(std::chrono::system_clock::now()); }
   MonoTime mono_now() const override { return std::chrono::steady_clock::now(); }
   bool sleep_until(MonoTime time, std::stop_token stop) override {
     std::mutex mutex;
@@ -34,7 +32,9 @@ Millis Deadline::left(const Clock& clock) const {
   return std::max(Millis(0), std::chrono::ceil<Millis>(at - clock.mono_now()));
 }
 
-double elapsed_ms(MonoTime from, MonoTime to) { return std::chrono::duration<double, std::milli>(to - from).count(); }
+double elapsed_ms(MonoTime from, MonoTime to) {
+  return std::chrono::duration<double, std::milli>(to - from).count();
+}
 
 std::string to_rfc3339(WallTime time) {
   const auto day = std::chrono::floor<std::chrono::days>(time);

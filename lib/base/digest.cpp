@@ -25,7 +25,9 @@ Sha256::~Sha256() = default;
 Sha256::Sha256(Sha256&&) noexcept = default;
 Sha256& Sha256::operator=(Sha256&&) noexcept = default;
 
-void Sha256::update(ByteView bytes) { EVP_DigestUpdate(impl_->context, bytes.data(), bytes.size()); }
+void Sha256::update(ByteView bytes) {
+  EVP_DigestUpdate(impl_->context, bytes.data(), bytes.size());
+}
 
 std::string Sha256::finish_hex() {
   unsigned char digest[32];
@@ -48,7 +50,9 @@ std::string sha256_hex(ByteView bytes) {
 Result<std::string> sha256_hex_of_file(const std::filesystem::path& path) {
   std::ifstream in(path, std::ios::binary);
   if (!in) {
-    const ErrorKind kind = errno == ENOENT ? ErrorKind::not_found : errno == EACCES ? ErrorKind::denied : ErrorKind::transient;
+    const ErrorKind kind = errno == ENOENT   ? ErrorKind::not_found
+                           : errno == EACCES ? ErrorKind::denied
+                                             : ErrorKind::transient;
     return fail(kind, "file_unreadable", "Cannot read " + path.string() + ": " + std::strerror(errno) + ".");
   }
   Sha256 digest;

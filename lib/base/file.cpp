@@ -24,17 +24,13 @@ std::unexpected<Error> io_error(const char* verb, const std::string& shown, int 
   const bool reading = verb[0] == 'r';
   switch (error) {
     case ENOENT:
-    case ENOTDIR:
-      return fail(ErrorKind::not_found, reading ? "file_unreadable" : "file_unwritable", text);
+    case ENOTDIR: return fail(ErrorKind::not_found, reading ? "file_unreadable" : "file_unwritable", text);
     case EACCES:
     case EPERM:
-    case EROFS:
-      return fail(ErrorKind::denied, reading ? "file_unreadable" : "file_unwritable", text);
+    case EROFS: return fail(ErrorKind::denied, reading ? "file_unreadable" : "file_unwritable", text);
     case ENOSPC:
-    case EDQUOT:
-      return fail(ErrorKind::transient, "disk_full", text + " Free some space.");
-    default:
-      return fail(ErrorKind::transient, reading ? "file_unreadable" : "file_unwritable", text);
+    case EDQUOT: return fail(ErrorKind::transient, "disk_full", text + " Free some space.");
+    default: return fail(ErrorKind::transient, reading ? "file_unreadable" : "file_unwritable", text);
   }
 }
 

@@ -27,17 +27,19 @@ class Id {
 };
 
 template <class Tag>
-std::ostream& operator<<(std::ostream& out, const Id<Tag>& id) { return out << id.str(); }
+std::ostream& operator<<(std::ostream& out, const Id<Tag>& id) {
+  return out << id.str();
+}
 
-using JobId = Id<struct JobIdTag>;                // one image's way through the system; a ULID
-using SessionId = Id<struct SessionIdTag>;        // one client's images; [A-Za-z0-9_-]{1,64}
-using ObjectKey = Id<struct ObjectKeyTag>;        // an object's name in its store
-using Receipt = Id<struct ReceiptTag>;            // one delivery of a message; void after the next delivery
+using JobId = Id<struct JobIdTag>;          // one image's way through the system; a ULID
+using SessionId = Id<struct SessionIdTag>;  // one client's images; [A-Za-z0-9_-]{1,64}
+using ObjectKey = Id<struct ObjectKeyTag>;  // an object's name in its store
+using Receipt = Id<struct ReceiptTag>;      // one delivery of a message; void after the next delivery
 using MessageId = Id<struct MessageIdTag>;
-using InstanceId = Id<struct InstanceIdTag>;      // a worker machine (or child process)
-using WorkerId = Id<struct WorkerIdTag>;          // a worker process
-using LaunchToken = Id<struct LaunchTokenTag>;    // makes a launch idempotent
-using RequestId = Id<struct RequestIdTag>;        // one HTTP request, for the person who reports a problem
+using InstanceId = Id<struct InstanceIdTag>;    // a worker machine (or child process)
+using WorkerId = Id<struct WorkerIdTag>;        // a worker process
+using LaunchToken = Id<struct LaunchTokenTag>;  // makes a launch idempotent
+using RequestId = Id<struct RequestIdTag>;      // one HTTP request, for the person who reports a problem
 
 class Rng;
 

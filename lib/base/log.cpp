@@ -52,7 +52,8 @@ State& state() {
 bool needs_quotes(std::string_view text) {
   if (text.empty()) return true;
   for (const char c : text) {
-    if (static_cast<unsigned char>(c) <= ' ' || c == '"' || c == '=' || c == '\\' || static_cast<unsigned char>(c) >= 0x7F)
+    if (static_cast<unsigned char>(c) <= ' ' || c == '"' || c == '=' || c == '\\' ||
+        static_cast<unsigned char>(c) >= 0x7F)
       return true;
   }
   return false;
@@ -61,8 +62,10 @@ bool needs_quotes(std::string_view text) {
 void append_logfmt(std::string& line, std::string_view key, std::string_view value) {
   if (!line.empty()) line += ' ';
   line.append(key) += '=';
-  if (needs_quotes(value)) line += json_quote(value);
-  else line += value;
+  if (needs_quotes(value))
+    line += json_quote(value);
+  else
+    line += value;
 }
 
 }  // namespace
@@ -80,7 +83,9 @@ void configure(const Options& options) {
   state().logger->set_level(to_spdlog(options.level));
 }
 
-bool enabled(Level level) { return state().logger->should_log(to_spdlog(level)); }
+bool enabled(Level level) {
+  return state().logger->should_log(to_spdlog(level));
+}
 
 std::string format_line(Format format, Level level, std::string_view role, std::string_view message, Fields fields) {
   std::string line;
@@ -106,8 +111,10 @@ void write(Level level, std::string_view message, Fields fields) {
   if (!current.logger->should_log(spdlog_level)) return;
   const std::string time = to_rfc3339(system_clock().wall_now());
   const std::string line = format_line(current.options.format, level, current.options.role, message, fields);
-  if (current.options.format == Format::json) current.logger->log(spdlog_level, "{{\"time\":\"{}\",{}", time, line);
-  else current.logger->log(spdlog_level, "time={} {}", time, line);
+  if (current.options.format == Format::json)
+    current.logger->log(spdlog_level, "{{\"time\":\"{}\",{}", time, line);
+  else
+    current.logger->log(spdlog_level, "time={} {}", time, line);
 }
 
 Result<Level> parse_level(std::string_view text) {

@@ -15,6 +15,8 @@ std::string_view to_string(ErrorKind kind) {
   return "bug";
 }
 
-std::string describe(const Error& error) { return error.code + ": " + error.message; }
+std::string describe(const Error& error) {
+  return error.code + ": " + error.message;
+}
 
 }  // namespace imgrec

@@ -33,10 +33,14 @@ inline std::unexpected<Error> fail(ErrorKind kind, std::string code, std::string
 }
 
 /// Passes an error on: `if (!bytes) return fail(bytes.error());`
-inline std::unexpected<Error> fail(Error error) { return std::unexpected(std::move(error)); }
+inline std::unexpected<Error> fail(Error error) {
+  return std::unexpected(std::move(error));
+}
 
 /// True for the kinds that another attempt may mend.
-constexpr bool is_retryable(ErrorKind kind) { return kind == ErrorKind::transient || kind == ErrorKind::throttled; }
+constexpr bool is_retryable(ErrorKind kind) {
+  return kind == ErrorKind::transient || kind == ErrorKind::throttled;
+}
 
 /// "transient", "throttled", …: the enumerator's name.
 std::string_view to_string(ErrorKind kind);

@@ -20,6 +20,8 @@ class Secret {
   std::string value_;
 };
 
-inline std::ostream& operator<<(std::ostream& out, const Secret& secret) { return out << secret.masked(); }
+inline std::ostream& operator<<(std::ostream& out, const Secret& secret) {
+  return out << secret.masked();
+}
 
 }  // namespace imgrec

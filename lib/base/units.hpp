@@ -12,7 +12,8 @@ using Seconds = std::chrono::seconds;
 using MonoTime = std::chrono::steady_clock::time_point;  // for durations and deadlines; meaningless across processes
 using WallTime = std::chrono::sys_time<Millis>;          // for people and for other processes: UTC
 
-/// Encoded bytes (an image, an object, a body); std::string is their owner throughout, so nothing is copied at a border.
+/// Encoded bytes (an image, an object, a body); std::string is their owner throughout, so nothing is copied at a
+/// border.
 using ByteView = std::string_view;
 
 constexpr std::uint64_t kKiB = 1024;

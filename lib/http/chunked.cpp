@@ -78,8 +78,7 @@ std::expected<void, Refusal> ChunkDecoder::step(char c) {
   static constexpr const char* kLoneCr = "A CR is not followed by an LF.";
   switch (state_) {
     case State::size_first:
-    case State::size:
-      return step_size(c);
+    case State::size: return step_size(c);
     case State::extension:
       if (c != '\r') {
         extensions_ += c;
@@ -93,22 +92,15 @@ std::expected<void, Refusal> ChunkDecoder::step(char c) {
       if (chunk_left_ > body_bytes_max_ - body_bytes_) return body_too_large();
       body_bytes_ += chunk_left_;
       return expect('\n', chunk_left_ == 0 ? State::line_start : State::data, kLoneCr);
-    case State::data_cr:
-      return expect('\r', State::data_lf, "A chunk is longer than its size.");
-    case State::data_lf:
-      size_digits_ = 0;
-      return expect('\n', State::size_first, kLoneCr);
+    case State::data_cr: return expect('\r', State::data_lf, "A chunk is longer than its size.");
+    case State::data_lf: size_digits_ = 0; return expect('\n', State::size_first, kLoneCr);
     case State::line_start:
     case State::trailer_name:
-    case State::trailer_value:
-      return step_trailer(c);
-    case State::trailer_lf:
-      return expect('\n', State::line_start, kLoneCr);
-    case State::end_lf:
-      return expect('\n', State::done, kLoneCr);
+    case State::trailer_value: return step_trailer(c);
+    case State::trailer_lf: return expect('\n', State::line_start, kLoneCr);
+    case State::end_lf: return expect('\n', State::done, kLoneCr);
     case State::data:
-    case State::done:
-      break;
+    case State::done: break;
   }
   return {};
 }

@@ -64,12 +64,17 @@ Json parse_document(std::string_view text) {
 }
 
 // Job results come from several encoders of names: what is no UTF-8 is replaced rather than refused.
-std::string dump(const Json& document) { return document.dump(-1, ' ', false, Json::error_handler_t::replace); }
+std::string dump(const Json& document) {
+  return document.dump(-1, ' ', false, Json::error_handler_t::replace);
+}
 
 StageTimings timings_of(const Json& object) {
-  return {.queue_ms = number_of(object, "queue"),     .fetch_ms = number_of(object, "fetch"),
-          .decode_ms = number_of(object, "decode"),   .preprocess_ms = number_of(object, "preprocess"),
-          .infer_ms = number_of(object, "infer"),     .store_ms = number_of(object, "store")};
+  return {.queue_ms = number_of(object, "queue"),
+          .fetch_ms = number_of(object, "fetch"),
+          .decode_ms = number_of(object, "decode"),
+          .preprocess_ms = number_of(object, "preprocess"),
+          .infer_ms = number_of(object, "infer"),
+          .store_ms = number_of(object, "store")};
 }
 
 }  // namespace
@@ -114,9 +119,9 @@ std::string to_json(const JobResult& result) {
     }
     document["labels"] = std::move(labels);
   }
-  document["timings_ms"] = {{"queue", result.timings.queue_ms},           {"fetch", result.timings.fetch_ms},
-                            {"decode", result.timings.decode_ms},         {"preprocess", result.timings.preprocess_ms},
-                            {"infer", result.timings.infer_ms},           {"store", result.timings.store_ms}};
+  document["timings_ms"] = {{"queue", result.timings.queue_ms},   {"fetch", result.timings.fetch_ms},
+                            {"decode", result.timings.decode_ms}, {"preprocess", result.timings.preprocess_ms},
+                            {"infer", result.timings.infer_ms},   {"store", result.timings.store_ms}};
   document["worker"] = {{"id", result.worker.str()}, {"app_tier_id", result.app_tier_id}};
   document["completed_at"] = to_rfc3339(result.completed_at);
   return dump(document);
@@ -164,7 +169,8 @@ Result<JobResult> parse_job_result(std::string_view json) try {
                             .retryable = retryable.get<bool>()};
   } else {
     const Json& labels = member(document, "labels");
-    if (!labels.is_array() || labels.empty() || labels.size() > kLabelsMax) throw BadMember("\"labels\" is no list of 1 to 1000");
+    if (!labels.is_array() || labels.empty() || labels.size() > kLabelsMax)
+      throw BadMember("\"labels\" is no list of 1 to 1000");
     for (const Json& label : labels) {
       result.labels.push_back({.index = static_cast<int>(integer_of(label, "index", INT32_MAX)),
                                .wnid = text_of(label, "wnid"),
@@ -200,9 +206,13 @@ std::optional<ReplyAddress> find_reply_address(std::string_view json) try {
   return std::nullopt;
 }
 
-ObjectKey input_key(const JobId& job) { return ObjectKey("inputs/" + job.str()); }
+ObjectKey input_key(const JobId& job) {
+  return ObjectKey("inputs/" + job.str());
+}
 
-ObjectKey result_key(const JobId& job) { return ObjectKey("results/" + job.str() + ".json"); }
+ObjectKey result_key(const JobId& job) {
+  return ObjectKey("results/" + job.str() + ".json");
+}
 
 Result<SessionId> parse_session_id(std::string_view text) {
   constexpr std::string_view kAllowed = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-";
@@ -213,7 +223,8 @@ Result<SessionId> parse_session_id(std::string_view text) {
 }
 
 std::string file_stem(std::string_view name) {
-  if (const std::size_t slash = name.find_last_of("/\\"); slash != std::string_view::npos) name.remove_prefix(slash + 1);
+  if (const std::size_t slash = name.find_last_of("/\\"); slash != std::string_view::npos)
+    name.remove_prefix(slash + 1);
   const std::size_t dot = name.rfind('.');
   return std::string(dot == 0 || dot == std::string_view::npos ? name : name.substr(0, dot));
 }

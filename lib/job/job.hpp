@@ -14,18 +14,18 @@
 namespace imgrec {
 
 struct Label {
-  int index = 0;       // class number of the model's output
-  std::string wnid;    // WordNet id ("n02437312"); empty for models with other classes
-  std::string label;   // name for people ("dromedary")
-  double score = 0;    // probability, 0 to 1
+  int index = 0;      // class number of the model's output
+  std::string wnid;   // WordNet id ("n02437312"); empty for models with other classes
+  std::string label;  // name for people ("dromedary")
+  double score = 0;   // probability, 0 to 1
   bool operator==(const Label&) const = default;
 };
 
 struct JobInput {
-  std::string bucket;       // name of the store; "inputs" on one machine
+  std::string bucket;  // name of the store; "inputs" on one machine
   ObjectKey key;
   std::uint64_t bytes = 0;
-  std::string sha256;       // hex; the worker refuses other bytes
+  std::string sha256;  // hex; the worker refuses other bytes
   bool operator==(const JobInput&) const = default;
 };
 
@@ -33,13 +33,13 @@ struct JobInput {
 struct JobRequest {
   JobId job;
   SessionId session;
-  std::string name;         // the client's file name: data, returned exactly, never part of a key or a path
+  std::string name;  // the client's file name: data, returned exactly, never part of a key or a path
   JobInput input;
   int top_k = 5;
   std::string reply_to;     // name of the response queue
   std::string traceparent;  // W3C trace context; empty: none
   WallTime submitted_at{};
-  WallTime expires_at{};    // nobody waits for it any more after this
+  WallTime expires_at{};  // nobody waits for it any more after this
   bool operator==(const JobRequest&) const = default;
 };
 
@@ -56,8 +56,8 @@ struct StageTimings {
   bool operator==(const StageTimings&) const = default;
 };
 
-/// Why an image has no labels. `kind` is an Error's code ("image_truncated"); `retryable` tells whether sending the same
-/// image again may help.
+/// Why an image has no labels. `kind` is an Error's code ("image_truncated"); `retryable` tells whether sending the
+/// same image again may help.
 struct JobError {
   std::string kind, title, detail;
   bool retryable = false;
@@ -74,7 +74,7 @@ struct JobResult {
   std::optional<JobError> error;
   StageTimings timings;
   WorkerId worker;
-  std::string app_tier_id;    // the instance the worker runs on ("app-tier-1")
+  std::string app_tier_id;  // the instance the worker runs on ("app-tier-1")
   WallTime completed_at{};
   bool operator==(const JobResult&) const = default;
 };

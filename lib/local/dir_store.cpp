@@ -24,21 +24,17 @@ constexpr const char* kScratchFolder = ".tmp";
 std::unexpected<Error> store_error(const char* verb, std::string_view what, int error) {
   const std::string text = std::string("Cannot ") + verb + " " + json_quote(what) + ": " + std::strerror(error) + ".";
   switch (error) {
-    case ENOENT:
-      return fail(ErrorKind::not_found, "no_such_object", "There is no object " + json_quote(what) + ".");
+    case ENOENT: return fail(ErrorKind::not_found, "no_such_object", "There is no object " + json_quote(what) + ".");
     case EACCES:
     case EPERM:
-    case EROFS:
-      return fail(ErrorKind::denied, "store_denied", text);
+    case EROFS: return fail(ErrorKind::denied, "store_denied", text);
     case ELOOP:
     case ENOTDIR:
       return fail(ErrorKind::denied, "store_denied",
                   text + " Something that is not the store's, such as a symbolic link, lies in its folder.");
     case ENOSPC:
-    case EDQUOT:
-      return fail(ErrorKind::transient, "disk_full", text + " Free some space.");
-    default:
-      return fail(ErrorKind::transient, "store_unavailable", text);
+    case EDQUOT: return fail(ErrorKind::transient, "disk_full", text + " Free some space.");
+    default: return fail(ErrorKind::transient, "store_unavailable", text);
   }
 }
 

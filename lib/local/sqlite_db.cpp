@@ -46,8 +46,7 @@ std::unexpected<Error> sql_error(sqlite3* db, int code) {
     case SQLITE_BUSY:
     case SQLITE_LOCKED:
       return fail(ErrorKind::transient, "queue_unavailable", "Another process keeps the queue file locked.");
-    default:
-      break;
+    default: break;
   }
   return fail(ErrorKind::transient, "queue_unavailable", "The queue file failed: " + detail + ".");
 }

@@ -16,7 +16,7 @@
 namespace imgrec {
 
 enum class InstanceState {
-  pending,   // launched, not yet working
+  pending,  // launched, not yet working
   running,
   stopping,  // told to end; may still finish what it holds
 };

@@ -27,9 +27,9 @@ struct HttpClientRequest {
   std::string url;
   HttpHeaders headers;
   std::string body;
-  Millis timeout{30'000};          // for the whole exchange
+  Millis timeout{30'000};  // for the whole exchange
   Millis connect_timeout{5'000};
-  Millis stall_timeout{20'000};    // no byte for so long: timeout
+  Millis stall_timeout{20'000};  // no byte for so long: timeout
   bool follow_redirects = false;
   std::uint64_t response_bytes_max = 16 * kMiB;  // of a body, also of one that goes to on_body
   /// When set, a body of a 2xx response goes here piece by piece (and not into HttpClientResponse::body); an error

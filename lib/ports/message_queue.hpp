@@ -2,7 +2,8 @@
 //
 // Delivery      at least once. A received message is hidden for its visibility timeout, then delivered again unless
 //               removed. Each delivery has a new receipt; an older receipt neither extends nor removes anything.
-// Order         standard: none promised. FIFO: in order within a group, and a group with a message in flight delivers no
+// Order         standard: none promised. FIFO: in order within a group, and a group with a message in flight delivers
+// no
 //               other; a dedup id seen within 5 minutes is accepted and dropped.
 // Dead letters  a message received more than the queue's maxReceiveCount is moved to its dead-letter queue.
 // Threads       safe; calls block, at most until their deadline, their wait, or a stop.
@@ -23,8 +24,8 @@
 
 namespace imgrec {
 
-constexpr std::size_t kBatchMax = 10;             // messages of one call
-constexpr std::size_t kMessageBytesMax = kMiB;    // of one message, and of one batch
+constexpr std::size_t kBatchMax = 10;           // messages of one call
+constexpr std::size_t kMessageBytesMax = kMiB;  // of one message, and of one batch
 
 struct OutgoingMessage {
   std::string body;      // valid UTF-8
@@ -43,16 +44,16 @@ struct Message {
 };
 
 struct ReceiveOptions {
-  int messages_max = 10;        // 1 to kBatchMax
-  Millis wait{0};               // long poll: returns as soon as there is one; up to 20 s
-  Millis visibility{30'000};    // up to 12 h
+  int messages_max = 10;      // 1 to kBatchMax
+  Millis wait{0};             // long poll: returns as soon as there is one; up to 20 s
+  Millis visibility{30'000};  // up to 12 h
 };
 
 struct QueueDepth {
   std::uint64_t visible = 0;    // can be received now
   std::uint64_t in_flight = 0;  // received, neither removed nor timed out
   std::uint64_t delayed = 0;
-  Millis oldest_age{0};         // of the oldest message not removed; 0 when there is none
+  Millis oldest_age{0};  // of the oldest message not removed; 0 when there is none
 };
 
 class MessageQueue {

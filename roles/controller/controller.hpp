@@ -21,8 +21,8 @@ struct ControllerPorts {
 };
 
 /// Runs until a stop is requested. A port that fails is logged and asked again at the next interval: nothing is decided
-/// on what could not be read. With dry_run decisions are logged and not applied. max = 0 is an error here: cmd resolves it.
-/// Errors: invalid (rules or policy name).
+/// on what could not be read. With dry_run decisions are logged and not applied. max = 0 is an error here: cmd resolves
+/// it. Errors: invalid (rules or policy name).
 Result<void> run_controller(const ControllerConfig& config, ControllerPorts ports, std::stop_token stop);
 
 }  // namespace imgrec

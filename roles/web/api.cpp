@@ -75,13 +75,11 @@ void Api::dispatch(Request request, Reply reply) {
       }
       return reply.send(std::move(response));
     }
-    case Endpoint::healthz:
-      return reply.send({.headers = {}, .body = "ok\n"});
+    case Endpoint::healthz: return reply.send({.headers = {}, .body = "ok\n"});
     case Endpoint::metrics:
       return reply.send(
           {.content_type = "text/plain; version=0.0.4; charset=utf-8", .headers = {}, .body = ports_.metrics.scrape()});
-    case Endpoint::results:
-      return list_results(request, std::move(reply));
+    case Endpoint::results: return list_results(request, std::move(reply));
     case Endpoint::reset:
       if (const auto session = session_of(request)) parts_.results.forget(*session);
       return reply.send(json_response("{\"reset\":true}\n"));
@@ -103,8 +101,7 @@ void Api::dispatch(Request request, Reply reply) {
           });
       return;
     }
-    case Endpoint::none:
-      break;
+    case Endpoint::none: break;
   }
 }
 

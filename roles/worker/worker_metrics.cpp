@@ -4,18 +4,12 @@ namespace imgrec {
 
 const char* to_string(Outcome outcome) {
   switch (outcome) {
-    case Outcome::labelled:
-      return "labelled";
-    case Outcome::refused:
-      return "refused";
-    case Outcome::poison:
-      return "poison";
-    case Outcome::answered_again:
-      return "answered_again";
-    case Outcome::unreadable:
-      return "unreadable";
-    case Outcome::returned:
-      return "returned";
+    case Outcome::labelled: return "labelled";
+    case Outcome::refused: return "refused";
+    case Outcome::poison: return "poison";
+    case Outcome::answered_again: return "answered_again";
+    case Outcome::unreadable: return "unreadable";
+    case Outcome::returned: return "returned";
   }
   return "?";
 }

@@ -18,8 +18,9 @@ TEST(Rfc3339, WritesAndReadsTheSameInstant) {
 }
 
 TEST(Rfc3339, RefusesWhatIsNoInstant) {
-  for (const char* text : {"", "2024-02-30T00:00:00Z", "2024-02-29T24:00:00Z", "2024-02-29T00:00:00", "2024-02-29T00:00:00.1Z",
-                           "2024-02-29T00:00:00.abcZ", "2024-02-29T00:00:00Z ", "yesterday"}) {
+  for (const char* text :
+       {"", "2024-02-30T00:00:00Z", "2024-02-29T24:00:00Z", "2024-02-29T00:00:00", "2024-02-29T00:00:00.1Z",
+        "2024-02-29T00:00:00.abcZ", "2024-02-29T00:00:00Z ", "yesterday"}) {
     EXPECT_FALSE(parse_rfc3339(text)) << text;
   }
 }

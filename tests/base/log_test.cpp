@@ -8,8 +8,9 @@ namespace imgrec::log {
 namespace {
 
 TEST(Log, TextIsKeyEqualsValue) {
-  EXPECT_EQ(format_line(Format::text, Level::info, "worker", "job done", {{"job", JobId("01A")}, {"ms", 12.5}, {"ok", true}}),
-            "level=info role=worker msg=\"job done\" job=01A ms=12.5 ok=true");
+  EXPECT_EQ(
+      format_line(Format::text, Level::info, "worker", "job done", {{"job", JobId("01A")}, {"ms", 12.5}, {"ok", true}}),
+      "level=info role=worker msg=\"job done\" job=01A ms=12.5 ok=true");
 }
 
 TEST(Log, AClientCannotForgeALine) {
@@ -18,8 +19,12 @@ TEST(Log, AClientCannotForgeALine) {
 }
 
 TEST(Log, JsonKeepsTypes) {
-  EXPECT_EQ(format_line(Format::json, Level::error, "web", "m", {{"n", 3}, {"s", "3"}, {"b", false}, {"infinite", std::numeric_limits<double>::infinity()}, {"bad", "\xff"}}),
-            "\"level\":\"error\",\"role\":\"web\",\"msg\":\"m\",\"n\":3,\"s\":\"3\",\"b\":false,\"infinite\":\"inf\",\"bad\":\"\xEF\xBF\xBD\"}");
+  EXPECT_EQ(
+      format_line(
+          Format::json, Level::error, "web", "m",
+          {{"n", 3}, {"s", "3"}, {"b", false}, {"infinite", std::numeric_limits<double>::infinity()}, {"bad", "\xff"}}),
+      "\"level\":\"error\",\"role\":\"web\",\"msg\":\"m\",\"n\":3,\"s\":\"3\",\"b\":false,\"infinite\":\"inf\",\"bad\":"
+      "\"\xEF\xBF\xBD\"}");
 }
 
 TEST(Log, ParsesItsSettings) {

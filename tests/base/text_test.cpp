@@ -7,7 +7,11 @@ namespace {
 
 TEST(Utf8, ReplacesOnlyWhatIsWrong) {
   EXPECT_EQ(to_valid_utf8("aé漢😀"), "aé漢😀");
-  EXPECT_EQ(to_valid_utf8("a\xC0\xAF" "b"), "a\xEF\xBF\xBD\xEF\xBF\xBD" "b") << "overlong";
+  EXPECT_EQ(to_valid_utf8("a\xC0\xAF"
+                          "b"),
+            "a\xEF\xBF\xBD\xEF\xBF\xBD"
+            "b")
+      << "overlong";
   EXPECT_FALSE(is_valid_utf8("\xED\xA0\x80")) << "surrogate";
   EXPECT_FALSE(is_valid_utf8("\xF4\x90\x80\x80")) << "beyond U+10FFFF";
   EXPECT_FALSE(is_valid_utf8("\xE2\x82")) << "cut";

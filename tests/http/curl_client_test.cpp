@@ -2,7 +2,6 @@
 
 #include <gmock/gmock.h>
 
-
 #include <atomic>
 
 #include "lib/http/server.hpp"

@@ -175,14 +175,9 @@ TEST(Multipart, SurvivesAnyDamage) {
       const auto at = rng.next() % body.size();
       static constexpr std::string_view kBytes{"\r\n-b\";=%\\:'\0 x", 14};
       switch (rng.next() % 3) {
-        case 0:
-          body[at] = kBytes[rng.next() % kBytes.size()];
-          break;
-        case 1:
-          body.erase(at, rng.next() % 8 + 1);
-          break;
-        default:
-          body.insert(at, body.substr(rng.next() % body.size(), rng.next() % 8));
+        case 0: body[at] = kBytes[rng.next() % kBytes.size()]; break;
+        case 1: body.erase(at, rng.next() % 8 + 1); break;
+        default: body.insert(at, body.substr(rng.next() % body.size(), rng.next() % 8));
       }
       if (body.empty()) body = "-";
     }

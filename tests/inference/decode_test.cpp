@@ -163,29 +163,14 @@ TEST(Decode, ExifOrientation) {
     return by_pixel(swapped ? h : w, swapped ? w : h, [&](int x, int y) {
       int ux = x, uy = y;
       switch (orientation) {
-        case 2:
-          ux = w - 1 - x;
-          break;
-        case 3:
-          ux = w - 1 - x, uy = h - 1 - y;
-          break;
-        case 4:
-          uy = h - 1 - y;
-          break;
-        case 5:
-          ux = y, uy = x;
-          break;
-        case 6:
-          ux = w - 1 - y, uy = x;
-          break;
-        case 7:
-          ux = w - 1 - y, uy = h - 1 - x;
-          break;
-        case 8:
-          ux = y, uy = h - 1 - x;
-          break;
-        default:
-          break;
+        case 2: ux = w - 1 - x; break;
+        case 3: ux = w - 1 - x, uy = h - 1 - y; break;
+        case 4: uy = h - 1 - y; break;
+        case 5: ux = y, uy = x; break;
+        case 6: ux = w - 1 - y, uy = x; break;
+        case 7: ux = w - 1 - y, uy = h - 1 - x; break;
+        case 8: ux = y, uy = h - 1 - x; break;
+        default: break;
       }
       const std::uint8_t* pixel = upright.row(uy) + 3 * ux;
       return std::array<int, 3>{pixel[0], pixel[1], pixel[2]};

@@ -11,7 +11,10 @@ JobRequest sample_request() {
   return {.job = JobId("01ARYZ6S41TSV4RRFFQ69G5FAV"),
           .session = SessionId("s-1"),
           .name = "../Ünïcödé \"<script>\"\n.jpg",
-          .input = {.bucket = "inputs", .key = ObjectKey("inputs/01ARYZ6S41TSV4RRFFQ69G5FAV"), .bytes = 110'000, .sha256 = "ab"},
+          .input = {.bucket = "inputs",
+                    .key = ObjectKey("inputs/01ARYZ6S41TSV4RRFFQ69G5FAV"),
+                    .bytes = 110'000,
+                    .sha256 = "ab"},
           .top_k = 3,
           .reply_to = "imgrec-responses-a",
           .traceparent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
@@ -41,7 +44,8 @@ TEST(JobResult, SurvivesTheWireWithLabelsOrAnError) {
   EXPECT_EQ(parse_job_result(to_json(sample_result())), sample_result());
   JobResult failed = sample_result();
   failed.labels.clear();
-  failed.error = JobError{.kind = "image_truncated", .title = "The image ends early", .detail = "d", .retryable = false};
+  failed.error =
+      JobError{.kind = "image_truncated", .title = "The image ends early", .detail = "d", .retryable = false};
   EXPECT_EQ(parse_job_result(to_json(failed)), failed);
 }
 
@@ -89,7 +93,8 @@ TEST(ReplyAddress, IsNotGuessed) {
 
 TEST(JobRequest, NamesTheMemberThatIsWrong) {
   const auto whole = nlohmann::json::parse(to_json(sample_request()));
-  for (const std::string name : {"v", "job", "session", "name", "input", "options", "reply_to", "submitted_at", "expires_at"}) {
+  for (const std::string name :
+       {"v", "job", "session", "name", "input", "options", "reply_to", "submitted_at", "expires_at"}) {
     auto without = whole, mistyped = whole;
     without.erase(name);
     mistyped[name] = nlohmann::json::array();

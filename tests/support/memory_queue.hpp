@@ -18,8 +18,8 @@ class MemoryQueue;
 
 struct MemoryQueueOptions {
   bool fifo = false;
-  int receives_max = 0;                      // maxReceiveCount; 0: no dead-letter queue
-  std::shared_ptr<MemoryQueue> dead_letter{};// needed with receives_max
+  int receives_max = 0;                        // maxReceiveCount; 0: no dead-letter queue
+  std::shared_ptr<MemoryQueue> dead_letter{};  // needed with receives_max
 };
 
 enum class QueueCall { send, receive, extend, remove, depth };

@@ -17,11 +17,11 @@ std::optional<std::filesystem::path> unpacked_testdata(const std::string& name);
 }  // namespace imgrec::test
 
 /// In a test: `IMGREC_NEED_SHARED(photos, shared_path("photos/test"));` declares the path, or skips and says why.
-#define IMGREC_NEED_SHARED(variable, expression)                                                            \
-  const auto variable##_or_nothing = (expression);                                                         \
-  if (!variable##_or_nothing) {                                                                            \
-    if (const char* required = std::getenv("IMGREC_REQUIRE_SHARED"); required && std::string(required) == "1") \
+#define IMGREC_NEED_SHARED(variable, expression)                                                                 \
+  const auto variable##_or_nothing = (expression);                                                               \
+  if (!variable##_or_nothing) {                                                                                  \
+    if (const char* required = std::getenv("IMGREC_REQUIRE_SHARED"); required && std::string(required) == "1")   \
       FAIL() << "not there: " #expression " (looked in ../shared; IMGREC_REQUIRE_SHARED=1 makes that an error)"; \
-    GTEST_SKIP() << "not there: " #expression " (looked in ../shared)";                                    \
-  }                                                                                                        \
+    GTEST_SKIP() << "not there: " #expression " (looked in ../shared)";                                          \
+  }                                                                                                              \
   const std::filesystem::path variable = *variable##_or_nothing

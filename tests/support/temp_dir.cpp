@@ -5,8 +5,7 @@
 
 namespace imgrec::test {
 
-TempDir::TempDir()
-    : path_(std::filesystem::temp_directory_path() / ("imgrec-test-" + random_hex(system_rng(), 8))) {
+TempDir::TempDir() : path_(std::filesystem::temp_directory_path() / ("imgrec-test-" + random_hex(system_rng(), 8))) {
   std::filesystem::create_directories(path_);
 }
 

@@ -9,20 +9,13 @@ using test::Dead;
 
 const char* name_of(JobStep step) {
   switch (step) {
-    case JobStep::received:
-      return "received";
-    case JobStep::parsed:
-      return "parsed";
-    case JobStep::fetched:
-      return "fetched";
-    case JobStep::classified:
-      return "classified";
-    case JobStep::stored:
-      return "stored";
-    case JobStep::answered:
-      return "answered";
-    case JobStep::removed:
-      return "removed";
+    case JobStep::received: return "received";
+    case JobStep::parsed: return "parsed";
+    case JobStep::fetched: return "fetched";
+    case JobStep::classified: return "classified";
+    case JobStep::stored: return "stored";
+    case JobStep::answered: return "answered";
+    case JobStep::removed: return "removed";
   }
   return "?";
 }

@@ -30,14 +30,14 @@ struct PolicyState {
 };
 
 struct Decision {
-  int wanted = 0;                       // instances that should be pending or running
+  int wanted = 0;  // instances that should be pending or running
   int launch = 0;
   std::vector<InstanceId> terminate;
-  std::string why;                      // one sentence for the log
+  std::string why;  // one sentence for the log
 };
 
-/// `depth`: wanted = min(messages not yet removed, max), never fewer than there are while any message is left, and `min`
-/// once the queue has been empty (nothing visible, in flight or delayed) for idle_cooldown.
+/// `depth`: wanted = min(messages not yet removed, max), never fewer than there are while any message is left, and
+/// `min` once the queue has been empty (nothing visible, in flight or delayed) for idle_cooldown.
 Decision decide_depth(const Observation& observation, PolicyState& state, const ScalingRules& rules);
 
 using Policy = Decision (*)(const Observation&, PolicyState&, const ScalingRules&);

@@ -18,7 +18,13 @@ const waiting = [];   // photos not sent yet, in the order chosen
 let sending = 0;
 let generation = 0;   // grows with "Clear": what belongs to an older one is forgotten
 
-class Failure extends Error {}
+// again: whether sending the same photo again may help.
+class Failure extends Error {
+  constructor(message, again = true) {
+    super(message);
+    this.again = again;
+  }
+}
 
 function pause(ms) {
   return new Promise((resolve) => setTimeout(resolve, ms));
@@ -28,7 +34,7 @@ function show(photo, state, text) {
   photo.state = state;
   photo.card.dataset.state = state;
   photo.card.querySelector('.state').textContent = text;
-  photo.card.querySelector('.again').hidden = state !== 'failed';
+  photo.card.querySelector('.again').hidden = state !== 'failed' || !photo.again;
   summarize();
 }
 
@@ -80,7 +86,10 @@ async function resultOf(response) {
   const body = await readBody(response);
   if (response.status === 202) return { pending: body.location };
   const error = body.error || (response.ok ? null : body);
-  if (error) throw new Failure(error.detail || error.title || `The server answered ${response.status}.`);
+  if (error) {
+    const again = body.error ? body.error.retryable : ![413, 415, 422].includes(response.status);
+    throw new Failure(error.detail || error.title || `The server answered ${response.status}.`, again);
+  }
   return { result: body };
 }
 
@@ -132,6 +141,7 @@ async function work() {
       .then((result) => { if (result && photo.generation === generation) showResult(photo, result); })
       .catch((error) => {
         if (photo.generation !== generation) return;
+        photo.again = !(error instanceof Failure) || error.again;
         show(photo, 'failed', error instanceof Failure ? error.message : `The page failed: ${error.message}`);
       })
       .finally(() => { sending -= 1; work(); });
