@@ -62,6 +62,9 @@ int run_model_pull(const Invocation&);
 int run_model_import(const Invocation&);
 int run_model_verify(const Invocation&);
 int run_model_show(const Invocation&);
+int run_model_agreement(const Invocation&);
+int run_model_add_variant(const Invocation&);
+int run_model_tensors(const Invocation&);
 int run_version(const Invocation&);
 
 /// "0.1.0".
