@@ -21,25 +21,26 @@
 
 namespace imgrec::aws {
 
+enum class QueueSetup {
+  use,     // taken as it is: nothing but GetQueueUrl is called
+  check,   // not_found "no_such_queue", or invalid "queue_differs" saying in what, before any use
+  create,  // made when it is not there, with its dead-letter queue; one that differs is "queue_differs"
+};
+
 struct SqsQueueOptions {
   bool fifo = false;
   int receives_max = 0;     // maxReceiveCount, up to 1000; 0: no dead-letter queue
-  std::string dead_letter;  // name of the dead-letter queue (of the same kind: standard or FIFO)
-  Millis visibility{30'000};
-  Seconds retention{4 * 24 * 3600};  // one minute to 14 days; dead letters should live longest
-};
-
-enum class QueueSetup {
-  use,     // what is there is taken as it is: nothing but GetQueueUrl is called
-  check,   // not_found "no_such_queue", or invalid "queue_differs" naming the attribute, before any use
-  create,  // made when it is not there, with its dead-letter queue; one that differs is "queue_differs"
+  std::string dead_letter;  // name of the dead-letter queue, whose options say whether it is created too
+  QueueSetup setup = QueueSetup::check;
+  Millis visibility{30'000};         // of a queue that is created: 0 to 12 h
+  Seconds retention{4 * 24 * 3600};  // of a queue that is created: one minute to 14 days
 };
 
 struct SqsRules {
   /// The options of the queue with that name; nothing: open() refuses the name ("no_such_queue").
   std::function<std::optional<SqsQueueOptions>(const std::string& name)> options_of;
-  QueueSetup setup = QueueSetup::check;
   Millis gather{3};
+  Millis settle{1'000};  // "wait at least one second after the queue is created to be able to use the queue"
 };
 
 /// Makes no call; open() does (at most a handful, once per name). Beside the port's errors open() has: invalid
