@@ -46,6 +46,23 @@ foreach(module core imgproc dnn)
   target_link_libraries(imgrec_opencv INTERFACE ${OPENCV_${module}})
 endforeach()
 
+# OpenVINO: unpacked by `./dev setup` (inference/openvino.sh). It and OpenCV both want a libtbb.so.12: the one of OpenVINO,
+# which is newer, is linked by name, so that both get it.
+set(IMGREC_OPENVINO AUTO CACHE STRING "The OpenVINO engine: AUTO (where it was unpacked), ON or OFF")
+set(IMGREC_OPENVINO_DIR ${PROJECT_SOURCE_DIR}/build/openvino CACHE PATH "Where OpenVINO was unpacked: include/ and lib/")
+file(GLOB OPENVINO_LIBRARY ${IMGREC_OPENVINO_DIR}/lib/libopenvino.so.*)
+set(IMGREC_HAS_OPENVINO OFF)
+if(OPENVINO_LIBRARY AND NOT IMGREC_OPENVINO STREQUAL OFF)
+  set(IMGREC_HAS_OPENVINO ON)
+  file(GLOB OPENVINO_LIBRARIES ${IMGREC_OPENVINO_DIR}/lib/*.so*)
+  add_library(imgrec_openvino INTERFACE)
+  target_include_directories(imgrec_openvino SYSTEM INTERFACE ${IMGREC_OPENVINO_DIR}/include)
+  target_link_libraries(imgrec_openvino INTERFACE
+    -Wl,--push-state,--no-as-needed ${IMGREC_OPENVINO_DIR}/lib/libtbb.so.12 -Wl,--pop-state ${OPENVINO_LIBRARY})
+elseif(IMGREC_OPENVINO STREQUAL ON)
+  message(FATAL_ERROR "There is no OpenVINO in ${IMGREC_OPENVINO_DIR}: `./dev setup` unpacks it.")
+endif()
+
 if(IMGREC_BUILD_TESTS)
   find_package(GTest 1.12 REQUIRED)
   find_program(IMGREC_PYTHON NAMES python3 PATHS /usr/bin NO_DEFAULT_PATH REQUIRED)

@@ -138,7 +138,7 @@ int run_classify(const Invocation& call) {
     return kExitUsage;
   }
   const Config& config = call.config();
-  const auto make_classifier = make_classifier_factory(classifier_options(config));
+  const auto make_classifier = make_classifier_factory(classifier_options(config, config.classify.threads));
   if (!make_classifier) return report(make_classifier.error());
   const std::vector<ImageFile> files = find_image_files(call.arguments);
   if (files.empty()) {

@@ -77,7 +77,7 @@ class Background {
 };
 
 Result<void> check_model(const Config& config) {
-  const auto usable = make_classifier_factory(classifier_options(config));
+  const auto usable = make_classifier_factory(classifier_options(config, 1));
   if (!usable) return fail(usable.error());
   return {};
 }

@@ -27,7 +27,7 @@ int run_worker_command(const Config& config, const WorkerHooks& hooks) {
   const auto guard = make_child_guard([&] { interrupts.stop(); });
   auto platform = make_platform(config, system_clock(), system_rng());
   if (!platform) return report(platform.error());
-  auto make_classifier = make_classifier_factory(classifier_options(config));
+  auto make_classifier = make_classifier_factory(classifier_options(config, config.worker.threads));
   if (!make_classifier) return report(make_classifier.error());
   WorkerSettings settings{.worker = config.worker, .queue = config.queue, .image = config.image};
   if (settings.worker.id.empty()) settings.worker.id = default_worker_id();

@@ -10,6 +10,7 @@
 
 #include "inference/engine.hpp"
 #include "inference/model_store.hpp"
+#include "lib/base/mapped_file.hpp"
 #include "lib/base/result.hpp"
 
 namespace imgrec {
@@ -38,8 +39,9 @@ Result<ModelManifest> parse_manifest(const std::string& json, const std::filesys
 /// not_found "no_such_model" for a known model that is not installed: says how to get it.
 Error not_installed(const ModelEntry& entry);
 
-/// The weights, if their SHA-256 is the manifest's. Errors: as read_file(); invalid "model_damaged" with both digests.
-Result<std::string> read_verified_weights(const ModelEntry& entry);
+/// A file of the model, if its SHA-256 is the manifest's. Errors: as read_file(); invalid "model_damaged" with both
+/// digests.
+Result<MappedFile> map_verified(const ModelEntry& entry, const VariantFile& file);
 
 /// Runs the engine once on a grey image; the number of its outputs. Errors: invalid "model_unusable".
 Result<std::size_t> try_engine(Engine& engine, const ModelManifest& manifest);

@@ -20,12 +20,13 @@ struct LoadedModel {
   EngineFactory make_engine;
   std::string engine;     // "openvino", "opencv"
   std::string precision;  // "f32", "bf16", "int8"
-  std::string why;        // one sentence for a person: what decided on them
+  std::string why;        // a few words for a person: instructions, agreement, what was passed over
+  std::size_t outputs;    // numbers that an engine answers with
 };
 
-/// Finds the model, checks the SHA-256 of what is loaded, chooses engine and precision, and loads once. Uses model_dir,
-/// model, engine, precision, agreement_min and cache_dir of the options. Errors: as make_classifier_factory(), but for
-/// the labels.
+/// Finds the model, checks the SHA-256 of what is loaded, chooses engine and precision (engine_choice.hpp), loads it
+/// and runs it once on a grey image. Uses all of the options but labels and limits. Errors: as
+/// make_classifier_factory(), but for the labels.
 Result<LoadedModel> load_model(const ClassifierOptions& options);
 
 }  // namespace imgrec

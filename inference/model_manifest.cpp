@@ -82,6 +82,11 @@ ModelVariant variant_of(const Json& document) {
   if (variant.precision == Precision::bf16 && !variant.files.empty())
     throw std::runtime_error("the bf16 variant has no files: it is computed from the model's");
   if (const auto found = document.find("agreement"); found != document.end()) variant.agreement = agreement_of(*found);
+  if (const auto found = document.find("time_ratio"); found != document.end()) {
+    if (!found->is_number() || !(found->get<double>() > 0 && found->get<double>() <= 1000))
+      throw std::runtime_error("\"time_ratio\" is no number from 0 to 1000");
+    variant.time_ratio = found->get<double>();
+  }
   if (document.contains("made_by")) variant.made_by = text_of(document, "made_by");
   return variant;
 }
@@ -144,6 +149,7 @@ Json json_of(const ModelVariant& variant) {
                          {"score_error", agreement->score_error},
                          {"photos", agreement->photos}};
   }
+  if (variant.time_ratio) json["time_ratio"] = *variant.time_ratio;
   json["made_by"] = variant.made_by;
   return json;
 }

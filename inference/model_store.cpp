@@ -120,13 +120,14 @@ Error not_installed(const ModelEntry& entry) {
           "The model " + entry.manifest.name + " is not installed yet. Get it with `" + command + "`."};
 }
 
-Result<std::string> read_verified_weights(const ModelEntry& entry) {
-  auto weights = read_file(entry.weights(), kWeightsBytesMax);
-  if (!weights) return weights;
-  if (const std::string found = sha256_hex(*weights); found != entry.manifest.sha256) {
-    return damaged(entry.weights(), entry.manifest.sha256, found);
+Result<MappedFile> map_verified(const ModelEntry& entry, const VariantFile& file) {
+  const fs::path path = entry.folder / file.file;
+  auto mapped = MappedFile::open(path, kWeightsBytesMax);
+  if (!mapped) return mapped;
+  if (const std::string found = sha256_hex(mapped->bytes()); found != file.sha256) {
+    return damaged(path, file.sha256, found);
   }
-  return weights;
+  return mapped;
 }
 
 Result<std::size_t> try_engine(Engine& engine, const ModelManifest& manifest) {

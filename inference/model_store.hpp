@@ -51,7 +51,8 @@ struct ModelVariant {
   Precision precision = Precision::int8;
   std::vector<VariantFile> files{};
   std::optional<Agreement> agreement{};
-  std::string made_by{};  // tool and version
+  std::optional<double> time_ratio{};  // time of an image over that in f32, where it was made: which variant is faster
+  std::string made_by{};               // tool and version
 };
 
 struct ModelManifest {

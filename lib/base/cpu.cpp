@@ -33,4 +33,18 @@ int usable_cores() {
   return std::max(1, cores);
 }
 
+ProcessorFeatures processor_features() {
+  ProcessorFeatures found;
+#ifdef __x86_64__
+  found.avx2 = __builtin_cpu_supports("avx2") != 0;
+  found.avx512 = __builtin_cpu_supports("avx512bw") != 0;
+  found.avx_vnni = __builtin_cpu_supports("avxvnni") != 0;
+  found.avx512_vnni = __builtin_cpu_supports("avx512vnni") != 0;
+  found.amx_int8 = __builtin_cpu_supports("amx-int8") != 0;
+  found.avx512_bf16 = __builtin_cpu_supports("avx512bf16") != 0;
+  found.amx_bf16 = __builtin_cpu_supports("amx-bf16") != 0;
+#endif
+  return found;
+}
+
 }  // namespace imgrec

@@ -6,6 +6,7 @@
 #include <cmath>
 
 #include "inference/classifier_factory.hpp"
+#include "inference/engine_openvino.hpp"
 #include "inference/onnx_file.hpp"
 #include "lib/base/file.hpp"
 #include "tests/inference/encode.hpp"
@@ -181,7 +182,7 @@ TEST(ClassifierFactory, MakesOnePerThreadFromTheStore) {
   const auto first = (*factory)(), second = (*factory)();
   ASSERT_TRUE(first && second);
   EXPECT_NE(first->get(), second->get());
-  EXPECT_EQ((*first)->model().engine, "opencv");
+  EXPECT_EQ((*first)->model().engine, has_openvino() ? "openvino" : "opencv");
   EXPECT_EQ((*first)->model().sha256.size(), 64U);
   Image blue;
   blue.reset(50, 60);
