@@ -4,43 +4,11 @@
 #include <cmath>
 #include <numeric>
 
-#include "inference/decode/decode.hpp"
-#include "inference/preprocess.hpp"
+#include "inference/preparer.hpp"
 #include "lib/base/clock.hpp"
 
 namespace imgrec {
 namespace {
-
-// Decoded rows go straight into the engine's input, while they are in the nearest cache.
-class InputSink final : public RowSink {
- public:
-  InputSink(Preprocessor& preprocessor, Engine& engine, Clock& clock)
-      : preprocessor_(preprocessor), engine_(engine), clock_(clock) {}
-
-  Result<Region> begin(int width, int height) override {
-    const MonoTime start = clock_.mono_now();
-    const auto size = preprocessor_.input_size_for(width, height);
-    if (!size) return fail(size.error());
-    const Region region = preprocessor_.begin(width, height, engine_.input(*size));
-    ms_ += elapsed_ms(start, clock_.mono_now());
-    return region;
-  }
-
-  void put(const Rows& rows) override {
-    const MonoTime start = clock_.mono_now();
-    preprocessor_.put(rows);
-    ms_ += elapsed_ms(start, clock_.mono_now());
-  }
-
-  /// The time spent here, within that of decoding.
-  double ms() const { return ms_; }
-
- private:
-  Preprocessor& preprocessor_;
-  Engine& engine_;
-  Clock& clock_;
-  double ms_ = 0;
-};
 
 class EngineClassifier final : public Classifier {
  public:
@@ -48,22 +16,20 @@ class EngineClassifier final : public Classifier {
       : manifest_(parts.manifest),
         classes_(parts.classes),
         engine_(std::move(engine)),
-        decoder_(parts.limits),
-        preprocessor_(parts.manifest.profile, parts.manifest.input_size) {}
+        preparer_(parts.limits, parts.manifest.profile, parts.manifest.input_size) {}
 
   Result<Classification> classify(ByteView encoded_image, int top_k) override {
     Clock& clock = system_clock();
-    const MonoTime start = clock.mono_now();
-    InputSink sink(preprocessor_, *engine_, clock);
-    if (auto decoded = decoder_.decode(encoded_image, sink); !decoded) return fail(decoded.error());
+    const auto times = preparer_.prepare(encoded_image, *engine_, clock);
+    if (!times) return fail(times.error());
     const MonoTime prepared = clock.mono_now();
     const auto output = engine_->run();
     if (!output) return fail(output.error());
     auto labels = best_labels(*output, manifest_.output, *classes_, top_k);
     if (!labels) return fail(labels.error());
     return Classification{.labels = *std::move(labels),
-                          .decode_ms = elapsed_ms(start, prepared) - sink.ms(),
-                          .preprocess_ms = sink.ms(),
+                          .decode_ms = times->decode_ms,
+                          .preprocess_ms = times->preprocess_ms,
                           .infer_ms = elapsed_ms(prepared, clock.mono_now())};
   }
 
@@ -78,8 +44,7 @@ class EngineClassifier final : public Classifier {
   ModelManifest manifest_;
   std::shared_ptr<const std::vector<ClassName>> classes_;
   std::unique_ptr<Engine> engine_;
-  ImageDecoder decoder_;
-  Preprocessor preprocessor_;
+  Preparer preparer_;
 };
 
 }  // namespace
