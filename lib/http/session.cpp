@@ -18,6 +18,7 @@ using boost::system::error_code;
 
 constexpr std::size_t kReadBytes = 16 * kKiB;
 constexpr std::size_t kBodyGrowthBytes = 256 * kKiB;
+constexpr std::ptrdiff_t kBodyAtOnceBytes = 1024 * kKiB;
 constexpr Millis kLinger{5'000};
 constexpr Millis kLingerDraining{1'000};
 
@@ -208,11 +209,14 @@ asio::awaitable<Session::Outcome> Session::read_sized_body() {
   body_.reserve(size);  // costs address space only, until it is received
   body_.assign(in_, 0, first);
   in_.erase(0, first);
+  std::ptrdiff_t at_once = 0;
   while (body_.size() < size) {
     if (timed_out_ || cut_) co_return on_silence("The body");
     const auto length = receive_body(size);
-    if (length > 0) continue;
     if (length == 0) co_return on_silence("The body");
+    at_once += length > 0 ? length : 0;
+    if (body_.size() == size || (length > 0 && at_once < kBodyAtOnceBytes)) continue;
+    at_once = 0;  // a fast sender of a large body lets the other connections have their turn
     error_code ec;
     co_await socket_.async_wait(asio::ip::tcp::socket::wait_read, asio::redirect_error(asio::use_awaitable, ec));
     if (ec) co_return on_silence("The body");
