@@ -32,7 +32,7 @@ json load(const std::filesystem::path& path) {
 }
 
 std::map<std::string, std::string> skipped_ids() {
-  std::ifstream file(std::filesystem::path(__FILE__).parent_path() / "protocols_skipped.txt");
+  std::ifstream file(IMGREC_PROTOCOLS_SKIPPED);
   std::map<std::string, std::string> out;
   for (std::string line; std::getline(file, line);) {
     if (line.empty() || line.starts_with('#')) continue;
