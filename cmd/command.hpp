@@ -55,6 +55,7 @@ const std::vector<Command>& commands();
 /// Null when there is none of that name.
 const Command* find_command(std::string_view name);
 
+int run_bench(const Invocation&);
 int run_classify(const Invocation&);
 int run_config_show(const Invocation&);
 int run_model_list(const Invocation&);
@@ -62,6 +63,9 @@ int run_model_pull(const Invocation&);
 int run_model_import(const Invocation&);
 int run_model_verify(const Invocation&);
 int run_model_show(const Invocation&);
+int run_model_agreement(const Invocation&);
+int run_model_add_variant(const Invocation&);
+int run_model_tensors(const Invocation&);
 int run_version(const Invocation&);
 
 /// "0.1.0".

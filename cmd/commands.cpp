@@ -68,6 +68,28 @@ Command classify() {
           .run = run_classify};
 }
 
+Command bench() {
+  return {
+      .name = "bench",
+      .summary = "Measure how long an image takes here, stage by stage, on each engine and in each precision",
+      .arguments = "FILE|FOLDER…",
+      .arguments_min = 1,
+      .arguments_max = 1'000'000,
+      .settings = kClassifyCommand,
+      .examples = {{"imgrec bench photos/", "everything that this build and processor can do"},
+                   {"imgrec bench --engine openvino --precision int8 --rounds 9 photos/", "one of them, with care"},
+                   {"imgrec bench --json --threads 1 photos/ > here.json", "for programs; one core only"}},
+      .options = {{"--json", "", "an object instead of tables: median, min, max and each round"},
+                  {"--rounds", "NUMBER", "how often everything is measured, in turn [5]"},
+                  {"--seconds", "NUMBER", "how long each measurement of a round takes [1]"}},
+      .notes =
+          "Images (1000 and 256 MiB at most) are held in memory. Efficiency is the throughput of one core times the\n"
+          "sum of the stages' times: what is lost between stages makes it less than 1. The first label is that of\n"
+          "`imgrec classify` with one image, from the start of the process, without and with a compiled model from\n"
+          "an earlier start; peak memory is that of `imgrec classify` with all images.",
+      .run = run_bench};
+}
+
 Command model_list() {
   return {.name = "model list",
           .summary = "List models: those installed and those known by name",
@@ -136,6 +158,71 @@ Command model_show() {
           .run = run_model_show};
 }
 
+Command model_agreement() {
+  return {
+      .name = "model agreement",
+      .summary = "Measure how far a precision answers as f32 does, on photos",
+      .arguments = "NAME",
+      .arguments_min = 1,
+      .arguments_max = 1,
+      .settings = kModelCommand,
+      .examples = {{"imgrec model agreement resnet18 --images photos/",
+                    "what the service would take (--precision auto)"},
+                   {"imgrec model agreement resnet18 --images photos/ --precision int8 --json", "for programs"}},
+      .options = {{"--images", "DIR", "photos; more of them say more", true},
+                  {"--engine", "ENGINE", "auto (default), openvino or opencv: f32 is computed by the same"},
+                  {"--precision", "PRECISION", "f32, bf16 or int8; without it what auto takes"},
+                  {"--json", "", "one JSON object, with the photos answered differently"}},
+      .notes =
+          "Prints on how many photos both have the same best label, the mean part of the five best labels that both\n"
+          "have, and the mean and largest difference of the score of f32's best label. Photos that cannot be read\n"
+          "are left out.",
+      .run = run_model_agreement};
+}
+
+Command model_add_variant() {
+  return {
+      .name = "model add-variant",
+      .summary = "Add a model's weights in another precision, if it answers as f32 does",
+      .arguments = "NAME",
+      .arguments_min = 1,
+      .arguments_max = 1,
+      .settings = kModelCommand,
+      .examples = {{"imgrec model add-variant resnet18 --precision int8 --weights int8.xml --images photos/",
+                    "measured on photos/, then published"},
+                   {"imgrec model add-variant resnet18 --precision bf16 --images photos/",
+                    "bf16 needs no weights of its own: only its agreement is kept"}},
+      .options = {{"--precision", "PRECISION", "int8 or bf16", true},
+                  {"--images", "DIR", "photos to measure on, 16 or more; none that it was calibrated with", true},
+                  {"--weights", "FILE", "int8: OpenVINO IR, the .xml file; the .bin file lies beside it"},
+                  {"--agreement-min", "FRACTION",
+                   "photos with the same best label as in f32, at least; without it the setting model.agreement_min"},
+                  {"--engine", "ENGINE", "the engine to measure with: auto (default), openvino or opencv"},
+                  {"--made-by", "TEXT", "what made the weights, for `imgrec model show`"},
+                  {"--json", "", "the figures as one JSON object"}},
+      .notes =
+          "The model is changed at once or not at all. Exits with 1 and leaves it as it was when the agreement is\n"
+          "below the bound. `./dev quantize` makes the weights.",
+      .run = run_model_add_variant};
+}
+
+Command model_tensors() {
+  return {
+      .name = "model tensors",
+      .summary = "Write what the network gets for each photo, as a numpy file",
+      .arguments = "NAME",
+      .arguments_min = 1,
+      .arguments_max = 1,
+      .settings = kModelCommand,
+      .examples = {{"imgrec model tensors resnet18 --images photos/ --output photos.npy",
+                    "float32, shape (photos, 3, 224, 224)"}},
+      .options = {{"--images", "DIR", "photos, at most 4096", true}, {"--output", "FILE", "the .npy file", true}},
+      .notes =
+          "Prints a JSON object with the model's weights and the images in order; those with an error have no tensor,\n"
+          "and make it exit with 1. For tools that calibrate a network: decoding and resizing stay imgrec's.",
+      .run = run_model_tensors};
+}
+
 Command config_show() {
   return {.name = "config show",
           .summary = "Print every setting with its value and where that came from",
@@ -159,9 +246,10 @@ Command version_command() {
 }  // namespace
 
 const std::vector<Command>& commands() {
-  static const std::vector<Command> all = {local(),        web(),        worker(),      controller(),
-                                           classify(),     model_list(), model_pull(),  model_import(),
-                                           model_verify(), model_show(), config_show(), version_command()};
+  static const std::vector<Command> all = {
+      local(),          web(),          worker(),       controller(),      classify(),
+      bench(),          model_list(),   model_pull(),   model_import(),    model_verify(),
+      model_show(),     model_agreement(), model_add_variant(), model_tensors(), config_show(), version_command()};
   return all;
 }
 

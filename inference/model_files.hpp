@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <stop_token>
 #include <string>
+#include <system_error>
 #include <utility>
 #include <vector>
 
@@ -35,6 +36,13 @@ Result<void> check_model_name(const std::string& name);
 std::string to_json(const ModelManifest& manifest);
 /// Errors: invalid "bad_manifest", naming the member.
 Result<ModelManifest> parse_manifest(const std::string& json, const std::filesystem::path& file);
+
+/// "Cannot WHAT PATH: reason.": transient "disk_full" or "file_unwritable", denied "file_unwritable".
+std::unexpected<Error> file_error(const std::string& what, const std::filesystem::path& path,
+                                  const std::error_code& error);
+
+/// Syncs a file or folder.
+Result<void> make_durable(const std::filesystem::path& path);
 
 /// not_found "no_such_model" for a known model that is not installed: says how to get it.
 Error not_installed(const ModelEntry& entry);

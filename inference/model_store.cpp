@@ -26,25 +26,6 @@ namespace fs = std::filesystem;
 constexpr std::uint64_t kManifestBytesMax = 64 * kKiB;
 constexpr const char* kLabelFile = "labels.txt";
 
-std::unexpected<Error> file_error(const std::string& what, const fs::path& path, const std::error_code& error) {
-  const std::string text = "Cannot " + what + " " + path.string() + ": " + error.message() + ".";
-  if (error == std::errc::no_space_on_device)
-    return fail(ErrorKind::transient, "disk_full", text + " Free some space.");
-  if (error == std::errc::permission_denied || error == std::errc::read_only_file_system) {
-    return fail(ErrorKind::denied, "file_unwritable", text);
-  }
-  return fail(ErrorKind::transient, "file_unwritable", text);
-}
-
-Result<void> make_durable(const fs::path& path) {
-  const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
-  const bool ok = fd >= 0 && ::fsync(fd) == 0;
-  const std::error_code error(errno, std::generic_category());
-  if (fd >= 0) ::close(fd);
-  if (!ok) return file_error("write", path, error);
-  return {};
-}
-
 Result<ModelEntry> read_entry(const fs::path& folder) {
   const fs::path file = folder / kManifestFile;
   const auto json = read_file(file, kManifestBytesMax);
@@ -127,6 +108,25 @@ Result<void> check_import(const std::string& weights, const ModelManifest& manif
 }
 
 }  // namespace
+
+std::unexpected<Error> file_error(const std::string& what, const fs::path& path, const std::error_code& error) {
+  const std::string text = "Cannot " + what + " " + path.string() + ": " + error.message() + ".";
+  if (error == std::errc::no_space_on_device)
+    return fail(ErrorKind::transient, "disk_full", text + " Free some space.");
+  if (error == std::errc::permission_denied || error == std::errc::read_only_file_system) {
+    return fail(ErrorKind::denied, "file_unwritable", text);
+  }
+  return fail(ErrorKind::transient, "file_unwritable", text);
+}
+
+Result<void> make_durable(const fs::path& path) {
+  const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  const bool ok = fd >= 0 && ::fsync(fd) == 0;
+  const std::error_code error(errno, std::generic_category());
+  if (fd >= 0) ::close(fd);
+  if (!ok) return file_error("write", path, error);
+  return {};
+}
 
 Error not_installed(const ModelEntry& entry) {
   const BuiltInModel* known = find_built_in(entry.manifest.name);
