@@ -172,7 +172,7 @@ Result<Comparison> compare_with_f32(const Config& config, const ClassifierOption
 }
 
 ClassifierOptions options_of(const Invocation& call) {
-  ClassifierOptions options = classifier_options(call.config());
+  ClassifierOptions options = classifier_options(call.config(), 1);
   options.model = call.arguments.front();
   options.labels = "names";
   options.cache_dir.clear();  // what is measured is compiled from the files at hand
