@@ -56,8 +56,8 @@ void Preprocessor::plan(int width, int height) {
   horizontal_.finish();
   resample::plan(height, resized_height, crop_offset(resized_height, size), size, vertical_);
   ring_rows_ = vertical_.count_max();
-  constexpr auto kGroup = static_cast<std::size_t>(resample::kVectorOutputs);
-  row_bytes_ = 4 * ((static_cast<std::size_t>(size) + kGroup - 1) / kGroup * kGroup);
+  constexpr std::size_t kStep = 32;  // of the kernels
+  row_bytes_ = (4 * static_cast<std::size_t>(size) + kStep - 1) / kStep * kStep;
   ring_.resize(row_bytes_ * static_cast<std::size_t>(ring_rows_));
   out_row_.resize(row_bytes_);
 }
@@ -98,7 +98,7 @@ void Preprocessor::put_row(const std::uint8_t* rgb) {
     if (window.first + window.count > y + 1) return;
     rows_.clear();
     for (int i = 0; i < window.count; ++i) rows_.push_back(ring_row(window.first + i));
-    kernels_.vertical(rows_, vertical_.weights.data() + window.weights_at, row_bytes_, out_row_.data());
+    kernels_.vertical(rows_, vertical_, static_cast<std::size_t>(next_out_), row_bytes_, out_row_.data());
     float* out = input_.data() + static_cast<std::size_t>(next_out_) * static_cast<std::size_t>(input_size_);
     kernels_.to_planes(out_row_.data(), input_size_, scaling_, out, plane);
   }

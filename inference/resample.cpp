@@ -13,6 +13,12 @@ std::uint8_t to_byte(std::int32_t sum) {
   return static_cast<std::uint8_t>(std::clamp(sum >> kFractionBits, 0, 255));
 }
 
+constexpr std::int32_t kLowMask = (1 << kLowBits) - 1;
+
+WeightPair pair_of(std::int32_t first, std::int32_t second) {
+  return {first >> kLowBits | (second >> kLowBits) << 16, (first & kLowMask) | (second & kLowMask) << 16};
+}
+
 void horizontal(const std::uint8_t* row, const HorizontalPlan& plan, std::uint8_t* out) {
   for (const Window& window : plan.pass.windows) {
     const std::uint8_t* pixel = row + 3 * static_cast<std::size_t>(window.first - plan.offset);
@@ -31,9 +37,10 @@ void horizontal(const std::uint8_t* row, const HorizontalPlan& plan, std::uint8_
   }
 }
 
-void vertical(std::span<const std::uint8_t* const> rows, const std::int32_t* weights, std::size_t bytes,
+void vertical(std::span<const std::uint8_t* const> rows, const Pass& pass, std::size_t output, std::size_t bytes,
               std::uint8_t* out) {
   constexpr std::size_t kBlock = 64;
+  const std::int32_t* weights = pass.weights.data() + pass.windows[output].weights_at;
   std::int32_t sums[kBlock];
   for (std::size_t at = 0; at < bytes; at += kBlock) {
     const std::size_t count = std::min(kBlock, bytes - at);
@@ -68,6 +75,8 @@ void plan(int in, std::int64_t out, std::int64_t first_out, int count, Pass& pas
   const double support = std::max(scale, 1.0);  // the triangle's half width, in input samples
   pass.windows.clear();
   pass.weights.clear();
+  pass.pairs.clear();
+  pass.pairs_at.clear();
   std::vector<double> exact;
   for (std::int64_t i = first_out; i < first_out + count; ++i) {
     const double centre = (static_cast<double>(i) + 0.5) * scale;
@@ -85,18 +94,23 @@ void plan(int in, std::int64_t out, std::int64_t first_out, int count, Pass& pas
       const double normal = total != 0 ? weight / total : weight;
       pass.weights.push_back(static_cast<std::int32_t>(0.5 + normal * (1 << kFractionBits)));
     }
+    pass.pairs_at.push_back(pass.pairs.size());
+    for (std::size_t at = pass.windows.back().weights_at; at < pass.weights.size(); at += 2) {
+      pass.pairs.push_back(pair_of(pass.weights[at], at + 1 < pass.weights.size() ? pass.weights[at + 1] : 0));
+    }
   }
 }
 
-// The order of vectors, for each group of four outputs and each group of four samples: samples 0 and 1 with the high
-// parts of their weights for the outputs 0 and 2, then for 1 and 3; the same with the low parts; the same for samples 2
-// and 3. Each weight is there for four colours (two weights side by side make one 32-bit sum).
+// The order of vectors, for each group of four outputs and each two samples: the high parts of the samples' weights for
+// the outputs 0 to 3, then the low parts. Two weights side by side make one 32-bit sum; they are there for four
+// colours.
 void HorizontalPlan::finish() {
   offset = pass.begin();
   const int used = pass.end() - offset;
   groups = (pass.count_max() + 3) / 4;
   const int outputs = static_cast<int>(pass.windows.size());
   vectors.clear();
+  picks.clear();
   starts.clear();
   if (used < 4 * groups) return;
   const int padded = (outputs + kVectorOutputs - 1) / kVectorOutputs * kVectorOutputs;
@@ -109,17 +123,40 @@ void HorizontalPlan::finish() {
     const int index = starts[static_cast<std::size_t>(output)] + offset + sample - window.first;
     return index >= 0 && index < window.count ? pass.weights[window.weights_at + static_cast<std::size_t>(index)] : 0;
   };
-  vectors.reserve(static_cast<std::size_t>(padded * groups * 16 * 4));
   for (int first = 0; first < padded; first += kVectorOutputs) {
     for (int sample = 0; sample < 4 * groups; sample += 2) {
       for (const bool high : {true, false}) {
-        for (const int output : {first, first + 2, first + 1, first + 3}) {
-          for (int colour = 0; colour < 4; ++colour) {
-            for (int i = 0; i < 2; ++i) {
-              const std::int32_t value = weight(output, sample + i);
-              vectors.push_back(static_cast<std::int16_t>(high ? value >> 11 : value & 0x7FF));
-            }
+        std::int16_t* to = vectors.emplace_back().lanes.data();
+        for (int output = first; output < first + kVectorOutputs; ++output, to += 8) {
+          for (int i = 0; i < 2; ++i) {
+            const std::int32_t value = weight(output, sample + i);
+            const auto part = static_cast<std::int16_t>(high ? value >> kLowBits : value & kLowMask);
+            for (int colour = 0; colour < 4; ++colour) to[2 * colour + i] = part;
           }
+        }
+      }
+    }
+  }
+  plan_picks();
+}
+
+// Which bytes of the 64 from a group's first output on are the colours of its outputs' samples, two samples side by
+// side; every second byte is not used.
+void HorizontalPlan::plan_picks() {
+  for (std::size_t first = 0; first < starts.size(); first += kVectorOutputs) {
+    const int reach = 3 * (starts[first + kVectorOutputs - 1] - starts[first] + 4 * groups);
+    if (reach > 64) {
+      picks.clear();
+      return;
+    }
+    for (int sample = 0; sample < 4 * groups; sample += 2) {
+      std::uint8_t* to = picks.emplace_back().bytes.data();
+      for (std::size_t output = first; output < first + kVectorOutputs; ++output) {
+        for (int colour = 0; colour < 4; ++colour, to += 4) {
+          // The fourth colour is whatever; nobody looks at it.
+          const int at = 3 * (starts[output] - starts[first] + sample) + std::min(colour, 2);
+          to[0] = static_cast<std::uint8_t>(at);
+          to[2] = static_cast<std::uint8_t>(at + 3);
         }
       }
     }
@@ -132,8 +169,10 @@ const Kernels& portable_kernels() {
 }
 
 const Kernels& best_kernels() {
-  const Kernels* avx2 = avx2_kernels();
-  return avx2 != nullptr ? *avx2 : portable_kernels();
+  for (const Kernels* kernels : {avx512_kernels(), avx2_kernels()}) {
+    if (kernels != nullptr) return *kernels;
+  }
+  return portable_kernels();
 }
 
 }  // namespace imgrec::resample

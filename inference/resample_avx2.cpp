@@ -1,5 +1,4 @@
-// The kernels for processors with AVX2. A 22-bit weight is multiplied in two parts of 11 bits, since the processor
-// multiplies and adds pairs of 16-bit numbers twice as fast as single 32-bit ones; the sum is exact.
+// The kernels for processors with AVX2.
 #include "inference/resample.hpp"
 
 #if defined(__x86_64__)
@@ -12,8 +11,6 @@
 
 namespace imgrec::resample {
 namespace {
-
-constexpr int kLowBits = 11;
 
 IMGREC_AVX2 inline __m256i rounded(__m256i high, __m256i low) {
   const __m256i half = _mm256_set1_epi32(1 << (kFractionBits - 1));
@@ -34,7 +31,7 @@ IMGREC_AVX2 inline void add(__m256i& sum, __m256i samples, const std::int16_t* w
   sum = _mm256_add_epi32(sum, _mm256_madd_epi16(samples, load(weights)));
 }
 
-// Four outputs at a time: 0 and 2 in one register, 1 and 3 in another, a 32-bit sum per colour.
+// Four outputs at a time: 0 and 1 in one register, 2 and 3 in another, a 32-bit sum per colour.
 IMGREC_AVX2 void horizontal(const std::uint8_t* row, const HorizontalPlan& plan, std::uint8_t* out) {
   if (plan.vectors.empty()) return portable_kernels().horizontal(row, plan, out);
   // R0 R1 G0 G1 B0 B1 of two neighbouring pixels, as 16-bit numbers.
@@ -42,47 +39,49 @@ IMGREC_AVX2 void horizontal(const std::uint8_t* row, const HorizontalPlan& plan,
                                              0, -1, 3, -1, 1, -1, 4, -1, 2, -1, 5, -1, -1, -1, -1, -1);
   const __m256i last_two = _mm256_setr_epi8(6, -1, 9, -1, 7, -1, 10, -1, 8, -1, 11, -1, -1, -1, -1, -1,  //
                                             6, -1, 9, -1, 7, -1, 10, -1, 8, -1, 11, -1, -1, -1, -1, -1);
-  const std::int16_t* weights = plan.vectors.data();
+  const std::int16_t* weights = plan.vectors.front().lanes.data();
   const int* starts = plan.starts.data();
   const int* const end = starts + plan.starts.size();
   for (; starts != end; starts += kVectorOutputs, out += 4 * kVectorOutputs) {
     const std::uint8_t* at[kVectorOutputs];
     for (int i = 0; i < kVectorOutputs; ++i) at[i] = row + 3 * static_cast<std::ptrdiff_t>(starts[i]);
-    __m256i high02 = _mm256_setzero_si256(), low02 = high02, high13 = high02, low13 = high02;
+    __m256i high01 = _mm256_setzero_si256(), low01 = high01, high23 = high01, low23 = high01;
     for (int group = 0; group < plan.groups; ++group, weights += 8 * 16) {
       const std::ptrdiff_t bytes = 12 * static_cast<std::ptrdiff_t>(group);
-      const __m256i pixels02 = load_two(at[0] + bytes, at[2] + bytes);
-      const __m256i pixels13 = load_two(at[1] + bytes, at[3] + bytes);
-      const __m256i first02 = _mm256_shuffle_epi8(pixels02, first_two);
-      const __m256i first13 = _mm256_shuffle_epi8(pixels13, first_two);
-      add(high02, first02, weights);
-      add(high13, first13, weights + 16);
-      add(low02, first02, weights + 32);
-      add(low13, first13, weights + 48);
-      const __m256i last02 = _mm256_shuffle_epi8(pixels02, last_two);
-      const __m256i last13 = _mm256_shuffle_epi8(pixels13, last_two);
-      add(high02, last02, weights + 64);
-      add(high13, last13, weights + 80);
-      add(low02, last02, weights + 96);
-      add(low13, last13, weights + 112);
+      const __m256i pixels01 = load_two(at[0] + bytes, at[1] + bytes);
+      const __m256i pixels23 = load_two(at[2] + bytes, at[3] + bytes);
+      const __m256i first01 = _mm256_shuffle_epi8(pixels01, first_two);
+      const __m256i first23 = _mm256_shuffle_epi8(pixels23, first_two);
+      add(high01, first01, weights);
+      add(high23, first23, weights + 16);
+      add(low01, first01, weights + 32);
+      add(low23, first23, weights + 48);
+      const __m256i last01 = _mm256_shuffle_epi8(pixels01, last_two);
+      const __m256i last23 = _mm256_shuffle_epi8(pixels23, last_two);
+      add(high01, last01, weights + 64);
+      add(high23, last23, weights + 80);
+      add(low01, last01, weights + 96);
+      add(low23, last23, weights + 112);
     }
-    const __m256i words = _mm256_packus_epi32(rounded(high02, low02), rounded(high13, low13));
-    const __m256i bytes = _mm256_permute4x64_epi64(_mm256_packus_epi16(words, words), 0x08);
+    // Packing works on halves of registers: 0 2 1 3.
+    const __m256i words = _mm256_packus_epi32(rounded(high01, low01), rounded(high23, low23));
+    const __m256i packed = _mm256_packus_epi16(words, words);
+    const __m256i order = _mm256_setr_epi32(0, 4, 1, 5, 0, 4, 1, 5);
+    const __m256i bytes = _mm256_permutevar8x32_epi32(packed, order);
     _mm_storeu_si128(reinterpret_cast<__m128i*>(out), _mm256_castsi256_si128(bytes));
   }
 }
 
-IMGREC_AVX2 void vertical(std::span<const std::uint8_t* const> rows, const std::int32_t* weights, std::size_t bytes,
-                          std::uint8_t* out) {
+IMGREC_AVX2 void vertical(std::span<const std::uint8_t* const> rows, const Pass& pass, std::size_t output,
+                          std::size_t bytes, std::uint8_t* out) {
+  const WeightPair* const pairs = pass.pairs.data() + pass.pairs_at[output];
   for (std::size_t at = 0; at < bytes; at += 16) {
     __m256i high_a = _mm256_setzero_si256(), low_a = high_a, high_b = high_a, low_b = high_a;
     for (std::size_t i = 0; i < rows.size(); i += 2) {
-      const bool alone = i + 1 == rows.size();
+      // Without a second row its weight is 0.
       const __m256i one = _mm256_cvtepu8_epi16(load(rows[i] + at));
-      const __m256i two = alone ? _mm256_setzero_si256() : _mm256_cvtepu8_epi16(load(rows[i + 1] + at));
-      const std::int32_t weight1 = weights[i], weight2 = alone ? 0 : weights[i + 1];
-      const __m256i high = _mm256_set1_epi32(weight1 >> kLowBits | (weight2 >> kLowBits) << 16);
-      const __m256i low = _mm256_set1_epi32((weight1 & 0x7FF) | (weight2 & 0x7FF) << 16);
+      const __m256i two = _mm256_cvtepu8_epi16(load(rows[i + 1 < rows.size() ? i + 1 : i] + at));
+      const __m256i high = _mm256_set1_epi32(pairs[i / 2].high), low = _mm256_set1_epi32(pairs[i / 2].low);
       const __m256i a = _mm256_unpacklo_epi16(one, two), b = _mm256_unpackhi_epi16(one, two);
       high_a = _mm256_add_epi32(high_a, _mm256_madd_epi16(a, high));
       low_a = _mm256_add_epi32(low_a, _mm256_madd_epi16(a, low));

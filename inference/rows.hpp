@@ -18,7 +18,7 @@ struct Region {
 };
 
 /// Bytes that can be read behind the end of each row, whatever they hold, so that vectors need no special ends.
-inline constexpr std::size_t kRowSlack = 16;
+inline constexpr std::size_t kRowSlack = 64;
 
 /// RGB rows, three bytes per pixel, `stride` bytes from one to the next; valid during the call that passes them.
 struct Rows {

@@ -64,7 +64,9 @@ TEST(Preprocess, ResizeAndCropAreBitForBitPillows) {
 const std::vector<const resample::Kernels*>& all_kernels() {
   static const std::vector<const resample::Kernels*> all = [] {
     std::vector<const resample::Kernels*> found{&resample::portable_kernels()};
-    if (const auto* avx2 = resample::avx2_kernels()) found.push_back(avx2);
+    for (const auto* kernels : {resample::avx2_kernels(), resample::avx512_kernels()}) {
+      if (kernels != nullptr) found.push_back(kernels);
+    }
     return found;
   }();
   return all;
@@ -89,6 +91,9 @@ TEST(Preprocess, AllKernelsGiveTheVeryNumbers) {
         std::vector<std::vector<float>> inputs;
         for (const resample::Kernels* kernels : all_kernels()) {
           Preprocessor preprocessor(profile, size, *kernels);
+          const Image earlier = pattern(300, 300);  // nothing of its plan may stay
+          std::vector<float> ignored(preprocessor.input_size_for(300, 300)->floats());
+          preprocessor.run(earlier, ignored);
           inputs.emplace_back(preprocessor.input_size_for(width, height)->floats(), NAN);
           preprocessor.run(image, inputs.back());
           EXPECT_TRUE(inputs.back() == inputs.front())
