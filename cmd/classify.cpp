@@ -13,6 +13,8 @@
 #include "cmd/signals.hpp"
 #include "cmd/terminal.hpp"
 #include "inference/classifier_factory.hpp"
+#include "inference/model_loader.hpp"
+#include "lib/base/log.hpp"
 #include "lib/job/image_type.hpp"
 #include "lib/job/job.hpp"
 
@@ -123,10 +125,11 @@ std::unique_ptr<Printer> make_printer(const Invocation& call, const std::vector<
   return std::make_unique<TablePrinter>(files, asked ? call.config().model.top_k : 1);
 }
 
-void print_summary(std::size_t done, std::size_t failed, double seconds) {
+// "5 images in 0.10 s, 50.0 images/s (openvino int8)"
+void print_summary(std::size_t done, std::size_t failed, double seconds, const LoadedModel& model) {
   char text[128];
-  std::snprintf(text, sizeof text, "%zu image%s in %.2f s, %.1f images/s", done, done == 1 ? "" : "s", seconds,
-                seconds > 0 ? static_cast<double>(done) / seconds : 0.0);
+  std::snprintf(text, sizeof text, "%zu image%s in %.2f s, %.1f images/s (%s %s)", done, done == 1 ? "" : "s", seconds,
+                seconds > 0 ? static_cast<double>(done) / seconds : 0.0, model.engine.c_str(), model.precision.c_str());
   complain(failed == 0 ? std::string(text) : std::string(text) + "; " + std::to_string(failed) + " failed");
 }
 
@@ -138,7 +141,13 @@ int run_classify(const Invocation& call) {
     return kExitUsage;
   }
   const Config& config = call.config();
-  const auto make_classifier = make_classifier_factory(classifier_options(config, config.classify.threads));
+  const ClassifierOptions options = classifier_options(config, config.classify.threads);
+  const auto model = load_model(options);
+  if (!model) return report(model.error());
+  log::debug(
+      "model loaded",
+      {{"model", options.model}, {"engine", model->engine}, {"precision", model->precision}, {"why", model->why}});
+  const auto make_classifier = make_classifier_factory(*model, options);
   if (!make_classifier) return report(make_classifier.error());
   const std::vector<ImageFile> files = find_image_files(call.arguments);
   if (files.empty()) {
@@ -170,7 +179,7 @@ int run_classify(const Invocation& call) {
       interrupts.token());
   progress.clear();
   if (!classified) return report(classified.error());
-  print_summary(done, failed, elapsed_ms(begin, clock.mono_now()) / 1000);
+  print_summary(done, failed, elapsed_ms(begin, clock.mono_now()) / 1000, *model);
   if (std::fflush(stdout) != 0 || std::ferror(stdout) != 0) {
     complain("Cannot write the results to standard output.");
     return kExitItemFailed;

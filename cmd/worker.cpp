@@ -6,6 +6,7 @@
 #include "cmd/roles.hpp"
 #include "cmd/signals.hpp"
 #include "inference/classifier_factory.hpp"
+#include "inference/model_loader.hpp"
 #include "lib/base/log.hpp"
 #include "lib/local/child_guard.hpp"
 #include "roles/worker/worker.hpp"
@@ -27,7 +28,13 @@ int run_worker_command(const Config& config, const WorkerHooks& hooks) {
   const auto guard = make_child_guard([&] { interrupts.stop(); });
   auto platform = make_platform(config, system_clock(), system_rng());
   if (!platform) return report(platform.error());
-  auto make_classifier = make_classifier_factory(classifier_options(config, config.worker.threads));
+  const ClassifierOptions options = classifier_options(config, config.worker.threads);
+  const auto model = load_model(options);
+  if (!model) return report(model.error());
+  log::info(
+      "model loaded",
+      {{"model", options.model}, {"engine", model->engine}, {"precision", model->precision}, {"why", model->why}});
+  auto make_classifier = make_classifier_factory(*model, options);
   if (!make_classifier) return report(make_classifier.error());
   WorkerSettings settings{.worker = config.worker, .queue = config.queue, .image = config.image};
   if (settings.worker.id.empty()) settings.worker.id = default_worker_id();

@@ -15,6 +15,10 @@ namespace {
 // Numbers in what a layer hands on, at most: a damaged or hostile file names sizes that no memory holds.
 constexpr std::uint64_t kLayerNumbersMax = std::uint64_t{1} << 28;
 
+// What is prepared for images of one size, per layer, is kept for this many. Where each image has its own size, the
+// library's 5000 are more than a gigabyte.
+constexpr const char* kShapeCacheEntries = "128";
+
 std::unexpected<Error> unusable(const std::string& what) {
   return fail(ErrorKind::invalid, "model_unusable", what);
 }
@@ -33,7 +37,13 @@ std::string reason_of(const std::exception& error) {
     reason += line;
     if (reason.size() > 300) break;
   }
-  while (!reason.empty() && (reason.back() == '.' || reason.back() == '\n' || reason.back() == ' ')) reason.pop_back();
+  // Of operators that it does not know it says their names, and then how to add them to its sources.
+  constexpr std::string_view kUnknown = "No conversion rule found for operations: ";
+  if (const auto at = reason.find(kUnknown); at != std::string::npos) {
+    const std::string names = reason.substr(at + kUnknown.size());
+    reason = "it does not know the operator " + names.substr(0, names.find(" To facilitate"));
+  }
+  while (!reason.empty() && std::string_view(".!\n ").find(reason.back()) != std::string_view::npos) reason.pop_back();
   return reason.empty() ? "it says no more" : reason.substr(0, 300);
 }
 
@@ -49,15 +59,20 @@ ov::Core& core() {
 
 // A stream per engine and no thread that belongs to none. The precision is a promise, not a hint to be improved on.
 ov::AnyMap properties_of(const OpenvinoOptions& options) {
-  return {ov::num_streams(options.threads), ov::inference_num_threads(options.threads),
+  return {{"CPU_RUNTIME_CACHE_CAPACITY", kShapeCacheEntries},
+          ov::num_streams(options.threads),
+          ov::inference_num_threads(options.threads),
           ov::hint::enable_cpu_pinning(false),
           ov::hint::inference_precision(options.precision == Precision::bf16 ? ov::element::bf16 : ov::element::f32)};
 }
 
 class OpenvinoEngine final : public Engine {
  public:
-  OpenvinoEngine(ov::InferRequest request, const OpenvinoOptions& options)
-      : request_(std::move(request)), options_(options), tensor_(request_.get_input_tensor()) {}
+  OpenvinoEngine(std::shared_ptr<const void> bytes, ov::InferRequest request, const OpenvinoOptions& options)
+      : bytes_(std::move(bytes)),
+        request_(std::move(request)),
+        options_(options),
+        tensor_(request_.get_input_tensor()) {}
 
   std::span<float> input(InputSize size) override {
     size_ = size;
@@ -93,6 +108,7 @@ class OpenvinoEngine final : public Engine {
     return options_.any_size || (size_.width == options_.size.width && size_.height == options_.size.height);
   }
 
+  std::shared_ptr<const void> bytes_;  // constants of the model lie in it
   ov::InferRequest request_;
   OpenvinoOptions options_;
   InputSize size_ = {};
@@ -106,7 +122,7 @@ class Compiled final : public OpenvinoModel {
       : bytes_(std::move(bytes)), model_(std::move(model)), options_(options) {}
 
   Result<std::unique_ptr<Engine>> make_engine() override try {
-    return std::make_unique<OpenvinoEngine>(model_.create_infer_request(), options_);
+    return std::make_unique<OpenvinoEngine>(bytes_, model_.create_infer_request(), options_);
   } catch (const std::bad_alloc&) {
     return out_of_memory();
   } catch (const std::exception& error) {
@@ -124,7 +140,7 @@ class Compiled final : public OpenvinoModel {
   }
 
  private:
-  std::shared_ptr<const void> bytes_;  // constants of the model lie in it
+  std::shared_ptr<const void> bytes_;
   ov::CompiledModel model_;
   OpenvinoOptions options_;
 };
@@ -162,9 +178,10 @@ Result<void> check_layers(const ov::Model& model) {
 Result<std::shared_ptr<ov::Model>> read_model(const ModelBytes& bytes, const OpenvinoOptions& options) {
   const ByteView weights = bytes.weights.bytes();
   ov::Tensor tensor;
-  if (weights.empty()) {
+  if (options.precision != Precision::int8) {
     if (const auto file = inspect_onnx(bytes.graph.bytes()); !file) return fail(file.error());
   } else {
+    if (weights.empty()) return unusable("The model is damaged: its file of weights is empty.");
     // OpenVINO takes weights as a tensor that could be written to; it does not.
     tensor = ov::Tensor(ov::element::u8, {weights.size()}, const_cast<char*>(weights.data()));
   }

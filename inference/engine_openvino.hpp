@@ -13,7 +13,7 @@ namespace imgrec {
 
 /// A model's bytes, which have to stay while it is in use. weights is empty but for an OpenVINO IR.
 struct ModelBytes {
-  MappedFile graph, weights;
+  MappedFile graph{}, weights{};
   /// Gives the memory back that is not in use: what is looked at again comes from the files.
   void drop_pages() const {
     graph.drop_pages();

@@ -9,6 +9,7 @@
 #include <map>
 #include <system_error>
 
+#include "inference/engine_openvino.hpp"
 #include "inference/labels.hpp"
 #include "inference/model_files.hpp"
 #include "lib/base/digest.hpp"
@@ -73,11 +74,26 @@ ModelManifest manifest_for(const ImportOptions& options, const BuiltInModel* bui
           .labels = options.labels.empty() ? "imagenet-1k" : kLabelFile};
 }
 
+// Runs the model once, in the reference engine or, where that cannot, in the other one; the number of its outputs.
+Result<std::size_t> try_engines(const std::string& weights, const ModelManifest& manifest, const fs::path& file) {
+  auto reference = make_opencv_engine(weights);
+  auto outputs = reference ? try_engine(**reference, manifest) : fail(reference.error());
+  if (outputs || !has_openvino()) return outputs;
+  auto graph = MappedFile::open(file, kWeightsBytesMax);
+  if (!graph) return fail(graph.error());
+  const auto model = compile_openvino(
+      std::make_shared<const ModelBytes>(*std::move(graph)),
+      {.size = {manifest.input_size, manifest.input_size}, .any_size = manifest.profile == PreprocessProfile::as_is});
+  if (!model) return outputs;
+  auto engine = (*model)->make_engine();
+  if (!engine) return outputs;
+  const auto others = try_engine(**engine, manifest);
+  return others ? others : outputs;
+}
+
 // Loads and runs the model, and compares its outputs with the names of its classes.
 Result<void> check_import(const std::string& weights, const ModelManifest& manifest, const ImportOptions& options) {
-  auto engine = make_opencv_engine(weights);
-  if (!engine) return fail(engine.error());
-  const auto outputs = try_engine(**engine, manifest);
+  const auto outputs = try_engines(weights, manifest, options.file);
   if (!outputs) return fail(outputs.error());
   std::size_t names = imagenet_class_names(ImagenetNames::names).size();
   if (!options.labels.empty()) {

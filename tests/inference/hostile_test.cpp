@@ -14,6 +14,9 @@
 
 #include "lib/base/file.hpp"
 #include "tests/inference/encode.hpp"
+#include "tests/inference/named_engine.hpp"
+#include "tests/inference/tiny_ir.hpp"
+#include "tests/inference/tiny_onnx.hpp"
 #include "tests/support/shared_data.hpp"
 #include "tests/support/temp_dir.hpp"
 
@@ -23,8 +26,10 @@ namespace {
 namespace fs = std::filesystem;
 
 #ifdef __SANITIZE_ADDRESS__
+constexpr bool kSanitized = true;
 constexpr long kPeakKibMax = 4 * 512 * 1024;  // the sanitizer keeps shadows of all memory, and freed memory for a while
 #else
+constexpr bool kSanitized = false;
 constexpr long kPeakKibMax = 512 * 1024;
 #endif
 constexpr double kFileMsMax = 10'000;
@@ -48,10 +53,11 @@ struct Outcome {
   long peak_kib = 0;
 };
 
-Outcome classify_all(const fs::path& weights, const std::vector<fs::path>& files) {
+// what: the probe's command and what comes before the files.
+Outcome probe(const std::string& what, const std::vector<fs::path>& files) {
   const test::TempDir dir;
   const fs::path errors = dir.path() / "stderr";
-  std::string command = std::string("'") + IMGREC_PROBE + "' classify " + quoted(weights) + " tf";
+  std::string command = std::string("'") + IMGREC_PROBE + "' " + what;
   for (const fs::path& file : files) command += " " + quoted(file);
   command += " 2>" + quoted(errors);
   Outcome run;
@@ -66,6 +72,11 @@ Outcome classify_all(const fs::path& weights, const std::vector<fs::path>& files
   EXPECT_EQ(std::count(text.begin(), text.end(), '\n'), 1) << "libraries print to stderr:\n" << text;
   std::sscanf(text.c_str(), "peak_kib %ld", &run.peak_kib);
   return run;
+}
+
+Outcome classify_all(const fs::path& weights, const std::vector<fs::path>& files,
+                     const std::string& engine = "opencv") {
+  return probe("classify " + engine + " " + quoted(weights) + " tf", files);
 }
 
 class Hostile : public testing::TestWithParam<const char*> {};
@@ -130,10 +141,14 @@ TEST(HostileFiles, KnownOnes) {
       {types / "jpg.jpg", "0\\."}};
   std::vector<fs::path> files;
   for (const auto& [file, outcome] : expected) files.push_back(file);
-  const Outcome run = classify_all(weights, files);
-  ASSERT_EQ(run.lines.size(), files.size());
-  for (std::size_t i = 0; i < files.size(); ++i) {
-    EXPECT_TRUE(std::regex_search(run.lines[i], std::regex(expected[i].second))) << files[i] << ": " << run.lines[i];
+  for (const std::string engine : {"opencv", "openvino-f32"}) {
+    if (!test::can_run(engine)) continue;
+    const Outcome run = classify_all(weights, files, engine);
+    ASSERT_EQ(run.lines.size(), files.size()) << engine;
+    for (std::size_t i = 0; i < files.size(); ++i) {
+      EXPECT_TRUE(std::regex_search(run.lines[i], std::regex(expected[i].second)))
+          << engine << " " << files[i] << ": " << run.lines[i];
+    }
   }
 }
 
@@ -183,6 +198,112 @@ TEST(HostileFiles, TheLargestAllowedStayWithinMemoryAndTime) {
   }
   EXPECT_GT(run.peak_kib, 0);
   EXPECT_LT(run.peak_kib, kPeakKibMax);
+}
+
+// One byte of a good file, changed in a way that depends on `number` alone.
+std::string mutated(std::string bytes, unsigned number) {
+  const std::size_t at = (number * 2654435761U) % bytes.size();
+  bytes[at] = static_cast<char>(static_cast<unsigned char>(bytes[at]) ^ (1U << (number % 8)));
+  return bytes;
+}
+
+class HostileModels : public testing::TestWithParam<const char*> {
+ protected:
+  void SetUp() override {
+    if (!test::can_run(GetParam())) GTEST_SKIP() << GetParam() << " is not to be had here";
+  }
+  bool is_ir() const { return std::string(GetParam()) == "openvino-int8"; }
+
+  // name: without its extension.
+  void add(const std::string& name, const std::string& graph, const std::string& weights = {}) {
+    files_.push_back(dir_.path() / (name + (is_ir() ? ".xml" : ".onnx")));
+    ASSERT_TRUE(write_file_atomic(files_.back(), graph, WriteMode::replace));
+    if (is_ir()) {
+      ASSERT_TRUE(write_file_atomic(dir_.path() / (name + ".bin"), weights, WriteMode::replace));
+    }
+  }
+
+  void expect_answers_or_clear_errors() {
+    const Outcome run = probe(std::string("load ") + GetParam(), files_);
+    EXPECT_TRUE(WIFEXITED(run.status) && WEXITSTATUS(run.status) == 0) << "ended with status " << run.status;
+    ASSERT_EQ(run.lines.size(), files_.size())
+        << "crashed at " << files_[std::min(run.lines.size(), files_.size() - 1)];
+    for (std::size_t i = 0; i < files_.size(); ++i) {
+      EXPECT_TRUE(std::regex_match(run.lines[i], std::regex("ok [0-9]+|model_unusable: .{30,}"))) << run.lines[i];
+    }
+    EXPECT_LT(run.peak_kib, kPeakKibMax);
+  }
+
+  test::TempDir dir_;
+  std::vector<fs::path> files_;
+};
+INSTANTIATE_TEST_SUITE_P(Engines, HostileModels, testing::Values("opencv", "openvino-f32", "openvino-int8"),
+                         [](const auto& one) {
+                           std::string name = one.param;
+                           std::replace(name.begin(), name.end(), '-', '_');
+                           return name;
+                         });
+
+TEST_P(HostileModels, EachDamagedByteIsAnAnswerOrAClearError) {
+  for (unsigned i = 0; i < 200; ++i) {
+    if (is_ir())
+      add("m" + std::to_string(i), mutated(test::encode_ir(), i), test::encode_ir_weights());
+    else
+      add("m" + std::to_string(i), mutated(test::encode_onnx(), i));
+  }
+  expect_answers_or_clear_errors();
+}
+
+TEST_P(HostileModels, RealWeightsCutAnywhere) {
+  if (is_ir()) GTEST_SKIP() << "a short IR: engine_test";
+  IMGREC_NEED_SHARED(weights, test::shared_path("models/mobilenetv2-tf2.onnx"));
+  const std::string bytes = *read_file(weights, 100 * kMiB);
+  for (const double part : {0.0001, 0.1, 0.5, 0.9, 0.999, 0.99999}) {
+    add("m" + std::to_string(files_.size()),
+        bytes.substr(0, static_cast<std::size_t>(part * static_cast<double>(bytes.size()))));
+  }
+  expect_answers_or_clear_errors();
+}
+
+// engine model profile TIMES: the resident KiB that the second nine tenths of so many images added.
+long growth_kib(const std::string& engine, const fs::path& weights, const std::string& profile, int times,
+                const std::vector<fs::path>& files) {
+  const Outcome run =
+      probe("repeat " + engine + " " + quoted(weights) + " " + profile + " " + std::to_string(times), files);
+  long early = 0, late = 0;
+  EXPECT_EQ(run.lines.size(), 1U) << "ended with status " << run.status;
+  if (run.lines.size() == 1) std::sscanf(run.lines[0].c_str(), "%ld %ld", &early, &late);
+  EXPECT_GT(early, 0);
+  return late - early;
+}
+
+TEST(Memory, IsTheSameAfterTenThousandImages) {
+  if (kSanitized) GTEST_SKIP() << "the sanitizer keeps what was freed";
+  IMGREC_NEED_SHARED(mobilenet, test::shared_path("models/mobilenetv2-tf2.onnx"));
+  IMGREC_NEED_SHARED(folder, test::shared_path("photos/imagenet-100"));
+  std::vector<fs::path> photos = files_of(folder);
+  std::erase_if(photos, [](const fs::path& file) { return file.extension() != ".JPEG"; });
+  ASSERT_EQ(photos.size(), 100U);
+  const bool fast = test::can_run("openvino-f32");
+  const std::string engine = test::can_run("openvino-bf16") ? "openvino-bf16" : fast ? "openvino-f32" : "opencv";
+  EXPECT_LT(growth_kib(engine, mobilenet, "tf", fast ? 10'000 : 500, photos), 4 * 1024) << engine;
+  EXPECT_LT(growth_kib("opencv", mobilenet, "tf", 500, photos), 4 * 1024);
+}
+
+// What is prepared for a size is kept for a few of them only.
+TEST(Memory, IsBoundedWhenEachImageHasItsOwnSize) {
+  if (kSanitized) GTEST_SKIP() << "the sanitizer keeps what was freed";
+  if (!test::can_run("openvino-f32")) GTEST_SKIP() << "this build has no OpenVINO";
+  IMGREC_NEED_SHARED(resnet, test::shared_path("models/resnet18-pqf.onnx"));
+  const test::TempDir dir;
+  std::vector<fs::path> files;
+  for (int i = 0; i < 400; ++i) {
+    files.push_back(dir.path() / (std::to_string(i) + ".png"));
+    const Image image = test::gradient(33 + i * 7 % 60, 33 + i * 11 % 67);
+    ASSERT_TRUE(write_file_atomic(files.back(), test::encode_png(image), WriteMode::replace));
+  }
+  // 148 MiB where everything is kept.
+  EXPECT_LT(growth_kib("openvino-f32", resnet, "as-is", 400, files), 100 * 1024);
 }
 
 }  // namespace

@@ -1,4 +1,4 @@
-"""On identical input the engine's logits are ONNX Runtime's, and decoding is Pillow's.
+"""On identical input the engines' logits are ONNX Runtime's, and decoding is Pillow's.
 
 Needs the packages of tests/requirements.txt: `./dev test` sets IMGREC_TEST_PYTHON to a Python that has them.
 """
@@ -58,13 +58,20 @@ print(abs(ours - theirs).max())
 """
 
 
+def engines():
+    """Those of this build."""
+    cache = (pathlib.Path(os.environ["IMGREC_BUILD_DIR"]) / "CMakeCache.txt").read_text()
+    return ["opencv", "openvino-f32"] if "IMGREC_HAS_OPENVINO:INTERNAL=ON" in cache else ["opencv"]
+
+
+@pytest.mark.parametrize("engine", engines())
 @pytest.mark.parametrize("model, profile, folder, size", [
     ("resnet18-pqf", "imagenet", "test", 224),
     ("mobilenetv2-tf2", "tf", "test", 224),
     ("efficientnet-lite0", "tf", "test", 224),
     ("resnet18-pqf", "as-is", "imagenet-100", 64),
 ])
-def test_logits_are_those_of_onnx_runtime(model, profile, folder, size, python, tmp_path):
+def test_logits_are_those_of_onnx_runtime(engine, model, profile, folder, size, python, tmp_path):
     weights = need(model_file(model), f"the model {model}")
     photos = need(SHARED / "photos" / folder, f"photos/{folder}")
     inputs = b""
@@ -74,7 +81,7 @@ def test_logits_are_those_of_onnx_runtime(model, profile, folder, size, python, 
     assert len(inputs) == len(PHOTOS) * 3 * size * size * 4
     (tmp_path / "inputs").write_bytes(inputs)
     shape = [str(size), str(size)]
-    subprocess.run([PROBE, "run", weights, *shape, tmp_path / "inputs", tmp_path / "logits"], check=True, capture_output=True)
+    subprocess.run([PROBE, "run", engine, weights, *shape, tmp_path / "inputs", tmp_path / "logits"], check=True, capture_output=True)
     done = subprocess.run([python, "-c", COMPARE, weights, *shape, tmp_path / "inputs", tmp_path / "logits"],
                           check=True, capture_output=True, text=True)
     assert float(done.stdout) < 1e-3

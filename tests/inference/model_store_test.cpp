@@ -6,6 +6,7 @@
 #include <deque>
 #include <fstream>
 
+#include "inference/engine_openvino.hpp"
 #include "inference/model_files.hpp"
 #include "lib/base/digest.hpp"
 #include "lib/base/file.hpp"
@@ -107,6 +108,16 @@ TEST_F(ModelStoreTest, NothingUnusableIsInstalled) {
   }
   EXPECT_EQ(store_.import(tiny("resnet18")).error().code, "wrong_checksum") << "a built-in name is a promise";
   EXPECT_EQ(store_.list()->size(), 2U);
+}
+
+TEST_F(ModelStoreTest, WhatOnlyOneEngineReadsIsInstalledToo) {
+  if (!has_openvino()) GTEST_SKIP() << "this build has no OpenVINO";
+  ImportOptions options = tiny();
+  const std::string onnx = test::encode_onnx({.pool = "GlobalLpPool"});
+  ASSERT_FALSE(make_opencv_engine(onnx)) << "OpenCV has learnt it: choose another operator";
+  options.file = write("lp.onnx", onnx);
+  const auto imported = store_.import(options);
+  EXPECT_TRUE(imported) << describe(imported.error());
 }
 
 TEST_F(ModelStoreTest, NamesTheNearestModel) {

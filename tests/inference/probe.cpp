@@ -1,15 +1,21 @@
 // Stages of inference by themselves, for tests that compare them with other programs:
-//   inference_probe decode FILE…                       a line per file: "ok W H SHA256-of-the-pixels" or "CODE:
-//   message" inference_probe pixels FILE OUT                    the pixels, 3 bytes each inference_probe input PROFILE
-//   SIZE FILE OUT        the network's input, float32 inference_probe run MODEL.onnx W H IN OUT          the network's
-//   output, float32, for each W x H input in IN inference_probe classify MODEL.onnx PROFILE FILE…  a line per file:
-//   "INDEX SCORE" or "CODE: message"
+//   inference_probe decode FILE…                    a line per file: "ok W H SHA256-of-the-pixels" or "CODE: message"
+//   inference_probe pixels FILE OUT                 the pixels, 3 bytes each
+//   inference_probe input PROFILE SIZE FILE OUT     the network's input, float32
+//   inference_probe run ENGINE MODEL W H IN OUT     the network's output, float32, for each W x H input in IN
+//   inference_probe classify ENGINE MODEL PROFILE FILE…   a line per file: "MS INDEX SCORE" or "MS CODE: message"
+//   inference_probe load ENGINE MODEL…              a line per model: "ok OUTPUTS" or "CODE: message"
+//   inference_probe repeat ENGINE MODEL PROFILE TIMES FILE…   so many images; prints the resident KiB early and late
+// ENGINE is a name of named_engine.hpp.
 #include <sys/resource.h>
+#include <unistd.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <ctime>
+#include <fstream>
 #include <span>
 #include <string>
 #include <vector>
@@ -18,6 +24,7 @@
 #include "inference/decode/decode.hpp"
 #include "lib/base/digest.hpp"
 #include "lib/base/file.hpp"
+#include "tests/inference/named_engine.hpp"
 
 namespace imgrec {
 namespace {
@@ -83,10 +90,12 @@ int write_input(Arguments arguments) {
   return 0;
 }
 
+constexpr InputSize kUsualSize{224, 224};
+
 int run_network(Arguments arguments) {
-  const auto engine = need(make_opencv_engine(bytes_of(arguments[0])));
-  const InputSize size{std::atoi(arguments[1]), std::atoi(arguments[2])};
-  const std::string input = bytes_of(arguments[3]);
+  const InputSize size{std::atoi(arguments[2]), std::atoi(arguments[3])};
+  const auto engine = need(test::named_engine(arguments[0], arguments[1], size, /*any_size=*/false));
+  const std::string input = bytes_of(arguments[4]);
   const std::size_t input_bytes = size.floats() * sizeof(float);
   std::vector<float> all;
   for (std::size_t at = 0; at + input_bytes <= input.size(); at += input_bytes) {
@@ -94,19 +103,25 @@ int run_network(Arguments arguments) {
     const auto output = need(engine->run());
     all.insert(all.end(), output.begin(), output.end());
   }
-  write(arguments[4], all.data(), all.size() * sizeof(float));
+  write(arguments[5], all.data(), all.size() * sizeof(float));
   return 0;
 }
 
-int classify_files(Arguments arguments) {
+// ENGINE MODEL PROFILE
+std::unique_ptr<Classifier> classifier_of(Arguments arguments) {
   ModelManifest manifest;
-  manifest.profile = need(parse_preprocess_profile(arguments[1]));
+  manifest.profile = need(parse_preprocess_profile(arguments[2]));
   const ClassifierParts parts{
       .manifest = manifest,
       .classes = std::make_shared<const std::vector<ClassName>>(imagenet_class_names(ImagenetNames::names)),
       .limits = {}};
-  const auto classifier = make_classifier(parts, need(make_opencv_engine(bytes_of(arguments[0]))));
-  for (const char* file : arguments.subspan(2)) {
+  const bool any_size = manifest.profile == PreprocessProfile::as_is;
+  return make_classifier(parts, need(test::named_engine(arguments[0], arguments[1], kUsualSize, any_size)));
+}
+
+int classify_files(Arguments arguments) {
+  const auto classifier = classifier_of(arguments);
+  for (const char* file : arguments.subspan(3)) {
     const std::string bytes = bytes_of(file);
     // The processor's time, so that a busy machine fails no test.
     const std::clock_t start = std::clock();
@@ -121,14 +136,55 @@ int classify_files(Arguments arguments) {
   return 0;
 }
 
+int load_models(Arguments arguments) {
+  for (const char* file : arguments.subspan(1)) {
+    const auto engine = test::named_engine(arguments[0], file, kUsualSize, /*any_size=*/false);
+    if (!engine) {
+      print_error(engine.error());
+      continue;
+    }
+    const std::span<float> input = (*engine)->input(kUsualSize);
+    std::fill(input.begin(), input.end(), 0.5F);
+    if (const auto output = (*engine)->run())
+      std::printf("ok %zu\n", output->size());
+    else
+      print_error(output.error());
+  }
+  return 0;
+}
+
+long resident_kib() {
+  std::ifstream statm("/proc/self/statm");
+  long pages = 0, resident = 0;
+  statm >> pages >> resident;
+  return resident * (::sysconf(_SC_PAGESIZE) / 1024);
+}
+
+// Early: after a tenth of them.
+int repeat(Arguments arguments) {
+  const auto classifier = classifier_of(arguments);
+  const int times = std::atoi(arguments[3]);
+  std::vector<std::string> images;
+  for (const char* file : arguments.subspan(4)) images.push_back(bytes_of(file));
+  long early = 0;
+  for (int i = 0; i < times; ++i) {
+    if (i == times / 10) early = resident_kib();
+    need(classifier->classify(images[static_cast<std::size_t>(i) % images.size()], 5));
+  }
+  std::printf("%ld %ld\n", early, resident_kib());
+  return 0;
+}
+
 int run(Arguments arguments) {
   const std::string what = arguments.size() > 1 ? arguments[1] : "";
   const Arguments rest = arguments.subspan(std::min<std::size_t>(2, arguments.size()));
   if (what == "decode") return decode_files(rest);
   if (what == "pixels" && rest.size() == 2) return write_pixels(rest[0], rest[1]);
   if (what == "input" && rest.size() == 4) return write_input(rest);
-  if (what == "run" && rest.size() == 5) return run_network(rest);
-  if (what == "classify" && rest.size() >= 3) return classify_files(rest);
+  if (what == "run" && rest.size() == 6) return run_network(rest);
+  if (what == "classify" && rest.size() >= 4) return classify_files(rest);
+  if (what == "load" && rest.size() >= 2) return load_models(rest);
+  if (what == "repeat" && rest.size() >= 5) return repeat(rest);
   std::fprintf(stderr, "usage: see the head of probe.cpp\n");
   return 2;
 }
