@@ -64,15 +64,18 @@ Result<std::vector<ImageFile>> photos_in(const std::string& folder) {
   return files;
 }
 
-Result<std::unique_ptr<Classifier>> load(const ClassifierOptions& options) {
-  const auto factory = make_classifier_factory(options);
+// The factory owns what its classifiers share.
+struct Loaded {
+  ClassifierFactory factory;
+  std::unique_ptr<Classifier> classifier;
+};
+
+Result<Loaded> load(const ClassifierOptions& options) {
+  auto factory = make_classifier_factory(options);
   if (!factory) return fail(factory.error());
   auto classifier = (*factory)();
-  if (classifier && options.precision != "auto" && (*classifier)->model().precision != options.precision) {
-    return fail(ErrorKind::invalid, "precision_unavailable",
-                "The engine " + (*classifier)->model().engine + " does not compute in " + options.precision + ".");
-  }
-  return classifier;
+  if (!classifier) return fail(classifier.error());
+  return Loaded{*std::move(factory), *std::move(classifier)};
 }
 
 std::vector<std::vector<std::string>> different_rows(const Comparison& compared) {
@@ -89,15 +92,16 @@ std::vector<std::vector<std::string>> different_rows(const Comparison& compared)
 // The photos that were answered the same are only counted.
 void print_text(const Comparison& compared) {
   const Agreement mean = compared.meter.mean();
-  char text[320];
+  char text[400];
   std::snprintf(text, sizeof text,
                 "%s, %s, %s against f32 on %d photos\n"
                 "same best label   %d of %d (%.1f %%)\n"
                 "top-5 overlap     %.3f\n"
-                "score error       %.4f mean, %.4f largest\n",
+                "score error       %.4f mean, %.4f largest\n"
+                "time              %.2f of that in f32 (network alone)\n",
                 compared.model.name.c_str(), compared.model.engine.c_str(), compared.model.precision.c_str(),
                 mean.photos, static_cast<int>(std::lround(mean.top1 * mean.photos)), mean.photos, 100 * mean.top1,
-                mean.top5_overlap, mean.score_error, compared.meter.score_error_max());
+                mean.top5_overlap, mean.score_error, compared.meter.score_error_max(), compared.meter.time_ratio());
   print(text + as_columns(different_rows(compared)));
 }
 
@@ -116,6 +120,7 @@ void print_json(const Comparison& compared) {
                         {"top5_overlap", mean.top5_overlap},
                         {"score_error", mean.score_error},
                         {"score_error_max", rounded(compared.meter.score_error_max())},
+                        {"time_ratio", compared.meter.time_ratio()},
                         {"different", ordered_json::array()},
                         {"skipped", ordered_json::array()}};
   for (const Difference& difference : compared.different) {
@@ -161,14 +166,14 @@ Result<Comparison> compare(const std::vector<ImageFile>& files, Classifier& f32,
 // f32 on the engine that `options` end up with, against the precision they ask for.
 Result<Comparison> compare_with_f32(const Config& config, const ClassifierOptions& options,
                                     const std::vector<ImageFile>& files) {
-  auto other = load(options);
+  const auto other = load(options);
   if (!other) return fail(other.error());
   ClassifierOptions reference = options;
-  reference.engine = (*other)->model().engine;
+  reference.engine = other->classifier->model().engine;
   reference.precision = "f32";
-  auto f32 = load(reference);
+  const auto f32 = load(reference);
   if (!f32) return fail(f32.error());
-  return compare(files, **f32, **other, config.image.bytes_max);
+  return compare(files, *f32->classifier, *other->classifier, config.image.bytes_max);
 }
 
 ClassifierOptions options_of(const Invocation& call) {
@@ -237,7 +242,7 @@ int run_model_add_variant(const Invocation& call) {
   options.model_dir = staged->models();
   const auto compared = compare_with_f32(call.config(), options, *files);
   if (!compared) return measured_failed(compared.error());
-  const auto published = staged->publish(compared->meter.mean(), *bound);
+  const auto published = staged->publish(compared->meter, *bound);
   if (!published) return measured_failed(published.error());
   call.has("--json") ? print_json(*compared) : print_text(*compared);
   return kExitOk;

@@ -22,6 +22,12 @@ double overlap(const std::vector<Label>& a, const std::vector<Label>& b) {
   return static_cast<double>(both) / static_cast<double>(count);
 }
 
+double median(std::vector<double> values) {
+  const auto middle = values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2);
+  std::nth_element(values.begin(), middle, values.end());
+  return *middle;
+}
+
 // Six digits: what comes after them is noise, and the manifest stays readable.
 double rounded(double value) {
   return std::round(value * 1e6) / 1e6;
@@ -41,7 +47,14 @@ Result<void> AgreementMeter::add(const Classification& f32, const Classification
   overlap_ += overlap(f32.labels, other.labels);
   score_error_ += error;
   score_error_max_ = std::max(score_error_max_, error);
+  f32_ms_.push_back(f32.infer_ms);
+  other_ms_.push_back(other.infer_ms);
   return {};
+}
+
+double AgreementMeter::time_ratio() const {
+  constexpr double kLeastMs = 1e-3;  // a clock's tick
+  return rounded(std::max(median(other_ms_), kLeastMs) / std::max(median(f32_ms_), kLeastMs));
 }
 
 Agreement AgreementMeter::mean() const {

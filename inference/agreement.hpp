@@ -1,6 +1,8 @@
 // How far a model's answers in one precision are those in f32.
 #pragma once
 
+#include <vector>
+
 #include "inference/model_store.hpp"
 #include "lib/base/result.hpp"
 #include "lib/ports/classifier.hpp"
@@ -19,10 +21,13 @@ class AgreementMeter {
   Agreement mean() const;
   /// The largest difference of a best label's score.
   double score_error_max() const { return score_error_max_; }
+  /// Median time of the network over that in f32.
+  double time_ratio() const;
 
  private:
   int photos_ = 0, same_best_ = 0;
   double overlap_ = 0, score_error_ = 0, score_error_max_ = 0;
+  std::vector<double> f32_ms_, other_ms_;
 };
 
 }  // namespace imgrec

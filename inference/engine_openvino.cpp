@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "inference/onnx_file.hpp"
+#include "lib/base/cpu.hpp"
 
 namespace imgrec {
 namespace {
@@ -57,13 +58,20 @@ ov::Core& core() {
   return one;
 }
 
+// What the layers compute in that are not of eight bits. An int8 variant keeps its first one in floats: bf16 costs it
+// nothing in accuracy (score error 0.0151 instead of 0.0144 on a ResNet-18), and on AMX it takes 0.3 ms, not 1.5 ms.
+ov::element::Type floats_of(Precision precision) {
+  const bool bf16 = precision == Precision::bf16 || (precision == Precision::int8 && processor_features().amx_bf16);
+  return bf16 ? ov::element::bf16 : ov::element::f32;
+}
+
 // A stream per engine and no thread that belongs to none. The precision is a promise, not a hint to be improved on.
 ov::AnyMap properties_of(const OpenvinoOptions& options) {
   return {{"CPU_RUNTIME_CACHE_CAPACITY", kShapeCacheEntries},
           ov::num_streams(options.threads),
           ov::inference_num_threads(options.threads),
           ov::hint::enable_cpu_pinning(false),
-          ov::hint::inference_precision(options.precision == Precision::bf16 ? ov::element::bf16 : ov::element::f32)};
+          ov::hint::inference_precision(floats_of(options.precision))};
 }
 
 class OpenvinoEngine final : public Engine {

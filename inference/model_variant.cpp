@@ -107,7 +107,8 @@ Result<void> StagedVariant::fill(const NewVariant& variant) {
   }
   if (error) return file_error("fill", folder, error);
 
-  variant_ = {.precision = variant.precision, .files = {}, .agreement = std::nullopt, .made_by = variant.made_by};
+  variant_ = {
+      .precision = variant.precision, .files = {}, .agreement = {}, .time_ratio = {}, .made_by = variant.made_by};
   if (!variant.graph.empty()) {
     const auto graph = read_file(variant.graph, kGraphBytesMax);
     if (!graph) return fail(graph.error());
@@ -133,12 +134,13 @@ StagedVariant::~StagedVariant() {
   if (lock_.ok()) fs::remove_all(models_, ignored);
 }
 
-Result<ModelEntry> StagedVariant::publish(const Agreement& agreement, double agreement_min) {
-  if (agreement.photos < kAgreementPhotosMin) {
+Result<ModelEntry> StagedVariant::publish(const AgreementMeter& measured, double agreement_min) {
+  if (measured.photos() < kAgreementPhotosMin) {
     return fail(ErrorKind::invalid, "too_few_photos",
-                "An agreement measured on " + std::to_string(agreement.photos) + " photos says little: give at least " +
-                    std::to_string(kAgreementPhotosMin) + ".");
+                "An agreement measured on " + std::to_string(measured.photos()) +
+                    " photos says little: give at least " + std::to_string(kAgreementPhotosMin) + ".");
   }
+  const Agreement agreement = measured.mean();
   if (!(agreement.top1 >= agreement_min)) {
     char bound[32];
     std::snprintf(bound, sizeof bound, "%.1f %%", 100 * agreement_min);
@@ -153,6 +155,7 @@ Result<ModelEntry> StagedVariant::publish(const Agreement& agreement, double agr
                 "The model " + entry_.manifest.name + " was replaced meanwhile. Start again.");
   }
   variant_.agreement = agreement;
+  variant_.time_ratio = measured.time_ratio();
   for (const VariantFile& file : variant_.files) {
     std::error_code error;
     fs::rename(models_ / entry_.manifest.name / file.file, entry_.folder / file.file, error);

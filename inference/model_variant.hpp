@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <string>
 
+#include "inference/agreement.hpp"
 #include "inference/model_store.hpp"
 #include "lib/base/file.hpp"
 #include "lib/base/result.hpp"
@@ -38,7 +39,7 @@ class StagedVariant {
   /// and at once: a crash before it leaves the model as it was. Errors: invalid "agreement_too_low" (says the figures)
   /// and "too_few_photos"; invalid "model_changed", when another model took its place meanwhile; as
   /// write_file_atomic().
-  Result<ModelEntry> publish(const Agreement& agreement, double agreement_min);
+  Result<ModelEntry> publish(const AgreementMeter& measured, double agreement_min);
 
  private:
   StagedVariant(ModelEntry entry, std::filesystem::path models, Fd lock)
