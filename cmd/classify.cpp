@@ -138,10 +138,7 @@ int run_classify(const Invocation& call) {
     return kExitUsage;
   }
   const Config& config = call.config();
-  const auto make_classifier = make_classifier_factory({.model_dir = config.model.dir,
-                                                        .model = config.model.name,
-                                                        .labels = config.model.labels,
-                                                        .limits = config.image});
+  const auto make_classifier = make_classifier_factory(classifier_options(config));
   if (!make_classifier) return report(make_classifier.error());
   const std::vector<ImageFile> files = find_image_files(call.arguments);
   if (files.empty()) {

@@ -13,6 +13,7 @@ namespace {
 nlohmann::ordered_json json_value(const Setting& setting, const std::string& shown) {
   if (setting.is_switch) return shown == "true";
   if (setting.value_name == "NUMBER" && !setting.secret) return std::stoll(shown);
+  if (setting.value_name == "FRACTION") return nlohmann::ordered_json::parse(shown);
   return shown;
 }
 

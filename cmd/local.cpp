@@ -77,10 +77,7 @@ class Background {
 };
 
 Result<void> check_model(const Config& config) {
-  const auto usable = make_classifier_factory({.model_dir = config.model.dir,
-                                               .model = config.model.name,
-                                               .labels = config.model.labels,
-                                               .limits = config.image});
+  const auto usable = make_classifier_factory(classifier_options(config));
   if (!usable) return fail(usable.error());
   return {};
 }

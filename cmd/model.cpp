@@ -36,6 +36,33 @@ std::string size_of_weights(const ModelEntry& entry) {
   return error ? "missing" : readable_bytes(static_cast<double>(bytes));
 }
 
+// "f32, int8 (0.98)": what the model can be computed in, and how far a variant's answers are those in f32.
+std::string precisions_of(const ModelManifest& manifest) {
+  std::string text = "f32";
+  for (const ModelVariant& variant : manifest.variants) {
+    text += ", " + std::string(to_string(variant.precision));
+    if (!variant.agreement) continue;
+    char part[32];
+    std::snprintf(part, sizeof part, " (%.3g)", variant.agreement->top1);
+    text += part;
+  }
+  return text;
+}
+
+std::string variant_text(const ModelVariant& variant) {
+  std::string text;
+  if (const auto& agreement = variant.agreement) {
+    char numbers[160];
+    std::snprintf(numbers, sizeof numbers, "same best label %.3g, top-5 overlap %.3g, score error %.3g, on %d photos",
+                  agreement->top1, agreement->top5_overlap, agreement->score_error, agreement->photos);
+    text = numbers;
+  } else {
+    text = "agreement with f32 not measured";
+  }
+  for (const VariantFile& file : variant.files) text += "; " + printable(file.file);
+  return variant.made_by.empty() ? text : text + "; made by " + printable(variant.made_by);
+}
+
 Result<ModelEntry> find_installed(const ModelStore& store, const std::string& name) {
   auto entry = store.find(name);
   if (entry && entry->folder.empty()) {
@@ -50,12 +77,13 @@ Result<ModelEntry> find_installed(const ModelStore& store, const std::string& na
 int run_model_list(const Invocation& call) {
   const auto entries = store_of(call).list();
   if (!entries) return report(entries.error());
-  std::vector<std::vector<std::string>> rows = {{"NAME", "INSTALLED", "SIZE", "PROFILE", "LICENCE", "SOURCE"}};
+  std::vector<std::vector<std::string>> rows = {
+      {"NAME", "INSTALLED", "SIZE", "PROFILE", "PRECISIONS", "LICENCE", "SOURCE"}};
   for (const ModelEntry& entry : *entries) {
     const bool installed = !entry.folder.empty();
     rows.push_back({printable(entry.manifest.name), installed ? "yes" : "no", installed ? size_of_weights(entry) : "-",
-                    std::string(to_string(entry.manifest.profile)), printable(entry.manifest.licence),
-                    printable(entry.manifest.source)});
+                    std::string(to_string(entry.manifest.profile)), installed ? precisions_of(entry.manifest) : "-",
+                    printable(entry.manifest.licence), printable(entry.manifest.source)});
   }
   print(as_columns(rows));
   return kExitOk;
@@ -143,17 +171,22 @@ int run_model_show(const Invocation& call) {
   if (!entry) return report(entry.error());
   const ModelManifest& manifest = entry->manifest;
   const bool installed = !entry->folder.empty();
-  print(as_columns({{"name", printable(manifest.name)},
-                    {"installed", installed ? printable(entry->folder.string()) : "no"},
-                    {"file", printable(manifest.file)},
-                    {"size", installed ? size_of_weights(*entry) : "-"},
-                    {"sha256", manifest.sha256},
-                    {"licence", printable(manifest.licence)},
-                    {"source", printable(manifest.source)},
-                    {"input", std::to_string(manifest.input_size) + " x " + std::to_string(manifest.input_size)},
-                    {"profile", std::string(to_string(manifest.profile))},
-                    {"output", manifest.output == OutputKind::logits ? "logits" : "probabilities"},
-                    {"labels", printable(manifest.labels)}}));
+  std::vector<std::vector<std::string>> rows = {
+      {"name", printable(manifest.name)},
+      {"installed", installed ? printable(entry->folder.string()) : "no"},
+      {"file", printable(manifest.file)},
+      {"size", installed ? size_of_weights(*entry) : "-"},
+      {"sha256", manifest.sha256},
+      {"licence", printable(manifest.licence)},
+      {"source", printable(manifest.source)},
+      {"input", std::to_string(manifest.input_size) + " x " + std::to_string(manifest.input_size)},
+      {"profile", std::string(to_string(manifest.profile))},
+      {"output", manifest.output == OutputKind::logits ? "logits" : "probabilities"},
+      {"labels", printable(manifest.labels)}};
+  for (const ModelVariant& variant : manifest.variants) {
+    rows.push_back({std::string(to_string(variant.precision)), variant_text(variant)});
+  }
+  print(as_columns(rows));
   return kExitOk;
 }
 

@@ -27,10 +27,7 @@ int run_worker_command(const Config& config, const WorkerHooks& hooks) {
   const auto guard = make_child_guard([&] { interrupts.stop(); });
   auto platform = make_platform(config, system_clock(), system_rng());
   if (!platform) return report(platform.error());
-  auto make_classifier = make_classifier_factory({.model_dir = config.model.dir,
-                                                  .model = config.model.name,
-                                                  .labels = config.model.labels,
-                                                  .limits = config.image});
+  auto make_classifier = make_classifier_factory(classifier_options(config));
   if (!make_classifier) return report(make_classifier.error());
   WorkerSettings settings{.worker = config.worker, .queue = config.queue, .image = config.image};
   if (settings.worker.id.empty()) settings.worker.id = default_worker_id();

@@ -5,20 +5,14 @@
 
 #include "inference/classifier.hpp"
 #include "inference/model_files.hpp"
-#include "lib/base/text.hpp"
+#include "inference/model_loader.hpp"
 
 namespace imgrec {
 namespace {
 
-Result<std::unique_ptr<Engine>> load_engine(const ModelEntry& entry) {
-  const auto weights = read_verified_weights(entry);
-  if (!weights) return fail(weights.error());
-  return make_opencv_engine(*weights);
-}
-
-// What all calls of a factory share. The engine that proved the model usable serves the first of them.
+// What all calls of a factory share. The engine that was tried serves the first of them.
 struct Prepared {
-  ModelEntry entry;
+  EngineFactory make_engine;
   ClassifierParts parts;
   std::mutex mutex;
   std::unique_ptr<Engine> first;
@@ -30,9 +24,9 @@ struct Prepared {
       engine = std::move(first);
     }
     if (!engine) {
-      auto loaded = load_engine(entry);
-      if (!loaded) return fail(loaded.error());
-      engine = *std::move(loaded);
+      auto made = make_engine();
+      if (!made) return fail(made.error());
+      engine = *std::move(made);
     }
     return make_classifier(parts, std::move(engine));
   }
@@ -40,14 +34,24 @@ struct Prepared {
 
 }  // namespace
 
+ClassifierOptions classifier_options(const Config& config) {
+  return {.model_dir = config.model.dir,
+          .model = config.model.name,
+          .labels = config.model.labels,
+          .limits = config.image,
+          .engine = config.model.engine,
+          .precision = config.model.precision,
+          .agreement_min = config.model.agreement_min,
+          .cache_dir = std::filesystem::path(config.state_dir) / "cache"};
+}
+
 Result<ClassifierFactory> make_classifier_factory(const ClassifierOptions& options) {
-  auto entry = ModelStore(options.model_dir).find(options.model);
-  if (!entry) return fail(entry.error());
-  if (entry->folder.empty()) return fail(not_installed(*entry));
-  const ModelManifest& manifest = entry->manifest;
-  auto classes = class_names_for(options.labels, manifest.labels, entry->folder);
+  const auto model = load_model(options);
+  if (!model) return fail(model.error());
+  const ModelManifest& manifest = model->entry.manifest;
+  auto classes = class_names_for(options.labels, manifest.labels, model->entry.folder);
   if (!classes) return fail(classes.error());
-  auto engine = load_engine(*entry);
+  auto engine = model->make_engine();
   if (!engine) return fail(engine.error());
   const auto outputs = try_engine(**engine, manifest);
   if (!outputs) return fail(outputs.error());
@@ -57,11 +61,11 @@ Result<ClassifierFactory> make_classifier_factory(const ClassifierOptions& optio
                     std::to_string(classes->size()) + ".");
   }
   const auto prepared = std::make_shared<Prepared>();
+  prepared->make_engine = model->make_engine;
   prepared->parts = {.manifest = manifest,
                      .classes = std::make_shared<const std::vector<ClassName>>(*std::move(classes)),
                      .limits = options.limits};
   prepared->first = *std::move(engine);
-  prepared->entry = *std::move(entry);
   return [prepared] { return prepared->make(); };
 }
 

@@ -15,7 +15,14 @@ struct ClassifierOptions {
   std::string model = "resnet18";  // name in the model store
   std::string labels = "names";    // names, reference, or a file with one name per line
   ImageConfig limits{};
+  std::string engine = "auto";      // auto, openvino, opencv
+  std::string precision = "auto";   // auto, f32, bf16, int8
+  double agreement_min = 0.98;      // part of the answers that have to be those in f32, for a precision auto takes
+  std::filesystem::path cache_dir{};  // for compiled models; empty: nothing is kept
 };
+
+/// What the settings ask for. The compiled models are in STATE_DIR/cache.
+ClassifierOptions classifier_options(const Config& config);
 
 /// Loads and checks the model's manifest and labels once; each call of the factory makes a classifier for one thread
 /// (single-threaded inside). Errors: not_found "no_such_model" (says how to get it), invalid "model_damaged" (SHA-256),

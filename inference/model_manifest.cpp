@@ -1,4 +1,7 @@
 #include <nlohmann/json.hpp>
+
+#include <algorithm>
+#include <set>
 #include <stdexcept>
 
 #include "inference/model_files.hpp"
@@ -27,6 +30,75 @@ bool is_plain_file_name(const std::string& name) {
          name.find('\0') == std::string::npos;
 }
 
+bool is_digest(const std::string& text) {
+  return text.size() == 64 && text.find_first_not_of(kHexDigits) == std::string::npos;
+}
+
+double part_of(const Json& document, const char* name) {
+  const auto found = document.find(name);
+  if (found == document.end() || !found->is_number() || !(found->get<double>() >= 0 && found->get<double>() <= 1))
+    throw std::runtime_error(std::string("\"") + name + "\" is no number from 0 to 1");
+  return found->get<double>();
+}
+
+Agreement agreement_of(const Json& document) {
+  if (!document.is_object()) throw std::runtime_error("\"agreement\" is no JSON object");
+  const auto photos = document.find("photos");
+  if (photos == document.end() || !photos->is_number_integer() || *photos < 1 || *photos > 1'000'000'000)
+    throw std::runtime_error("\"photos\" is no number of photos");
+  return {.top1 = part_of(document, "top1"),
+          .top5_overlap = part_of(document, "top5_overlap"),
+          .score_error = part_of(document, "score_error"),
+          .photos = photos->get<int>()};
+}
+
+std::vector<VariantFile> variant_files_of(const Json& document) {
+  std::vector<VariantFile> files;
+  const auto found = document.find("files");
+  if (found == document.end()) return files;
+  if (!found->is_array() || found->size() > 2) throw std::runtime_error("\"files\" is no list of up to two files");
+  for (const Json& file : *found) {
+    if (!file.is_object()) throw std::runtime_error("\"files\" has to list objects");
+    files.push_back({.file = text_of(file, "file"), .sha256 = text_of(file, "sha256")});
+    if (!is_plain_file_name(files.back().file))
+      throw std::runtime_error("a variant's files have to be names in the model's folder");
+    if (!is_digest(files.back().sha256)) throw std::runtime_error("a variant's \"sha256\" is no digest");
+  }
+  return files;
+}
+
+ModelVariant variant_of(const Json& document) {
+  if (!document.is_object()) throw std::runtime_error("\"variants\" has to list objects");
+  ModelVariant variant;
+  const auto precision = parse_precision(text_of(document, "precision"));
+  if (!precision || *precision == Precision::f32)
+    throw std::runtime_error("a variant's \"precision\" is neither bf16 nor int8");
+  variant.precision = *precision;
+  variant.files = variant_files_of(document);
+  const bool is_ir =
+      variant.files.size() == 2 && variant.files[0].file.ends_with(".xml") && variant.files[1].file.ends_with(".bin");
+  if (variant.precision == Precision::int8 && !is_ir)
+    throw std::runtime_error("the int8 variant's files have to be a .xml and a .bin, in this order");
+  if (variant.precision == Precision::bf16 && !variant.files.empty())
+    throw std::runtime_error("the bf16 variant has no files: it is computed from the model's");
+  if (const auto found = document.find("agreement"); found != document.end()) variant.agreement = agreement_of(*found);
+  if (document.contains("made_by")) variant.made_by = text_of(document, "made_by");
+  return variant;
+}
+
+// No two files of a folder have one name.
+void check_variants(const ModelManifest& manifest) {
+  std::set<Precision> precisions;
+  std::set<std::string> names = {manifest.file, manifest.labels, kManifestFile};
+  for (const ModelVariant& variant : manifest.variants) {
+    if (!precisions.insert(variant.precision).second)
+      throw std::runtime_error("there are two variants in " + std::string(to_string(variant.precision)));
+    for (const VariantFile& file : variant.files) {
+      if (!names.insert(file.file).second) throw std::runtime_error("two of its files are called " + file.file);
+    }
+  }
+}
+
 ModelManifest manifest_of(const Json& document) {
   if (!document.is_object()) throw std::runtime_error("it is no JSON object");
   ModelManifest manifest;
@@ -38,9 +110,7 @@ ModelManifest manifest_of(const Json& document) {
     throw std::runtime_error("\"file\" and \"labels\" have to be names in the model's folder");
   }
   manifest.sha256 = text_of(document, "sha256");
-  if (manifest.sha256.size() != 64 || manifest.sha256.find_first_not_of(kHexDigits) != std::string::npos) {
-    throw std::runtime_error("\"sha256\" is no digest");
-  }
+  if (!is_digest(manifest.sha256)) throw std::runtime_error("\"sha256\" is no digest");
   manifest.licence = text_of(document, "licence");
   manifest.source = text_of(document, "source");
   const auto size = document.find("input_size");
@@ -55,7 +125,27 @@ ModelManifest manifest_of(const Json& document) {
   if (output != "logits" && output != "probabilities")
     throw std::runtime_error("\"output\" is neither logits nor probabilities");
   manifest.output = output == "logits" ? OutputKind::logits : OutputKind::probabilities;
+  if (const auto variants = document.find("variants"); variants != document.end()) {
+    if (!variants->is_array()) throw std::runtime_error("\"variants\" is no list");
+    for (const Json& variant : *variants) manifest.variants.push_back(variant_of(variant));
+    check_variants(manifest);
+  }
   return manifest;
+}
+
+Json json_of(const ModelVariant& variant) {
+  Json json{{"precision", to_string(variant.precision)}};
+  for (const VariantFile& file : variant.files) {
+    json["files"].push_back({{"file", file.file}, {"sha256", file.sha256}});
+  }
+  if (const auto& agreement = variant.agreement) {
+    json["agreement"] = {{"top1", agreement->top1},
+                         {"top5_overlap", agreement->top5_overlap},
+                         {"score_error", agreement->score_error},
+                         {"photos", agreement->photos}};
+  }
+  json["made_by"] = variant.made_by;
+  return json;
 }
 
 }  // namespace
@@ -77,6 +167,28 @@ Result<PreprocessProfile> parse_preprocess_profile(std::string_view text) {
               "There is no preprocessing profile " + json_quote(text) + "; there are imagenet, tf and as-is.");
 }
 
+std::string_view to_string(Precision precision) {
+  switch (precision) {
+    case Precision::f32: return "f32";
+    case Precision::bf16: return "bf16";
+    case Precision::int8: return "int8";
+  }
+  return "f32";
+}
+
+Result<Precision> parse_precision(std::string_view text) {
+  for (const auto precision : {Precision::f32, Precision::bf16, Precision::int8}) {
+    if (text == to_string(precision)) return precision;
+  }
+  return fail(ErrorKind::invalid, "bad_precision",
+              "There is no precision " + json_quote(text) + "; there are f32, bf16 and int8.");
+}
+
+const ModelVariant* ModelManifest::variant(Precision precision) const {
+  const auto found = std::ranges::find(variants, precision, &ModelVariant::precision);
+  return found == variants.end() ? nullptr : &*found;
+}
+
 Result<void> check_model_name(const std::string& name) {
   constexpr std::string_view kFirst = "abcdefghijklmnopqrstuvwxyz0123456789";
   constexpr std::string_view kOthers = "abcdefghijklmnopqrstuvwxyz0123456789._-";
@@ -89,15 +201,16 @@ Result<void> check_model_name(const std::string& name) {
 }
 
 std::string to_json(const ModelManifest& manifest) {
-  const Json document{{"name", manifest.name},
-                      {"file", manifest.file},
-                      {"sha256", manifest.sha256},
-                      {"licence", manifest.licence},
-                      {"source", manifest.source},
-                      {"input_size", manifest.input_size},
-                      {"profile", to_string(manifest.profile)},
-                      {"output", to_string(manifest.output)},
-                      {"labels", manifest.labels}};
+  Json document{{"name", manifest.name},
+                {"file", manifest.file},
+                {"sha256", manifest.sha256},
+                {"licence", manifest.licence},
+                {"source", manifest.source},
+                {"input_size", manifest.input_size},
+                {"profile", to_string(manifest.profile)},
+                {"output", to_string(manifest.output)},
+                {"labels", manifest.labels}};
+  for (const ModelVariant& variant : manifest.variants) document["variants"].push_back(json_of(variant));
   return document.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
 }
 

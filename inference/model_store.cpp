@@ -235,9 +235,16 @@ Result<ModelEntry> ModelStore::import(const ImportOptions& options) {
 
 Result<void> ModelStore::verify(const ModelEntry& entry) const {
   if (entry.folder.empty()) return fail(not_installed(entry));
-  const auto found = sha256_hex_of_file(entry.weights());
-  if (!found) return fail(found.error());
-  if (*found != entry.manifest.sha256) return damaged(entry.weights(), entry.manifest.sha256, *found);
+  std::vector<VariantFile> files = {{.file = entry.manifest.file, .sha256 = entry.manifest.sha256}};
+  for (const ModelVariant& variant : entry.manifest.variants) {
+    files.insert(files.end(), variant.files.begin(), variant.files.end());
+  }
+  for (const VariantFile& file : files) {
+    const fs::path path = entry.folder / file.file;
+    const auto found = sha256_hex_of_file(path);
+    if (!found) return fail(found.error());
+    if (*found != file.sha256) return damaged(path, file.sha256, *found);
+  }
   return {};
 }
 

@@ -27,6 +27,33 @@ Result<PreprocessProfile> parse_preprocess_profile(std::string_view text);
 
 enum class OutputKind { logits, probabilities };
 
+/// In which numbers a network computes.
+enum class Precision { f32, bf16, int8 };
+std::string_view to_string(Precision precision);           // "f32", "bf16", "int8"
+Result<Precision> parse_precision(std::string_view text);  // invalid "bad_precision"
+
+/// How far a variant's answers are those of the model in f32, measured on photos it was not calibrated with.
+struct Agreement {
+  double top1 = 0;          // part of the photos with the same best label
+  double top5_overlap = 0;  // mean part of the five best labels that both have
+  double score_error = 0;   // mean difference of the best label's score
+  int photos = 0;
+};
+
+struct VariantFile {
+  std::string file;  // beside the manifest
+  std::string sha256;
+};
+
+/// The same model in another precision. int8 has files of its own, an OpenVINO IR: the graph (.xml), then its weights
+/// (.bin). bf16 is computed from the model's own file: a variant without files that holds what was measured.
+struct ModelVariant {
+  Precision precision = Precision::int8;
+  std::vector<VariantFile> files{};
+  std::optional<Agreement> agreement{};
+  std::string made_by{};  // tool and version
+};
+
 struct ModelManifest {
   std::string name;  // [a-z0-9][a-z0-9._-]{0,63}
   std::string file;  // of the weights, beside the manifest
@@ -36,7 +63,11 @@ struct ModelManifest {
   int input_size = 224;  // pixels a side after the crop; not used by as-is
   PreprocessProfile profile = PreprocessProfile::imagenet;
   OutputKind output = OutputKind::logits;
-  std::string labels = "imagenet-1k";  // or the file of class names beside the manifest
+  std::string labels = "imagenet-1k";    // or the file of class names beside the manifest
+  std::vector<ModelVariant> variants{};  // at most one of each precision
+
+  /// Null when there is none.
+  const ModelVariant* variant(Precision precision) const;
 };
 
 struct ModelEntry {
@@ -81,7 +112,7 @@ class ModelStore {
   /// Checks that an engine can load and run it before it is installed. A file of a built-in name must have its SHA-256.
   Result<ModelEntry> import(const ImportOptions& options);
 
-  /// Reads the weights again. Errors: invalid "model_damaged" with both digests.
+  /// Reads the weights and the variants' files again. Errors: invalid "model_damaged" with both digests.
   Result<void> verify(const ModelEntry& entry) const;
 
  private:

@@ -15,9 +15,12 @@ struct LogConfig {
 
 struct ModelConfig {
   std::string name = "resnet18";
-  std::string dir;               // empty: STATE_DIR/models
-  std::string labels = "names";  // names, reference, or a file with one name per line
-  int top_k = 5;                 // labels per image when the client does not say
+  std::string dir;                 // empty: STATE_DIR/models
+  std::string labels = "names";    // names, reference, or a file with one name per line
+  int top_k = 5;                   // labels per image when the client does not say
+  std::string engine = "auto";     // auto, openvino, opencv
+  std::string precision = "auto";  // auto, f32, bf16, int8
+  double agreement_min = 0.98;     // part of the answers that have to be those in f32, for a precision auto takes
 };
 
 /// Limits on what a client may make us decode.

@@ -1,6 +1,7 @@
 #include "lib/config/settings.hpp"
 
 #include <algorithm>
+#include <charconv>
 #include <limits>
 #include <map>
 #include <memory>
@@ -100,6 +101,28 @@ Setting duration(const Words& words, auto at, Range<Millis> range) {
   return setting;
 }
 
+// Shortest form that reads back as the same number.
+std::string format_fraction(double value) {
+  char text[32];
+  const auto end = std::to_chars(text, text + sizeof text, value).ptr;
+  return {text, end};
+}
+
+Setting fraction(const Words& words, auto at) {
+  Setting setting = begin(words);
+  setting.value_name = "FRACTION";
+  setting.allowed = "a number from 0 to 1 (such as 0.98)";
+  setting.get = [at](const Config& config) { return format_fraction(at(config)); };
+  setting.set = [at](Config& config, std::string_view text) {
+    double value = 0;
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+    if (error != std::errc() || end != text.data() + text.size() || !(value >= 0 && value <= 1)) return false;
+    at(config) = value;
+    return true;
+  };
+  return setting;
+}
+
 Setting boolean(const Words& words, auto at) {
   Setting setting = begin(words);
   setting.is_switch = true;
@@ -191,6 +214,24 @@ void add_model_and_image(std::vector<Setting>& all) {
             [](std::string_view value) { return !value.empty() && is_one_line(value); }}));
   all.push_back(number({"model.top_k", "labels per image", {"--top-k"}, kWebCommand | kLocalCommand | kClassifyCommand},
                        In{&Config::model, &ModelConfig::top_k}, {1, 1000}));
+  all.push_back(text({"model.engine", "what runs the network: auto, openvino or opencv", {"--engine"}, kInferring},
+                     In{&Config::model, &ModelConfig::engine}, {"ENGINE", "auto, openvino or opencv", [](auto value) {
+                                                                  return value == "auto" || value == "openvino" ||
+                                                                         value == "opencv";
+                                                                }}));
+  all.push_back(text({"model.precision",
+                      "numbers to compute in: f32, bf16, int8, or auto: the fastest that is accurate enough",
+                      {"--precision"},
+                      kInferring},
+                     In{&Config::model, &ModelConfig::precision},
+                     {"PRECISION", "auto, f32, bf16 or int8", [](auto value) {
+                        return value == "auto" || value == "f32" || value == "bf16" || value == "int8";
+                      }}));
+  all.push_back(fraction({"model.agreement_min",
+                          "part of a precision's answers that have to be those in f32, for auto to take it",
+                          {"--agreement-min"},
+                          kInferring},
+                         In{&Config::model, &ModelConfig::agreement_min}));
   constexpr unsigned kAccepting = kInferring | kWebCommand;
   all.push_back(size({"image.bytes_max", "largest image file", {}, kAccepting},
                      In{&Config::image, &ImageConfig::bytes_max}, {kKiB, 1024 * kMiB}));

@@ -10,11 +10,17 @@
 namespace imgrec::test {
 
 inline std::string other_value(const Setting& setting) {
-  static const std::map<std::string, std::string> kTexts = {
-      {"platform", "aws"},          {"log.level", "debug"},
-      {"log.format", "json"},       {"model.labels", "reference"},
-      {"web.bind", "::1"},          {"state_dir", "/srv/a folder"},
-      {"model.dir", "/srv/models"}, {"local.worker_executable", "/opt/other"}};
+  static const std::map<std::string, std::string> kTexts = {{"platform", "aws"},
+                                                            {"log.level", "debug"},
+                                                            {"log.format", "json"},
+                                                            {"model.labels", "reference"},
+                                                            {"web.bind", "::1"},
+                                                            {"state_dir", "/srv/a folder"},
+                                                            {"model.engine", "opencv"},
+                                                            {"model.precision", "int8"},
+                                                            {"model.agreement_min", "0.5"},
+                                                            {"model.dir", "/srv/models"},
+                                                            {"local.worker_executable", "/opt/other"}};
   if (const auto text = kTexts.find(setting.key); text != kTexts.end()) return text->second;
   if (setting.is_switch) return setting.get(Config()) == "true" ? "false" : "true";
   if (setting.value_name == "SIZE") return setting.key == "web.header_bytes_max" ? "32KiB" : "100MiB";

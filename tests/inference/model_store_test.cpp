@@ -136,6 +136,67 @@ TEST_F(ModelStoreTest, AManifestCannotLeaveItsFolder) {
   }
 }
 
+std::string with_variants(const std::string& manifest, const std::string& variants) {
+  return manifest.substr(0, manifest.rfind('\n', manifest.size() - 2)) + ",\n\"variants\": " + variants + "\n}\n";
+}
+
+TEST_F(ModelStoreTest, VariantsAreReadWrittenAndVerified) {
+  const auto entry = store_.import(tiny());
+  ASSERT_TRUE(entry);
+  const fs::path folder = entry->folder;
+  ASSERT_TRUE(write_file_atomic(folder / "int8.xml", "graph", WriteMode::replace));
+  ASSERT_TRUE(write_file_atomic(folder / "int8.bin", "weights", WriteMode::replace));
+  ModelManifest manifest = entry->manifest;
+  manifest.variants = {{.precision = Precision::int8,
+                        .files = {{.file = "int8.xml", .sha256 = sha256_hex("graph")},
+                                  {.file = "int8.bin", .sha256 = sha256_hex("weights")}},
+                        .agreement = Agreement{.top1 = 0.98, .top5_overlap = 0.95, .score_error = 0.012, .photos = 64},
+                        .made_by = "a tool 1.0"},
+                       {.precision = Precision::bf16}};
+  ASSERT_TRUE(write_file_atomic(folder / "model.json", to_json(manifest), WriteMode::replace));
+  const auto found = store_.find("tiny");
+  ASSERT_TRUE(found) << describe(found.error());
+  EXPECT_EQ(to_json(found->manifest), to_json(manifest));
+  const ModelVariant* int8 = found->manifest.variant(Precision::int8);
+  ASSERT_NE(int8, nullptr);
+  EXPECT_EQ(int8->files[1].file, "int8.bin");
+  EXPECT_EQ(int8->agreement->top1, 0.98);
+  EXPECT_EQ(int8->agreement->photos, 64);
+  ASSERT_NE(found->manifest.variant(Precision::bf16), nullptr);
+  EXPECT_FALSE(found->manifest.variant(Precision::bf16)->agreement);
+  EXPECT_EQ(found->manifest.variant(Precision::f32), nullptr);
+  EXPECT_TRUE(store_.verify(*found));
+  ASSERT_TRUE(write_file_atomic(folder / "int8.bin", "weightz", WriteMode::replace));
+  EXPECT_EQ(store_.verify(*found).error().code, "model_damaged");
+  fs::remove(folder / "int8.bin");
+  EXPECT_EQ(store_.verify(*found).error().kind, ErrorKind::not_found);
+}
+
+TEST_F(ModelStoreTest, AVariantThatCannotBeIsRefused) {
+  ASSERT_TRUE(store_.import(tiny()));
+  const fs::path manifest = folder_ / "tiny" / "model.json";
+  const std::string good = *read_file(manifest, kMiB), digest = sha256_hex("");
+  const auto file = [&](const std::string& name) { return R"({"file":")" + name + R"(","sha256":")" + digest + "\"}"; };
+  const auto int8 = [&](const std::string& xml, const std::string& more) {
+    return R"({"precision":"int8","made_by":"x","files":[)" + file(xml) + "," + file("int8.bin") + "]" + more + "}";
+  };
+  ASSERT_TRUE(write_file_atomic(manifest, with_variants(good, "[" + int8("int8.xml", "") + "]"), WriteMode::replace));
+  ASSERT_TRUE(store_.find("tiny")) << describe(store_.find("tiny").error());
+  const std::string agreement = R"(,"agreement":{"top1":0.9,"top5_overlap":0.9,"score_error":0.1,"photos":)";
+  for (const std::string& bad :
+       {std::string("{}"), std::string("[1]"), std::string(R"([{"precision":"int8"}])"),
+        std::string(R"([{"precision":"f32"}])"), std::string(R"([{"precision":"int4"}])"),
+        R"([{"precision":"bf16","files":[)" + file("a.xml") + "]}]", "[" + int8("../int8.xml", "") + "]",
+        "[" + int8("int8.onnx", "") + "]", "[" + int8("int8.bin", "") + "]",
+        "[" + int8("a.xml", "") + "," + int8("b.xml", "") + "]", "[" + int8("int8.xml", agreement + "0}") + "]",
+        "[" + int8("int8.xml", agreement + "1e99}") + "]", "[" + int8("int8.xml", R"(,"agreement":{"top1":2})") + "]",
+        std::string(
+            R"([{"precision":"int8","files":[{"file":"a.xml","sha256":"1"},{"file":"a.bin","sha256":"1"}]}])")}) {
+    ASSERT_TRUE(write_file_atomic(manifest, with_variants(good, bad), WriteMode::replace));
+    EXPECT_EQ(store_.find("tiny").error().code, "bad_manifest") << bad;
+  }
+}
+
 TEST_F(ModelStoreTest, ImportsRealWeights) {
   IMGREC_NEED_SHARED(weights, test::shared_path("models/resnet18-pqf.onnx"));
   const auto imported = store_.import({.file = weights, .name = "resnet18-pqf", .licence = "non-commercial"});
