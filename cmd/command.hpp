@@ -62,6 +62,7 @@ int run_model_pull(const Invocation&);
 int run_model_import(const Invocation&);
 int run_model_verify(const Invocation&);
 int run_model_show(const Invocation&);
+int run_user_data_worker(const Invocation&);
 int run_version(const Invocation&);
 
 /// "0.1.0".

@@ -148,6 +148,19 @@ Command config_show() {
           .run = run_config_show};
 }
 
+Command user_data_worker() {
+  return {
+      .name = "user-data worker",
+      .summary = "Print the cloud-init user-data that makes a stock Debian 12 machine a worker on AWS",
+      .settings = kConfigCommand,
+      .examples = {{"imgrec user-data worker --config aws.toml", "as `imgrec controller` gives it to instances"},
+                   {"imgrec user-data worker --config aws.toml > user-data.yaml", "for a launch template"}},
+      .notes =
+          "It needs aws.input_bucket, aws.bundle_key and aws.bundle_sha256 (imgrec bundle upload). Nothing is called,\n"
+          "and no secret is in it: the machine has the credentials of its instance profile.",
+      .run = run_user_data_worker};
+}
+
 Command version_command() {
   return {.name = "version",
           .summary = "Print the version",
@@ -159,9 +172,9 @@ Command version_command() {
 }  // namespace
 
 const std::vector<Command>& commands() {
-  static const std::vector<Command> all = {local(),        web(),        worker(),      controller(),
-                                           classify(),     model_list(), model_pull(),  model_import(),
-                                           model_verify(), model_show(), config_show(), version_command()};
+  static const std::vector<Command> all = {
+      local(),        web(),          worker(),     controller(),       classify(),    model_list(),     model_pull(),
+      model_import(), model_verify(), model_show(), user_data_worker(), config_show(), version_command()};
   return all;
 }
 
