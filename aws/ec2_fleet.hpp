@@ -14,6 +14,7 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "aws/session.hpp"
@@ -27,7 +28,8 @@ struct Ec2FleetOptions {
   std::string template_version;              // number, "$Latest" or "$Default" (also when empty)
   std::string image_id;                      // ami-…; needed without a launch template
   std::vector<std::string> instance_types;   // tried in turn; needed without a launch template
-  std::vector<std::string> subnets;          // tried in turn, each is in one zone; empty: as the template or VPC says
+  std::vector<std::string> subnets;          // ids, tried in turn; each is in one zone
+  std::vector<std::string> zones;            // tried in turn, in the default VPC; only without subnets
   std::vector<std::string> security_groups;  // ids (sg-…)
   std::string instance_profile;              // name, or its ARN
   std::string key_name;                      // for ssh; empty: none
@@ -43,6 +45,10 @@ struct Ec2FleetOptions {
 
 /// Makes no call. Errors: invalid "bad_fleet" naming what is missing or wrong.
 Result<std::unique_ptr<Fleet>> make_ec2_fleet(Session& session, Ec2FleetOptions options);
+
+/// "app-tier-3" for the launch index 1 of the tag "1,3-5"; empty when the tag does not reach so far, or is none.
+/// An instance reads both from its metadata: tags/instance/imgrec:app-tiers and ami-launch-index.
+std::string app_tier_id_of(std::string_view app_tiers, int launch_index);
 
 /// Asks EC2 whether a launch of one instance in the first pool would be allowed (DryRun); nothing is started.
 /// Errors: denied, invalid, not_found as a launch would give them.

@@ -40,9 +40,9 @@ class Session {
   /// service: the signing name, as for endpoint_for(). The same one for everybody.
   Caller& caller(const std::string& service);
 
-  /// A call to the service's own endpoint, for the query protocols (Auto Scaling, CloudWatch, IAM, STS, EC2):
-  /// POST with the form as body. Errors of the endpoint are CallFailures without a status.
-  CallResult query(CallName name, const QueryPairs& form, Deadline deadline, std::stop_token stop);
+  /// A call in the query protocol (EC2, STS, IAM, Auto Scaling, CloudWatch), for which an XML document is the answer.
+  /// parameters: without Action and Version. A failure of the endpoint's configuration has no status.
+  CallResult query(CallName name, const QueryPairs& parameters, Deadline deadline, std::stop_token stop);
 
  private:
   SessionParts parts_;
@@ -53,8 +53,8 @@ class Session {
 };
 
 struct SessionConfig {
-  std::string region;        // empty: as the environment and the profile say
-  std::string endpoint_url;  // for every service; empty: as the environment and the profile say
+  std::string region{};        // empty: as the environment and the profile say
+  std::string endpoint_url{};  // for every service; empty: as the environment and the profile say
   std::string user_agent = "imgrec";
 };
 

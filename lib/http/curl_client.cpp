@@ -151,10 +151,11 @@ void Transfer::set_method() {
     set(easy_, CURLOPT_NOBODY, 1L);
     return;
   }
-  if (!request_.body.empty() || request_.method == "POST" || request_.method == "PUT") {
+  const ByteView body = request_.borrowed_body.empty() ? ByteView(request_.body) : request_.borrowed_body;
+  if (!body.empty() || request_.method == "POST" || request_.method == "PUT") {
     set(easy_, CURLOPT_POST, 1L);
-    set(easy_, CURLOPT_POSTFIELDSIZE_LARGE, static_cast<curl_off_t>(request_.body.size()));
-    set(easy_, CURLOPT_POSTFIELDS, request_.body.data());  // not copied
+    set(easy_, CURLOPT_POSTFIELDSIZE_LARGE, static_cast<curl_off_t>(body.size()));
+    set(easy_, CURLOPT_POSTFIELDS, body.data());  // not copied
     if (request_.method == "POST") return;
   } else {
     set(easy_, CURLOPT_HTTPGET, 1L);
