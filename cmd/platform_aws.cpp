@@ -118,6 +118,7 @@ Result<aws::Ec2FleetOptions> ec2_fleet_options(const Config& config, const aws::
                                .image_id = aws.image_id,
                                .instance_types = list_of(aws.instance_types),
                                .subnets = list_of(aws.subnets),
+                               .zones = list_of(aws.zones),
                                .security_groups = list_of(aws.security_groups),
                                .instance_profile = aws.instance_profile,
                                .key_name = aws.key_name,

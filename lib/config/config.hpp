@@ -96,6 +96,7 @@ struct AwsConfig {
   std::string image_id;                 // ami-…, a Debian 12; needed without a launch template
   std::string instance_types;           // list, tried in turn; needed without a launch template
   std::string subnets;                  // list, tried in turn; empty: the VPC's default
+  std::string zones;                    // list, tried in turn, in the default VPC; only without subnets
   std::string security_groups;          // list; empty: the VPC's default
   std::string instance_profile;         // name or ARN; gives workers their role
   std::string key_name;                 // for ssh; empty: none

@@ -125,6 +125,8 @@ void add_instances(std::vector<Setting>& all, auto at) {
   one({"aws.image_id", "machine image (ami-…), a Debian 12"}, &AwsConfig::image_id, kId);
   one({"aws.instance_types", "instance types, tried in turn where capacity lacks"}, &AwsConfig::instance_types, kTypes);
   one({"aws.subnets", "subnets, tried in turn; empty: the default VPC's"}, &AwsConfig::subnets, kIds);
+  one({"aws.zones", "zones (us-east-1a), tried in turn in the default VPC; only without subnets"}, &AwsConfig::zones,
+      kIds);
   one({"aws.security_groups", "security groups; empty: the VPC's default"}, &AwsConfig::security_groups, kIds);
   one({"aws.instance_profile", "instance profile (name or ARN) whose role the workers have"},
       &AwsConfig::instance_profile, kId);
@@ -164,6 +166,10 @@ void add_aws_settings(std::vector<Setting>& all) {
 }
 
 Result<void> validate_aws(const AwsConfig& aws) {
+  if (!list_of(aws.subnets).empty() && !list_of(aws.zones).empty()) {
+    return fail(ErrorKind::invalid, "bad_setting",
+                "aws.subnets and aws.zones exclude each other: a subnet is in a zone.");
+  }
   std::set<std::string> names;
   for (const std::string& tag : list_of(aws.tags)) {
     const std::string name = tag.substr(0, tag.find('='));

@@ -23,6 +23,7 @@ inline std::string other_value(const Setting& setting) {
                                                             {"local.worker_executable", "/opt/other"},
                                                             {"aws.instance_types", "c7i.large,c7a.large"},
                                                             {"aws.subnets", "subnet-1a,subnet-2b"},
+                                                            {"aws.zones", "us-east-1a,us-east-1b"},
                                                             {"aws.security_groups", "sg-1a,sg-2b"},
                                                             {"aws.tags", "team=vision,stage=test"}};
   if (const auto text = kTexts.find(setting.key); text != kTexts.end()) return text->second;
