@@ -77,6 +77,7 @@ class Ec2Fleet final : public Fleet {
     Instance instance;
     int number = 0;  // of its app tier; 0: unknown
     std::string launch;
+    std::string launched_at;  // RFC 3339 with milliseconds; sorts as text
   };
   struct Pool {
     Ec2Pool what;
@@ -122,6 +123,7 @@ Ec2Fleet::Known Ec2Fleet::known(const Ec2Instance& instance) const {
   Known out;
   out.number = app_tier_number(tag(instance, kAppTiersTag), instance.launch_index).value_or(0);
   out.launch = tag(instance, kLaunchTag);
+  out.launched_at = tag(instance, kLaunchedAtTag);
   out.instance = {.id = instance.id,
                   .state = state_of(instance.state),
                   .app_tier_id = out.number > 0 ? "app-tier-" + std::to_string(out.number) : "",
@@ -146,8 +148,8 @@ Result<std::vector<Ec2Fleet::Known>> Ec2Fleet::list() {
   std::vector<Known> out;
   merge(*seen, out);
   std::ranges::sort(out, [](const Known& a, const Known& b) {
-    return std::tie(a.instance.launched_at, a.number, a.instance.id) <
-           std::tie(b.instance.launched_at, b.number, b.instance.id);
+    return std::tie(a.instance.launched_at, a.launched_at, a.number, a.instance.id) <
+           std::tie(b.instance.launched_at, b.launched_at, b.number, b.instance.id);
   });
   return out;
 }
@@ -204,7 +206,7 @@ Result<Ec2Launch> Ec2Fleet::plan(const LaunchRequest& request, const std::vector
   }
   std::set<int> taken;
   for (const Known& one : now) taken.insert(one.number);
-  Ec2Launch out{.token = request.token, .numbers = {}};
+  Ec2Launch out{.token = request.token, .numbers = {}, .at = session_.clock().wall_now()};
   for (int number = 1; static_cast<int>(out.numbers.size()) < std::min(room, request.count); ++number) {
     if (taken.contains(number)) continue;
     out.numbers.push_back(number);
@@ -294,6 +296,7 @@ Result<std::vector<Instance>> Ec2Fleet::started(const Ec2Launch& launch, const s
   for (Ec2Instance& instance : ordered) {
     instance.tags[std::string(kAppTiersTag)] = to_app_tiers(launch.numbers);
     instance.tags[std::string(kLaunchTag)] = launch.token.str();
+    instance.tags[std::string(kLaunchedAtTag)] = to_rfc3339(launch.at);
     Known one = known(instance);
     out.push_back(one.instance);
     if (!is_gone(instance.state)) new_.emplace_back(std::move(one), now);
@@ -374,8 +377,9 @@ Result<std::unique_ptr<Fleet>> make_ec2_fleet(Session& session, Ec2FleetOptions 
 
 Result<void> check_ec2_launch(Session& session, const Ec2FleetOptions& options) {
   if (auto checked = check_options(options); !checked) return fail(checked.error());
-  QueryPairs parameters = run_parameters(options, pools_of(options).front(),
-                                         {.token = LaunchToken(random_hex(session.rng(), 16)), .numbers = {1}});
+  QueryPairs parameters = run_parameters(
+      options, pools_of(options).front(),
+      {.token = LaunchToken(random_hex(session.rng(), 16)), .numbers = {1}, .at = session.clock().wall_now()});
   parameters.emplace_back("DryRun", "true");
   const auto ran = Ec2Api(session, options.call_deadline).run(parameters);
   // "If you have the required permissions, the error response is DryRunOperation."

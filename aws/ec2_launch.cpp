@@ -5,6 +5,7 @@
 
 #include "aws/encoding.hpp"
 #include "aws/protocols.hpp"
+#include "lib/base/clock.hpp"
 #include "lib/base/digest.hpp"
 #include "lib/base/text.hpp"
 
@@ -107,16 +108,16 @@ std::string app_tier_id_of(std::string_view app_tiers, int launch_index) {
   return number ? "app-tier-" + std::to_string(*number) : "";
 }
 
-std::string client_token(const Ec2Launch& launch, const Ec2Pool& pool) {
-  return sha256_hex(launch.token.str() + "\n" + pool.instance_type + "\n" + pool.subnet + "\n" + pool.zone + "\n" +
-                    std::to_string(launch.attempt));
+std::string client_token(const Ec2FleetOptions& options, const Ec2Pool& pool, const Ec2Launch& launch) {
+  return sha256_hex(options.name + "\n" + launch.token.str() + "\n" + pool.instance_type + "\n" + pool.subnet + "\n" +
+                    pool.zone + "\n" + std::to_string(launch.attempt));
 }
 
 QueryPairs run_parameters(const Ec2FleetOptions& options, const Ec2Pool& pool, const Ec2Launch& launch) {
   const std::string app_tiers = to_app_tiers(launch.numbers);
   QueryPairs form = {{"MinCount", "1"},
                      {"MaxCount", std::to_string(launch.numbers.size())},
-                     {"ClientToken", client_token(launch, pool)}};
+                     {"ClientToken", client_token(options, pool, launch)}};
   append_machine(form, options, pool);
   form.emplace_back("InstanceInitiatedShutdownBehavior", "terminate");
   form.emplace_back("MetadataOptions.HttpEndpoint", "enabled");
@@ -133,6 +134,7 @@ QueryPairs run_parameters(const Ec2FleetOptions& options, const Ec2Pool& pool, c
   tags.emplace("Name", launch.numbers.size() == 1 ? "app-tier-" + app_tiers : options.name + " app-tier " + app_tiers);
   tags.emplace(kAppTiersTag, app_tiers);
   tags.emplace(kLaunchTag, launch.token.str());
+  tags.emplace(kLaunchedAtTag, to_rfc3339(launch.at));
   append_tags(form, 1, "instance", tags);
   return form;
 }

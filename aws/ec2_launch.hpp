@@ -14,6 +14,7 @@ namespace imgrec::aws {
 inline constexpr std::string_view kFleetTag = "imgrec:fleet";
 inline constexpr std::string_view kAppTiersTag = "imgrec:app-tiers";
 inline constexpr std::string_view kLaunchTag = "imgrec:launch";
+inline constexpr std::string_view kLaunchedAtTag = "imgrec:launched-at";  // EC2 tells only the second
 
 /// One kind of capacity: empty members are as the launch template says.
 struct Ec2Pool {
@@ -31,11 +32,12 @@ std::optional<int> app_tier_number(std::string_view app_tiers, int index);
 struct Ec2Launch {
   LaunchToken token;
   std::vector<int> numbers;  // of the app tier: one instance each
-  int attempt = 0;           // counts refusals: EC2 may remember a refused ClientToken
+  WallTime at{};
+  int attempt = 0;  // counts refusals: EC2 may remember a refused ClientToken
 };
 
-/// At most 64 ASCII characters; the same for the same launch into the same pool.
-std::string client_token(const Ec2Launch& launch, const Ec2Pool& pool);
+/// 64 ASCII characters (EC2's limit); the same for the same launch of the fleet into the same pool.
+std::string client_token(const Ec2FleetOptions& options, const Ec2Pool& pool, const Ec2Launch& launch);
 
 QueryPairs run_parameters(const Ec2FleetOptions& options, const Ec2Pool& pool, const Ec2Launch& launch);
 

@@ -8,6 +8,7 @@
 #include "aws/s3_store.hpp"
 #include "aws/sqs_queue.hpp"
 #include "lib/base/environment.hpp"
+#include "tests/aws/session_of_environment.hpp"
 #include "tests/contract/fleet_contract.hpp"
 #include "tests/contract/queue_contract.hpp"
 #include "tests/contract/store_contract.hpp"
@@ -20,18 +21,7 @@ bool is_real() {
 }
 
 aws::Session& session() {
-  static const std::unique_ptr<aws::Session> shared = [] {
-    aws::Environment environment;
-    for (const std::string& variable : environment_of_this_process()) {
-      const std::size_t equals = variable.find('=');
-      environment[variable.substr(0, equals)] = variable.substr(equals + 1);
-    }
-    if (!is_real() && !environment.contains("AWS_ENDPOINT_URL")) {
-      ADD_FAILURE() << "Set AWS_ENDPOINT_URL (moto), or IMGREC_AWS_TEST=1 for AWS itself.";
-      std::exit(1);
-    }
-    return aws::open_session(environment, {.user_agent = "imgrec-test"}, system_clock(), system_rng()).value();
-  }();
+  static const std::unique_ptr<aws::Session> shared = aws::test::session_of_environment();
   return *shared;
 }
 
@@ -51,10 +41,9 @@ class SqsWorld final : public QueueWorld {
     options.receives_max = setup.receives_max;
     if (setup.receives_max > 0) options.dead_letter = dead;
     made_[name] = options;
-    directory_ = aws::open_sqs_queues(session(), {.options_of = [all = made_](const std::string& which) {
-                                                    return std::optional(all.at(which));
-                                                  },
-                                                  .settle = is_real() ? Millis(1'000) : Millis(0)});
+    directory_ = aws::open_sqs_queues(
+        session(), {.options_of = [all = made_](const std::string& which) { return std::optional(all.at(which)); },
+                    .settle = is_real() ? Millis(1'000) : Millis(0)});
     QueuePair pair{directory_->open(name).value(), nullptr};
     if (setup.receives_max > 0) {
       pair.dead_letter = directory_->open(dead).value();
@@ -75,8 +64,7 @@ class SqsWorld final : public QueueWorld {
 
 class S3World final : public StoreWorld {
  public:
-  S3World()
-      : store_(aws::open_s3_store(session(), {.bucket = bucket_, .setup = aws::BucketSetup::create}).value()) {}
+  S3World() : store_(aws::open_s3_store(session(), {.bucket = bucket_, .setup = aws::BucketSetup::create}).value()) {}
   ~S3World() override {
     while (true) {
       const auto page = store_->list("", "", 1000);
@@ -105,9 +93,7 @@ class Ec2World final : public FleetWorld {
   }
   Fleet& fleet() override { return *fleet_; }
   void pause() override { system_clock().sleep_for(is_real() ? Millis(2'000) : Millis(20), {}); }
-  void crash(const InstanceId& id) override {
-    EXPECT_TRUE(aws::Ec2Api(session(), Millis(30'000)).terminate({&id, 1}));
-  }
+  void crash(const InstanceId& id) override { EXPECT_TRUE(aws::Ec2Api(session(), Millis(30'000)).terminate({&id, 1})); }
 
  private:
   static aws::Ec2FleetOptions options() {
@@ -122,10 +108,26 @@ class Ec2World final : public FleetWorld {
   const std::unique_ptr<Fleet> fleet_ = aws::make_ec2_fleet(session(), options()).value();
 };
 
+// QueueContract's test also wants the age of the oldest message, which SQS does not tell.
+TEST(SqsDepth, CountsWhatIsThere) {
+  if (is_real()) GTEST_SKIP() << "AWS approximates, for a minute or more";
+  SqsWorld world;
+  const auto queue = world.make({}).queue;
+  std::vector<OutgoingMessage> messages(4, {.body = "x", .group_id = {}, .dedup_id = {}});
+  messages[3].delay = Seconds(600);
+  ASSERT_TRUE(queue->send(messages, Deadline::in(system_clock(), Seconds(30))));
+  ASSERT_EQ(queue->receive({.messages_max = 1}, {}).value().size(), 1U);
+  const auto depth = queue->depth();
+  ASSERT_TRUE(depth) << describe(depth.error());
+  EXPECT_EQ(depth->visible, 2U);
+  EXPECT_EQ(depth->in_flight, 1U);
+  EXPECT_EQ(depth->delayed, 1U);
+}
+
 const auto kQueues = testing::Values(QueueHarness{.name = "sqs",
                                                   .make_world = [] { return std::make_unique<SqsWorld>(); },
                                                   .tells_stale_receipts = false,
-                                                  .exact_depth = !is_real(),
+                                                  .exact_depth = false,
                                                   .fake_time = false,
                                                   .receive_wait = is_real() ? Millis(2'000) : Millis(0)});
 INSTANTIATE_TEST_SUITE_P(Aws, QueueContract, kQueues, testing::PrintToStringParamName());
