@@ -161,6 +161,27 @@ Command user_data_worker() {
       .run = run_user_data_worker};
 }
 
+Command bundle_upload() {
+  return {.name = "bundle upload",
+          .summary = "Put a worker's bundle (./dev bundle) into S3 and print the settings that name it",
+          .arguments = "FILE",
+          .arguments_min = 1,
+          .arguments_max = 1,
+          .settings = kConfigCommand,
+          .examples = {{"imgrec bundle upload --config aws.toml build/bundle/imgrec-0.1.0-x86_64-0123456789ab.tar.gz",
+                        "prints the lines for aws.toml"}},
+          .notes = "It goes to aws.bundle_bucket, or else to aws.input_bucket, under bundles/.",
+          .run = run_bundle_upload};
+}
+
+Command setup() {
+  return {.name = "setup",
+          .summary = "Make the queues and buckets of the settings, where they are not there yet",
+          .settings = kConfigCommand,
+          .examples = {{"imgrec setup --config aws.toml", "on AWS, with rights that the roles then need not have"}},
+          .run = run_setup};
+}
+
 Command version_command() {
   return {.name = "version",
           .summary = "Print the version",
@@ -172,9 +193,10 @@ Command version_command() {
 }  // namespace
 
 const std::vector<Command>& commands() {
-  static const std::vector<Command> all = {
-      local(),        web(),          worker(),     controller(),       classify(),    model_list(),     model_pull(),
-      model_import(), model_verify(), model_show(), user_data_worker(), config_show(), version_command()};
+  static const std::vector<Command> all = {local(),         web(),         worker(),         controller(),
+                                           classify(),      model_list(),  model_pull(),     model_import(),
+                                           model_verify(),  model_show(),  setup(),          user_data_worker(),
+                                           bundle_upload(), config_show(), version_command()};
   return all;
 }
 

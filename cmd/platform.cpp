@@ -14,9 +14,9 @@ constexpr PlatformDefault kAwsDefaults[] = {
 
 }  // namespace
 
-Result<Platform> make_platform(const Config& config, Clock& clock, Rng& rng) {
+Result<Platform> make_platform(const Config& config, Clock& clock, Rng& rng, const PlatformNeeds& needs) {
   if (config.platform == "local") return make_local_platform(config, clock, rng);
-  if (config.platform == "aws") return make_aws_platform(config, clock, rng);
+  if (config.platform == "aws") return make_aws_platform(config, clock, rng, needs);
   return fail(ErrorKind::invalid, "no_such_platform",
               "There is no platform " + config.platform + ": use --platform=local or --platform=aws.");
 }

@@ -35,8 +35,13 @@ struct Platform {
       watch_for_notice;
 };
 
+/// What a role asks of its platform: what it does not use needs no rights.
+struct PlatformNeeds {
+  bool stores = true;  // else inputs and outputs may be null
+};
+
 /// Errors: invalid "no_such_platform"; else as of the ports opened.
-Result<Platform> make_platform(const Config& config, Clock& clock, Rng& rng);
+Result<Platform> make_platform(const Config& config, Clock& clock, Rng& rng, const PlatformNeeds& needs = {});
 
 /// Defaults that only one platform has: on AWS a look at the queue costs money and a machine takes a minute to start.
 struct PlatformDefault {

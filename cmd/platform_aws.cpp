@@ -44,11 +44,6 @@ aws::QueueSetup queue_setup(const std::string& word) {
   return word == "check" ? aws::QueueSetup::check : aws::QueueSetup::create;
 }
 
-aws::BucketSetup bucket_setup(const std::string& word) {
-  if (word == "use") return aws::BucketSetup::use;
-  return word == "check" ? aws::BucketSetup::check : aws::BucketSetup::create;
-}
-
 aws::SqsRules queue_rules(const Config& config) {
   const QueueConfig queue = config.queue;
   const aws::QueueSetup setup = queue_setup(config.aws.queues);
@@ -92,7 +87,24 @@ Result<std::shared_ptr<ObjectStore>> open_store(aws::Session& session, const std
   return std::shared_ptr<ObjectStore>(make_prefixed_store(std::move(*store), prefix));
 }
 
+Result<void> open_stores(aws::Session& session, const AwsConfig& aws, const AwsBuckets& buckets, Platform& platform) {
+  const auto setup = bucket_setup(aws.buckets);
+  auto inputs = open_store(session, buckets.input, aws.input_prefix, setup);
+  if (!inputs) return fail(inputs.error());
+  const bool is_one = buckets.input == buckets.output;
+  auto outputs = open_store(session, buckets.output, aws.output_prefix, is_one ? aws::BucketSetup::use : setup);
+  if (!outputs) return fail(outputs.error());
+  platform.inputs = *std::move(inputs);
+  platform.outputs = *std::move(outputs);
+  return {};
+}
+
 }  // namespace
+
+aws::BucketSetup bucket_setup(const std::string& word) {
+  if (word == "use") return aws::BucketSetup::use;
+  return word == "check" ? aws::BucketSetup::check : aws::BucketSetup::create;
+}
 
 Result<AwsBuckets> aws_buckets(const AwsConfig& aws) {
   if (aws.input_bucket.empty()) {
@@ -137,7 +149,7 @@ Result<aws::Ec2FleetOptions> ec2_fleet_options(const Config& config, const aws::
   return options;
 }
 
-Result<Platform> make_aws_platform(const Config& config, Clock& clock, Rng& rng) {
+Result<Platform> make_aws_platform(const Config& config, Clock& clock, Rng& rng, const PlatformNeeds& needs) {
   const auto buckets = aws_buckets(config.aws);
   if (!buckets) return fail(buckets.error());
   auto opened = open_aws_session(config, clock, rng);
@@ -151,18 +163,14 @@ Result<Platform> make_aws_platform(const Config& config, Clock& clock, Rng& rng)
   if (!dead_letters) return fail(dead_letters.error());
   auto requests = platform.queues->open(config.queue.request);
   if (!requests) return fail(requests.error());
-  const auto setup = bucket_setup(config.aws.buckets);
-  auto inputs = open_store(*session, buckets->input, config.aws.input_prefix, setup);
-  if (!inputs) return fail(inputs.error());
-  const bool is_one = buckets->input == buckets->output;
-  auto outputs =
-      open_store(*session, buckets->output, config.aws.output_prefix, is_one ? aws::BucketSetup::use : setup);
-  if (!outputs) return fail(outputs.error());
   platform.dead_letters = *dead_letters;
   platform.requests = *requests;
-  platform.inputs = *inputs;
-  platform.outputs = *outputs;
   platform.input_bucket = buckets->input;
+  if (needs.stores) {
+    if (auto opened_stores = open_stores(*session, config.aws, *buckets, platform); !opened_stores) {
+      return fail(opened_stores.error());
+    }
+  }
   platform.make_fleet = [config, session]() -> Result<std::unique_ptr<Fleet>> {
     auto options = ec2_fleet_options(config, session->endpoints());
     if (!options) return fail(options.error());

@@ -5,6 +5,7 @@
 #include <string>
 
 #include "aws/ec2_fleet.hpp"
+#include "aws/s3_store.hpp"
 #include "aws/session.hpp"
 #include "cmd/platform.hpp"
 
@@ -15,7 +16,7 @@ namespace imgrec {
 inline constexpr int kReceivesBeyondWorkers = 3;
 
 Result<Platform> make_local_platform(const Config& config, Clock& clock, Rng& rng);
-Result<Platform> make_aws_platform(const Config& config, Clock& clock, Rng& rng);
+Result<Platform> make_aws_platform(const Config& config, Clock& clock, Rng& rng, const PlatformNeeds& needs);
 
 /// The session of this process's environment and of [aws]. No call is made. Errors: as aws::open_session().
 Result<std::unique_ptr<aws::Session>> open_aws_session(const Config& config, Clock& clock, Rng& rng);
@@ -28,5 +29,8 @@ struct AwsBuckets {
   std::string input, output, bundle;
 };
 Result<AwsBuckets> aws_buckets(const AwsConfig& aws);
+
+/// The word of aws.buckets.
+aws::BucketSetup bucket_setup(const std::string& word);
 
 }  // namespace imgrec
