@@ -63,6 +63,7 @@ int run_model_import(const Invocation&);
 int run_model_verify(const Invocation&);
 int run_model_show(const Invocation&);
 int run_bundle_upload(const Invocation&);
+int run_doctor(const Invocation&);
 int run_setup(const Invocation&);
 int run_user_data_worker(const Invocation&);
 int run_version(const Invocation&);

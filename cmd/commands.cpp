@@ -182,6 +182,19 @@ Command setup() {
           .run = run_setup};
 }
 
+Command doctor() {
+  return {.name = "doctor",
+          .summary = "Check what the service needs, and say how to mend what is wrong",
+          .settings = kConfigCommand,
+          .examples = {{"imgrec doctor", "this machine, for `imgrec local`"},
+                       {"imgrec doctor --config aws.toml", "the AWS account; instances by a dry run"},
+                       {"imgrec doctor --config aws.toml --for worker --json", "one role's part, for programs"}},
+          .options = {{"--for", "ROLE", "what one role needs: web, worker or controller; without it: all"},
+                      {"--json", "", "an object: ok, and checks with name, status, detail and mend"}},
+          .notes = "Exits with 1 when a check failed. Warnings and what could not be asked are no failures.",
+          .run = run_doctor};
+}
+
 Command version_command() {
   return {.name = "version",
           .summary = "Print the version",
@@ -193,10 +206,11 @@ Command version_command() {
 }  // namespace
 
 const std::vector<Command>& commands() {
-  static const std::vector<Command> all = {local(),         web(),         worker(),         controller(),
-                                           classify(),      model_list(),  model_pull(),     model_import(),
-                                           model_verify(),  model_show(),  setup(),          user_data_worker(),
-                                           bundle_upload(), config_show(), version_command()};
+  static const std::vector<Command> all = {
+      local(),          web(),        worker(),           controller(),    classify(),
+      model_list(),     model_pull(), model_import(),     model_verify(),  model_show(),
+      doctor(),         setup(),      user_data_worker(), bundle_upload(), config_show(),
+      version_command()};
   return all;
 }
 

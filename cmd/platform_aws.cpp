@@ -44,7 +44,29 @@ aws::QueueSetup queue_setup(const std::string& word) {
   return word == "check" ? aws::QueueSetup::check : aws::QueueSetup::create;
 }
 
-aws::SqsRules queue_rules(const Config& config) {
+Result<std::shared_ptr<ObjectStore>> open_store(aws::Session& session, const std::string& bucket,
+                                                const std::string& prefix, aws::BucketSetup setup) {
+  auto store = aws::open_s3_store(session, {.bucket = bucket, .setup = setup});
+  if (!store) return fail(store.error());
+  if (prefix.empty()) return std::shared_ptr<ObjectStore>(std::move(*store));
+  return std::shared_ptr<ObjectStore>(make_prefixed_store(std::move(*store), prefix));
+}
+
+Result<void> open_stores(aws::Session& session, const AwsConfig& aws, const AwsBuckets& buckets, Platform& platform) {
+  const auto setup = bucket_setup(aws.buckets);
+  auto inputs = open_store(session, buckets.input, aws.input_prefix, setup);
+  if (!inputs) return fail(inputs.error());
+  const bool is_one = buckets.input == buckets.output;
+  auto outputs = open_store(session, buckets.output, aws.output_prefix, is_one ? aws::BucketSetup::use : setup);
+  if (!outputs) return fail(outputs.error());
+  platform.inputs = *std::move(inputs);
+  platform.outputs = *std::move(outputs);
+  return {};
+}
+
+}  // namespace
+
+aws::SqsRules sqs_rules(const Config& config) {
   const QueueConfig queue = config.queue;
   const aws::QueueSetup setup = queue_setup(config.aws.queues);
   const std::string own_responses = response_queue_name(config);
@@ -78,28 +100,6 @@ aws::SqsRules queue_rules(const Config& config) {
   };
   return rules;
 }
-
-Result<std::shared_ptr<ObjectStore>> open_store(aws::Session& session, const std::string& bucket,
-                                                const std::string& prefix, aws::BucketSetup setup) {
-  auto store = aws::open_s3_store(session, {.bucket = bucket, .setup = setup});
-  if (!store) return fail(store.error());
-  if (prefix.empty()) return std::shared_ptr<ObjectStore>(std::move(*store));
-  return std::shared_ptr<ObjectStore>(make_prefixed_store(std::move(*store), prefix));
-}
-
-Result<void> open_stores(aws::Session& session, const AwsConfig& aws, const AwsBuckets& buckets, Platform& platform) {
-  const auto setup = bucket_setup(aws.buckets);
-  auto inputs = open_store(session, buckets.input, aws.input_prefix, setup);
-  if (!inputs) return fail(inputs.error());
-  const bool is_one = buckets.input == buckets.output;
-  auto outputs = open_store(session, buckets.output, aws.output_prefix, is_one ? aws::BucketSetup::use : setup);
-  if (!outputs) return fail(outputs.error());
-  platform.inputs = *std::move(inputs);
-  platform.outputs = *std::move(outputs);
-  return {};
-}
-
-}  // namespace
 
 aws::BucketSetup bucket_setup(const std::string& word) {
   if (word == "use") return aws::BucketSetup::use;
@@ -157,7 +157,7 @@ Result<Platform> make_aws_platform(const Config& config, Clock& clock, Rng& rng,
   const std::shared_ptr<aws::Session> session = std::move(*opened);
   Platform platform;
   platform.connection = session;
-  platform.queues = aws::open_sqs_queues(*session, queue_rules(config));
+  platform.queues = aws::open_sqs_queues(*session, sqs_rules(config));
   // The dead-letter queue first: the other's redrive policy names it.
   auto dead_letters = platform.queues->open(config.queue.dead_letter);
   if (!dead_letters) return fail(dead_letters.error());

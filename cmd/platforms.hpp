@@ -7,6 +7,7 @@
 #include "aws/ec2_fleet.hpp"
 #include "aws/s3_store.hpp"
 #include "aws/session.hpp"
+#include "aws/sqs_queue.hpp"
 #include "cmd/platform.hpp"
 
 namespace imgrec {
@@ -29,6 +30,9 @@ struct AwsBuckets {
   std::string input, output, bundle;
 };
 Result<AwsBuckets> aws_buckets(const AwsConfig& aws);
+
+/// The queues that this service has, and how they are to be.
+aws::SqsRules sqs_rules(const Config& config);
 
 /// The word of aws.buckets.
 aws::BucketSetup bucket_setup(const std::string& word);
