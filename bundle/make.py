@@ -13,6 +13,7 @@ import argparse
 import gzip
 import hashlib
 import json
+import os
 import pathlib
 import platform
 import re
@@ -83,7 +84,8 @@ def stage(options, folder):
             if file.is_file() and not file.name.startswith("."):
                 shutil.copyfile(file, folder / "models" / name / file.name)
     files = sorted(path for path in folder.rglob("*") if path.is_file())
-    version = subprocess.run([program, "version"], check=True, capture_output=True, text=True).stdout.strip()
+    plain = {name: value for name, value in os.environ.items() if not name.startswith("IMGREC_")}
+    version = subprocess.run([program, "version"], check=True, capture_output=True, text=True, env=plain).stdout.strip()
     contents = {"version": version, "architecture": platform.machine(), "models": sorted(options.model),
                 "files": {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}}
     (folder / "bundle.json").write_text(json.dumps(contents, indent=1, sort_keys=True) + "\n")

@@ -19,8 +19,11 @@ REGION = "us-east-1"
 # boto3 is used by these tests, which run in Debian's Python; its environment is one of the same Python.
 sys.path += map(str, pathlib.Path(PYTHON).parents[1].glob("lib/python3*/site-packages")) if PYTHON else []
 
-# moto knows neither the resources nor the conditions of EC2, has an action of its own for HeadBucket, and knows no name
-# of a queue that is yet to be made: https://github.com/getmoto/moto/blob/master/moto/iam/access_control.py
+# On AWS the right to a call covers its batch, and s3:ListBucket covers HeadBucket; moto has actions of their own.
+MOTO_ACTIONS = {"s3:ListBucket": "s3:HeadBucket",
+                **{f"sqs:{name}": f"sqs:{name}Batch" for name in ("SendMessage", "DeleteMessage", "ChangeMessageVisibility")}}
+# moto knows neither resources nor conditions of EC2, and no name of a queue that is yet to be made:
+# https://github.com/getmoto/moto/blob/master/moto/iam/access_control.py
 WITHOUT_RESOURCE = ("ec2:", "sqs:CreateQueue", "sqs:GetQueueUrl", "servicequotas:")
 
 
@@ -46,8 +49,7 @@ def for_moto(document):
     for statement in document["Statement"]:
         plain = [action for action in statement["Action"] if not action.startswith(WITHOUT_RESOURCE)]
         loose = [action for action in statement["Action"] if action.startswith(WITHOUT_RESOURCE)]
-        if "s3:ListBucket" in plain:
-            plain.append("s3:HeadBucket")
+        plain += [MOTO_ACTIONS[action] for action in plain if action in MOTO_ACTIONS]
         for actions, resource in ((plain, statement["Resource"]), (loose, "*")):
             if actions:
                 statements.append({"Effect": "Allow", "Action": actions, "Resource": resource})
