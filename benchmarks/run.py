@@ -146,7 +146,39 @@ def queue(options):
     subprocess.run([options.build / "benchmarks" / "queue_benchmark"], check=True)
 
 
-BENCHMARKS = {"queue": queue, "throughput": throughput, "idle": idle}
+def aws(options):
+    """Calls per second and per second of CPU of our AWS client and of boto3, to the same server, taking turns."""
+    folder = options.build / "benchmarks"
+    server = subprocess.Popen([folder / "answering_server"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    url = f"http://127.0.0.1:{int(server.stdout.readline())}"
+    environment = {**{k: v for k, v in os.environ.items() if not k.startswith("AWS_")}, "AWS_ENDPOINT_URL": url,
+                   "AWS_ACCESS_KEY_ID": "AKIDEXAMPLE", "AWS_SECRET_ACCESS_KEY": "example", "AWS_EC2_METADATA_DISABLED": "true",
+                   "AWS_CONFIG_FILE": os.devnull, "AWS_SHARED_CREDENTIALS_FILE": os.devnull}
+    boto3 = [options.boto3_python, pathlib.Path(__file__).parent / "aws" / "boto3_client.py"]
+    ours, theirs = {}, {}
+    for _ in range(options.rounds):
+        for command, best in (([folder / "aws_client_benchmark"], ours), (boto3, theirs)):
+            done = subprocess.run([*command, str(options.aws_seconds)], env=environment, check=True, stdout=subprocess.PIPE, text=True)
+            for row in map(json.loads, done.stdout.splitlines()):
+                best.setdefault(row["call"], []).append((row["cpu_s"] / row["calls"], row["wall_s"] / row["calls"]))
+    memory = subprocess.run([folder / "aws_client_benchmark", "calls", str(options.aws_calls)], env=environment, check=True,
+                            stdout=subprocess.PIPE, text=True)
+    server.stdin.close()
+    server.wait(10)
+    print(f"aws: least of {options.rounds} rounds of {options.aws_seconds} s, one thread each, over http; {processor()}")
+    print(f"  {'':16} {'imgrec: CPU µs':>15} {'calls/s':>9} {'boto3: CPU µs':>15} {'calls/s':>9} {'CPU, boto3/imgrec':>18}")
+    for name, rows in ours.items():
+        cpu, wall = (1e6 * min(column) for column in zip(*rows))
+        line = f"  {name:16} {cpu:15.1f} {1e6 / wall:9.0f}"
+        if name in theirs:
+            their_cpu, their_wall = (1e6 * min(column) for column in zip(*theirs[name]))
+            line += f" {their_cpu:15.1f} {1e6 / their_wall:9.0f} {their_cpu / cpu:18.1f}"
+        print(line)
+    row = json.loads(memory.stdout)
+    print(f"  memory over {row['calls']} calls: {row['kib_after_a_tenth']} KiB after a tenth of them, {row['kib_at_the_end']} KiB at the end")
+
+
+BENCHMARKS = {"aws": aws, "queue": queue, "throughput": throughput, "idle": idle}
 
 
 def main():
@@ -159,6 +191,9 @@ def main():
     parser.add_argument("--images", type=int, default=100, help="of one measurement, at least")
     parser.add_argument("--connections", type=int, default=100)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--boto3-python", default="build/venv/moto/bin/python", help="an interpreter that has boto3")
+    parser.add_argument("--aws-seconds", type=float, default=3)
+    parser.add_argument("--aws-calls", type=int, default=100_000)
     parser.add_argument("--idle-seconds", type=int, default=20)
     options = parser.parse_args()
     if unknown := [name for name in options.names if name not in BENCHMARKS]:

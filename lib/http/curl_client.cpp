@@ -16,6 +16,7 @@ namespace {
 constexpr std::size_t kIdleHandlesMax = 64;
 constexpr std::size_t kHeaderBytesMax = 256 * kKiB;
 constexpr long kRedirectsMax = 5;
+constexpr long kReadBytes = 64 * 1024;  // at a time, of an answer
 constexpr Millis kPollMax{1'000};
 
 // A transfer's two handles. The multi handle owns the connections and can be woken from another thread, which the easy
@@ -176,6 +177,7 @@ Result<void> Transfer::prepare(const std::string& user_agent) {
   // One connection per handle: HTTP/2 would add nothing but its flow control.
   set(easy_, CURLOPT_HTTP_VERSION, static_cast<long>(CURL_HTTP_VERSION_1_1));
   set(easy_, CURLOPT_NOSIGNAL, 1L);  // threads
+  set(easy_, CURLOPT_BUFFERSIZE, kReadBytes);
   set(easy_, CURLOPT_SSL_VERIFYPEER, 1L);
   set(easy_, CURLOPT_SSL_VERIFYHOST, 2L);
   set(easy_, CURLOPT_TIMEOUT_MS, static_cast<long>(std::max<Millis::rep>(1, request_.timeout.count())));
@@ -229,6 +231,7 @@ bool Transfer::take_body(ByteView piece) {
   long status = 0;
   curl_easy_getinfo(easy_, CURLINFO_RESPONSE_CODE, &status);
   if (!request_.on_body || status < 200 || status > 299) {
+    if (response_.body.empty() && announced > 0) response_.body.reserve(static_cast<std::size_t>(announced));
     response_.body += piece;
     return true;
   }
