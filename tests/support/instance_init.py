@@ -41,13 +41,14 @@ def mount(*words):
 
 def enter(stock, root):
     """Only what is copied or mounted here can be seen from now on."""
-    for name in ("usr", "proc", "dev", "run", "tmp", "opt", "var/lib", "var/log", "root"):
+    for name in ("local/sbin", "local/bin", "usr", "proc", "dev", "run", "tmp", "opt", "var/lib", "var/log", "root"):
         (root / name).mkdir(parents=True, exist_ok=True)
     subprocess.run(["cp", "-a", str(stock / "etc"), str(root / "etc")], check=True)
     for name in ("bin", "sbin", "lib", "lib64"):
         (root / name).symlink_to("usr/" + name)
     mount("--bind", stock / "usr", root / "usr")
     mount("-o", "remount,bind,ro", root / "usr")
+    mount("--bind", root / "local", root / "usr/local")  # the machine's own part of it
     mount("-t", "proc", "proc", root / "proc")
     for name in ("null", "zero", "urandom", "random"):
         (root / "dev" / name).touch()
@@ -187,10 +188,7 @@ def boot(user_data, environment, system):
     for file in config["write_files"]:
         assert set(file) <= {"path", "permissions", "content"}
         path = pathlib.Path(file["path"])
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise SystemExit(f"{path.parent}: {error}")
+        path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(file["content"])
         path.chmod(int(file["permissions"], 8))
     for command in config["runcmd"]:

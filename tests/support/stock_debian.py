@@ -62,6 +62,7 @@ def root(build_dir):
         if not (target / ".complete").exists():
             shutil.rmtree(target, ignore_errors=True)
             make(target)
+            (target / "usr/local").mkdir(exist_ok=True)
             (target / "usr/bin/systemctl").unlink(missing_ok=True)
             shutil.copy2(pathlib.Path(__file__).with_name("systemctl.py"), target / "usr/bin/systemctl")
             (target / "usr/bin/systemctl").chmod(0o755)
