@@ -18,6 +18,10 @@ std::string invocation_id(Rng& rng) {
   return hex;
 }
 
+ByteView body_of(const CallRequest& request) {
+  return request.borrowed_body.empty() ? ByteView(request.body) : request.borrowed_body;
+}
+
 // A transport error in which the request may have been carried out.
 bool may_have_happened(const Error& error) {
   return error.code != "connection_failed";
@@ -35,16 +39,17 @@ HttpClientRequest Caller::prepare(const CallRequest& request, const Credentials*
   out.headers = request.headers;
   out.headers.insert(out.headers.end(), headers.begin(), headers.end());
   if (credentials != nullptr) {
-    Signable signable{.method = request.method,
-                      .path = path,
-                      .query = request.query,
-                      .headers = out.headers,
-                      .payload_sha256 = sha256_hex(request.body)};
+    Signable signable{
+        .method = request.method,
+        .path = path,
+        .query = request.query,
+        .headers = out.headers,
+        .payload_sha256 = request.payload_sha256.empty() ? sha256_hex(body_of(request)) : request.payload_sha256};
     signable.headers.emplace_back("Host", request.endpoint.authority);
     Signed done = sign(signable, *credentials, signing_options(options_.service, request.endpoint.signing_region, at));
     for (auto& header : done.headers) out.headers.push_back(std::move(header));
   }
-  out.body = request.body;
+  out.borrowed_body = body_of(request);  // the request outlives its attempts
   out.response_bytes_max = request.response_bytes_max;
   return out;
 }
@@ -81,11 +86,18 @@ Caller::Attempt Caller::attempt(const CallRequest& request, const Credentials* c
     return out;
   }
   const auto learnt = skew_.learn(sent_at, clock_.wall_now(), response->headers);
-  if (response->status >= 200 && response->status < 300) {
-    out.success = *std::move(response);
-  } else {
+  if (response->status < 200 || response->status > 299) {
     judge(request, *response, used, learnt, out);
+    return out;
   }
+  const Result<void> good = request.check ? request.check(*response) : Result<void>();
+  if (good) {
+    out.success = *std::move(response);
+    return out;
+  }
+  const bool again = request.idempotent && good.error().kind == ErrorKind::transient;
+  out.failure = {.error = good.error(), .aws_code = {}, .status = response->status};
+  out.retry = again ? RetryClass::transient : RetryClass::none;
   return out;
 }
 

@@ -4,6 +4,7 @@
 // Secrets   neither bodies nor credentials are ever logged or put into an Error.
 #pragma once
 
+#include <functional>
 #include <optional>
 #include <stop_token>
 #include <string>
@@ -46,6 +47,11 @@ struct CallRequest {
   QueryPairs query;
   HttpHeaders headers;
   std::string body;
+  ByteView borrowed_body;      // when it is not empty, sent instead of body, without a copy; lives until call() returns
+  std::string payload_sha256;  // of the body, in hex, where it is known already
+  /// Looks at an answer of status 2xx: the error, when it is none that may be believed (cut off, damaged, an error in
+  /// disguise). It is tried again when the error is transient, and the call is idempotent.
+  std::function<Result<void>(const HttpClientResponse& response)> check;
   bool idempotent = true;  // false: tried again only when the call surely did nothing
   bool long_poll = false;  // an idle receiver: waits its back-off even when the retry quota is spent
   Millis timeout{30'000};  // of one attempt

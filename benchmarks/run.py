@@ -6,14 +6,15 @@
     ./dev bench throughput --photos DIR --model NAME --model-dir DIR
 """
 import argparse
-import concurrent.futures
-import http.client
+import contextlib
 import json
 import os
 import pathlib
 import re
+import resource
 import signal
 import statistics
+import struct
 import subprocess
 import sys
 import tempfile
@@ -32,9 +33,11 @@ class Service:
     """`imgrec local` with a state folder of its own."""
 
     def __init__(self, options, *flags):
-        self.folder = tempfile.TemporaryDirectory(prefix="imgrec-bench-")
+        self.options = options
+        # Removed at the program's end: some file systems are slow to make files where many were deleted just now.
+        self.folder = options.cleanup.enter_context(tempfile.TemporaryDirectory(prefix="imgrec-bench-", dir=options.state_parent))
         self.process = subprocess.Popen(
-            [options.build / "imgrec", "local", "--port", "0", "--state-dir", self.folder.name, "--model", options.model,
+            [options.build / "imgrec", "local", "--port", "0", "--state-dir", self.folder, "--model", options.model,
              *(["--model-dir", options.model_dir] if options.model_dir else []), "--log-level", "info", *flags],
             stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
         self.lines = []
@@ -53,45 +56,34 @@ class Service:
     def __exit__(self, *_):
         self.process.send_signal(signal.SIGTERM)
         self.process.wait(60)
-        self.folder.cleanup()
 
-    def upload(self, images, connections):
-        """Sends the images over that many kept connections; seconds until the last answer."""
-        todo = iter(list(enumerate(images)))
-        lock = threading.Lock()
+    def upload(self, photos, images):
+        """Sends so many images over kept connections: what load_client measured."""
+        address, port = self.address
+        done = subprocess.run([self.options.build / "benchmarks" / "load_client", address, str(port),
+                               str(self.options.connections), str(images), *photos], stdout=subprocess.PIPE, text=True)
+        if done.returncode != 0:
+            sys.exit("load_client failed")
+        return json.loads(done.stdout)
 
-        def client():
-            connection = http.client.HTTPConnection(*self.address, timeout=900)
-            while True:
-                with lock:
-                    item = next(todo, None)
-                if item is None:
-                    return
-                connection.request("POST", f"/v1/classify?name={item[0]}", item[1], {"Content-Type": "image/jpeg"})
-                response = connection.getresponse()
-                body = response.read()
-                if response.status != 200 or json.loads(body)["name"] != str(item[0]):
-                    sys.exit(f"HTTP {response.status}: {body[:300]!r}")
-
-        begin = time.monotonic()
-        with concurrent.futures.ThreadPoolExecutor(connections) as pool:
-            for done in [pool.submit(client) for _ in range(connections)]:
-                done.result()
-        return time.monotonic() - begin
-
-    def cpu_seconds_and_rss(self):
-        """Of the process and its children: CPU seconds so far, resident bytes."""
-        ticks, rss = 0, 0
+    def processes(self):
+        """The service's own process and its children: pid → (CPU seconds so far, resident bytes)."""
+        found = {}
         for stat in pathlib.Path("/proc").glob("[0-9]*/stat"):
             try:
                 pid = int(stat.parent.name)
                 fields = stat.read_text().rsplit(")", 1)[1].split()
                 if pid == self.process.pid or int(fields[1]) == self.process.pid:
-                    ticks += int(fields[11]) + int(fields[12])
-                    rss += int(fields[21]) * os.sysconf("SC_PAGE_SIZE")
+                    ticks = int(fields[11]) + int(fields[12])
+                    found[pid] = ticks / os.sysconf("SC_CLK_TCK"), int(fields[21]) * os.sysconf("SC_PAGE_SIZE")
             except (OSError, ValueError):
                 continue  # a process that ended meanwhile
-        return ticks / os.sysconf("SC_CLK_TCK"), rss
+        return found
+
+    def cpu_seconds_and_rss(self):
+        """Of all its processes together."""
+        used = self.processes().values()
+        return sum(cpu for cpu, _ in used), sum(rss for _, rss in used)
 
 
 def photos_of(options):
@@ -112,7 +104,6 @@ def classify_seconds(options, photos, repeats):
 def throughput(options):
     """Images per second of `imgrec classify` and of `imgrec local` end to end, interleaved, all cores, warm."""
     photos = photos_of(options)
-    images = [photo.read_bytes() for photo in photos]
     repeats = max(1, options.images // len(photos))
     rows = []
     for _ in range(options.rounds):
@@ -120,13 +111,105 @@ def throughput(options):
         short, long = classify_seconds(options, photos, repeats), classify_seconds(options, photos, 3 * repeats)
         classify = 2 * repeats * len(photos) / (long - short)
         with Service(options) as service:
-            service.upload(images * repeats, options.connections)  # workers have started and warmed up
-            service.upload(images * repeats, options.connections)
-            local = 2 * repeats * len(photos) / service.upload(images * 2 * repeats, options.connections)
+            count = repeats * len(photos)
+            service.upload(photos, 2 * count)  # workers have started and warmed up
+            local = 2 * count / service.upload(photos, 2 * count)["seconds"]
         rows.append((classify, local, local / classify))
     print(f"throughput: {options.model}, {len(photos)} photos, {options.connections} connections, {options.rounds} rounds; {processor()}")
     for name, values in zip(("imgrec classify, images/s", "imgrec local, images/s", "local / classify"), zip(*rows)):
         print(f"  {name:28} median {statistics.median(values):8.2f}   min {min(values):8.2f}   max {max(values):8.2f}")
+
+
+def quick_model(folder):
+    """An ONNX classifier of a few bytes (the mean of each channel → three logits): what is left is everything else."""
+    def varint(value):
+        low = bytes([value & 127 | (128 if value > 127 else 0)])
+        return low + (varint(value >> 7) if value > 127 else b"")
+
+    def number(field, value):
+        return varint(field << 3) + varint(value)
+
+    def data(field, value):
+        value = value.encode() if isinstance(value, str) else value
+        return varint(field << 3 | 2) + varint(len(value)) + value
+
+    def node(operator, inputs, output):
+        return b"".join(data(1, name) for name in inputs) + data(2, output) + data(3, output) + data(4, operator)
+
+    def tensor(name, dims, values):
+        return b"".join(number(1, dim) for dim in dims) + number(2, 1) + data(8, name) + data(9, struct.pack(f"<{len(values)}f", *values))
+
+    def value_info(name, dims):
+        return data(1, name) + data(2, data(1, number(1, 1) + data(2, b"".join(data(1, number(1, dim)) for dim in dims))))
+
+    transposed = data(5, data(1, "transB") + number(3, 1) + number(20, 2))
+    graph = (data(1, node("GlobalAveragePool", ["data"], "pooled")) + data(1, node("Flatten", ["pooled"], "flat")) +
+             data(1, node("Gemm", ["flat", "w", "b"], "logits") + transposed) + data(2, "quick") +
+             data(5, tensor("w", [3, 3], [1, 0, 0, 0, 1, 0, 0, 0, 1])) + data(5, tensor("b", [3], [0, 0, 0])) +
+             data(11, value_info("data", [1, 3, 224, 224])) + data(12, value_info("logits", [1, 3])))
+    model = pathlib.Path(folder) / "quick.onnx"
+    model.write_bytes(number(1, 4) + data(7, graph) + data(8, data(1, "") + number(2, 9)))
+    labels = pathlib.Path(folder) / "labels.txt"
+    labels.write_text("red\ngreen\nblue\n")
+    return model, labels
+
+
+def with_quick_model(options):
+    """The options, with a model that costs nearly nothing in a folder of its own."""
+    folder = options.cleanup.enter_context(tempfile.TemporaryDirectory(prefix="imgrec-bench-model-"))
+    model, labels = quick_model(folder)
+    done = subprocess.run([options.build / "imgrec", "model", "import", model, "--name", "quick", "--profile", "imagenet",
+                           "--labels", labels, "--model-dir", folder], capture_output=True, text=True)
+    if done.returncode != 0:
+        sys.exit(done.stdout + done.stderr)
+    return argparse.Namespace(**{**vars(options), "model": "quick", "model_dir": folder})
+
+
+def classify_cost(options, photos, repeats):
+    """Images per second of `imgrec classify`, and its CPU in ms per image, both without its start."""
+    def cpu():
+        used = resource.getrusage(resource.RUSAGE_CHILDREN)
+        return used.ru_utime + used.ru_stime
+
+    begin = cpu()
+    short = classify_seconds(options, photos, repeats)
+    middle = cpu()
+    long = classify_seconds(options, photos, 3 * repeats)
+    images = 2 * repeats * len(photos)
+    return images / (long - short), 1000 * ((cpu() - middle) - (middle - begin)) / images
+
+
+def service_cost(options, photos, repeats):
+    """Images per second of `imgrec local` end to end, and the CPU in ms per image of its processes and of the client."""
+    images = 2 * repeats * len(photos)
+    with Service(options) as service:
+        service.upload(photos, images)  # workers have started and warmed up
+        before = service.processes()
+        client = service.upload(photos, images)
+        after = service.processes()
+        used = {pid: 1000 * (cpu - before.get(pid, (0, 0))[0]) / images for pid, (cpu, _) in after.items()}
+        web = used.pop(service.process.pid)
+        return images / client["seconds"], web, sum(used.values()), 1000 * client["cpu_seconds"] / images
+
+
+def overhead(options):
+    """What the service costs around the classification: CPU per image by process, beside `imgrec classify` on the same
+    photos. With a model that costs nearly nothing, unless --model names one."""
+    if options.model is None:
+        options = with_quick_model(options)
+    photos = photos_of(options)
+    repeats = max(1, options.images // len(photos))
+    rows = []
+    for _ in range(options.rounds):
+        classify, classify_ms = classify_cost(options, photos, repeats)
+        local, web, workers, client = service_cost(options, photos, repeats)
+        rows.append((classify, classify_ms, local, web, workers, client, web + workers + client - classify_ms,
+                     local / classify))
+    names = ("imgrec classify, images/s", "  CPU, ms/image", "imgrec local, images/s", "  web and controller, ms/image",
+             "  workers, ms/image", "  load_client, ms/image", "around classification, ms/image", "local / classify")
+    print(f"overhead: model {options.model}, {len(photos)} photos, {options.connections} connections, {options.rounds} rounds; {processor()}")
+    for name, values in zip(names, zip(*rows)):
+        print(f"  {name:32} median {statistics.median(values):8.2f}   min {min(values):8.2f}   max {max(values):8.2f}")
 
 
 def idle(options):
@@ -146,7 +229,39 @@ def queue(options):
     subprocess.run([options.build / "benchmarks" / "queue_benchmark"], check=True)
 
 
-BENCHMARKS = {"queue": queue, "throughput": throughput, "idle": idle}
+def aws(options):
+    """Calls per second and per second of CPU of our AWS client and of boto3, to the same server, taking turns."""
+    folder = options.build / "benchmarks"
+    server = subprocess.Popen([folder / "answering_server"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    url = f"http://127.0.0.1:{int(server.stdout.readline())}"
+    environment = {**{k: v for k, v in os.environ.items() if not k.startswith("AWS_")}, "AWS_ENDPOINT_URL": url,
+                   "AWS_ACCESS_KEY_ID": "AKIDEXAMPLE", "AWS_SECRET_ACCESS_KEY": "example", "AWS_EC2_METADATA_DISABLED": "true",
+                   "AWS_CONFIG_FILE": os.devnull, "AWS_SHARED_CREDENTIALS_FILE": os.devnull}
+    boto3 = [options.boto3_python, pathlib.Path(__file__).parent / "aws" / "boto3_client.py"]
+    ours, theirs = {}, {}
+    for _ in range(options.rounds):
+        for command, best in (([folder / "aws_client_benchmark"], ours), (boto3, theirs)):
+            done = subprocess.run([*command, str(options.aws_seconds)], env=environment, check=True, stdout=subprocess.PIPE, text=True)
+            for row in map(json.loads, done.stdout.splitlines()):
+                best.setdefault(row["call"], []).append((row["cpu_s"] / row["calls"], row["wall_s"] / row["calls"]))
+    memory = subprocess.run([folder / "aws_client_benchmark", "calls", str(options.aws_calls)], env=environment, check=True,
+                            stdout=subprocess.PIPE, text=True)
+    server.stdin.close()
+    server.wait(10)
+    print(f"aws: least of {options.rounds} rounds of {options.aws_seconds} s, one thread each, over http; {processor()}")
+    print(f"  {'':16} {'imgrec: CPU µs':>15} {'calls/s':>9} {'boto3: CPU µs':>15} {'calls/s':>9} {'CPU, boto3/imgrec':>18}")
+    for name, rows in ours.items():
+        cpu, wall = (1e6 * min(column) for column in zip(*rows))
+        line = f"  {name:16} {cpu:15.1f} {1e6 / wall:9.0f}"
+        if name in theirs:
+            their_cpu, their_wall = (1e6 * min(column) for column in zip(*theirs[name]))
+            line += f" {their_cpu:15.1f} {1e6 / their_wall:9.0f} {their_cpu / cpu:18.1f}"
+        print(line)
+    row = json.loads(memory.stdout)
+    print(f"  memory over {row['calls']} calls: {row['kib_after_a_tenth']} KiB after a tenth of them, {row['kib_at_the_end']} KiB at the end")
+
+
+BENCHMARKS = {"aws": aws, "queue": queue, "overhead": overhead, "throughput": throughput, "idle": idle}
 
 
 def main():
@@ -154,17 +269,25 @@ def main():
     parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(BENCHMARKS))
     parser.add_argument("--build", type=pathlib.Path, default=pathlib.Path("build/release"))
     parser.add_argument("--photos", type=pathlib.Path, default=pathlib.Path("build/samples"))
-    parser.add_argument("--model", default="resnet18")
+    parser.add_argument("--model", default=None, help="else resnet18, but for overhead a model that costs nearly nothing")
     parser.add_argument("--model-dir", default=None)
     parser.add_argument("--images", type=int, default=100, help="of one measurement, at least")
     parser.add_argument("--connections", type=int, default=100)
+    parser.add_argument("--state-parent", default=None, help="where the service's state folder is made (else in /tmp)")
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--boto3-python", default="build/venv/moto/bin/python", help="an interpreter that has boto3")
+    parser.add_argument("--aws-seconds", type=float, default=3)
+    parser.add_argument("--aws-calls", type=int, default=100_000)
     parser.add_argument("--idle-seconds", type=int, default=20)
     options = parser.parse_args()
     if unknown := [name for name in options.names if name not in BENCHMARKS]:
         parser.error(f"no benchmark {unknown[0]!r}; there are: {', '.join(BENCHMARKS)}")
-    for name in options.names or BENCHMARKS:
-        BENCHMARKS[name](options)
+    with contextlib.ExitStack() as options.cleanup:
+        for name in options.names or BENCHMARKS:
+            if options.model is None and name in ("throughput", "idle"):
+                BENCHMARKS[name](argparse.Namespace(**{**vars(options), "model": "resnet18"}))
+            else:
+                BENCHMARKS[name](options)
 
 
 if __name__ == "__main__":

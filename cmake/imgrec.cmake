@@ -12,6 +12,9 @@ endif()
 if(IMGREC_SANITIZERS)
   target_compile_options(imgrec_flags INTERFACE -fsanitize=${IMGREC_SANITIZERS} -fno-sanitize-recover=all)
   target_link_options(imgrec_flags INTERFACE -fsanitize=${IMGREC_SANITIZERS})
+  # TBB, beneath OpenVINO, loads its parts in a way that sanitizers end the program for, unless it is told of them.
+  set(IMGREC_TEST_ENVIRONMENT TBB_ENABLE_SANITIZERS=1
+    LSAN_OPTIONS=suppressions=${PROJECT_SOURCE_DIR}/tests/support/leaks.txt:print_suppressions=0)
 endif()
 
 # imgrec_library(NAME SOURCES a.cpp … [LINKS public…] [PRIVATE_LINKS private…]): a static library imgrec_NAME.
@@ -32,7 +35,8 @@ function(imgrec_test name)
   add_executable(${name}_test ${ARG_SOURCES})
   target_link_libraries(${name}_test PRIVATE imgrec_flags ${ARG_LINKS} GTest::gmock GTest::gtest_main)
   add_test(NAME ${name} COMMAND ${name}_test --gtest_brief=1)
-  set_tests_properties(${name} PROPERTIES LABELS "unit;${ARG_LABELS}" TIMEOUT 300)
+  set_tests_properties(${name} PROPERTIES LABELS "unit;${ARG_LABELS}" TIMEOUT 300
+    ENVIRONMENT "${IMGREC_TEST_ENVIRONMENT}")
   if(ARG_TIMEOUT)
     set_tests_properties(${name} PROPERTIES TIMEOUT ${ARG_TIMEOUT})
   endif()
@@ -43,7 +47,7 @@ function(imgrec_python_test name file)
   cmake_parse_arguments(ARG "" "TIMEOUT" "LABELS" ${ARGN})
   add_test(NAME ${name} COMMAND ${IMGREC_PYTHON} -m pytest -q -p no:cacheprovider ${CMAKE_CURRENT_SOURCE_DIR}/${file})
   set_tests_properties(${name} PROPERTIES LABELS "e2e;${ARG_LABELS}" TIMEOUT 600
-    ENVIRONMENT "IMGREC_BINARY=$<TARGET_FILE:imgrec>;IMGREC_BUILD_DIR=${CMAKE_BINARY_DIR};PYTHONDONTWRITEBYTECODE=1;PYTHONPATH=${PROJECT_SOURCE_DIR}/tests/support")
+    ENVIRONMENT "IMGREC_BINARY=$<TARGET_FILE:imgrec>;IMGREC_BUILD_DIR=${CMAKE_BINARY_DIR};PYTHONDONTWRITEBYTECODE=1;PYTHONPATH=${PROJECT_SOURCE_DIR}/tests/support;${IMGREC_TEST_ENVIRONMENT}")
   if(ARG_TIMEOUT)
     set_tests_properties(${name} PROPERTIES TIMEOUT ${ARG_TIMEOUT})
   endif()

@@ -27,7 +27,7 @@ double rounded(double value, double per_unit) {
   return std::round(value * per_unit) / per_unit;
 }
 
-std::string json_line(const FileOutcome& outcome, const std::string& model) {
+std::string json_line(const FileOutcome& outcome, const LoadedModel& model) {
   ordered_json line;
   line["file"] = outcome.path;
   if (const auto& done = outcome.classification) {
@@ -40,7 +40,9 @@ std::string json_line(const FileOutcome& outcome, const std::string& model) {
                           {"decode", rounded(done->decode_ms, 1e3)},
                           {"preprocess", rounded(done->preprocess_ms, 1e3)},
                           {"infer", rounded(done->infer_ms, 1e3)}};
-    line["model"] = model;
+    line["model"] = model.entry.manifest.name;
+    line["engine"] = model.engine;
+    line["precision"] = model.precision;
   } else {
     const Error& error = outcome.classification.error();
     line["error"] = {{"kind", error.code}, {"detail", error.message}, {"retryable", is_retryable(error.kind)}};
@@ -68,11 +70,11 @@ class Printer {
 
 class JsonPrinter final : public Printer {
  public:
-  explicit JsonPrinter(std::string model) : model_(std::move(model)) {}
+  explicit JsonPrinter(const LoadedModel& model) : model_(model) {}
   std::string lines(const FileOutcome& outcome) const override { return json_line(outcome, model_); }
 
  private:
-  std::string model_;
+  const LoadedModel& model_;
 };
 
 class CsvPrinter final : public Printer {
@@ -117,20 +119,22 @@ class TablePrinter final : public Printer {
   int labels_max_;
 };
 
-std::unique_ptr<Printer> make_printer(const Invocation& call, const std::vector<ImageFile>& files) {
-  if (call.has("--json")) return std::make_unique<JsonPrinter>(call.config().model.name);
+std::unique_ptr<Printer> make_printer(const Invocation& call, const std::vector<ImageFile>& files,
+                                      const LoadedModel& model) {
+  if (call.has("--json")) return std::make_unique<JsonPrinter>(model);
   if (call.has("--csv")) return std::make_unique<CsvPrinter>();
   // A table shows the best label, or as many as were asked for.
   const bool asked = call.loaded.origin("model.top_k") != "default";
   return std::make_unique<TablePrinter>(files, asked ? call.config().model.top_k : 1);
 }
 
-// "5 images in 0.10 s, 50.0 images/s (openvino int8)"
 void print_summary(std::size_t done, std::size_t failed, double seconds, const LoadedModel& model) {
   char text[128];
-  std::snprintf(text, sizeof text, "%zu image%s in %.2f s, %.1f images/s (%s %s)", done, done == 1 ? "" : "s", seconds,
-                seconds > 0 ? static_cast<double>(done) / seconds : 0.0, model.engine.c_str(), model.precision.c_str());
-  complain(failed == 0 ? std::string(text) : std::string(text) + "; " + std::to_string(failed) + " failed");
+  std::snprintf(text, sizeof text, "%zu image%s in %.2f s, %.1f images/s", done, done == 1 ? "" : "s", seconds,
+                seconds > 0 ? static_cast<double>(done) / seconds : 0.0);
+  std::string line = text;
+  if (failed > 0) line += "; " + std::to_string(failed) + " failed";
+  complain(line + " (" + model.entry.manifest.name + " on " + model.engine + " in " + model.precision + ")");
 }
 
 }  // namespace
@@ -142,12 +146,12 @@ int run_classify(const Invocation& call) {
   }
   const Config& config = call.config();
   const ClassifierOptions options = classifier_options(config, config.classify.threads);
-  const auto model = load_model(options);
-  if (!model) return report(model.error());
+  const auto loaded = load_model(options);
+  if (!loaded) return report(loaded.error());
   log::debug(
       "model loaded",
-      {{"model", options.model}, {"engine", model->engine}, {"precision", model->precision}, {"why", model->why}});
-  const auto make_classifier = make_classifier_factory(*model, options);
+      {{"model", options.model}, {"engine", loaded->engine}, {"precision", loaded->precision}, {"why", loaded->why}});
+  const auto make_classifier = make_classifier_factory(*loaded, options);
   if (!make_classifier) return report(make_classifier.error());
   const std::vector<ImageFile> files = find_image_files(call.arguments);
   if (files.empty()) {
@@ -156,9 +160,13 @@ int run_classify(const Invocation& call) {
   }
   Interrupts interrupts;
   Clock& clock = system_clock();
-  const auto printer = make_printer(call, files);
+  const auto printer = make_printer(call, files, *loaded);
   ProgressLine progress(is_terminal(STDERR_FILENO) && !is_terminal(STDOUT_FILENO), clock);
-  const auto print = [](const std::string& text) { std::fwrite(text.data(), 1, text.size(), stdout); };
+  // A line is there for the next program as soon as it is known.
+  const auto print = [](const std::string& text) {
+    std::fwrite(text.data(), 1, text.size(), stdout);
+    std::fflush(stdout);
+  };
   std::size_t done = 0, failed = 0;
   print(printer->head());
   const MonoTime begin = clock.mono_now();
@@ -179,7 +187,7 @@ int run_classify(const Invocation& call) {
       interrupts.token());
   progress.clear();
   if (!classified) return report(classified.error());
-  print_summary(done, failed, elapsed_ms(begin, clock.mono_now()) / 1000, *model);
+  print_summary(done, failed, elapsed_ms(begin, clock.mono_now()) / 1000, *loaded);
   if (std::fflush(stdout) != 0 || std::ferror(stdout) != 0) {
     complain("Cannot write the results to standard output.");
     return kExitItemFailed;

@@ -55,6 +55,7 @@ const std::vector<Command>& commands();
 /// Null when there is none of that name.
 const Command* find_command(std::string_view name);
 
+int run_bench(const Invocation&);
 int run_classify(const Invocation&);
 int run_config_show(const Invocation&);
 int run_model_list(const Invocation&);

@@ -2,8 +2,10 @@
 #pragma once
 
 #include <functional>
+#include <optional>
 #include <stop_token>
 #include <string>
+#include <vector>
 
 #include "cmd/lock.hpp"
 #include "cmd/platform.hpp"
@@ -24,6 +26,10 @@ Result<void> serve_web(const Config& config, const Platform& platform, const Web
 
 /// One web node of a name at a time: two would take each other's answers from their response queue.
 Result<FileLock> lock_web_node(const Config& config);
+
+/// By which names a service that listens on loopback is called: those set, and this machine's. Nothing: any name, as it
+/// listens for others too or web.hosts is "*".
+std::optional<std::vector<std::string>> known_hosts(const WebConfig& web);
 
 /// "http://127.0.0.1:8000/"
 std::string web_address(const Config& config, int port);

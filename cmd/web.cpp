@@ -1,4 +1,6 @@
 // imgrec web
+#include <unistd.h>
+
 #include <cstdio>
 #include <filesystem>
 
@@ -9,6 +11,7 @@
 #include "cmd/serving.hpp"
 #include "cmd/signals.hpp"
 #include "lib/base/log.hpp"
+#include "lib/base/text.hpp"
 #include "roles/web/web.hpp"
 
 namespace imgrec {
@@ -17,6 +20,18 @@ Result<FileLock> lock_web_node(const Config& config) {
   const std::filesystem::path file = std::filesystem::path(config.state_dir) / ("web-" + config.web.node + ".lock");
   return FileLock::take(file, "Another web node named " + config.web.node + " runs on " + config.state_dir +
                                   ": each needs its own response queue. Give one of them another --node.");
+}
+
+std::optional<std::vector<std::string>> known_hosts(const WebConfig& web) {
+  const bool loopback = web.bind.starts_with("127.") || web.bind == "::1";
+  if (!loopback || web.hosts == "*") return std::nullopt;
+  std::vector<std::string> names;
+  for (const std::string_view name : split(web.hosts, ',')) {
+    if (!name.empty()) names.emplace_back(name);
+  }
+  char own[256] = "";
+  if (::gethostname(own, sizeof own - 1) == 0 && own[0] != '\0') names.emplace_back(own);
+  return names;
 }
 
 std::string web_address(const Config& config, int port) {
@@ -44,6 +59,7 @@ Result<void> serve_web(const Config& config, const Platform& platform, const Web
                              .image = config.image,
                              .top_k = config.model.top_k,
                              .input_bucket = platform.input_bucket,
+                             .known_hosts = known_hosts(config.web),
                              .fifo_requests = config.queue.fifo};
   return run_web(settings, std::move(ports), run.stop);
 }

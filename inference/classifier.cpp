@@ -4,8 +4,7 @@
 #include <cmath>
 #include <numeric>
 
-#include "inference/decode/decode.hpp"
-#include "inference/preprocess.hpp"
+#include "inference/preparer.hpp"
 #include "lib/base/clock.hpp"
 
 namespace imgrec {
@@ -17,26 +16,20 @@ class EngineClassifier final : public Classifier {
       : manifest_(parts.manifest),
         classes_(parts.classes),
         engine_(std::move(engine)),
-        decoder_(parts.limits),
-        preprocessor_(parts.manifest.profile, parts.manifest.input_size) {}
+        preparer_(parts.limits, parts.manifest.profile, parts.manifest.input_size) {}
 
   Result<Classification> classify(ByteView encoded_image, int top_k) override {
     Clock& clock = system_clock();
-    const MonoTime start = clock.mono_now();
-    const auto image = decoder_.decode(encoded_image);
-    if (!image) return fail(image.error());
-    const MonoTime decoded = clock.mono_now();
-    const auto size = preprocessor_.input_size_for(**image);
-    if (!size) return fail(size.error());
-    preprocessor_.run(**image, engine_->input(*size));
+    const auto times = preparer_.prepare(encoded_image, *engine_, clock);
+    if (!times) return fail(times.error());
     const MonoTime prepared = clock.mono_now();
     const auto output = engine_->run();
     if (!output) return fail(output.error());
     auto labels = best_labels(*output, manifest_.output, *classes_, top_k);
     if (!labels) return fail(labels.error());
     return Classification{.labels = *std::move(labels),
-                          .decode_ms = elapsed_ms(start, decoded),
-                          .preprocess_ms = elapsed_ms(decoded, prepared),
+                          .decode_ms = times->decode_ms,
+                          .preprocess_ms = times->preprocess_ms,
                           .infer_ms = elapsed_ms(prepared, clock.mono_now())};
   }
 
@@ -51,8 +44,7 @@ class EngineClassifier final : public Classifier {
   ModelManifest manifest_;
   std::shared_ptr<const std::vector<ClassName>> classes_;
   std::unique_ptr<Engine> engine_;
-  ImageDecoder decoder_;
-  Preprocessor preprocessor_;
+  Preparer preparer_;
 };
 
 }  // namespace

@@ -20,9 +20,10 @@ trap 'rm -rf "$work"' EXIT
 /usr/bin/python3 - "$work" "$plugin" <<'PYTHON'
 import pathlib, re, sys, zipfile
 work, plugin = pathlib.Path(sys.argv[1]), sys.argv[2]
-# The library, the processor's plugin, readers of ONNX and of its own format (IR), and the threads beneath.
+# The library, the processor's plugin, readers of ONNX and of its own format (IR), and the threads beneath
+# (without what binds them to processors: the program leaves that to the system).
 wanted = re.compile(r"openvino/libs/lib(openvino\.so\.\d+|openvino_%s_plugin\.so|openvino_(onnx|ir)_frontend\.so\.\d+"
-                    r"|tbb\.so\.12|tbbbind_2_5\.so\.3|tbbmalloc\.so\.2|hwloc\.so\.15)" % plugin)
+                    r"|tbb\.so\.12|tbbmalloc\.so\.2)" % plugin)
 wheel, = work.glob("openvino-*.whl")
 with zipfile.ZipFile(wheel) as archive:
     for name in archive.namelist():

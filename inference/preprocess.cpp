@@ -6,139 +6,116 @@
 namespace imgrec {
 namespace {
 
-constexpr int kFractionBits = 22;  // 32 minus 8 for the sample, minus 2 for sums that overshoot
-constexpr std::int32_t kHalf = 1 << (kFractionBits - 1);
 constexpr std::uint64_t kAsIsPixelsMax = 1024 * 1024;  // a ResNet needs some 100 bytes per pixel of its input
-
-std::uint8_t to_byte(std::int32_t sum) {
-  return static_cast<std::uint8_t>(std::clamp(sum >> kFractionBits, 0, 255));
-}
 
 // Where the crop lies along one side: torchvision's CenterCrop rounds half to even, like Python.
 std::int64_t crop_offset(std::int64_t resized, int crop) {
   return static_cast<std::int64_t>(std::nearbyint(static_cast<double>(resized - crop) / 2.0));
 }
 
-// Output samples first_out … first_out + count of a side resized from `in` to `out` samples.
-void plan(int in, std::int64_t out, std::int64_t first_out, int count, Preprocessor::Pass& pass) {
-  const double scale = static_cast<double>(in) / static_cast<double>(out);
-  const double support = std::max(scale, 1.0);  // the triangle's half width, in input samples
-  pass.windows.clear();
-  pass.weights.clear();
-  std::vector<double> exact;
-  for (std::int64_t i = first_out; i < first_out + count; ++i) {
-    const double centre = (static_cast<double>(i) + 0.5) * scale;
-    const int first = std::max(static_cast<int>(centre - support + 0.5), 0);
-    const int last = std::min(static_cast<int>(centre + support + 0.5), in);
-    exact.clear();
-    double total = 0;
-    for (int x = first; x < last; ++x) {
-      const double distance = std::abs((x - centre + 0.5) / support);
-      exact.push_back(distance < 1.0 ? 1.0 - distance : 0.0);
-      total += exact.back();
-    }
-    pass.windows.push_back({first, static_cast<int>(exact.size()), pass.weights.size()});
-    for (const double weight : exact) {
-      const double normal = total != 0 ? weight / total : weight;
-      pass.weights.push_back(static_cast<std::int32_t>(0.5 + normal * (1 << kFractionBits)));
-    }
-  }
-}
-
-void resize_row(const std::uint8_t* row, const Preprocessor::Pass& pass, std::uint8_t* out) {
-  for (const Preprocessor::Window& window : pass.windows) {
-    const std::uint8_t* pixel = row + 3 * static_cast<std::size_t>(window.first);
-    const std::int32_t* weight = pass.weights.data() + window.weights_at;
-    std::int32_t red = kHalf, green = kHalf, blue = kHalf;
-    for (int i = 0; i < window.count; ++i, pixel += 3) {
-      red += pixel[0] * weight[i];
-      green += pixel[1] * weight[i];
-      blue += pixel[2] * weight[i];
-    }
-    *out++ = to_byte(red);
-    *out++ = to_byte(green);
-    *out++ = to_byte(blue);
-  }
-}
-
-std::array<std::array<float, 256>, 3> scale_of(PreprocessProfile profile) {
+resample::Scaling scaling_of(PreprocessProfile profile) {
   // The mean and the deviation of ImageNet's colours, with which torchvision's models are trained.
-  constexpr float kMean[] = {0.485F, 0.456F, 0.406F}, kDeviation[] = {0.229F, 0.224F, 0.225F};
-  std::array<std::array<float, 256>, 3> scale{};
+  constexpr double kMean[] = {0.485, 0.456, 0.406}, kDeviation[] = {0.229, 0.224, 0.225};
+  resample::Scaling scaling;
   for (std::size_t c = 0; c < 3; ++c) {
-    for (std::size_t v = 0; v < 256; ++v) {
-      const auto value = static_cast<float>(v);
-      switch (profile) {
-        case PreprocessProfile::imagenet: scale[c][v] = (value / 255.0F - kMean[c]) / kDeviation[c]; break;
-        case PreprocessProfile::tf: scale[c][v] = value / 127.5F - 1.0F; break;
-        case PreprocessProfile::as_is: scale[c][v] = value / 255.0F; break;
-      }
+    double scale = 1 / 127.5, offset = -1;
+    if (profile == PreprocessProfile::imagenet) {
+      scale = 1 / 255.0 / kDeviation[c];
+      offset = -kMean[c] / kDeviation[c];
     }
+    scaling.scale[c] = static_cast<float>(scale);
+    scaling.offset[c] = static_cast<float>(offset);
   }
-  return scale;
+  return scaling;
 }
 
 }  // namespace
 
-Preprocessor::Preprocessor(PreprocessProfile profile, int input_size)
-    : profile_(profile), input_size_(input_size), scale_(scale_of(profile)) {}
+Preprocessor::Preprocessor(PreprocessProfile profile, int input_size, const resample::Kernels& kernels)
+    : profile_(profile), input_size_(input_size), kernels_(kernels), scaling_(scaling_of(profile)) {}
 
-Result<InputSize> Preprocessor::input_size_for(const Image& image) const {
+Result<InputSize> Preprocessor::input_size_for(int width, int height) const {
   if (profile_ != PreprocessProfile::as_is) return InputSize{input_size_, input_size_};
-  const std::uint64_t pixels = static_cast<std::uint64_t>(image.width) * static_cast<std::uint64_t>(image.height);
+  const std::uint64_t pixels = static_cast<std::uint64_t>(width) * static_cast<std::uint64_t>(height);
   if (pixels > kAsIsPixelsMax) {
     return fail(ErrorKind::invalid, "image_too_large",
-                "The image has " + std::to_string(image.width) + " x " + std::to_string(image.height) +
+                "The image has " + std::to_string(width) + " x " + std::to_string(height) +
                     " pixels; a model that takes images as they are allows 1024 x 1024.");
   }
-  return InputSize{image.width, image.height};
+  return InputSize{width, height};
+}
+
+void Preprocessor::plan(int width, int height) {
+  const int size = input_size_;
+  const std::int64_t shorter = std::llround(256.0 * size / 224.0);
+  const std::int64_t short_side = std::min(width, height), long_side = std::max(width, height);
+  const std::int64_t longer = shorter * long_side / short_side;  // cut off, like torchvision's int()
+  const std::int64_t resized_width = width <= height ? shorter : longer;
+  const std::int64_t resized_height = width <= height ? longer : shorter;
+  resample::plan(width, resized_width, crop_offset(resized_width, size), size, horizontal_.pass);
+  horizontal_.finish();
+  resample::plan(height, resized_height, crop_offset(resized_height, size), size, vertical_);
+  ring_rows_ = vertical_.count_max();
+  constexpr std::size_t kStep = 32;  // of the kernels
+  row_bytes_ = (4 * static_cast<std::size_t>(size) + kStep - 1) / kStep * kStep;
+  ring_.resize(row_bytes_ * static_cast<std::size_t>(ring_rows_));
+  out_row_.resize(row_bytes_);
+}
+
+Region Preprocessor::begin(int width, int height, std::span<float> input) {
+  input_ = input;
+  next_row_ = next_out_ = 0;
+  const bool planned = width == width_ && height == height_;
+  width_ = width;
+  height_ = height;
+  if (profile_ == PreprocessProfile::as_is) return {0, 0, width, height};
+  if (!planned) plan(width, height);
+  next_row_ = vertical_.begin();
+  return {horizontal_.pass.begin(), vertical_.begin(), horizontal_.pass.end() - horizontal_.pass.begin(),
+          vertical_.end() - vertical_.begin()};
+}
+
+void Preprocessor::put(const Rows& rows) {
+  for (int i = 0; i < rows.count; ++i) {
+    if (profile_ == PreprocessProfile::as_is)
+      put_as_is(rows.row(i));
+    else
+      put_row(rows.row(i));
+  }
+}
+
+std::uint8_t* Preprocessor::ring_row(int y) {
+  return ring_.data() + row_bytes_ * static_cast<std::size_t>(y % ring_rows_);
+}
+
+// A row goes through the horizontal pass at once; then all output rows are made of which it is the last part.
+void Preprocessor::put_row(const std::uint8_t* rgb) {
+  const int y = next_row_++;
+  kernels_.horizontal(rgb, horizontal_, ring_row(y));
+  const std::size_t plane = static_cast<std::size_t>(input_size_) * static_cast<std::size_t>(input_size_);
+  for (; next_out_ < input_size_; ++next_out_) {
+    const resample::Window& window = vertical_.windows[static_cast<std::size_t>(next_out_)];
+    if (window.first + window.count > y + 1) return;
+    rows_.clear();
+    for (int i = 0; i < window.count; ++i) rows_.push_back(ring_row(window.first + i));
+    kernels_.vertical(rows_, vertical_, static_cast<std::size_t>(next_out_), row_bytes_, out_row_.data());
+    float* out = input_.data() + static_cast<std::size_t>(next_out_) * static_cast<std::size_t>(input_size_);
+    kernels_.to_planes(out_row_.data(), input_size_, scaling_, out, plane);
+  }
+}
+
+void Preprocessor::put_as_is(const std::uint8_t* rgb) {
+  const auto width = static_cast<std::size_t>(width_);
+  const std::size_t plane = width * static_cast<std::size_t>(height_);
+  float* out = input_.data() + width * static_cast<std::size_t>(next_row_++);
+  for (std::size_t c = 0; c < 3; ++c) {
+    for (std::size_t x = 0; x < width; ++x) out[c * plane + x] = static_cast<float>(rgb[3 * x + c]) / 255.0F;
+  }
 }
 
 void Preprocessor::run(const Image& image, std::span<float> input) {
-  if (profile_ != PreprocessProfile::as_is) return resize_and_crop(image, input);
-  const std::size_t pixels = image.rgb.size() / 3;
-  for (std::size_t i = 0; i < pixels; ++i) {
-    for (std::size_t c = 0; c < 3; ++c) input[c * pixels + i] = scale_[c][image.rgb[3 * i + c]];
-  }
-}
-
-void Preprocessor::resize_and_crop(const Image& image, std::span<float> input) {
-  const int size = input_size_;
-  const std::int64_t shorter = std::llround(256.0 * size / 224.0);
-  const std::int64_t short_side = std::min(image.width, image.height), long_side = std::max(image.width, image.height);
-  const std::int64_t longer = shorter * long_side / short_side;  // cut off, like torchvision's int()
-  const std::int64_t resized_width = image.width <= image.height ? shorter : longer;
-  const std::int64_t resized_height = image.width <= image.height ? longer : shorter;
-  plan(image.width, resized_width, crop_offset(resized_width, size), size, horizontal_);
-  plan(image.height, resized_height, crop_offset(resized_height, size), size, vertical_);
-
-  // The source rows that the crop's rows are made of.
-  const int first_row = vertical_.windows.front().first;
-  const int end_row = vertical_.windows.back().first + vertical_.windows.back().count;
-  const std::size_t row_bytes = 3 * static_cast<std::size_t>(size);
-  rows_.resize(row_bytes * static_cast<std::size_t>(end_row - first_row));
-  for (int y = first_row; y < end_row; ++y) {
-    resize_row(image.row(y), horizontal_, rows_.data() + row_bytes * static_cast<std::size_t>(y - first_row));
-  }
-
-  const std::size_t plane = static_cast<std::size_t>(size) * static_cast<std::size_t>(size);
-  float* out = input.data();
-  sums_.resize(row_bytes);
-  for (const Window& window : vertical_.windows) {
-    std::fill(sums_.begin(), sums_.end(), kHalf);
-    for (int i = 0; i < window.count; ++i) {
-      const std::uint8_t* row = rows_.data() + row_bytes * static_cast<std::size_t>(window.first - first_row + i);
-      const std::int32_t weight = vertical_.weights[window.weights_at + static_cast<std::size_t>(i)];
-      std::int32_t* sums = sums_.data();
-      for (std::size_t b = 0; b < row_bytes; ++b) sums[b] += row[b] * weight;
-    }
-    for (int x = 0; x < size; ++x, ++out) {
-      const std::int32_t* sum = sums_.data() + 3 * static_cast<std::size_t>(x);
-      out[0] = scale_[0][to_byte(sum[0])];
-      out[plane] = scale_[1][to_byte(sum[1])];
-      out[2 * plane] = scale_[2][to_byte(sum[2])];
-    }
-  }
+  const Region region = begin(image.width, image.height, input);
+  put_part(image, region, [this](const Rows& rows) { put(rows); });
 }
 
 }  // namespace imgrec

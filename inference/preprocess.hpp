@@ -1,19 +1,20 @@
-// From RGB pixels to a network's input (NCHW, float), as torchvision does it on Pillow images:
+// From RGB rows to a network's input (NCHW, float), as torchvision does it on Pillow images:
 //   resize  shorter side to 256 * input_size / 224, bilinear with a support scaled to the reduction ("antialias")
 //   crop    the centre, input_size x input_size
 //   scale   by the profile
-// The arithmetic of the resize (two passes, horizontal first, 22-bit fixed point, rounded to 8 bits in between) is
-// Pillow's (src/libImaging/Resample.c, described in its documentation as "BILINEAR"), so that answers are the same as
-// those of models trained and measured with it; only the part that the crop keeps is computed.
+// The arithmetic of the resize is Pillow's, bit for bit (inference/resample.hpp), so that answers are the same as those
+// of models trained and measured with it; only the part that the crop keeps is asked for and computed. Rows are worked
+// on as they come: at no time is there a whole image.
 #pragma once
 
-#include <array>
 #include <cstdint>
 #include <span>
 #include <vector>
 
 #include "inference/image.hpp"
 #include "inference/model_store.hpp"
+#include "inference/resample.hpp"
+#include "inference/rows.hpp"
 #include "lib/base/result.hpp"
 
 namespace imgrec {
@@ -26,34 +27,40 @@ struct InputSize {
 /// One thread at a time; buffers are kept.
 class Preprocessor {
  public:
-  Preprocessor(PreprocessProfile profile, int input_size);
+  Preprocessor(PreprocessProfile profile, int input_size, const resample::Kernels& kernels = resample::best_kernels());
 
-  /// The size of the network's input for this image. Errors (as_is only): invalid "image_too_large" for more pixels
-  /// than a network can take in bounded memory.
-  Result<InputSize> input_size_for(const Image& image) const;
+  /// The size of the network's input for an image of this size. Errors (as_is only): invalid "image_too_large" for more
+  /// pixels than a network can take in bounded memory.
+  Result<InputSize> input_size_for(int width, int height) const;
 
-  /// Fills `input`, which has input_size_for(image).floats() elements: all red, then green, then blue.
+  /// Begins an image; the part of it that is needed. `input` has input_size_for(width, height).floats() elements, all
+  /// red, then green, then blue; it is full when all rows of that part were put.
+  Region begin(int width, int height, std::span<float> input);
+  void put(const Rows& rows);
+
+  /// All of it for an image that is there.
   void run(const Image& image, std::span<float> input);
 
-  /// The weights with which one output sample of a pass adds up input samples first, first + 1, …
-  struct Window {
-    int first = 0, count = 0;
-    std::size_t weights_at = 0;
-  };
-  struct Pass {
-    std::vector<Window> windows;
-    std::vector<std::int32_t> weights;  // 22-bit fixed point
-  };
-
  private:
-  void resize_and_crop(const Image& image, std::span<float> input);
+  void plan(int width, int height);
+  void put_row(const std::uint8_t* rgb);
+  void put_as_is(const std::uint8_t* rgb);
+  std::uint8_t* ring_row(int y);
 
   PreprocessProfile profile_;
   int input_size_;
-  std::array<std::array<float, 256>, 3> scale_;  // per channel: byte to the network's number
-  Pass horizontal_, vertical_;
-  std::vector<std::uint8_t> rows_;  // after the horizontal pass
-  std::vector<std::int32_t> sums_;
+  const resample::Kernels& kernels_;
+  resample::Scaling scaling_;
+  int width_ = 0, height_ = 0;  // of the image that the passes are planned for
+  resample::HorizontalPlan horizontal_;
+  resample::Pass vertical_;
+  std::span<float> input_;
+  int next_row_ = 0, next_out_ = 0;
+  int ring_rows_ = 0;
+  std::size_t row_bytes_ = 0;              // of a row after the horizontal pass
+  std::vector<std::uint8_t> ring_;         // the last rows after the horizontal pass
+  std::vector<const std::uint8_t*> rows_;  // those of one output row
+  std::vector<std::uint8_t> out_row_;
 };
 
 }  // namespace imgrec

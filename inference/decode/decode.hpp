@@ -7,11 +7,12 @@
 // Frames   the first frame of a GIF, of an animated WebP or PNG, the first page of a TIFF.
 // Turning  EXIF orientation (JPEG, PNG, WebP) and TIFF's tag are applied.
 // Limits   dimensions and JPEG scans are checked before pixels are decoded; compressed metadata is never unpacked;
-// whatever a file
-//          says, decoding takes at most about 16 bytes a pixel of the limit.
+//          whatever a file says, decoding takes at most about 16 bytes a pixel of the limit.
 #pragma once
 
+#include "inference/decode/jpeg.hpp"
 #include "inference/image.hpp"
+#include "inference/rows.hpp"
 #include "lib/base/result.hpp"
 #include "lib/base/units.hpp"
 #include "lib/config/config.hpp"
@@ -23,13 +24,20 @@ class ImageDecoder {
  public:
   explicit ImageDecoder(const ImageConfig& limits) : limits_(limits) {}
 
-  /// The image is valid until the next call. Errors: invalid, with the codes of lib/ports/classifier.hpp. A file that
-  /// ends early or contradicts itself is an error: there are no half images.
+  /// The image, upright, goes to the sink. A JPEG is decoded only where the sink wants it, and is nowhere whole.
+  /// Errors: invalid, with the codes of lib/ports/classifier.hpp, and the sink's. A file that ends early or contradicts
+  /// itself is an error: there are no half images.
+  Result<void> decode(ByteView bytes, RowSink& sink);
+
+  /// The whole image, valid until the next call.
   Result<const Image*> decode(ByteView bytes);
 
  private:
+  Result<void> decode_checked(ByteView bytes, RowSink& sink);
+
   ImageConfig limits_;
-  Image image_, turned_;
+  decode::JpegDecoder jpeg_;
+  Image image_, turned_, whole_;
 };
 
 }  // namespace imgrec

@@ -5,14 +5,14 @@
 #include <string>
 
 #include "inference/image.hpp"
+#include "inference/rows.hpp"
 #include "lib/base/result.hpp"
 #include "lib/base/units.hpp"
 #include "lib/config/config.hpp"
 
 namespace imgrec::decode {
 
-/// Each writes the pixels as stored into `image` and returns the EXIF orientation (1 to 8).
-Result<int> decode_jpeg(ByteView bytes, const ImageConfig& limits, Image& image);
+/// Each writes the pixels as stored into `image` and returns the EXIF orientation (1 to 8). JPEG: see jpeg.hpp.
 Result<int> decode_png(ByteView bytes, const ImageConfig& limits, Image& image);
 Result<int> decode_webp(ByteView bytes, const ImageConfig& limits, Image& image);
 Result<int> decode_bmp(ByteView bytes, const ImageConfig& limits, Image& image);
@@ -33,6 +33,9 @@ int exif_orientation(ByteView exif);
 
 /// Turns and mirrors according to EXIF 2.32, tag 0x0112; `turned` is only used where rows become columns.
 void apply_orientation(int orientation, Image& image, Image& turned);
+
+/// The part of a stored image of this size that becomes `region` of the upright one.
+Region stored_region(const Region& region, int width, int height, int orientation);
 
 /// Unaligned integers; the caller has checked that they lie inside.
 inline std::uint32_t byte_at(ByteView bytes, std::size_t at) {

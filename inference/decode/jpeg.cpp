@@ -1,109 +1,51 @@
-// JPEG on libjpeg-turbo, with its default (accurate) DCT and smooth chroma upsampling: bit for bit what Pillow decodes.
+#include "inference/decode/jpeg.hpp"
+
 #include <csetjmp>
 #include <cstdio>  // jpeglib.h needs it
 
 #include <jpeglib.h>
 
 #include <jerror.h>
+#ifdef IMGREC_JPEG_INTERNALS
+extern "C" {
+#include <jpegint.h>
+}
+#endif
 
 #include <algorithm>
-#include <cstring>
-#include <optional>
+#include <array>
 #include <vector>
 
 #include "inference/decode/formats.hpp"
+#include "inference/decode/jpeg_huffman.hpp"
+#include "inference/decode/jpeg_markers.hpp"
 
 namespace imgrec::decode {
 namespace {
 
 constexpr const char* kName = "JPEG";
+constexpr int kStripRows = 16;    // handed to the sink at once: what stays in the nearest cache
+constexpr int kMarginPixels = 4;  // smooth upsampling looks at a chroma sample's neighbours
 
-// ---- The markers, read before libjpeg sees the file (ITU-T T.81, annex B) ----
-
-struct Markers {
-  int scans = 0;
-  int orientation = 1;
-  unsigned width = 0, height = 0;
-  bool complete = false;             // an end-of-image marker was found
-  std::vector<unsigned> components;  // of the frame
-  std::vector<unsigned> scanned;     // component ids that some scan carries
-};
-
-// The position after the entropy-coded data that begins at `at`: at the 0xFF of the next real marker, or the end.
-std::size_t skip_entropy_coded(ByteView bytes, std::size_t at) {
-  while (at < bytes.size()) {
-    const void* found = std::memchr(bytes.data() + at, 0xFF, bytes.size() - at);
-    if (found == nullptr) return bytes.size();
-    at = static_cast<std::size_t>(static_cast<const char*>(found) - bytes.data());
-    if (at + 1 >= bytes.size()) return bytes.size();
-    const unsigned next = byte_at(bytes, at + 1);
-    const bool stuffed = next == 0x00, restart = next >= 0xD0 && next <= 0xD7;
-    if (!stuffed && !restart && next != 0xFF) return at;
-    at += next == 0xFF ? 1 : 2;
-  }
-  return at;
-}
-
-void read_segment(unsigned marker, ByteView payload, Markers& markers) {
-  const bool is_frame = marker >= 0xC0 && marker <= 0xCF && marker != 0xC4 && marker != 0xC8 && marker != 0xCC;
-  if (is_frame && payload.size() >= 6 && markers.components.empty()) {
-    markers.height = be16(payload, 1);
-    markers.width = be16(payload, 3);
-    const std::size_t count = byte_at(payload, 5);
-    for (std::size_t i = 0; i < count && 6 + 3 * i < payload.size(); ++i) {
-      markers.components.push_back(byte_at(payload, 6 + 3 * i));
-    }
-  } else if (marker == 0xDA && !payload.empty()) {
-    ++markers.scans;
-    const std::size_t count = byte_at(payload, 0);
-    for (std::size_t i = 0; i < count && 1 + 2 * i < payload.size(); ++i) {
-      const unsigned id = byte_at(payload, 1 + 2 * i);
-      if (std::find(markers.scanned.begin(), markers.scanned.end(), id) == markers.scanned.end()) {
-        markers.scanned.push_back(id);
-      }
-    }
-  } else if (marker == 0xE1 && payload.starts_with(ByteView("Exif\0\0", 6)) && markers.orientation == 1) {
-    markers.orientation = exif_orientation(payload.substr(6));
-  }
-}
-
-Markers read_markers(ByteView bytes) {
-  Markers markers;
-  std::size_t at = 2;  // after the start-of-image marker
-  while (at + 1 < bytes.size()) {
-    if (byte_at(bytes, at) != 0xFF || byte_at(bytes, at + 1) == 0xFF) {
-      ++at;  // fill bytes, or rubbish that libjpeg will skip too
-      continue;
-    }
-    const unsigned marker = byte_at(bytes, at + 1);
-    at += 2;
-    if (marker == 0xD9) {
-      markers.complete = true;
-      return markers;
-    }
-    if (marker == 0x00 || marker == 0x01 || (marker >= 0xD0 && marker <= 0xD8)) continue;  // without a length
-    if (at + 2 > bytes.size()) return markers;
-    const std::size_t length = be16(bytes, at);
-    if (length < 2 || length > bytes.size() - at) return markers;
-    read_segment(marker, bytes.substr(at + 2, length - 2), markers);
-    at += length;
-    if (marker == 0xDA) at = skip_entropy_coded(bytes, at);
-  }
-  return markers;
-}
-
-// ---- libjpeg ----
-
-// Plain data only: longjmp runs no destructors.
+// What one decode is about. Plain data only: longjmp runs no destructors.
 struct Session {
   jpeg_decompress_struct jpeg;
   jpeg_error_mgr errors;
   jpeg_progress_mgr progress;
   std::jmp_buf escape;
+  ByteView bytes;
+  unsigned width, height;  // as the marker reader found them
+  Region region;
+  StoredRowSink* sink;
+  std::uint8_t* strip;  // kStripRows rows of the region with its margins
+  std::uint8_t* inks;   // a row of CMYK; null: no such image
   int scans_max;
   long memory_max;
   bool too_many_scans;
-  int failed_code;  // message number of what ended the decode
+  HuffmanDecoder* huffman;                    // null: the plain way
+  bool gave_up;                               // the quick way did
+  unsigned column, first_column, end_column;  // of MCUs: the next one, and those that are stored
+  int failed_code;                            // message number of what ended the decode
   char message[JMSG_LENGTH_MAX];
 };
 
@@ -158,18 +100,144 @@ void cmyk_row_to_rgb(const std::uint8_t* cmyk, std::uint8_t* rgb, unsigned width
   }
 }
 
+#ifdef IMGREC_JPEG_INTERNALS
+
+// Stands in for libjpeg's own function of this name.
+boolean decode_mcu(j_decompress_ptr jpeg, JBLOCKROW* blocks) {
+  Session& session = *session_of(reinterpret_cast<j_common_ptr>(jpeg));
+  const unsigned column = session.column;
+  session.column = column + 1 == jpeg->MCUs_per_row ? 0 : column + 1;
+  bool ok = false;
+  if (blocks != nullptr && column >= session.first_column && column < session.end_column) {
+    std::array<JCOEF*, kMcuBlocksMax> coefficients;
+    for (int i = 0; i < jpeg->blocks_in_MCU; ++i) coefficients[static_cast<std::size_t>(i)] = *blocks[i];
+    ok = session.huffman->decode_mcu(coefficients.data());
+  } else {
+    ok = session.huffman->decode_mcu(nullptr);
+  }
+  if (ok) return TRUE;
+  session.gave_up = true;
+  std::longjmp(session.escape, 1);
+}
+
+HuffmanSpec spec_of(const JHUFF_TBL& table) {
+  HuffmanSpec spec;
+  std::copy_n(table.bits, spec.counts.size(), spec.counts.begin());
+  std::copy_n(table.huffval, spec.symbols.size(), spec.symbols.begin());
+  return spec;
+}
+
+// After jpeg_start_decompress(), which reads nothing beyond the header of the only scan. False: the plain way.
+bool take_over_entropy_decoding(Session& session) {
+  jpeg_decompress_struct& jpeg = session.jpeg;
+  const bool sequential = !jpeg.progressive_mode && !jpeg.arith_code && jpeg.data_precision == 8 && jpeg.Ss == 0 &&
+                          jpeg.Se == DCTSIZE2 - 1 && jpeg.Ah == 0 && jpeg.Al == 0;
+  if (!sequential || jpeg.inputctl->has_multiple_scans) return false;
+  std::array<HuffmanSpec, kHuffmanTables> dc, ac;
+  HuffmanScan scan;
+  for (std::size_t i = 0; i < kHuffmanTables; ++i) {
+    if (jpeg.dc_huff_tbl_ptrs[i] != nullptr) scan.dc[i] = &(dc[i] = spec_of(*jpeg.dc_huff_tbl_ptrs[i]));
+    if (jpeg.ac_huff_tbl_ptrs[i] != nullptr) scan.ac[i] = &(ac[i] = spec_of(*jpeg.ac_huff_tbl_ptrs[i]));
+  }
+  scan.blocks_per_mcu = static_cast<std::size_t>(jpeg.blocks_in_MCU);
+  for (std::size_t i = 0; i < scan.blocks_per_mcu; ++i) {
+    const int component = jpeg.MCU_membership[i];
+    const jpeg_component_info& info = *jpeg.cur_comp_info[component];
+    scan.blocks[i] = {static_cast<std::uint8_t>(component), static_cast<std::uint8_t>(info.dc_tbl_no),
+                      static_cast<std::uint8_t>(info.ac_tbl_no)};
+  }
+  scan.mcus = static_cast<std::uint64_t>(jpeg.MCUs_per_row) * jpeg.MCU_rows_in_scan;
+  scan.restart_interval = jpeg.restart_interval;
+  if (!session.huffman->begin(scan, session.bytes.substr(session.bytes.size() - jpeg.src->bytes_in_buffer)))
+    return false;
+  session.column = session.first_column = 0;
+  session.end_column = jpeg.MCUs_per_row;
+  jpeg.entropy->decode_mcu = decode_mcu;
+  return true;
+}
+
+// The rest of the scan is read, and libjpeg goes on with the marker behind it.
+void hand_back_to_libjpeg(Session& session) {
+  jpeg_decompress_struct& jpeg = session.jpeg;
+  if (!session.huffman->finish()) {
+    session.gave_up = true;
+    std::longjmp(session.escape, 1);
+  }
+  const std::size_t skipped = session.huffman->end_of_data();
+  jpeg.src->next_input_byte += skipped;
+  jpeg.src->bytes_in_buffer -= skipped;
+  jpeg.output_scanline = jpeg.output_height;
+  (*jpeg.inputctl->finish_input_pass)(&jpeg);
+}
+
+#else
+
+bool take_over_entropy_decoding(Session&) {
+  return false;
+}
+void hand_back_to_libjpeg(Session&) {}
+
+#endif
+
+// Whether libjpeg has read all coefficients before the first row is asked for, and computes each block from itself
+// alone: then rows and columns can be left out. (It smooths over blocks of which not all bits came.)
+bool has_all_coefficients(jpeg_decompress_struct& jpeg) {
+  if (!jpeg_has_multiple_scans(&jpeg)) return false;
+  if (jpeg.coef_bits == nullptr) return true;
+  for (int c = 0; c < jpeg.num_components; ++c) {
+    if (std::any_of(jpeg.coef_bits[c], jpeg.coef_bits[c] + DCTSIZE2, [](int bits) { return bits != 0; })) return false;
+  }
+  return true;
+}
+
+// Leaves out what lies left and right of the region; the column at which rows begin then.
+unsigned crop_columns(Session& session) {
+  jpeg_decompress_struct& jpeg = session.jpeg;
+  const Region& region = session.region;
+  const unsigned step = DCTSIZE * static_cast<unsigned>(jpeg.num_components == 1 ? 1 : jpeg.max_h_samp_factor);
+  const auto begin = static_cast<unsigned>(std::max(region.x - kMarginPixels, 0));
+  const unsigned end = std::min(static_cast<unsigned>(region.x + region.width + kMarginPixels), jpeg.output_width);
+  if (begin < step && jpeg.output_width - end < step) return 0;
+  JDIMENSION first = begin, width = end - begin;
+  jpeg_crop_scanline(&jpeg, &first, &width);
+  session.first_column = first / step;
+  session.end_column = (first + width + step - 1) / step;
+  return first;
+}
+
+// Reads rows on to `end` and hands those of the region over.
+void read_rows(Session& session, unsigned first_column, unsigned end) {
+  jpeg_decompress_struct& jpeg = session.jpeg;
+  const auto begin = static_cast<unsigned>(session.region.y),
+             stop = begin + static_cast<unsigned>(session.region.height);
+  const std::size_t stride = 3 * static_cast<std::size_t>(jpeg.output_width);
+  int held = 0;
+  while (jpeg.output_scanline < end) {
+    const bool wanted = jpeg.output_scanline >= begin && jpeg.output_scanline < stop;
+    std::uint8_t* row = session.strip + stride * static_cast<std::size_t>(held);
+    JSAMPROW target = session.inks != nullptr ? session.inks : row;
+    if (jpeg_read_scanlines(&jpeg, &target, 1) != 1) ERREXIT(&jpeg, JERR_CANT_SUSPEND);
+    if (!wanted) continue;
+    if (session.inks != nullptr) cmyk_row_to_rgb(session.inks, row, jpeg.output_width);
+    if (++held < kStripRows && jpeg.output_scanline < stop) continue;
+    const std::size_t left = 3 * (static_cast<std::size_t>(session.region.x) - first_column);
+    session.sink->put({.rgb = session.strip + left, .stride = stride, .count = held});
+    held = 0;
+  }
+}
+
 // Everything between setjmp and its longjmp: no object with a destructor lives here. False: see session.
-bool run(Session& session, ByteView bytes, Image& image, std::uint8_t* cmyk_row) {
+bool run(Session& session) {
   jpeg_decompress_struct& jpeg = session.jpeg;
   if (setjmp(session.escape) != 0) return false;  // NOLINT(cert-err52-cpp): libjpeg's way to report errors
   jpeg_create_decompress(&jpeg);
   jpeg.progress = &session.progress;
   jpeg.mem->max_memory_to_use = session.memory_max;
-  jpeg_mem_src(&jpeg, reinterpret_cast<const unsigned char*>(bytes.data()), bytes.size());
+  jpeg_mem_src(&jpeg, reinterpret_cast<const unsigned char*>(session.bytes.data()), session.bytes.size());
   jpeg_read_header(&jpeg, TRUE);
-  // The marker reader above and libjpeg see the same size, or nothing is allocated and nothing written.
-  if (static_cast<int>(jpeg.image_width) != image.width || static_cast<int>(jpeg.image_height) != image.height ||
-      (jpeg.num_components == 4) != (cmyk_row != nullptr)) {
+  // The marker reader and libjpeg see the same size, or nothing is allocated and nothing written.
+  if (jpeg.image_width != session.width || jpeg.image_height != session.height ||
+      (jpeg.num_components == 4) != (session.inks != nullptr)) {
     ERREXIT(&jpeg, JERR_SOF_DUPLICATE);
   }
   const bool inks = jpeg.jpeg_color_space == JCS_CMYK || jpeg.jpeg_color_space == JCS_YCCK;
@@ -177,11 +245,19 @@ bool run(Session& session, ByteView bytes, Image& image, std::uint8_t* cmyk_row)
   jpeg.dct_method = JDCT_ISLOW;
   jpeg.do_fancy_upsampling = TRUE;
   jpeg_start_decompress(&jpeg);
-  while (jpeg.output_scanline < jpeg.output_height) {
-    std::uint8_t* row = image.row(static_cast<int>(jpeg.output_scanline));
-    JSAMPROW target = inks ? cmyk_row : row;
-    if (jpeg_read_scanlines(&jpeg, &target, 1) != 1) ERREXIT(&jpeg, JERR_CANT_SUSPEND);
-    if (inks) cmyk_row_to_rgb(cmyk_row, row, jpeg.output_width);
+  const bool quick = session.huffman != nullptr && take_over_entropy_decoding(session);
+  if (!quick) session.huffman = nullptr;
+  if (!quick && !has_all_coefficients(jpeg)) {
+    read_rows(session, 0, jpeg.output_height);  // to the end, so that nothing broken is overlooked
+  } else {
+    const unsigned first_column = crop_columns(session);
+    const auto begin = static_cast<unsigned>(session.region.y);
+    if (begin > 0 && jpeg_skip_scanlines(&jpeg, begin) != begin) ERREXIT(&jpeg, JERR_CANT_SUSPEND);
+    read_rows(session, first_column, begin + static_cast<unsigned>(session.region.height));
+    if (quick)
+      hand_back_to_libjpeg(session);
+    else if (jpeg.output_scanline < jpeg.output_height)
+      jpeg_skip_scanlines(&jpeg, jpeg.output_height - jpeg.output_scanline);
   }
   jpeg_finish_decompress(&jpeg);  // reads on to the end-of-image marker
   return true;
@@ -208,36 +284,44 @@ std::unexpected<Error> error_of(const Session& session, const ImageConfig& limit
   }
 }
 
-Result<void> check_markers(const Markers& markers, const ImageConfig& limits) {
-  // Without a frame header there is nothing to check yet; libjpeg knows what is wrong.
-  if (!markers.components.empty()) {
-    if (auto ok = check_dimensions(kName, markers.width, markers.height, limits); !ok) return ok;
-  }
-  if (markers.scans > limits.jpeg_scans_max) {
-    return fail(ErrorKind::invalid, "image_too_large",
-                "The JPEG has " + std::to_string(markers.scans) + " progressive scans; allowed are " +
-                    std::to_string(limits.jpeg_scans_max) + ".");
-  }
-  if (!markers.complete) return truncated(kName);
-  if (markers.components.empty()) return corrupt(kName, "it has no frame header");
-  for (const unsigned id : markers.components) {
-    if (std::find(markers.scanned.begin(), markers.scanned.end(), id) == markers.scanned.end()) {
-      return corrupt(kName, "a colour component has no data");
-    }
-  }
-  return {};
-}
-
 }  // namespace
 
-Result<int> decode_jpeg(ByteView bytes, const ImageConfig& limits, Image& image) {
-  const Markers markers = read_markers(bytes);
-  if (auto ok = check_markers(markers, limits); !ok) return fail(ok.error());
-  image.reset(static_cast<int>(markers.width), static_cast<int>(markers.height));
-  std::vector<std::uint8_t> cmyk_row;
-  if (markers.components.size() == 4) cmyk_row.resize(4 * static_cast<std::size_t>(markers.width));
+struct JpegDecoder::Impl {
+  HuffmanDecoder huffman;
+  std::vector<std::uint8_t> strip, inks;
+  JpegWay last_way = JpegWay::plain;
+};
+
+JpegDecoder::JpegDecoder() : impl_(std::make_unique<Impl>()) {}
+JpegDecoder::~JpegDecoder() = default;
+
+JpegWay JpegDecoder::last_way() const {
+  return impl_->last_way;
+}
+
+Result<void> JpegDecoder::decode(ByteView bytes, const ImageConfig& limits, StoredRowSink& sink, JpegWay way) {
+  const JpegMarkers markers = read_jpeg_markers(bytes);
+  if (auto ok = check_jpeg_markers(markers, limits); !ok) return ok;
+  const auto region =
+      sink.begin(static_cast<int>(markers.width), static_cast<int>(markers.height), markers.orientation);
+  if (!region) return fail(region.error());
+  const bool inks = markers.components.size() == 4;
+  impl_->strip.resize(3 * static_cast<std::size_t>(markers.width) * kStripRows + kRowSlack);
+  if (inks) impl_->inks.resize(4 * static_cast<std::size_t>(markers.width));
 
   Session session{};
+  // Also when the sink throws.
+  struct Destroyer {
+    Session& session;
+    ~Destroyer() { jpeg_destroy_decompress(&session.jpeg); }
+  } destroyer{session};
+  session.bytes = bytes;
+  session.width = markers.width;
+  session.height = markers.height;
+  session.region = *region;
+  session.sink = &sink;
+  session.strip = impl_->strip.data();
+  session.inks = inks ? impl_->inks.data() : nullptr;
   session.scans_max = limits.jpeg_scans_max;
   // A progressive image holds all its coefficients: 2 bytes per sample, 4 components at most, and some rows.
   session.memory_max = static_cast<long>(8 * limits.pixels_max + 32 * kMiB);
@@ -247,10 +331,12 @@ Result<int> decode_jpeg(ByteView bytes, const ImageConfig& limits, Image& image)
   session.errors.emit_message = on_message;
   session.errors.output_message = no_output;
   session.progress.progress_monitor = on_progress;
-  const bool ok = run(session, bytes, image, cmyk_row.empty() ? nullptr : cmyk_row.data());
-  jpeg_destroy_decompress(&session.jpeg);
-  if (!ok) return error_of(session, limits);
-  return markers.orientation;
+  session.huffman = way == JpegWay::quickest && markers.scans == 1 ? &impl_->huffman : nullptr;
+  const bool ok = run(session);
+  impl_->last_way = session.huffman != nullptr ? JpegWay::quickest : JpegWay::plain;
+  if (ok) return {};
+  if (session.huffman != nullptr) return decode(bytes, limits, sink, JpegWay::plain);
+  return error_of(session, limits);
 }
 
 }  // namespace imgrec::decode

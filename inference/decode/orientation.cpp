@@ -7,6 +7,17 @@
 namespace imgrec::decode {
 namespace {
 
+// 5 to 8 are 1 to 4 with rows and columns exchanged first. Turning right (6) is transposing, then mirroring.
+bool is_transposed(int orientation) {
+  return orientation >= 5;
+}
+bool is_mirrored(int orientation) {
+  return orientation == 2 || orientation == 3 || orientation == 6 || orientation == 7;
+}
+bool is_flipped(int orientation) {
+  return orientation == 3 || orientation == 4 || orientation == 7 || orientation == 8;
+}
+
 void swap_pixels(std::uint8_t* a, std::uint8_t* b) {
   for (int c = 0; c < 3; ++c) std::swap(a[c], b[c]);
 }
@@ -71,15 +82,21 @@ int exif_orientation(ByteView exif) {
 }
 
 void apply_orientation(int orientation, Image& image, Image& turned) {
-  // 5 to 8 are 1 to 4 with rows and columns exchanged first. Turning right (6) is transposing, then mirroring.
-  if (orientation >= 5) {
+  if (is_transposed(orientation)) {
     transpose(image, turned);
     std::swap(image, turned);
   }
-  const bool mirrored = orientation == 2 || orientation == 3 || orientation == 6 || orientation == 7;
-  const bool flipped = orientation == 3 || orientation == 4 || orientation == 7 || orientation == 8;
-  if (mirrored) mirror_rows(image);
-  if (flipped) flip_top_to_bottom(image);
+  if (is_mirrored(orientation)) mirror_rows(image);
+  if (is_flipped(orientation)) flip_top_to_bottom(image);
+}
+
+Region stored_region(const Region& region, int width, int height, int orientation) {
+  Region stored = region;
+  if (is_transposed(orientation)) std::swap(width, height);
+  if (is_mirrored(orientation)) stored.x = width - region.x - region.width;
+  if (is_flipped(orientation)) stored.y = height - region.y - region.height;
+  if (is_transposed(orientation)) stored = {stored.y, stored.x, stored.height, stored.width};
+  return stored;
 }
 
 }  // namespace imgrec::decode

@@ -11,7 +11,7 @@
 
 namespace imgrec {
 
-/// Thread-safe; any number of producers and consumers. First in, first out.
+/// Thread-safe; any number of producers and consumers. First in, first out. A push wakes one consumer, not all.
 template <class T>
 class BoundedQueue {
  public:
@@ -20,41 +20,47 @@ class BoundedQueue {
   /// Waits for a place; false when closed or stopped (the item is then not taken).
   bool push(T item, std::stop_token stop = {}) {
     std::unique_lock lock(mutex_);
-    changed_.wait(lock, stop, [&] { return closed_ || items_.size() < items_max_; });
-    if (closed_ || stop.stop_requested()) return false;
-    items_.push_back(std::move(item));
-    changed_.notify_all();
+    has_place_.wait(lock, stop, [&] { return closed_ || items_.size() < items_max_; });
+    if (closed_ || stop.stop_requested()) {
+      has_place_.notify_one();  // the place that woke us, if one did, is another's now
+      return false;
+    }
+    add(std::move(item), lock);
     return true;
   }
 
   /// Never waits; false when full or closed.
   bool try_push(T item) {
-    std::lock_guard lock(mutex_);
+    std::unique_lock lock(mutex_);
     if (closed_ || items_.size() >= items_max_) return false;
-    items_.push_back(std::move(item));
-    changed_.notify_all();
+    add(std::move(item), lock);
     return true;
   }
 
   /// Waits for an item; nothing when stopped, or closed and empty.
   std::optional<T> pop(std::stop_token stop = {}) {
     std::unique_lock lock(mutex_);
-    changed_.wait(lock, stop, [&] { return closed_ || !items_.empty(); });
-    if (items_.empty() || stop.stop_requested()) return std::nullopt;
-    return take_front();
+    has_item_.wait(lock, stop, [&] { return closed_ || !items_.empty(); });
+    if (items_.empty()) return std::nullopt;
+    if (stop.stop_requested()) {
+      has_item_.notify_one();  // the item that woke us, if one did, is another's now
+      return std::nullopt;
+    }
+    return take_front(lock);
   }
 
   std::optional<T> try_pop() {
-    std::lock_guard lock(mutex_);
+    std::unique_lock lock(mutex_);
     if (items_.empty()) return std::nullopt;
-    return take_front();
+    return take_front(lock);
   }
 
   /// No more pushes; consumers get what is left, then nothing.
   void close() {
     std::lock_guard lock(mutex_);
     closed_ = true;
-    changed_.notify_all();
+    has_item_.notify_all();
+    has_place_.notify_all();
   }
 
   std::size_t size() const {
@@ -63,16 +69,24 @@ class BoundedQueue {
   }
 
  private:
-  T take_front() {
+  // Both notify without the lock, so that who wakes does not wait for it at once. The queue outlives the call: its
+  // owner joins the threads that use it.
+  void add(T item, std::unique_lock<std::mutex>& lock) {
+    items_.push_back(std::move(item));
+    lock.unlock();
+    has_item_.notify_one();
+  }
+  T take_front(std::unique_lock<std::mutex>& lock) {
     T item = std::move(items_.front());
     items_.pop_front();
-    changed_.notify_all();
+    lock.unlock();
+    has_place_.notify_one();
     return item;
   }
 
   const std::size_t items_max_;
   mutable std::mutex mutex_;
-  std::condition_variable_any changed_;
+  std::condition_variable_any has_item_, has_place_;
   std::deque<T> items_;
   bool closed_ = false;
 };

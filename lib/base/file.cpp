@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
@@ -80,25 +81,54 @@ Result<std::string> read_open_file(int fd, const std::string& shown, std::uint64
   // One byte more than the size says, so that the end of the file is seen without growing the buffer.
   std::size_t capacity = static_cast<std::size_t>(info.st_size) + 1, used = 0;
   while (true) {
-    bytes.resize(capacity);
-    const ssize_t got = ::read(fd, bytes.data() + used, capacity - used);
-    if (got < 0) {
-      if (errno == EINTR) continue;
-      return io_error("read", shown, errno);
-    }
-    if (got == 0) break;
+    ssize_t got = 0;
+    int error = 0;
+    // Not resize(), which would fill with zeros first what is read over at once.
+    bytes.resize_and_overwrite(capacity, [&](char* buffer, std::size_t) {
+      do got = ::read(fd, buffer + used, capacity - used);
+      while (got < 0 && errno == EINTR);
+      error = got < 0 ? errno : 0;
+      return used + static_cast<std::size_t>(std::max<ssize_t>(got, 0));
+    });
+    if (got < 0) return io_error("read", shown, error);
+    if (got == 0) return bytes;
     used += static_cast<std::size_t>(got);
     if (used > bytes_max) return too_large();
     if (used == capacity) capacity = 2 * capacity + 4096;
   }
-  bytes.resize(used);
-  return bytes;
 }
 
 Result<std::string> read_file(const std::filesystem::path& path, std::uint64_t bytes_max) {
   const Fd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
   if (!fd.ok()) return io_error("read", path.string(), errno);
   return read_open_file(fd.get(), path.string(), bytes_max);
+}
+
+int FolderSync::sync(int folder) {
+  struct stat info{};
+  if (::fstat(folder, &info) != 0) return errno;
+  const std::pair<std::uint64_t, std::uint64_t> key(info.st_dev, info.st_ino);
+  std::unique_lock lock(mutex_);
+  Round& round = rounds_[key];
+  ++round.users;
+  const std::uint64_t wanted = ++round.asked;
+  int error = 0;
+  while (round.synced < wanted && error == 0) {
+    if (round.syncing) {
+      round.changed.wait(lock);
+      continue;
+    }
+    round.syncing = true;
+    const std::uint64_t covered = round.asked;
+    lock.unlock();
+    error = ::fsync(folder) == 0 ? 0 : errno;
+    lock.lock();
+    round.syncing = false;
+    if (error == 0) round.synced = covered;
+    round.changed.notify_all();
+  }
+  if (--round.users == 0) rounds_.erase(key);
+  return error;
 }
 
 Result<bool> write_file_atomic_at(const AtomicWrite& target, ByteView bytes, WriteMode mode) {
@@ -120,7 +150,9 @@ Result<bool> write_file_atomic_at(const AtomicWrite& target, ByteView bytes, Wri
   }
   if (error != 0 && (error != EEXIST || mode == WriteMode::replace)) return io_error("write", target.shown, error);
   // Also when it was there: whoever wrote it may not have come to this line, and our caller relies on the file.
-  if (::fsync(target.folder) != 0) return io_error("write", target.shown, errno);
+  if (const int unsynced = target.folder_sync.sync(target.folder); unsynced != 0) {
+    return io_error("write", target.shown, unsynced);
+  }
   return error == 0;
 }
 
@@ -128,7 +160,8 @@ Result<bool> write_file_atomic(const std::filesystem::path& path, ByteView bytes
   const std::filesystem::path folder = path.has_parent_path() ? path.parent_path() : ".";
   const Fd fd(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (!fd.ok()) return io_error("write", path.string(), errno);
-  return write_file_atomic_at({fd.get(), fd.get(), path.filename().string(), path.string()}, bytes, mode);
+  FolderSync alone;
+  return write_file_atomic_at({fd.get(), fd.get(), path.filename().string(), path.string(), alone}, bytes, mode);
 }
 
 void remove_stale_temporaries(int scratch_folder) {

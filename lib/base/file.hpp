@@ -1,8 +1,11 @@
 // Files read whole and written atomically.
 #pragma once
 
+#include <condition_variable>
 #include <cstdint>
 #include <filesystem>
+#include <map>
+#include <mutex>
 #include <string>
 #include <utility>
 
@@ -44,12 +47,31 @@ enum class WriteMode { replace, only_if_absent };
 /// denied, transient "disk_full", transient "file_unwritable".
 Result<bool> write_file_atomic(const std::filesystem::path& path, ByteView bytes, WriteMode mode);
 
+/// Folders that many threads sync: those that ask while a sync is under way share the next one (group commit).
+/// Thread-safe.
+class FolderSync {
+ public:
+  /// All changes made to the open folder before the call are on the disk: 0, or errno.
+  int sync(int folder);
+
+ private:
+  struct Round {
+    int users = 0;
+    std::uint64_t asked = 0, synced = 0;
+    bool syncing = false;
+    std::condition_variable changed;
+  };
+  std::mutex mutex_;
+  std::map<std::pair<std::uint64_t, std::uint64_t>, Round> rounds_;  // by device and inode; only those in use
+};
+
 /// The same for folders that are open already (nothing on the way to them is looked up again).
 struct AtomicWrite {
   int scratch_folder;  // where the bytes are written first; on the same file system as the folder
   int folder;
   std::string name;   // one part, no "/"
   std::string shown;  // what an error calls it
+  FolderSync& folder_sync;
 };
 /// Errors as write_file_atomic; not_found also when the folder was removed meanwhile.
 Result<bool> write_file_atomic_at(const AtomicWrite& target, ByteView bytes, WriteMode mode);

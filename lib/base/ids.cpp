@@ -4,12 +4,14 @@
 #include <cstdint>
 
 #include "lib/base/rng.hpp"
+#include "lib/base/text.hpp"
 
 namespace imgrec {
 namespace {
 
 constexpr std::string_view kCrockford = "0123456789ABCDEFGHJKMNPQRSTVWXYZ";
 constexpr std::size_t kUlidLength = 26;
+constexpr std::size_t kKeyBytesMax = 1024;
 
 void append_base32(std::string& out, std::uint64_t value, int digits) {
   for (int shift = 5 * (digits - 1); shift >= 0; shift -= 5) out += kCrockford[(value >> shift) & 31];
@@ -31,6 +33,21 @@ Result<JobId> parse_job_id(std::string_view text) {
     return fail(ErrorKind::invalid, "bad_job_id", "A job id has 26 characters of 0-9 and A-Z without I, L, O and U.");
   }
   return JobId(std::string(text));
+}
+
+Result<void> check_object_key(std::string_view key) {
+  const auto bad = [](const char* what) { return fail(ErrorKind::invalid, "bad_key", what); };
+  if (key.empty() || key.size() > kKeyBytesMax) return bad("An object key has 1 to 1024 bytes.");
+  if (!is_valid_utf8(key)) return bad("An object key is valid UTF-8.");
+  for (const char c : key) {
+    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7F) return bad("An object key has no control characters.");
+  }
+  for (const std::string_view part : split(key, '/')) {
+    if (part.empty() || part == "." || part == "..") {
+      return bad("No part of an object key between slashes is empty, \".\" or \"..\".");
+    }
+  }
+  return {};
 }
 
 std::string random_hex(Rng& rng, std::size_t byte_count) {

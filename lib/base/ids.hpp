@@ -50,6 +50,9 @@ JobId make_job_id(WallTime now, Rng& rng);
 /// Accepts exactly the form that make_job_id writes (upper case); anything else is ErrorKind::invalid, "bad_job_id".
 Result<JobId> parse_job_id(std::string_view text);
 
+/// An object's key as lib/ports/object_store.hpp wants it; else ErrorKind::invalid, "bad_key".
+Result<void> check_object_key(std::string_view key);
+
 /// The given number of random bytes as lower-case hex.
 std::string random_hex(Rng& rng, std::size_t byte_count);
 

@@ -41,9 +41,10 @@ struct QueueConfig {
 
 struct WebConfig {
   std::string bind = "127.0.0.1";
-  int port = 8000;   // 0: any free one
-  std::string node;  // names the response queue; empty: a stable name for this machine
-  int threads = 4;   // pool for blocking work (store, queue)
+  int port = 8000;    // 0: any free one
+  std::string hosts;  // further names of this service, besides localhost, the machine's and addresses; see known_hosts
+  std::string node;   // names the response queue; empty: a stable name for this machine
+  int threads = 16;   // pool for blocking work (store, queue): as many images wait for the disk at a time
   int connections_max = 1024;
   int pending_jobs_max = 10'000;  // images waiting for their answer on this node
   std::uint64_t header_bytes_max = 16 * kKiB;

@@ -167,6 +167,7 @@ bool is_name(std::string_view text, std::size_t length_max) {
          });
 }
 
+constexpr std::string_view kHostList = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-.,";
 const TextRule kPath = {"PATH", "a path on one line", is_one_line};
 const TextRule kWord = {"NAME", "up to 64 of the characters A-Z a-z 0-9 - _ .",
                         [](std::string_view value) { return is_name(value, 64); }};
@@ -278,6 +279,15 @@ void add_web(std::vector<Setting>& all) {
                         return !value.empty() && value.find_first_not_of("0123456789abcdefABCDEF.:") == value.npos;
                       }}));
   count({"web.port", "port to listen on; 0: any free one", {"--port"}}, &WebConfig::port, {0, 65'535});
+  all.push_back(text({"web.hosts",
+                      "further names by which requests may call this service while it listens on loopback; *: any",
+                      {},
+                      kServing},
+                     In{&Config::web, &WebConfig::hosts},
+                     {"NAMES", "host names separated by commas, or *", [](std::string_view value) {
+                        return value.size() <= 1024 &&
+                               (value == "*" || value.find_first_not_of(kHostList) == value.npos);
+                      }}));
   all.push_back(text({"web.node",
                       "name of this web node, in its response queue's name; empty: host name and port",
                       {"--node"},

@@ -16,6 +16,7 @@ namespace {
 constexpr std::size_t kIdleHandlesMax = 64;
 constexpr std::size_t kHeaderBytesMax = 256 * kKiB;
 constexpr long kRedirectsMax = 5;
+constexpr long kReadBytes = 64 * 1024;  // at a time, of an answer
 constexpr Millis kPollMax{1'000};
 
 // A transfer's two handles. The multi handle owns the connections and can be woken from another thread, which the easy
@@ -151,10 +152,11 @@ void Transfer::set_method() {
     set(easy_, CURLOPT_NOBODY, 1L);
     return;
   }
-  if (!request_.body.empty() || request_.method == "POST" || request_.method == "PUT") {
+  const ByteView body = request_.borrowed_body.empty() ? ByteView(request_.body) : request_.borrowed_body;
+  if (!body.empty() || request_.method == "POST" || request_.method == "PUT") {
     set(easy_, CURLOPT_POST, 1L);
-    set(easy_, CURLOPT_POSTFIELDSIZE_LARGE, static_cast<curl_off_t>(request_.body.size()));
-    set(easy_, CURLOPT_POSTFIELDS, request_.body.data());  // not copied
+    set(easy_, CURLOPT_POSTFIELDSIZE_LARGE, static_cast<curl_off_t>(body.size()));
+    set(easy_, CURLOPT_POSTFIELDS, body.data());  // not copied
     if (request_.method == "POST") return;
   } else {
     set(easy_, CURLOPT_HTTPGET, 1L);
@@ -175,6 +177,7 @@ Result<void> Transfer::prepare(const std::string& user_agent) {
   // One connection per handle: HTTP/2 would add nothing but its flow control.
   set(easy_, CURLOPT_HTTP_VERSION, static_cast<long>(CURL_HTTP_VERSION_1_1));
   set(easy_, CURLOPT_NOSIGNAL, 1L);  // threads
+  set(easy_, CURLOPT_BUFFERSIZE, kReadBytes);
   set(easy_, CURLOPT_SSL_VERIFYPEER, 1L);
   set(easy_, CURLOPT_SSL_VERIFYHOST, 2L);
   set(easy_, CURLOPT_TIMEOUT_MS, static_cast<long>(std::max<Millis::rep>(1, request_.timeout.count())));
@@ -228,6 +231,7 @@ bool Transfer::take_body(ByteView piece) {
   long status = 0;
   curl_easy_getinfo(easy_, CURLINFO_RESPONSE_CODE, &status);
   if (!request_.on_body || status < 200 || status > 299) {
+    if (response_.body.empty() && announced > 0) response_.body.reserve(static_cast<std::size_t>(announced));
     response_.body += piece;
     return true;
   }

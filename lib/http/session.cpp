@@ -1,8 +1,10 @@
 #include "lib/http/session.hpp"
 
 #include <poll.h>
+#include <sys/socket.h>
 
 #include <algorithm>
+#include <cerrno>
 
 #include "lib/base/log.hpp"
 #include "lib/base/rng.hpp"
@@ -16,6 +18,7 @@ using boost::system::error_code;
 
 constexpr std::size_t kReadBytes = 16 * kKiB;
 constexpr std::size_t kBodyGrowthBytes = 256 * kKiB;
+constexpr std::ptrdiff_t kBodyAtOnceBytes = 1024 * kKiB;
 constexpr Millis kLinger{5'000};
 constexpr Millis kLingerDraining{1'000};
 
@@ -202,21 +205,40 @@ asio::awaitable<bool> Session::admit(std::uint64_t bytes) {
 
 asio::awaitable<Session::Outcome> Session::read_sized_body() {
   const auto size = static_cast<std::size_t>(head_.content_length);
-  body_.reserve(size);
-  std::size_t filled = std::min(in_.size(), size);
-  body_.assign(in_, 0, filled);
-  in_.erase(0, filled);
-  while (filled < size) {
-    // Grown as it arrives: a client that promises much and sends little costs little.
-    if (body_.size() == filled) body_.resize(std::min(size, filled + kBodyGrowthBytes));
+  const std::size_t first = std::min(in_.size(), size);
+  body_.reserve(size);  // costs address space only, until it is received
+  body_.assign(in_, 0, first);
+  in_.erase(0, first);
+  std::ptrdiff_t at_once = 0;
+  while (body_.size() < size) {
     if (timed_out_ || cut_) co_return on_silence("The body");
+    const auto length = receive_body(size);
+    if (length == 0) co_return on_silence("The body");
+    at_once += length > 0 ? length : 0;
+    if (body_.size() == size || (length > 0 && at_once < kBodyAtOnceBytes)) continue;
+    at_once = 0;  // a fast sender of a large body lets the other connections have their turn
     error_code ec;
-    const auto target = asio::buffer(body_.data() + filled, body_.size() - filled);
-    const auto length = co_await socket_.async_read_some(target, asio::redirect_error(asio::use_awaitable, ec));
-    if (ec || length == 0) co_return on_silence("The body");
-    filled += length;
+    co_await socket_.async_wait(asio::ip::tcp::socket::wait_read, asio::redirect_error(asio::use_awaitable, ec));
+    if (ec) co_return on_silence("The body");
   }
   co_return Outcome::ok;
+}
+
+// Appends to body_ what has arrived of it. Returns how much; 0 at the connection's end or an error, -1 when there is
+// nothing yet. The body grows as it arrives: a client that promises much and sends little costs little.
+std::ptrdiff_t Session::receive_body(std::size_t size) {
+  const std::size_t before = body_.size(), room = std::min(size - before, kBodyGrowthBytes);
+  ssize_t got = 0;
+  int error = 0;
+  // Not resize(), which would fill with zeros first what is received over at once.
+  body_.resize_and_overwrite(before + room, [&](char* bytes, std::size_t) {
+    do got = ::recv(socket_.native_handle(), bytes + before, room, MSG_DONTWAIT);
+    while (got < 0 && errno == EINTR);
+    error = got < 0 ? errno : 0;
+    return before + static_cast<std::size_t>(std::max<ssize_t>(got, 0));
+  });
+  if (got >= 0) return got;
+  return error == EAGAIN || error == EWOULDBLOCK ? -1 : 0;
 }
 
 asio::awaitable<Session::Outcome> Session::read_chunked_body() {

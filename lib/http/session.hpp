@@ -39,6 +39,7 @@ class Session : public std::enable_shared_from_this<Session> {
   asio::awaitable<bool> write_continue();
   asio::awaitable<void> linger();
 
+  std::ptrdiff_t receive_body(std::size_t size);
   void forget_request();
   void dispatch();
   ResponseMessage take_message();

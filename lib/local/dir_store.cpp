@@ -2,10 +2,13 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <linux/openat2.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cerrno>
 #include <cstring>
 
@@ -46,22 +49,46 @@ Fd open_folder_in(int parent, const std::string& name) {
   return Fd(::openat(parent, name.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
 }
 
-// Opens folder after folder from the root, following no link, so that nothing in the store leads out of it. An Fd that
-// is not ok: errno says why. With `make` those that are not there are made, durably.
-Fd open_folders(int root, const std::vector<std::string>& folders, bool make) {
+// Opens what lies below the root, following no link, so that nothing in the store leads out of it. An Fd that is not
+// ok: errno says why.
+Fd open_below(int root, const std::vector<std::string>& folders, const std::string& last, int flags) {
+  static std::atomic<bool> has_openat2 = true;  // Linux 5.6; some sandboxes refuse it
+  flags |= O_CLOEXEC;
+  if (has_openat2) {
+    std::string path;
+    for (const std::string& name : folders) path.append(name) += '/';
+    path += last;
+    open_how how{};
+    how.flags = static_cast<std::uint64_t>(flags);
+    how.resolve = RESOLVE_NO_SYMLINKS;
+    const long fd = ::syscall(SYS_openat2, root, path.c_str(), &how, sizeof how);
+    if (fd >= 0) return Fd(static_cast<int>(fd));
+    if (errno != ENOSYS && errno != EPERM && errno != ENAMETOOLONG) return {};
+    if (errno == ENOSYS) has_openat2 = false;
+  }
   Fd at(::fcntl(root, F_DUPFD_CLOEXEC, 0));
   for (const std::string& name : folders) {
     if (!at.ok()) return at;
-    Fd next = open_folder_in(at.get(), name);
-    if (!next.ok() && errno == ENOENT && make) {
-      if (::mkdirat(at.get(), name.c_str(), 0755) == 0) {
-        if (::fsync(at.get()) != 0) return {};
-      } else if (errno != EEXIST) {
-        return {};
-      }
-      next = open_folder_in(at.get(), name);
+    at = open_folder_in(at.get(), name);
+  }
+  return at.ok() ? Fd(::openat(at.get(), last.c_str(), flags | O_NOFOLLOW)) : Fd();
+}
+
+// The folder that the names lead to. With `make` those that are not there are made, durably.
+Fd open_folders(int root, const std::vector<std::string>& folders, bool make) {
+  Fd found = folders.empty()
+                 ? Fd(::fcntl(root, F_DUPFD_CLOEXEC, 0))
+                 : open_below(root, {folders.begin(), folders.end() - 1}, folders.back(), O_RDONLY | O_DIRECTORY);
+  if (found.ok() || errno != ENOENT || !make) return found;
+  Fd at(::fcntl(root, F_DUPFD_CLOEXEC, 0));
+  for (const std::string& name : folders) {
+    if (!at.ok()) return at;
+    if (::mkdirat(at.get(), name.c_str(), 0755) == 0) {
+      if (::fsync(at.get()) != 0) return {};
+    } else if (errno != EEXIST) {
+      return {};
     }
-    at = std::move(next);
+    at = open_folder_in(at.get(), name);
   }
   return at;
 }
@@ -167,7 +194,7 @@ class DirStore final : public ObjectStore {
         return store_error("store", key.str(), errno);
       }
       const auto written =
-          write_file_atomic_at({scratch_.get(), folder.get(), path->file, json_quote(key.str())}, bytes, mode);
+          write_file_atomic_at({scratch_.get(), folder.get(), path->file, json_quote(key.str()), sync_}, bytes, mode);
       if (written) return *written ? PutOutcome::stored : PutOutcome::already_there;
       if (written.error().kind == ErrorKind::not_found && attempt < kPutAttempts) continue;
       if (written.error().kind == ErrorKind::denied)
@@ -221,10 +248,8 @@ class DirStore final : public ObjectStore {
   Result<Fd> open_object(const ObjectKey& key) const {
     const auto path = object_path(key.str());
     if (!path) return fail(path.error());
-    const Fd folder = open_folders(root_.get(), path->folders, false);
-    if (!folder.ok()) return store_error("read", key.str(), errno);
     // Not blocking: a stranger's named pipe must not hang us.
-    Fd file(::openat(folder.get(), path->file.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
+    Fd file = open_below(root_.get(), path->folders, path->file, O_RDONLY | O_NONBLOCK);
     struct stat info{};
     if (!file.ok() || ::fstat(file.get(), &info) != 0) return store_error("read", key.str(), errno);
     if (!S_ISREG(info.st_mode)) return store_error("read", key.str(), ELOOP);
@@ -254,6 +279,7 @@ class DirStore final : public ObjectStore {
   }
 
   const Fd root_, scratch_;
+  FolderSync sync_;
 };
 
 }  // namespace

@@ -1,11 +1,11 @@
 #include "lib/local/object_name.hpp"
 
+#include "lib/base/ids.hpp"
 #include "lib/base/text.hpp"
 
 namespace imgrec {
 namespace {
 
-constexpr std::size_t kKeyBytesMax = 1024;
 constexpr std::size_t kPieceBytes = 80;  // times 3 for %XX, and "++": under 255
 constexpr std::string_view kHex = "0123456789ABCDEF";
 
@@ -49,25 +49,10 @@ std::optional<std::string> unescape(std::string_view name) {
   return piece;
 }
 
-Result<void> check_key(std::string_view key) {
-  const auto bad = [](const char* what) { return fail(ErrorKind::invalid, "bad_key", what); };
-  if (key.empty() || key.size() > kKeyBytesMax) return bad("An object key has 1 to 1024 bytes.");
-  if (!is_valid_utf8(key)) return bad("An object key is valid UTF-8.");
-  for (const char c : key) {
-    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7F) return bad("An object key has no control characters.");
-  }
-  for (const std::string_view part : split(key, '/')) {
-    if (part.empty() || part == "." || part == "..") {
-      return bad("No part of an object key between slashes is empty, \".\" or \"..\".");
-    }
-  }
-  return {};
-}
-
 }  // namespace
 
 Result<ObjectPath> object_path(std::string_view key) {
-  if (auto checked = check_key(key); !checked) return fail(checked.error());
+  if (auto checked = check_object_key(key); !checked) return fail(checked.error());
   ObjectPath path;
   const auto parts = split(key, '/');
   for (std::size_t i = 0; i < parts.size(); ++i) {

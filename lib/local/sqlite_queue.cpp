@@ -7,14 +7,11 @@
 #include "lib/base/text.hpp"
 #include "lib/local/sqlite_store.hpp"
 #include "lib/local/wake_board.hpp"
+#include "lib/ports/message_checks.hpp"
 
 namespace imgrec {
 namespace {
 
-constexpr Millis kDelayMax = std::chrono::minutes(15);
-constexpr Millis kWaitMax = Seconds(20);
-constexpr Millis kVisibilityMax = std::chrono::hours(12);
-constexpr std::size_t kFifoIdBytesMax = 128;
 constexpr std::size_t kQueueNameBytesMax = 80;
 // Nobody rings for a sender that was killed between its commit and its ring: so a poll also looks by itself, rarely.
 constexpr Millis kLookAgain = Seconds(5);
@@ -25,32 +22,6 @@ struct Shared {
   std::unique_ptr<WakeBoard> board;
   Clock& clock;
 };
-
-Result<void> check_batch(std::size_t count) {
-  if (count >= 1 && count <= kBatchMax) return {};
-  return fail(ErrorKind::invalid, "bad_batch", "A batch has 1 to 10 elements.");
-}
-
-Result<void> check_message(const OutgoingMessage& message, bool fifo) {
-  const auto bad = [](const char* what) { return fail(ErrorKind::invalid, "bad_message", what); };
-  if (message.body.size() > kMessageBytesMax) {
-    return fail(ErrorKind::invalid, "message_too_large", "A message has at most 1 MiB.");
-  }
-  if (message.body.empty()) return bad("A message is not empty.");
-  if (!is_valid_utf8(message.body)) return bad("A message is valid UTF-8.");
-  if (message.delay < Millis(0) || message.delay > kDelayMax) return bad("A delay is 0 to 15 minutes.");
-  if (!fifo) {
-    if (message.group_id.empty() && message.dedup_id.empty()) return {};
-    return bad("Only a FIFO queue takes a group id and a dedup id.");
-  }
-  if (message.delay != Millis(0)) return bad("A FIFO queue takes no delay.");
-  for (const std::string* id : {&message.group_id, &message.dedup_id}) {
-    if (id->empty() || id->size() > kFifoIdBytesMax || !is_valid_utf8(*id)) {
-      return bad("A FIFO queue needs a group id and a dedup id of 1 to 128 bytes.");
-    }
-  }
-  return {};
-}
 
 std::vector<Result<void>> receipt_outcomes(const std::vector<bool>& good) {
   std::vector<Result<void>> outcomes;
@@ -82,9 +53,7 @@ class SqliteQueue final : public MessageQueue {
       outcomes.emplace_back();
       bytes += message.body.size();
     }
-    if (bytes > kMessageBytesMax) {
-      return fail(ErrorKind::invalid, "batch_too_large", "The messages of one call have more than 1 MiB together.");
-    }
+    if (auto checked = check_batch_bytes(bytes); !checked) return fail(checked.error());
     if (accepted.empty()) return outcomes;
     const Millis left = deadline.left(shared_->clock);
     if (left == Millis(0)) return fail(ErrorKind::transient, "timeout", "The deadline has passed.");
@@ -102,11 +71,7 @@ class SqliteQueue final : public MessageQueue {
   }
 
   Result<std::vector<Message>> receive(const ReceiveOptions& options, std::stop_token stop) override {
-    if (options.messages_max < 1 || options.messages_max > static_cast<int>(kBatchMax) || options.wait < Millis(0) ||
-        options.wait > kWaitMax || options.visibility < Millis(0) || options.visibility > kVisibilityMax) {
-      return fail(ErrorKind::invalid, "bad_receive",
-                  "1 to 10 messages, at most 20 s of wait, at most 12 h of visibility.");
-    }
+    if (auto checked = check_receive(options); !checked) return fail(checked.error());
     Clock& clock = shared_->clock;
     const MonoTime end = clock.mono_now() + options.wait;
     while (!stop.stop_requested()) {
@@ -126,9 +91,7 @@ class SqliteQueue final : public MessageQueue {
 
   Result<std::vector<Result<void>>> extend(std::span<const Receipt> receipts, Millis visibility) override {
     if (auto batch = check_batch(receipts.size()); !batch) return fail(batch.error());
-    if (visibility < Millis(0) || visibility > kVisibilityMax) {
-      return fail(ErrorKind::invalid, "bad_visibility", "A visibility timeout is 0 to 12 hours.");
-    }
+    if (auto checked = check_visibility(visibility); !checked) return fail(checked.error());
     const auto good = shared_->store->extend(row_, receipts, visibility, shared_->clock.wall_now());
     if (!good) return fail(good.error());
     // The pollers' next look may come earlier than they thought; only a longer lease needs no ring, and is the rule.

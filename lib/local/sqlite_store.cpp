@@ -28,11 +28,12 @@ constexpr const char* kSchema = R"(
 
 // In the order of messages_ready, so that the first ones are found without sorting.
 constexpr const char* kReady =
-    "SELECT seq FROM messages INDEXED BY messages_ready WHERE queue=?1 AND visible_at<=?2 "
+    "SELECT seq, receives FROM messages INDEXED BY messages_ready WHERE queue=?1 AND visible_at<=?2 "
     "ORDER BY visible_at, receives, sent_at, seq LIMIT ?3";
 // The groups with a message in flight are few (as many as messages in flight), and are looked up once per query.
 constexpr const char* kReadyInOrder =
-    "SELECT seq FROM messages INDEXED BY messages_order WHERE queue=?1 AND group_id IS NOT NULL AND group_id NOT IN "
+    "SELECT seq, receives FROM messages INDEXED BY messages_order WHERE queue=?1 AND group_id IS NOT NULL AND group_id "
+    "NOT IN "
     "(SELECT group_id FROM messages INDEXED BY messages_ready WHERE queue=?1 AND visible_at>?2 AND group_id IS NOT "
     "NULL) "
     "ORDER BY seq LIMIT ?3";
@@ -40,7 +41,7 @@ constexpr const char* kNextAt =
     "SELECT min(visible_at) FROM messages INDEXED BY messages_ready WHERE queue=?1 AND visible_at>?2";
 constexpr const char* kDeadLetter =
     "UPDATE messages SET queue=?2, visible_at=?3, receives=0, receipt=NULL, group_id=coalesce(group_id, ?4) "
-    "WHERE seq=?1 AND receives>=?5";
+    "WHERE seq=?1";
 constexpr const char* kDeliver =
     "UPDATE messages SET visible_at=?2, receives=receives+1, receipt=?3 WHERE seq=?1 "
     "RETURNING id, body, group_id, receives, sent_at";
@@ -187,14 +188,15 @@ Result<std::optional<MessageId>> SqliteStore::seen_before(const QueueRow& queue,
   return MessageId(std::string(row.text(0)));
 }
 
-Result<std::vector<std::int64_t>> SqliteStore::candidates(const QueueRow& queue, std::int64_t now, std::size_t count) {
-  std::vector<std::int64_t> found;
+Result<std::vector<SqliteStore::Candidate>> SqliteStore::candidates(const QueueRow& queue, std::int64_t now,
+                                                                    std::size_t count) {
+  std::vector<Candidate> found;
   SqlQuery rows = db_->query(queue.fifo ? kReadyInOrder : kReady, queue.id, now, static_cast<std::int64_t>(count));
   while (true) {
     const auto row = rows.step();
     if (!row) return fail(row.error());
     if (!*row) return found;
-    found.push_back(rows.integer(0));
+    found.push_back({rows.integer(0), rows.integer(1)});
   }
 }
 
@@ -225,8 +227,8 @@ Result<void> SqliteStore::deliver(const QueueRow& queue, Delivery& delivery, std
     const auto found = candidates(queue, now, wanted);
     if (!found) return fail(found.error());
     bool moved = false;
-    for (const std::int64_t seq : *found) {
-      const auto delivered = deliver_one(queue, seq, delivery, visibility, now);
+    for (const Candidate& candidate : *found) {
+      const auto delivered = deliver_one(queue, candidate, delivery, visibility, now);
       if (!delivered) return fail(delivered.error());
       moved |= !*delivered;
     }
@@ -239,15 +241,15 @@ Result<void> SqliteStore::deliver(const QueueRow& queue, Delivery& delivery, std
 }
 
 // False when it went to the dead-letter queue instead.
-Result<bool> SqliteStore::deliver_one(const QueueRow& queue, std::int64_t seq, Delivery& delivery, Millis visibility,
-                                      std::int64_t now) {
-  if (queue.receives_max > 0) {
+Result<bool> SqliteStore::deliver_one(const QueueRow& queue, const Candidate& candidate, Delivery& delivery,
+                                      Millis visibility, std::int64_t now) {
+  const std::int64_t seq = candidate.seq;
+  if (queue.receives_max > 0 && candidate.receives >= queue.receives_max) {
     const std::string group = "dead-" + std::to_string(seq);  // only matters where the dead-letter queue is FIFO
-    auto moved = db_->query(kDeadLetter, seq, queue.dead_letter, now, std::string_view(group),
-                            static_cast<std::int64_t>(queue.receives_max))
-                     .run();
-    if (!moved) return fail(moved.error());
-    if (db_->rows_changed() > 0) return false;
+    if (auto moved = db_->query(kDeadLetter, seq, queue.dead_letter, now, std::string_view(group)).run(); !moved) {
+      return fail(moved.error());
+    }
+    return false;
   }
   const auto nonce = static_cast<std::int64_t>(rng_.next());
   SqlQuery row = db_->query(kDeliver, seq, now + visibility.count(), nonce);

@@ -61,10 +61,13 @@ class SqliteStore {
   Result<void> check_room(std::span<const OutgoingMessage* const> messages);
   Result<MessageId> insert(const QueueRow& queue, const OutgoingMessage& message, std::int64_t now);
   Result<std::optional<MessageId>> seen_before(const QueueRow& queue, const OutgoingMessage& message, std::int64_t now);
-  Result<std::vector<std::int64_t>> candidates(const QueueRow& queue, std::int64_t now, std::size_t count);
+  struct Candidate {
+    std::int64_t seq, receives;
+  };
+  Result<std::vector<Candidate>> candidates(const QueueRow& queue, std::int64_t now, std::size_t count);
   Result<void> deliver(const QueueRow& queue, Delivery& delivery, std::size_t count, Millis visibility,
                        std::int64_t now);
-  Result<bool> deliver_one(const QueueRow& queue, std::int64_t seq, Delivery& delivery, Millis visibility,
+  Result<bool> deliver_one(const QueueRow& queue, const Candidate& candidate, Delivery& delivery, Millis visibility,
                            std::int64_t now);
 
   std::mutex mutex_;

@@ -26,12 +26,17 @@ void increment(std::uint32_t* word) {
   std::atomic_ref(*word).fetch_add(1, std::memory_order_seq_cst);
 }
 
-// Not FUTEX_PRIVATE_FLAG: the word is shared with other processes, which the kernel knows by file and offset.
-void futex_wait(std::uint32_t* word, std::uint32_t value) {
-  ::syscall(SYS_futex, word, FUTEX_WAIT, value, nullptr, nullptr, 0);
+// Not FUTEX_PRIVATE_FLAG: the word is shared with other processes, which the kernel knows by file and offset. The bits
+// tell whom a wake is for: a sleeper that has none of them sleeps on.
+constexpr std::uint32_t kAllBits = FUTEX_BITSET_MATCH_ANY;
+void futex_wait(std::uint32_t* word, std::uint32_t value, std::uint32_t bits) {
+  ::syscall(SYS_futex, word, FUTEX_WAIT_BITSET, value, nullptr, nullptr, bits);
 }
-void futex_wake_all(std::uint32_t* word) {
-  ::syscall(SYS_futex, word, FUTEX_WAKE, INT_MAX, nullptr, nullptr, 0);
+void futex_wake_all(std::uint32_t* word, std::uint32_t bits) {
+  ::syscall(SYS_futex, word, FUTEX_WAKE_BITSET, INT_MAX, nullptr, nullptr, bits);
+}
+std::uint32_t bit_of(std::int64_t queue) {
+  return 1U << (static_cast<std::uint64_t>(queue) % 32);
 }
 
 std::unexpected<Error> board_error(const std::filesystem::path& file, int error) {
@@ -57,7 +62,7 @@ WakeBoard::~WakeBoard() {
   if (watcher_.joinable()) {
     watcher_.request_stop();
     increment(words_);
-    futex_wake_all(words_);
+    futex_wake_all(words_, kAllBits);
     watcher_.join();
   }
   ::munmap(words_, kBytes);
@@ -74,7 +79,7 @@ std::uint32_t WakeBoard::seen(std::int64_t queue) const {
 void WakeBoard::ring(std::int64_t queue) {
   increment(counter_of(queue));
   increment(words_);
-  futex_wake_all(words_);
+  futex_wake_all(words_, bit_of(queue));
 }
 
 void WakeBoard::wait(std::int64_t queue, std::uint32_t seen, MonoTime until, Clock& clock,
@@ -85,6 +90,11 @@ void WakeBoard::wait(std::int64_t queue, std::uint32_t seen, MonoTime until, Clo
     if (!watcher_.joinable()) watcher_ = std::jthread([this](const std::stop_token& ended) { watch(ended); });
     waiter = waiters_.insert(waiters_.end(), {counter_of(queue), seen, {}});
     waiters_changed_.notify_all();
+    if ((bits_ & bit_of(queue)) == 0) {
+      bits_ |= bit_of(queue);
+      increment(words_);  // a watcher that sleeps already begins anew, with this bit too
+      futex_wake_all(words_, kAllBits);
+    }
   }
   {
     // In this order nothing is missed: a ring before this line is seen here, one after it finds the waiter in the list.
@@ -98,13 +108,15 @@ void WakeBoard::wait(std::int64_t queue, std::uint32_t seen, MonoTime until, Clo
 
 void WakeBoard::watch(const std::stop_token& stop) {
   while (!stop.stop_requested()) {
+    std::uint32_t all = 0, bits = 0;
     {
       std::unique_lock lock(mutex_);
       waiters_changed_.wait(lock, stop, [&] { return !waiters_.empty(); });
+      all = load(words_);  // read before the bits: whoever adds one moves it afterwards
+      bits = bits_;
     }
-    const std::uint32_t all = load(words_);
     wake_changed();
-    if (!stop.stop_requested()) futex_wait(words_, all);
+    if (!stop.stop_requested()) futex_wait(words_, all, bits);
   }
 }
 

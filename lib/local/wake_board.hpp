@@ -1,7 +1,8 @@
 // Wakes threads of any process that wait for a queue to change: counters in a small shared file, and a futex on it.
 //
 // A waiter costs no CPU: it sleeps on its Clock. One thread per process, and only while something waits, sleeps in the
-// kernel (FUTEX_WAIT) until a counter moves, and then stops the sleep of those whose queue it was.
+// kernel (FUTEX_WAIT_BITSET) until the counter of a queue moves that this process waits for now and then, and stops the
+// sleep of those whose queue it was.
 #pragma once
 
 #include <atomic>
@@ -51,7 +52,8 @@ class WakeBoard {
   std::mutex mutex_;
   std::condition_variable_any waiters_changed_;
   std::list<Waiter> waiters_;
-  std::jthread watcher_;  // started by the first wait
+  std::uint32_t bits_ = 0;  // of the queues ever waited for here
+  std::jthread watcher_;    // started by the first wait
 };
 
 }  // namespace imgrec

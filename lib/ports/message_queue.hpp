@@ -28,7 +28,7 @@ constexpr std::size_t kBatchMax = 10;           // messages of one call
 constexpr std::size_t kMessageBytesMax = kMiB;  // of one message, and of one batch
 
 struct OutgoingMessage {
-  std::string body;      // valid UTF-8
+  std::string body;      // valid UTF-8, without control characters but tab and line ends, U+FFFE and U+FFFF
   std::string group_id;  // FIFO queues only, and required there
   std::string dedup_id;  // FIFO queues only, and required there
   Millis delay{0};       // standard queues only; up to 15 minutes

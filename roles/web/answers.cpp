@@ -14,7 +14,7 @@ constexpr int kServiceUnavailable = 503;
 constexpr int kGatewayTimeout = 504;
 constexpr std::string_view kJson = "application/json";
 
-constexpr std::array<std::pair<std::string_view, int>, 17> kStatusOfCode{{
+constexpr std::array<std::pair<std::string_view, int>, 18> kStatusOfCode{{
     {"no_image", 400},
     {"not_multipart", 400},
     {"bad_multipart", 400},
@@ -28,6 +28,7 @@ constexpr std::array<std::pair<std::string_view, int>, 17> kStatusOfCode{{
     {"too_many_parts", 413},
     {"object_too_large", 413},
     {"unsupported_format", 415},
+    {"unknown_host", 421},
     {"poison", 500},
     {"wait_too_long", kGatewayTimeout},
     {"expired", kGatewayTimeout},

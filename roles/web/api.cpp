@@ -44,6 +44,14 @@ void Api::handle(Request request, Responder responder) {
                .quiet = quiet},
               std::move(responder), ports_.clock, ports_.metrics);
   const AnswerForm form = form_for(request, route);
+  if (settings_.known_hosts && !is_known_host(request, *settings_.known_hosts)) {
+    return reply.send(
+        error_response(form,
+                       {ErrorKind::denied, "unknown_host",
+                        "This service does not know itself by the name in the Host header, and listens for this "
+                        "machine alone. Call it by localhost or an address, or add the name to the setting web.hosts."},
+                       request.id));
+  }
   if (route.endpoint == Endpoint::none && !route.allowed.empty()) {
     Response response = error_response(
         form, {ErrorKind::invalid, "method_not_allowed", "This path takes " + std::string(route.allowed) + "."},

@@ -3,6 +3,7 @@
 
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -56,6 +57,11 @@ std::string traceparent_of(const Request& request);
 
 /// False when a browser says that another site's page sent this (Origin differs from Host).
 bool is_same_site(const Request& request);
+
+/// False when the Host header names none of: an IP address, localhost (or a name below it), one of `names`. A page of
+/// another site can make its own host name lead to this machine (DNS rebinding), and would then be of the same site:
+/// the Host header still tells. Without a Host header (HTTP/1.0) no browser sent it: true.
+bool is_known_host(const Request& request, std::span<const std::string> names);
 
 bool wants_json(const Request& request);
 

@@ -2,8 +2,10 @@
 #pragma once
 
 #include <functional>
+#include <optional>
 #include <stop_token>
 #include <string>
+#include <vector>
 
 #include "lib/base/clock.hpp"
 #include "lib/base/rng.hpp"
@@ -31,6 +33,8 @@ struct WebSettings {
   ImageConfig image;
   int top_k = 5;
   std::string input_bucket = "inputs";
+  /// Other hosts than these, localhost and addresses are refused (is_known_host); nothing: any is taken.
+  std::optional<std::vector<std::string>> known_hosts;
   bool fifo_requests = false;  // the request queue is FIFO: group = session, deduplication = job
 };
 

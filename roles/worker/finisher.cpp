@@ -38,6 +38,7 @@ void Finisher::push(Answer answer) {
 }
 
 void Finisher::close() {
+  closing_.request_stop();
   queue_.close();
   if (thread_.joinable()) thread_.join();
 }
@@ -46,6 +47,10 @@ void Finisher::run() {
   while (auto first = queue_.pop()) {
     Batch batch;
     batch.push_back(*std::move(first));
+    if (queue_.size() + 1 < kBatchMax) {
+      const Millis linger = std::min(options_.linger(), kLingerMax);
+      if (linger > Millis(0)) ports_.clock.sleep_for(linger, closing_.get_token());
+    }
     while (batch.size() < kBatchMax) {
       auto more = queue_.try_pop();
       if (!more) break;
@@ -57,7 +62,7 @@ void Finisher::run() {
     } catch (const std::exception& error) {  // no memory: the leases end, and the messages are delivered again
       log::error("answers not finished", {{"messages", count}, {"error", error.what()}});
     }
-    for (std::size_t i = 0; i < count; ++i) options_.on_done();
+    options_.on_done(count);
   }
 }
 

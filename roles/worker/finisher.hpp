@@ -1,5 +1,6 @@
 // What comes after the result is stored: dead letter, answer, removal. In batches of what has gathered while the last
-// batch was on its way, so that a lone message waits for nothing and a busy worker makes a tenth of the calls.
+// batch was on its way, and a little longer while the worker has plenty to do: so a lone message waits for nothing, and
+// a busy worker makes a fraction of the calls.
 #pragma once
 
 #include <functional>
@@ -18,8 +19,12 @@ namespace imgrec {
 struct FinisherOptions {
   bool fifo = false;  // all queues of the service are FIFO: group = session, dedup = job
   std::stop_token abandon;
-  std::function<void()> on_done;  // once per answer pushed, whatever became of it
+  /// How long a batch may gather; asked when one begins. At most kLingerMax is taken.
+  std::function<Millis()> linger = [] { return Millis(0); };
+  std::function<void(std::size_t count)> on_done;  // every answer pushed is counted once, whatever became of it
 };
+
+constexpr Millis kLingerMax{10};
 
 /// Thread-safe; one thread of its own. A message is removed only when it was dead-lettered (if it had to be) and
 /// answered. Where that fails, it goes back to the queue: its result is stored, so the next delivery only answers.
@@ -54,6 +59,7 @@ class Finisher {
   const FinisherOptions options_;
   Patience patience_;
   BoundedQueue<Answer> queue_;
+  std::stop_source closing_;  // nothing lingers any more
   std::jthread thread_;
 };
 

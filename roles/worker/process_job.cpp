@@ -95,7 +95,7 @@ std::variant<Answer, Return> Job::run() {
   if (stored.error().kind != ErrorKind::not_found) return come_back(stored.error());
 
   const MonoTime fetch_begun = ports_.clock.mono_now();
-  const auto image = fetch();
+  auto image = fetch();
   if (!image && image.error().kind == ErrorKind::invalid) {
     return refuse({.kind = image.error().code,
                    .detail = image.error().message,
@@ -106,6 +106,8 @@ std::variant<Answer, Return> Job::run() {
   ports_.on_step(JobStep::fetched);
 
   auto classification = classify(*image);
+  *image = {};  // storing may take a while
+  context_.on_classified();
   if (!classification && classification.error().kind == ErrorKind::invalid) {
     return refuse({.kind = classification.error().code, .detail = classification.error().message});
   }

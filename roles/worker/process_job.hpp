@@ -2,6 +2,7 @@
 // lib/job → here → inference → roles/web/result_router.
 #pragma once
 
+#include <functional>
 #include <stop_token>
 #include <string>
 #include <variant>
@@ -47,7 +48,8 @@ struct JobContext {
   Patience& reading;  // apart, so that reads that work do not hide a store that is full
   Patience& storing;
   WorkerId worker;
-  std::stop_token abandon;  // give up what is being worked on
+  std::stop_token abandon;                      // give up what is being worked on
+  std::function<void()> on_classified = [] {};  // called when the job holds neither a classifier nor an image any more
 };
 
 /// How long a message stays hidden that could not be finished: 1 s, doubled with each delivery up to 32 s, so that what

@@ -5,7 +5,9 @@
 #include <cmath>
 #include <condition_variable>
 #include <mutex>
+#include <semaphore>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "lib/base/bounded_queue.hpp"
@@ -20,9 +22,10 @@
 namespace imgrec {
 namespace {
 
-// Jobs beyond those being classified that are fetched or stored meanwhile, so that the store's latency hides behind
-// inference. Each may hold an image of image.bytes_max.
-constexpr int kOverlapMax = 4;
+// Jobs beyond those being classified, so that the store's latency hides behind inference: fetched ahead (each may hold
+// an image of image.bytes_max), and storing their results (at 3 ms an image, four cover a store that takes 12 ms).
+constexpr int kAheadMax = 4;
+constexpr int kStoringMax = 4;
 constexpr Millis kStartPatience{60'000};  // the queue may be out of reach so long at the start
 
 class Worker {
@@ -36,12 +39,17 @@ class Worker {
         classifiers_(std::move(classifiers), ports.clock),
         reading_("reading from the object store", ports.clock, ports.rng),
         storing_("storing results", ports.clock, ports.rng),
+        unclassified_max_(threads_ + std::min(settings.worker.prefetch, kAheadMax)),
+        unclassified_(unclassified_max_),
         inbox_(static_cast<std::size_t>(threads_ + settings.worker.prefetch)),
         leases_(ports.requests, ports.clock, settings.queue.visibility, metrics_),
         finisher_(ports, leases_, metrics_,
-                  {.fifo = settings.queue.fifo, .abandon = abandon_.get_token(), .on_done = [this] { done(); }}) {
-    const int overlap = std::min(settings.worker.prefetch, kOverlapMax);
-    for (int i = 0; i < threads_ + overlap; ++i) job_threads_.emplace_back([this] { work(); });
+                  {.fifo = settings.queue.fifo,
+                   .abandon = abandon_.get_token(),
+                   .linger = [this] { return linger(); },
+                   .on_done = [this](std::size_t count) { done(static_cast<int>(count)); }}) {
+    const int jobs = static_cast<int>(unclassified_max_) + std::min(settings.worker.prefetch, kStoringMax);
+    for (int i = 0; i < jobs; ++i) job_threads_.emplace_back([this] { work(); });
   }
 
   Result<void> run(const std::stop_token& stop);
@@ -51,9 +59,11 @@ class Worker {
   void take(std::vector<Message> messages);
   bool wait_for_room(const std::stop_token& stop);
   int room() const;
+  bool is_room_wanted() const;
   void work();
   void work_on(HeldMessage held);
-  void done();
+  Millis linger() const;
+  void done(int count);
   void drain();
 
   const WorkerSettings& settings_;
@@ -71,6 +81,8 @@ class Worker {
   int held_ = 0;
   bool draining_ = false;
   MonoTime idle_since_{};
+  const std::ptrdiff_t unclassified_max_;
+  std::counting_semaphore<> unclassified_;  // jobs that may begin: what is begun is not returned at a stop
   BoundedQueue<HeldMessage> inbox_;
   LeaseKeeper leases_;
   Finisher finisher_;
@@ -147,33 +159,46 @@ int Worker::room() const {
   return std::max(1, target - held_);
 }
 
-// False when a stop is requested. Fetches when half of what is held ahead is used up: fewer calls with more messages.
+// Fetches when half of what is held ahead is used up: fewer calls with more messages. With mutex_ held.
+bool Worker::is_room_wanted() const {
+  const int target = held_target(threads_, settings_.worker.prefetch, classifiers_.mean_loan_ms());
+  return held_ < target && held_ <= threads_ + (target - threads_) / 2;
+}
+
+// False when a stop is requested.
 bool Worker::wait_for_room(const std::stop_token& stop) {
   std::unique_lock lock(mutex_);
-  room_.wait(lock, stop, [&] {
-    const int target = held_target(threads_, settings_.worker.prefetch, classifiers_.mean_loan_ms());
-    return held_ < target && held_ <= threads_ + (target - threads_) / 2;
-  });
+  room_.wait(lock, stop, [&] { return is_room_wanted(); });
   return !stop.stop_requested();
 }
 
 void Worker::work() {
-  while (auto held = inbox_.pop(no_more_.get_token())) {
+  while (true) {
+    unclassified_.acquire();  // never for long: whoever has begun goes on to be classified, or gives up
+    auto held = inbox_.pop(no_more_.get_token());
+    if (!held) break;
     ++*metrics_.in_progress;
     work_on(*std::move(held));
     --*metrics_.in_progress;
   }
+  unclassified_.release();
 }
 
 void Worker::work_on(HeldMessage held) {
+  bool classified = false;
+  const auto let_another_begin = [&] {
+    if (!std::exchange(classified, true)) unclassified_.release();
+  };
   const JobContext context{.settings = settings_,
                            .ports = ports_,
                            .classifiers = classifiers_,
                            .reading = reading_,
                            .storing = storing_,
                            .worker = id_,
-                           .abandon = abandon_.get_token()};
+                           .abandon = abandon_.get_token(),
+                           .on_classified = let_another_begin};
   auto end = process_job(context, std::move(held));
+  let_another_begin();  // also when it ended without
   if (auto* answer = std::get_if<Answer>(&end)) {
     finisher_.push(std::move(*answer));
     return;
@@ -181,16 +206,25 @@ void Worker::work_on(HeldMessage held) {
   const Return& back = std::get<Return>(end);
   leases_.give_back({&back.held.message.receipt, 1}, back.delay);
   metrics_.count(Outcome::returned);
-  done();
+  done(1);
 }
 
-void Worker::done() {
+// Half of the time that the messages waiting here keep the classifiers busy: what is answered then brings new ones
+// before these are used up.
+Millis Worker::linger() const {
+  const double waiting_ms =
+      static_cast<double>(inbox_.size()) * classifiers_.mean_loan_ms().value_or(0) / static_cast<double>(threads_);
+  return Millis(static_cast<Millis::rep>(waiting_ms / 2));
+}
+
+void Worker::done(int count) {
   std::lock_guard lock(mutex_);
-  if (--held_ == 0) {
+  held_ -= count;
+  if (held_ == 0) {
     idle_since_ = ports_.clock.mono_now();
     if (draining_) empty_.request_stop();
   }
-  room_.notify_all();
+  if (is_room_wanted()) room_.notify_all();
 }
 
 void Worker::drain() {

@@ -14,11 +14,26 @@ const char* to_string(Outcome outcome) {
   return "?";
 }
 
+namespace {
+
+Metrics::Histogram& stage(Metrics& metrics, const char* name) {
+  return metrics.histogram("imgrec_worker_stage_seconds", "Time of an image in each stage.", latency_buckets_s(),
+                           {{"stage", name}});
+}
+
+}  // namespace
+
 WorkerMetrics::WorkerMetrics(Metrics& metrics)
     : leases_extended(metrics.counter("imgrec_worker_leases_extended_total", "Leases of held messages renewed.")),
       leases_lost(metrics.counter("imgrec_worker_leases_lost_total", "Messages delivered again while held here.")),
       redeliveries(metrics.counter("imgrec_worker_redeliveries_total", "Messages received that had been before.")),
-      metrics_(metrics) {
+      metrics_(metrics),
+      queue_(stage(metrics, "queue")),
+      fetch_(stage(metrics, "fetch")),
+      decode_(stage(metrics, "decode")),
+      preprocess_(stage(metrics, "preprocess")),
+      infer_(stage(metrics, "infer")),
+      store_(stage(metrics, "store")) {
   metrics.gauge("imgrec_worker_jobs_in_progress", "Messages being worked on now.",
                 [value = in_progress] { return static_cast<double>(value->load()); });
 }
@@ -28,19 +43,12 @@ void WorkerMetrics::count(Outcome outcome) {
 }
 
 void WorkerMetrics::observe(const StageTimings& timings) {
-  observe_stage("queue", timings.queue_ms);
-  observe_stage("fetch", timings.fetch_ms);
-  observe_stage("decode", timings.decode_ms);
-  observe_stage("preprocess", timings.preprocess_ms);
-  observe_stage("infer", timings.infer_ms);
-  observe_stage("store", timings.store_ms);
-}
-
-void WorkerMetrics::observe_stage(const char* stage, double ms) {
-  metrics_
-      .histogram("imgrec_worker_stage_seconds", "Time of an image in each stage.", latency_buckets_s(),
-                 {{"stage", stage}})
-      .observe(ms / 1000);
+  queue_.observe(timings.queue_ms / 1000);
+  fetch_.observe(timings.fetch_ms / 1000);
+  decode_.observe(timings.decode_ms / 1000);
+  preprocess_.observe(timings.preprocess_ms / 1000);
+  infer_.observe(timings.infer_ms / 1000);
+  store_.observe(timings.store_ms / 1000);
 }
 
 }  // namespace imgrec

@@ -35,8 +35,8 @@ class WorkerMetrics {
   std::shared_ptr<std::atomic<int>> in_progress = std::make_shared<std::atomic<int>>(0);
 
  private:
-  void observe_stage(const char* stage, double ms);
   Metrics& metrics_;
+  Metrics::Histogram &queue_, &fetch_, &decode_, &preprocess_, &infer_, &store_;
 };
 
 }  // namespace imgrec

@@ -75,9 +75,12 @@ class ScriptedHttp final : public HttpClient {
 
   Result<HttpClientResponse> send(const HttpClientRequest& request, std::stop_token) override {
     Step step;
+    HttpClientRequest whole = request;  // what was borrowed is gone when the test looks
+    if (!request.borrowed_body.empty()) whole.body = request.borrowed_body;
+    whole.borrowed_body = {};
     {
       std::lock_guard lock(mutex_);
-      requests_.push_back(request);
+      requests_.push_back(whole);
       if (steps_.empty()) {
         ADD_FAILURE() << "not in the script: " << request.method << " " << request.url;
         return fail(ErrorKind::bug, "not_in_script", "not in the script");
@@ -85,7 +88,7 @@ class ScriptedHttp final : public HttpClient {
       step = std::move(steps_.front());
       steps_.pop_front();
     }
-    return step(request);
+    return step(whole);
   }
 
   const std::vector<HttpClientRequest>& requests() const { return requests_; }

@@ -60,5 +60,22 @@ TEST(BoundedQueue, LosesNothingBetweenThreads) {
   EXPECT_EQ(sum, static_cast<long>(kProducers) * kEach * (kEach + 1) / 2);
 }
 
+// A push wakes one consumer. When that one was stopped at the same moment, another has to get the item.
+TEST(BoundedQueue, AStoppedConsumerTakesNoWakeUpAway) {
+  for (int round = 0; round < 500; ++round) {
+    BoundedQueue<int> queue(1);
+    std::stop_source stop;
+    std::optional<int> first, second;
+    std::jthread stopped([&] { first = queue.pop(stop.get_token()); });
+    std::jthread other([&] { second = queue.pop(); });
+    std::jthread stopper([&] { stop.request_stop(); });
+    queue.push(1);
+    stopped.join();
+    if (first) queue.close();
+    other.join();  // never, when the wake-up was lost
+    EXPECT_NE(first.has_value(), second.has_value());
+  }
+}
+
 }  // namespace
 }  // namespace imgrec

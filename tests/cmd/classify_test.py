@@ -46,7 +46,9 @@ def test_json_lines_in_the_order_of_the_arguments(models, photos):
         scores = [label["score"] for label in line["labels"]]
         assert scores == sorted(scores, reverse=True) and 0 < scores[0] <= 1
         assert set(line["timings_ms"]) == {"read", "decode", "preprocess", "infer"} and line["timings_ms"]["infer"] > 0
+        assert (line["engine"], line["precision"]) in (("openvino", "f32"), ("openvino", "bf16"), ("opencv", "f32"))
     assert "6 images in" in done.stderr and "images/s" in done.stderr
+    assert f"{MODEL} on {lines[0]['engine']} in {lines[0]['precision']}" in done.stderr
 
 
 def test_one_bad_file_is_an_error_of_its_own(models, photos, tmp_path):

@@ -19,6 +19,7 @@ inline std::string other_value(const Setting& setting) {
                                                             {"model.engine", "opencv"},
                                                             {"model.precision", "int8"},
                                                             {"model.agreement_min", "0.5"},
+                                                            {"web.hosts", "a.example,b"},
                                                             {"model.dir", "/srv/models"},
                                                             {"local.worker_executable", "/opt/other"}};
   if (const auto text = kTexts.find(setting.key); text != kTexts.end()) return text->second;

@@ -105,6 +105,17 @@ TEST(Server, KeepsTheConnectionOfHttp11) {
   EXPECT_EQ(server->stats().requests_total, 3U);
 }
 
+TEST(Server, BodiesOfAnySizeArriveWhole) {
+  Running server(echo);
+  RawClient client(server.port());
+  for (const std::size_t size : {1UL, 16 * 1024UL, 256 * 1024UL, 1024 * 1024UL, 1024 * 1024UL + 1, 5 * 1024 * 1024UL}) {
+    std::string body(size, ' ');
+    for (std::size_t i = 0; i < size; ++i) body[i] = static_cast<char>('a' + i * 7 % 26 + i / 4096 % 3);
+    ASSERT_TRUE(client.send(post(body)));
+    EXPECT_TRUE(body_of(client.read_response()) == "POST / " + body) << size;
+  }
+}
+
 TEST(Server, AnswersPipelinedRequestsInOrder) {
   Held held;
   Running server(held.handler());

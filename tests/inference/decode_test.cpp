@@ -6,6 +6,7 @@
 #include <cmath>
 #include <functional>
 
+#include "inference/preprocess.hpp"
 #include "tests/inference/encode.hpp"
 #include "tests/support/fake_clock.hpp"
 
@@ -188,6 +189,46 @@ TEST(Decode, ExifOrientation) {
       EXPECT_LT(mean_difference(*jpeg, upright), 4.0);
     }
     expect_same(decode(test::encode_tiff(stored, {.orientation = orientation})), upright);
+  }
+}
+
+// Takes rows as they come, as the classifier does.
+class InputSink final : public RowSink {
+ public:
+  InputSink(Preprocessor& preprocessor, std::vector<float>& input) : preprocessor_(preprocessor), input_(input) {}
+  Result<Region> begin(int width, int height) override {
+    input_.assign(preprocessor_.input_size_for(width, height)->floats(), NAN);
+    return preprocessor_.begin(width, height, input_);
+  }
+  void put(const Rows& rows) override { preprocessor_.put(rows); }
+
+ private:
+  Preprocessor& preprocessor_;
+  std::vector<float>& input_;
+};
+
+TEST(Decode, RowsOnTheirWayGiveTheSameInputAsTheWholeImage) {
+  ImageDecoder decoder{ImageConfig{}};
+  for (const auto profile : {PreprocessProfile::imagenet, PreprocessProfile::as_is}) {
+    Preprocessor streaming(profile, 64), whole(profile, 64);
+    for (const auto& [width, height] : {std::pair{300, 200}, {97, 263}, {1, 1}, {31, 17}}) {
+      const Image image = test::noise(width, height, 9);
+      for (int orientation = 1; orientation <= 8; ++orientation) {
+        const std::string exif = test::exif_block(orientation, true);
+        for (const std::string& bytes :
+             {test::encode_jpeg(image, {.exif = exif}), test::encode_jpeg(image, {.progressive = true, .exif = exif}),
+              test::encode_png(image, {.exif = exif})}) {
+          std::vector<float> got;
+          InputSink sink(streaming, got);
+          const auto done = decoder.decode(bytes, sink);
+          ASSERT_TRUE(done) << describe(done.error());
+          const Image upright = *decode(bytes);
+          std::vector<float> wanted(whole.input_size_for(upright.width, upright.height)->floats());
+          whole.run(upright, wanted);
+          EXPECT_TRUE(got == wanted) << width << " x " << height << ", orientation " << orientation;
+        }
+      }
+    }
   }
 }
 

@@ -15,6 +15,8 @@
 #include <stdexcept>
 #include <vector>
 
+#include "tests/support/fake_clock.hpp"
+
 namespace imgrec::test {
 namespace {
 
@@ -63,6 +65,22 @@ Image gradient(int width, int height) {
       pixel[0] = static_cast<std::uint8_t>(4 * x + 1);
       pixel[1] = static_cast<std::uint8_t>(5 * y + 2);
       pixel[2] = static_cast<std::uint8_t>(2 * (x + y) + 3);
+    }
+  }
+  return image;
+}
+
+Image noise(int width, int height, std::uint64_t seed) {
+  Image image = gradient(width, height);
+  SeededRng rng(seed);
+  // In some parts more than in others, so that there are smooth blocks as well.
+  for (int y = 0; y < height; ++y) {
+    for (int x = 0; x < width; ++x) {
+      const std::uint64_t strength = static_cast<std::uint64_t>((x / 16 + y / 16) % 4) * 60 + 1;
+      for (int c = 0; c < 3; ++c) {
+        std::uint8_t& value = image.row(y)[3 * x + c];
+        value = static_cast<std::uint8_t>(value / 2 + rng.next() % strength);
+      }
     }
   }
   return image;
@@ -122,6 +140,19 @@ std::string encode_jpeg(const Image& image, const JpegOptions& options) {
   jpeg_set_defaults(&jpeg);
   jpeg_set_quality(&jpeg, options.quality, TRUE);
   jpeg.restart_in_rows = options.restart_rows;
+  jpeg.restart_interval = static_cast<unsigned>(options.restart_mcus);
+  jpeg.optimize_coding = options.optimised ? TRUE : FALSE;
+  jpeg.comp_info[0].h_samp_factor = options.luma_h;
+  jpeg.comp_info[0].v_samp_factor = options.luma_v;
+  std::array<jpeg_scan_info, 4> scans{};
+  for (int i = 0; i < jpeg.num_components; ++i) {
+    scans[static_cast<std::size_t>(i)] = {
+        .comps_in_scan = 1, .component_index = {i}, .Ss = 0, .Se = 63, .Ah = 0, .Al = 0};
+  }
+  if (!options.one_scan) {
+    jpeg.scan_info = scans.data();
+    jpeg.num_scans = jpeg.num_components;
+  }
   if (options.progressive) jpeg_simple_progression(&jpeg);
   jpeg_start_compress(&jpeg, TRUE);
   if (!options.exif.empty()) {

@@ -12,6 +12,9 @@ namespace imgrec::test {
 /// Every pixel another colour, no symmetry.
 Image gradient(int width, int height);
 
+/// No two runs of it alike: long codes, large coefficients.
+Image noise(int width, int height, std::uint64_t seed);
+
 struct PngOptions {
   int bit_depth = 8;
   bool grey = false, alpha = false, interlaced = false;
@@ -24,7 +27,11 @@ struct JpegOptions {
   bool grey = false, cmyk = false, progressive = false;
   int quality = 95;
   int restart_rows = 0;
-  std::string exif{};  // an APP1 segment, without its "Exif\0\0"
+  std::string exif{};          // an APP1 segment, without its "Exif\0\0"
+  int luma_h = 2, luma_v = 2;  // samples of brightness for one of colour: 2 and 2 is 4:2:0
+  bool optimised = false;      // Huffman tables of its own, as for all progressive ones
+  int restart_mcus = 0;
+  bool one_scan = true;  // false: a scan for each component
 };
 std::string encode_jpeg(const Image& image, const JpegOptions& options = {});
 

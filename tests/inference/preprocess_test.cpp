@@ -55,9 +55,52 @@ TEST(Preprocess, ResizeAndCropAreBitForBitPillows) {
   Preprocessor preprocessor(PreprocessProfile::tf, 224);
   for (const Case& one : kPillow) {
     const Image image = pattern(one.width, one.height);
-    std::vector<float> input(preprocessor.input_size_for(image)->floats(), NAN);
+    std::vector<float> input(preprocessor.input_size_for(image.width, image.height)->floats(), NAN);
     preprocessor.run(image, input);
     EXPECT_EQ(sha256_hex(bytes_of(input, 224)), one.sha256) << one.width << " x " << one.height;
+  }
+}
+
+const std::vector<const resample::Kernels*>& all_kernels() {
+  static const std::vector<const resample::Kernels*> all = [] {
+    std::vector<const resample::Kernels*> found{&resample::portable_kernels()};
+    for (const auto* kernels : {resample::avx2_kernels(), resample::avx512_kernels()}) {
+      if (kernels != nullptr) found.push_back(kernels);
+    }
+    return found;
+  }();
+  return all;
+}
+
+TEST(Preprocess, AllKernelsGiveTheVeryNumbers) {
+  for (const auto profile : {PreprocessProfile::imagenet, PreprocessProfile::tf}) {
+    for (const int size : {224, 192, 33, 6}) {
+      for (const auto& [width, height] : {std::pair{1, 1},
+                                          {2, 3},
+                                          {5, 400},
+                                          {224, 224},
+                                          {257, 256},
+                                          {470, 390},
+                                          {500, 375},
+                                          {640, 480},
+                                          {766, 627},
+                                          {1023, 1500},
+                                          {3000, 64},
+                                          {4000, 3000}}) {
+        const Image image = pattern(width, height);
+        std::vector<std::vector<float>> inputs;
+        for (const resample::Kernels* kernels : all_kernels()) {
+          Preprocessor preprocessor(profile, size, *kernels);
+          const Image earlier = pattern(300, 300);  // nothing of its plan may stay
+          std::vector<float> ignored(preprocessor.input_size_for(300, 300)->floats());
+          preprocessor.run(earlier, ignored);
+          inputs.emplace_back(preprocessor.input_size_for(width, height)->floats(), NAN);
+          preprocessor.run(image, inputs.back());
+          EXPECT_TRUE(inputs.back() == inputs.front())
+              << kernels->name << " " << width << " x " << height << " " << size;
+        }
+      }
+    }
   }
 }
 
@@ -65,7 +108,7 @@ TEST(Preprocess, ExtremeSidesStayInBounds) {
   Preprocessor preprocessor(PreprocessProfile::imagenet, 224);
   for (const auto& [width, height] : {std::pair{1, 5000}, {5000, 1}, {1, 65'535}, {65'535, 1}, {2, 3}, {65'535, 381}}) {
     const Image image = pattern(width, height);
-    std::vector<float> input(preprocessor.input_size_for(image)->floats(), NAN);
+    std::vector<float> input(preprocessor.input_size_for(image.width, image.height)->floats(), NAN);
     preprocessor.run(image, input);
     for (const float value : input)
       ASSERT_TRUE(std::isfinite(value) && std::abs(value) < 3) << width << " x " << height;
@@ -79,7 +122,7 @@ TEST(Preprocess, ProfilesScaleAsTheyPromise) {
     image.rgb[i] = 255, image.rgb[i + 1] = 128, image.rgb[i + 2] = 0;
   const auto first_of_planes = [&](PreprocessProfile profile) {
     Preprocessor preprocessor(profile, 224);
-    const InputSize size = *preprocessor.input_size_for(image);
+    const InputSize size = *preprocessor.input_size_for(image.width, image.height);
     std::vector<float> input(size.floats());
     preprocessor.run(image, input);
     const std::size_t plane = size.floats() / 3;
@@ -102,7 +145,7 @@ TEST(Preprocess, OtherInputSizesKeepTheProportion) {
   for (int y = 0; y < 438; ++y) {
     for (int x = 0; x < 438; ++x) image.row(y)[3 * x] = static_cast<std::uint8_t>(x / 2);
   }
-  std::vector<float> input(preprocessor.input_size_for(image)->floats());
+  std::vector<float> input(preprocessor.input_size_for(image.width, image.height)->floats());
   preprocessor.run(image, input);
   EXPECT_EQ(input.size(), 3U * 192 * 192);
   EXPECT_NEAR((input[0] + 1) * 127.5, 14, 1.01);
@@ -112,13 +155,13 @@ TEST(Preprocess, OtherInputSizesKeepTheProportion) {
 TEST(Preprocess, AsIsTakesTheImagesOwnSizeWithinBounds) {
   Preprocessor preprocessor(PreprocessProfile::as_is, 224);
   const Image image = pattern(64, 48);
-  const InputSize size = *preprocessor.input_size_for(image);
+  const InputSize size = *preprocessor.input_size_for(image.width, image.height);
   EXPECT_EQ(size.width, 64);
   EXPECT_EQ(size.height, 48);
   std::vector<float> input(size.floats());
   preprocessor.run(image, input);
   EXPECT_EQ(input[64 * 48 + 65], static_cast<float>(image.row(1)[3 + 1]) / 255.0F);
-  EXPECT_EQ(preprocessor.input_size_for(pattern(1025, 1024)).error().code, "image_too_large");
+  EXPECT_EQ(preprocessor.input_size_for(1025, 1024).error().code, "image_too_large");
 }
 
 }  // namespace

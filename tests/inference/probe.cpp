@@ -84,7 +84,7 @@ int write_input(Arguments arguments) {
   ImageDecoder decoder{ImageConfig{}};
   const Image* image = need(decoder.decode(bytes_of(arguments[2])));
   Preprocessor preprocessor(need(parse_preprocess_profile(arguments[0])), std::atoi(arguments[1]));
-  std::vector<float> input(need(preprocessor.input_size_for(*image)).floats());
+  std::vector<float> input(need(preprocessor.input_size_for(image->width, image->height)).floats());
   preprocessor.run(*image, input);
   write(arguments[3], input.data(), input.size() * sizeof(float));
   return 0;

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <limits>
 #include <nlohmann/json.hpp>
 
 namespace imgrec {
@@ -47,6 +48,22 @@ TEST(JobResult, SurvivesTheWireWithLabelsOrAnError) {
   failed.error =
       JobError{.kind = "image_truncated", .title = "The image ends early", .detail = "d", .retryable = false};
   EXPECT_EQ(parse_job_result(to_json(failed)), failed);
+}
+
+TEST(JobResult, IsOneWholeJsonDocument) {
+  JobResult result = sample_result();
+  result.name = "tab\t, quote \", \\, \x01, \x7F and no UTF-8: \xC3";
+  result.labels.push_back({.index = 0, .wnid = "", .label = "", .score = 1e-300});
+  result.labels.push_back({.index = 1, .wnid = "", .label = "x", .score = 1});
+  const auto document = nlohmann::json::parse(to_json(result));
+  EXPECT_EQ(document["name"], "tab\t, quote \", \\, \x01, \x7F and no UTF-8: \xEF\xBF\xBD");
+  EXPECT_EQ(document["labels"].size(), 3U);
+  EXPECT_EQ(document["labels"][1]["score"], 1e-300);
+  EXPECT_EQ(document["labels"][2]["score"], 1);
+  EXPECT_EQ(document["timings_ms"]["queue"], 1.5);
+  EXPECT_EQ(document["worker"]["app_tier_id"], "app-tier-1");
+  result.timings.queue_ms = std::numeric_limits<double>::quiet_NaN();
+  EXPECT_TRUE(nlohmann::json::parse(to_json(result))["timings_ms"]["queue"].is_null());
 }
 
 TEST(JobRequest, ANameThatIsNoUtf8DoesNotBreakTheMessage) {

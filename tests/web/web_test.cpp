@@ -69,6 +69,31 @@ TEST(Compat, BothDialectsByteForByte) {
   EXPECT_EQ(node.ask(raw_post("/raw", jpeg_of("dog"))).body, "dog");
 }
 
+// A page of another site whose name was made to lead to this machine is "of the same site": only Host tells.
+TEST(Hosts, ANameOfAnotherSiteReachesNothing) {
+  Backend backend;
+  WebSettings settings = WebNode::default_settings();
+  settings.known_hosts = {"box.example"};
+  WebNode node(backend, settings);
+  FakeWorker worker(backend);
+  const std::vector<std::pair<std::string, std::string>> rebound = {{"Host", "evil.example"},
+                                                                    {"Origin", "http://evil.example"}};
+  for (const char* path : {"/", "/results", "/metrics", "/v1/jobs/01ARYZ6S41TSV4RRFFQ69G5FAV", "/nothing"}) {
+    const HttpReply reply = node.ask({.method = "GET", .target = path, .headers = rebound, .body = {}});
+    EXPECT_EQ(reply.status, 421) << path;
+    EXPECT_THAT(reply.body, testing::HasSubstr("web.hosts")) << path;
+  }
+  EXPECT_EQ(json::parse(node.ask(with(raw_post("/v1/classify", jpeg_of("cat")), rebound)).body)["code"],
+            "unknown_host");
+  const HttpReply compatible = node.ask(with(form_post("/", {{"myfile", "t.jpg", jpeg_of("cat")}}), rebound));
+  EXPECT_EQ(compatible.status, 421);
+  EXPECT_THAT(compatible.header("content-type"), testing::StartsWith("text/plain"));
+  for (const char* host : {"localhost:1", "box.example", "127.0.0.1"}) {
+    EXPECT_EQ(node.ask(with(form_post("/", {{"myfile", "t.jpg", jpeg_of("cat")}}), {{"Host", host}})).body, "cat")
+        << host;
+  }
+}
+
 TEST(Compat, JsonOnRequest) {
   Backend backend;
   WebNode node(backend);

@@ -1,0 +1,122 @@
+// Entropy decoding of sequential JPEG scans (ITU-T T.81, annex F.2), about twice as fast as libjpeg-turbo's: one
+// look-up gives up to two coefficients with their positions and signs (or, where nothing is stored, up to a whole
+// block's), and byte stuffing is undone beforehand, so that bits are read eight bytes at a time.
+//
+// It decodes what is plainly right and gives up on all else: a code that does not exist, a coefficient beyond the
+// block, data that ends early or late, a restart marker out of turn. Then libjpeg decodes the file from its start and
+// decides what it is, so there is one judge of damaged files.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+#include "lib/base/units.hpp"
+
+namespace imgrec::decode {
+
+/// A table as a DHT segment defines it.
+struct HuffmanSpec {
+  std::array<std::uint8_t, 17> counts{};  // codes of length 1 to 16; [0] is not used
+  std::array<std::uint8_t, 256> symbols{};
+};
+
+inline constexpr std::size_t kMcuBlocksMax = 10;  // T.81, B.2.3
+inline constexpr std::size_t kHuffmanTables = 2;  // of each class, as in baseline
+
+struct HuffmanScan {
+  struct Block {
+    std::uint8_t component = 0, dc_table = 0, ac_table = 0;  // component: 0 to 3, in the scan; tables: 0 or 1
+  };
+  std::array<Block, kMcuBlocksMax> blocks{};  // of one MCU
+  std::size_t blocks_per_mcu = 0;
+  std::array<const HuffmanSpec*, kHuffmanTables> dc{}, ac{};  // null: not there
+  std::uint64_t mcus = 0;
+  std::uint64_t restart_interval = 0;  // in MCUs; 0: no restart markers
+};
+
+/// One thread at a time; buffers are kept. Bytes are never read beyond those given, whatever they say.
+class HuffmanDecoder {
+ public:
+  using Coefficients = std::int16_t;  // 64 of a block, in natural order, zero before
+
+  /// bytes: from the first entropy-coded byte on. False: not this scan.
+  bool begin(const HuffmanScan& scan, ByteView bytes);
+
+  /// The next MCU; null: it is only read over. False: give up.
+  bool decode_mcu(Coefficients* const* blocks);
+
+  /// Reads over the MCUs that are left. False: give up, also when data is left over.
+  bool finish();
+
+  /// Where the marker after the data begins, counted from begin()'s first byte.
+  std::size_t end_of_data() const { return end_of_data_; }
+
+  static constexpr unsigned kAcBits = 11, kDcBits = 10;  // what a look-up sees
+
+ private:
+  struct Canonical {                        // for codes longer than a look-up sees
+    std::array<std::uint32_t, 17> limit{};  // the first 16 bits that are no code of this length or less
+    std::array<std::int32_t, 17> offset{};
+    std::array<std::uint8_t, 256> symbols{};
+    bool init(const HuffmanSpec& spec);
+    /// The length of the code with which these 16 bits begin, at least `length`; 0: none.
+    unsigned find(std::uint32_t bits, unsigned length, unsigned& symbol) const;
+  };
+  struct Pair {  // one or two coefficients; two writes in any case
+    // Of all bits. 0: at1 is the length of the code alone and at2 its symbol, or both are 0: see the canonical table.
+    std::uint8_t length = 0;
+    std::uint8_t advance = 0;  // of the position in the block, plus kEndOfBlock
+    std::uint8_t at1 = 0, at2 = 0;
+    std::int16_t value1 = 0, value2 = 0;
+  };
+  struct Run {  // as many coefficients as fit
+    std::uint8_t length = 0, advance = 0;
+  };
+  struct Difference {
+    std::uint8_t length = 0;
+    std::int16_t value = 0;
+  };
+  struct AcTable {
+    std::array<Pair, 1U << kAcBits> pairs;
+    std::array<Run, 1U << kAcBits> runs;
+    Canonical canonical;
+    bool init(const HuffmanSpec& spec);
+  };
+  struct DcTable {
+    std::array<Difference, 1U << kDcBits> differences;
+    Canonical canonical;
+    bool init(const HuffmanSpec& spec);
+  };
+  // The next bits are the highest of `buffer`; at least `count` of them are there.
+  struct Bits {
+    std::uint64_t buffer = 0;
+    unsigned count = 0;
+    const std::uint8_t* next = nullptr;
+    void refill();
+    void drop(unsigned length) { buffer <<= length, count -= length; }
+    std::int32_t take_value(unsigned size);
+  };
+
+  bool unstuff(ByteView bytes);
+  bool restart();
+  template <bool kStore>
+  bool decode_blocks(Coefficients* const* blocks);
+  static bool decode_dc(Bits& bits, const DcTable& table, std::int32_t& dc);
+  static bool decode_ac(Bits& bits, const AcTable& table, Coefficients* block);
+  static bool skip_ac(Bits& bits, const AcTable& table);
+  static bool one_symbol(Bits& bits, const AcTable& table, const Pair& seen, unsigned& k, Coefficients* block);
+
+  std::array<DcTable, kHuffmanTables> dc_tables_;
+  std::array<AcTable, kHuffmanTables> ac_tables_;
+  HuffmanScan scan_;
+  std::vector<std::uint8_t> data_;     // without stuffing and markers, then zeros
+  std::vector<std::size_t> segments_;  // where each restart interval's data ends
+  std::size_t segment_ = 0, end_of_data_ = 0;
+  std::uint64_t mcus_left_ = 0, until_restart_ = 0;
+  Bits bits_;
+  std::array<std::int32_t, 4> last_dc_{};
+};
+
+}  // namespace imgrec::decode

@@ -1,0 +1,34 @@
+// From the bytes of an image file to an engine's input.
+#pragma once
+
+#include "inference/decode/decode.hpp"
+#include "inference/engine.hpp"
+#include "inference/preprocess.hpp"
+#include "lib/base/clock.hpp"
+#include "lib/base/result.hpp"
+#include "lib/base/units.hpp"
+#include "lib/config/config.hpp"
+
+namespace imgrec {
+
+/// Both are done in one pass, some rows at a time; the clock is read between.
+struct PrepareTimes {
+  double decode_ms = 0;
+  double preprocess_ms = 0;  // resize, crop, scale
+};
+
+/// One thread at a time; buffers are kept.
+class Preparer {
+ public:
+  Preparer(const ImageConfig& limits, PreprocessProfile profile, int input_size)
+      : decoder_(limits), preprocessor_(profile, input_size) {}
+
+  /// Fills the engine's input. Errors: those of lib/ports/classifier.hpp.
+  Result<PrepareTimes> prepare(ByteView encoded_image, Engine& engine, Clock& clock);
+
+ private:
+  ImageDecoder decoder_;
+  Preprocessor preprocessor_;
+};
+
+}  // namespace imgrec

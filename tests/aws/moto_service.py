@@ -1,0 +1,36 @@
+"""Starts moto's server on the given port, mended where it differs from AWS and the product depends on it:
+
+- RunInstances starts MaxCount instances (moto: MinCount), and knows a ClientToken that it saw before.
+
+Usage: moto_service.py PORT, run by the interpreter that has moto. INITIAL_NO_AUTH_ACTION_COUNT as moto documents it.
+"""
+import sys
+
+from moto.ec2.models.instances import InstanceBackend
+from moto.ec2.responses.instances import InstanceResponse
+from moto.server import main
+
+run_instances = InstanceBackend.run_instances
+respond = InstanceResponse.run_instances
+launches = {}  # (account, region, ClientToken) → reservation
+
+
+def respond_with_max_count(self):
+    self.params["MinCount"] = self.params.get("MaxCount", 1)
+    return respond(self)
+
+
+def run_instances_once(self, image_id, count, user_data, security_group_names, **kwargs):
+    launch = (self.account_id, self.region_name, kwargs["client_token"])
+    if kwargs["client_token"] == "ABCDE":  # moto's word for none
+        return run_instances(self, image_id, count, user_data, security_group_names, **kwargs)
+    if launch not in launches:
+        launches[launch] = run_instances(self, image_id, count, user_data, security_group_names, **kwargs)
+    return launches[launch]
+
+
+InstanceResponse.run_instances = respond_with_max_count
+InstanceBackend.run_instances = run_instances_once
+
+if __name__ == "__main__":
+    main(["--port", sys.argv[1]])

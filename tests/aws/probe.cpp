@@ -1,0 +1,73 @@
+// One call through an adapter, for tests that look at what the other side says to it:
+//   aws_probe send QUEUE BODY | put BUCKET KEY BODY | get BUCKET KEY | describe FLEET | launch FLEET
+// Prints the outcome, or the error on stderr (exit 1).
+#include <cstdio>
+#include <string>
+#include <vector>
+
+#include "aws/ec2_fleet.hpp"
+#include "aws/s3_store.hpp"
+#include "aws/sqs_queue.hpp"
+#include "tests/aws/session_of_environment.hpp"
+
+namespace {
+
+using namespace imgrec;
+
+Result<std::string> send(aws::Session& session, const std::string& name, const std::string& body) {
+  aws::SqsRules rules;
+  rules.options_of = [](const std::string&) {
+    aws::SqsQueueOptions options;
+    options.setup = aws::QueueSetup::use;
+    return std::optional(options);
+  };
+  const auto queues = aws::open_sqs_queues(session, rules);
+  const auto queue = queues->open(name);
+  if (!queue) return fail(queue.error());
+  const OutgoingMessage message{.body = body, .group_id = {}, .dedup_id = {}};
+  const auto sent = (*queue)->send({&message, 1}, Deadline::in(system_clock(), Seconds(30)));
+  if (!sent) return fail(sent.error());
+  if (!sent->front()) return fail(sent->front().error());
+  return sent->front()->str();
+}
+
+Result<std::string> put_or_get(aws::Session& session, const std::vector<std::string>& words) {
+  const auto store = aws::open_s3_store(session, {.bucket = words[1], .setup = aws::BucketSetup::use});
+  if (!store) return fail(store.error());
+  if (words[0] == "get") return (*store)->get(ObjectKey(words[2]), 1 * kMiB);
+  const auto put = (*store)->put(ObjectKey(words[2]), words[3], {});
+  if (!put) return fail(put.error());
+  return "stored";
+}
+
+Result<std::string> ask_fleet(aws::Session& session, const std::vector<std::string>& words) {
+  aws::Ec2FleetOptions options;
+  options.name = words[1];
+  options.image_id = "ami-12c6146b";
+  options.instance_types = {"t3.micro"};
+  const auto fleet = aws::make_ec2_fleet(session, options);
+  if (!fleet) return fail(fleet.error());
+  const auto instances = words[0] == "launch"
+                             ? (*fleet)->launch({.count = 1, .token = LaunchToken(random_hex(system_rng(), 16))})
+                             : (*fleet)->describe();
+  if (!instances) return fail(instances.error());
+  return std::to_string(instances->size());
+}
+
+}  // namespace
+
+int main(int count, char** values) {
+  const std::vector<std::string> words(values + 1, values + count);
+  const auto session = aws::test::session_of_environment();
+  Result<std::string> outcome = fail(ErrorKind::invalid, "usage", "aws_probe send|put|get|describe|launch …");
+  if (words.size() == 3 && words[0] == "send") outcome = send(*session, words[1], words[2]);
+  if (words.size() == 4 && words[0] == "put") outcome = put_or_get(*session, words);
+  if (words.size() == 3 && words[0] == "get") outcome = put_or_get(*session, words);
+  if (words.size() == 2) outcome = ask_fleet(*session, words);
+  if (!outcome) {
+    std::fprintf(stderr, "%s\n", describe(outcome.error()).c_str());
+    return 1;
+  }
+  std::printf("%s\n", outcome->c_str());
+  return 0;
+}

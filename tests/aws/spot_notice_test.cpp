@@ -1,0 +1,58 @@
+#include "aws/spot_notice.hpp"
+
+#include <gmock/gmock.h>
+
+#include "tests/aws/support.hpp"
+
+namespace imgrec::aws {
+namespace {
+
+using testing::ElementsAre;
+
+class SpotNoticeTest : public testing::Test {
+ protected:
+  void watch(std::stop_token token = {}) {
+    watch_spot_notice(imds, clock, [&](const std::string& action) { actions.push_back(action); }, token);
+  }
+
+  test::JumpClock clock;
+  test::FixedRng rng{0};
+  test::ScriptedHttp http;
+  Imds imds{{"http", "169.254.169.254", "", ""}, http, clock, rng};
+  std::vector<std::string> actions;
+};
+
+TEST_F(SpotNoticeTest, TellsTheNoticeOnce) {
+  http.then(200, "token");
+  http.then(404);
+  http.then(404);
+  http.then(200, R"({"action": "terminate", "time": "2026-01-01T00:02:00Z"})");
+  watch();
+  EXPECT_THAT(actions, ElementsAre("terminate"));
+  EXPECT_THAT(clock.sleeps(), ElementsAre(Millis(5'000), Millis(5'000)));
+  EXPECT_EQ(http.requests().back().url, "http://169.254.169.254/latest/meta-data/spot/instance-action");
+  EXPECT_EQ(test::sent_header(http.requests().back(), "X-aws-ec2-metadata-token"), "token");
+}
+
+TEST_F(SpotNoticeTest, AsksOnWhenMetadataFails) {
+  for (int i = 0; i < 3; ++i) http.then_fail("connection_failed");
+  http.then(200, "token");
+  http.then(200, "<html>no notice</html>");
+  http.then(200, R"({"action": "stop", "time": "2026-01-01T00:02:00Z"})");
+  watch();
+  EXPECT_THAT(actions, ElementsAre("stop"));
+}
+
+TEST_F(SpotNoticeTest, EndsWithAStop) {
+  std::stop_source stop;
+  http.then(200, "token");
+  http.then([&](const HttpClientRequest&) {
+    stop.request_stop();
+    return HttpClientResponse{404, {}, ""};
+  });
+  watch(stop.get_token());
+  EXPECT_TRUE(actions.empty());
+}
+
+}  // namespace
+}  // namespace imgrec::aws
