@@ -71,8 +71,8 @@ def quantize(model, tensors, calibration):
     advanced = AdvancedQuantizationParameters(
         activations_range_estimator_params=RANGES[calibration.ranges],
         # Without VNNI (AVX2, the first AVX-512) sums of products overflow where inputs are signed, which is in the first
-        # layer: if it is of eight bits at all, weights of seven bits there make the answers the same on every processor.
-        overflow_fix=OverflowFix.FIRST_LAYER)
+        # layer. If that one is of eight bits at all, its weights get seven: answers are the same on every processor.
+        overflow_fix=OverflowFix.DISABLE if "first" in calibration.skip else OverflowFix.FIRST_LAYER)
     ignored = nncf.IgnoredScope(names=layers_to_skip(model, calibration.skip)) if calibration.skip else None
     return nncf.quantize(model, nncf.Dataset([tensor[None] for tensor in tensors]), preset=PRESETS[calibration.preset],
                          subset_size=len(tensors), fast_bias_correction=calibration.bias_correction == "fast",
