@@ -248,7 +248,7 @@ TEST_F(SqliteQueueTest, StaysQuickWithManyMessages) {
     std::vector<OutgoingMessage> batch(10, {.body = std::string(500, 'x'), .group_id = {}, .dedup_id = {}});
     ASSERT_TRUE(queue->send(batch, Deadline::in(clock_, Seconds(10))));
     for (int j = 0; j < 10; ++j) {
-      batch[static_cast<std::size_t>(j)].group_id = "one group";
+      batch[static_cast<std::size_t>(j)].group_id = "one-group";
       batch[static_cast<std::size_t>(j)].dedup_id = std::to_string(i + j);
     }
     ASSERT_TRUE(fifo->send(batch, Deadline::in(clock_, Seconds(10))));
