@@ -9,7 +9,8 @@
 namespace imgrec::aws {
 namespace {
 
-constexpr std::string_view kServices[] = {"sqs", "s3", "ec2", "sts", "autoscaling", "monitoring", "iam"};
+constexpr std::string_view kServices[] = {"sqs",         "s3",         "ec2", "sts",
+                                          "autoscaling", "monitoring", "iam", "servicequotas"};
 
 bool is_lower_or_digit(char c) {
   return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9');
@@ -19,6 +20,7 @@ bool is_lower_or_digit(char c) {
 std::string service_id(std::string_view service) {
   if (service == "autoscaling") return "auto_scaling";
   if (service == "monitoring") return "cloudwatch";
+  if (service == "servicequotas") return "service_quotas";
   return std::string(service);
 }
 

@@ -1,6 +1,16 @@
 #include "aws/protocols.hpp"
 
 namespace imgrec::aws {
+namespace {
+
+// Forms have "+" where URLs have "%20"; AWS reads both, and what re-encodes a form before it checks the signature (as
+// moto does) gets the same bytes again.
+std::string as_form(std::string query) {
+  for (auto at = query.find("%20"); at != std::string::npos; at = query.find("%20", at)) query.replace(at, 3, "+");
+  return query;
+}
+
+}  // namespace
 
 CallRequest json_call(CallName name, Endpoint endpoint, std::string_view target_prefix, std::string body) {
   CallRequest out;
@@ -21,7 +31,7 @@ CallRequest query_call(CallName name, Endpoint endpoint, std::string_view versio
   out.headers = {{"Content-Type", "application/x-www-form-urlencoded"}};
   QueryPairs form = {{"Action", out.name.operation}, {"Version", std::string(version)}};
   form.insert(form.end(), parameters.begin(), parameters.end());
-  out.body = to_query_string(form);
+  out.body = as_form(to_query_string(form));
   return out;
 }
 

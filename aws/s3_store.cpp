@@ -71,11 +71,12 @@ std::optional<std::uint64_t> number(const std::string& text) {
 
 class S3Store final : public ObjectStore {
  public:
-  S3Store(Session& session, Endpoint endpoint, Millis call_deadline)
+  S3Store(Session& session, Endpoint endpoint, const S3StoreOptions& options)
       : session_(session),
         caller_(session.caller("s3")),
         endpoint_(std::move(endpoint)),
-        call_deadline_(call_deadline) {}
+        call_deadline_(options.call_deadline),
+        attempt_timeout_(options.attempt_timeout) {}
 
   Result<PutOutcome> put(const ObjectKey& key, ByteView bytes, const PutOptions& options) override;
   Result<std::string> get(const ObjectKey& key, std::uint64_t bytes_max) override;
@@ -88,7 +89,8 @@ class S3Store final : public ObjectStore {
     ObjectKey key;
     Error error;
   };
-  CallResult call(const CallRequest& request) {
+  CallResult call(CallRequest request) {
+    request.timeout = attempt_timeout_;
     return caller_.call(request, Deadline::in(session_.clock(), call_deadline_), {});
   }
   Result<std::vector<NotRemoved>> remove_once(std::span<const ObjectKey> keys);
@@ -96,7 +98,7 @@ class S3Store final : public ObjectStore {
   Session& session_;
   Caller& caller_;
   const Endpoint endpoint_;
-  const Millis call_deadline_;
+  const Millis call_deadline_, attempt_timeout_;
 };
 
 Result<PutOutcome> S3Store::put(const ObjectKey& key, ByteView bytes, const PutOptions& options) {
@@ -285,7 +287,7 @@ Result<std::unique_ptr<ObjectStore>> open_s3_store(Session& session, const S3Sto
   auto endpoint = bucket_endpoint(session.endpoints(), options.bucket);
   if (!endpoint) return fail(endpoint.error());
   if (auto done = set_up_bucket(session, *endpoint, options); !done) return fail(done.error());
-  return std::make_unique<S3Store>(session, *std::move(endpoint), options.call_deadline);
+  return std::make_unique<S3Store>(session, *std::move(endpoint), options);
 }
 
 Result<void> delete_s3_bucket(Session& session, const std::string& bucket) {

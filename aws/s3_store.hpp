@@ -24,7 +24,8 @@ enum class BucketSetup {
 struct S3StoreOptions {
   std::string bucket;
   BucketSetup setup = BucketSetup::check;
-  Millis call_deadline{60'000};  // of one put, get, …, with its retries
+  Millis call_deadline{60'000};    // of one put, get, …, with its retries
+  Millis attempt_timeout{30'000};  // of each try: more for objects that take longer to send
 };
 
 /// Errors: invalid "bad_bucket"; with check and create as said there, denied "bucket_taken", and the transport's.

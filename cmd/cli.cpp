@@ -8,6 +8,7 @@
 #include "cmd/command.hpp"
 #include "cmd/exit_code.hpp"
 #include "cmd/help.hpp"
+#include "cmd/platform.hpp"
 #include "cmd/resolve.hpp"
 #include "lib/base/log.hpp"
 #include "lib/base/text.hpp"
@@ -253,6 +254,7 @@ int run_command(const Command& command, const Line& line, const Environment& env
   options.collect(sources.flags);
   auto loaded = load_config(sources);
   if (!loaded) return report(loaded.error()), kExitUsage;
+  apply_platform_defaults(*loaded);
   if (auto resolved = resolve(loaded->config, environment); !resolved) return report(resolved.error());
   if (const int wrong = configure_log(loaded->config, command.name); wrong != kExitOk) return wrong;
   call.loaded = std::move(*loaded);

@@ -66,6 +66,10 @@ int run_model_show(const Invocation&);
 int run_model_agreement(const Invocation&);
 int run_model_add_variant(const Invocation&);
 int run_model_tensors(const Invocation&);
+int run_bundle_upload(const Invocation&);
+int run_doctor(const Invocation&);
+int run_setup(const Invocation&);
+int run_user_data_worker(const Invocation&);
 int run_version(const Invocation&);
 
 /// "0.1.0".

@@ -235,6 +235,53 @@ Command config_show() {
           .run = run_config_show};
 }
 
+Command user_data_worker() {
+  return {
+      .name = "user-data worker",
+      .summary = "Print the cloud-init user-data that makes a stock Debian 12 machine a worker on AWS",
+      .settings = kConfigCommand,
+      .examples = {{"imgrec user-data worker --config aws.toml", "as `imgrec controller` gives it to instances"},
+                   {"imgrec user-data worker --config aws.toml > user-data.yaml", "for a launch template"}},
+      .notes =
+          "It needs aws.input_bucket, aws.bundle_key and aws.bundle_sha256 (imgrec bundle upload). Nothing is called,\n"
+          "and no secret is in it: the machine has the credentials of its instance profile.",
+      .run = run_user_data_worker};
+}
+
+Command bundle_upload() {
+  return {.name = "bundle upload",
+          .summary = "Put a worker's bundle (./dev bundle) into S3 and print the settings that name it",
+          .arguments = "FILE",
+          .arguments_min = 1,
+          .arguments_max = 1,
+          .settings = kConfigCommand,
+          .examples = {{"imgrec bundle upload --config aws.toml build/bundle/imgrec-0.1.0-x86_64-0123456789ab.tar.gz",
+                        "prints the lines for aws.toml"}},
+          .notes = "It goes to aws.bundle_bucket, or else to aws.input_bucket, under bundles/.",
+          .run = run_bundle_upload};
+}
+
+Command setup() {
+  return {.name = "setup",
+          .summary = "Make the queues and buckets of the settings, where they are not there yet",
+          .settings = kConfigCommand,
+          .examples = {{"imgrec setup --config aws.toml", "on AWS, with rights that the roles then need not have"}},
+          .run = run_setup};
+}
+
+Command doctor() {
+  return {.name = "doctor",
+          .summary = "Check what the service needs, and say how to mend what is wrong",
+          .settings = kConfigCommand,
+          .examples = {{"imgrec doctor", "this machine, for `imgrec local`"},
+                       {"imgrec doctor --config aws.toml", "the AWS account; instances by a dry run"},
+                       {"imgrec doctor --config aws.toml --for worker --json", "one role's part, for programs"}},
+          .options = {{"--for", "ROLE", "what one role needs: web, worker or controller; without it: all"},
+                      {"--json", "", "an object: ok, and checks with name, status, detail and mend"}},
+          .notes = "Exits with 1 when a check failed. Warnings and what could not be asked are no failures.",
+          .run = run_doctor};
+}
+
 Command version_command() {
   return {.name = "version",
           .summary = "Print the version",
@@ -247,9 +294,10 @@ Command version_command() {
 
 const std::vector<Command>& commands() {
   static const std::vector<Command> all = {
-      local(),          web(),          worker(),       controller(),      classify(),
-      bench(),          model_list(),   model_pull(),   model_import(),    model_verify(),
-      model_show(),     model_agreement(), model_add_variant(), model_tensors(), config_show(), version_command()};
+      local(),      web(),          worker(),          controller(),        classify(),      bench(),
+      model_list(), model_pull(),   model_import(),    model_verify(),      model_show(),    model_agreement(),
+      model_add_variant(), model_tensors(), doctor(),  setup(),             user_data_worker(), bundle_upload(),
+      config_show(), version_command()};
   return all;
 }
 

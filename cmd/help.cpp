@@ -56,9 +56,9 @@ std::string two_columns(const Rows& rows, std::size_t left_max) {
 
 std::string section_title(std::string_view section) {
   static const std::pair<std::string_view, std::string_view> kTitles[] = {
-      {"", "General"},          {"log", "Log"},          {"model", "Model"},    {"image", "Images"},
-      {"queue", "Queues"},      {"web", "Web"},          {"worker", "Workers"}, {"controller", "Scaling"},
-      {"local", "One machine"}, {"classify", "Classify"}};
+      {"", "General"},     {"log", "Log"},           {"model", "Model"},      {"image", "Images"},
+      {"queue", "Queues"}, {"web", "Web"},           {"worker", "Workers"},   {"controller", "Scaling"},
+      {"aws", "AWS"},      {"local", "One machine"}, {"classify", "Classify"}};
   for (const auto& [key, title] : kTitles) {
     if (key == section) return std::string(title);
   }

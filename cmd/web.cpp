@@ -7,6 +7,7 @@
 #include "cmd/exit_code.hpp"
 #include "cmd/lock.hpp"
 #include "cmd/platform.hpp"
+#include "cmd/resolve.hpp"
 #include "cmd/roles.hpp"
 #include "cmd/serving.hpp"
 #include "cmd/signals.hpp"
@@ -17,6 +18,7 @@
 namespace imgrec {
 
 Result<FileLock> lock_web_node(const Config& config) {
+  if (auto made = make_state_dir(config); !made) return fail(made.error());
   const std::filesystem::path file = std::filesystem::path(config.state_dir) / ("web-" + config.web.node + ".lock");
   return FileLock::take(file, "Another web node named " + config.web.node + " runs on " + config.state_dir +
                                   ": each needs its own response queue. Give one of them another --node.");

@@ -1,6 +1,8 @@
 // imgrec worker
 #include <unistd.h>
 
+#include <thread>
+
 #include "cmd/exit_code.hpp"
 #include "cmd/platform.hpp"
 #include "cmd/roles.hpp"
@@ -36,6 +38,16 @@ int run_worker_command(const Config& config, const WorkerHooks& hooks) {
       {{"model", options.model}, {"engine", model->engine}, {"precision", model->precision}, {"why", model->why}});
   auto make_classifier = make_classifier_factory(*model, options);
   if (!make_classifier) return report(make_classifier.error());
+  std::jthread notice_watcher;
+  if (platform->watch_for_notice) {
+    notice_watcher = std::jthread([&](std::stop_token stop) {
+      const auto drain = [&](const std::string& action) {
+        log::warning("this machine is taken away: draining", {{"action", action}});
+        interrupts.stop();
+      };
+      platform->watch_for_notice(drain, stop);
+    });
+  }
   WorkerSettings settings{.worker = config.worker, .queue = config.queue, .image = config.image};
   if (settings.worker.id.empty()) settings.worker.id = default_worker_id();
   Metrics metrics;

@@ -78,6 +78,39 @@ struct ControllerConfig {
   bool dry_run = false;
 };
 
+/// Lists are written with commas: "c7i.large,c7a.large".
+struct AwsConfig {
+  std::string region;            // empty: as AWS_REGION or the profile says, else us-east-1
+  std::string endpoint_url;      // for every service; empty: AWS's own
+  std::string sqs_endpoint_url;  // for one service; empty: endpoint_url
+  std::string s3_endpoint_url;
+  std::string ec2_endpoint_url;
+  std::string queues = "create";        // create (those that are not there), check, use
+  std::string buckets = "create";       // the same
+  std::string input_bucket;             // images; needed
+  std::string output_bucket;            // results; empty: input_bucket
+  std::string input_prefix;             // before the keys of images, with its "/"
+  std::string output_prefix;            // before the keys of results, with its "/"
+  std::string fleet = "imgrec";         // instances of this service carry the tag imgrec:fleet with this value
+  std::string launch_template;          // id or name; what is set below overrides what it says
+  std::string launch_template_version;  // empty: the template's default
+  std::string image_id;                 // ami-…, a Debian 12; needed without a launch template
+  std::string instance_types;           // list, tried in turn; needed without a launch template
+  std::string subnets;                  // list, tried in turn; empty: the VPC's default
+  std::string zones;                    // list, tried in turn, in the default VPC; only without subnets
+  std::string security_groups;          // list; empty: the VPC's default
+  std::string instance_profile;         // name or ARN; gives workers their role
+  std::string key_name;                 // for ssh; empty: none
+  std::string tags;                     // list of name=value, for instances and volumes
+  bool spot = false;                    // Spot instances; workers end at the notice
+  int worker_threads = 0;               // images at a time per instance; 0: its cores
+  int worker_memory_percent = 90;       // of an instance's memory: more ends the worker, not the machine
+  bool poweroff_on_exit = true;         // an instance whose worker has ended, or never started, ends itself
+  std::string bundle_bucket;            // where the workers' program is; empty: input_bucket
+  std::string bundle_key;               // object made by `imgrec bundle upload`; empty: the image has its own start
+  std::string bundle_sha256;            // 64 hex digits; needed with bundle_key
+};
+
 struct LocalConfig {
   int worker_threads = 1;            // images at a time per child: one core is one "instance"
   std::string worker_executable;     // what runs as the children; empty: this program
@@ -89,7 +122,7 @@ struct ClassifyConfig {
 };
 
 struct Config {
-  std::string platform = "local";  // where queues, stores and instances are: local
+  std::string platform = "local";  // where queues, stores and instances are: local, aws
   std::string state_dir;           // empty: $XDG_DATA_HOME/imgrec or ~/.local/share/imgrec; as root /var/lib/imgrec
   LogConfig log;
   ModelConfig model;
@@ -98,6 +131,7 @@ struct Config {
   WebConfig web;
   WorkerConfig worker;
   ControllerConfig controller;
+  AwsConfig aws;
   LocalConfig local;
   ClassifyConfig classify;
 };

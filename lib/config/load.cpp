@@ -58,6 +58,17 @@ std::optional<std::string> scalar_text(const toml::node& node) {
   return std::nullopt;
 }
 
+// A list may be written as an array of strings; an element with a comma would become two.
+std::optional<std::string> list_text(const toml::array& array) {
+  std::string out;
+  for (const auto& element : array) {
+    const auto* text = element.as_string();
+    if (text == nullptr || text->get().find(',') != std::string::npos) return std::nullopt;
+    out += (out.empty() ? "" : ",") + text->get();
+  }
+  return out;
+}
+
 Result<void> apply_table(LoadedConfig& loaded, const toml::table& table, const std::filesystem::path& file,
                          const std::string& prefix) {
   for (const auto& [name, node] : table) {
@@ -73,7 +84,8 @@ Result<void> apply_table(LoadedConfig& loaded, const toml::table& table, const s
       if (inner != nullptr && inner->empty()) continue;
       return unknown(where + ": ", key, suggestion(key, key, [](const Setting& known) { return known.key; }));
     }
-    const auto text = scalar_text(node);
+    const bool is_list = setting->value_name == "LIST" && node.is_array();
+    const auto text = is_list ? list_text(*node.as_array()) : scalar_text(node);
     if (!text) {
       return fail(ErrorKind::invalid, "bad_setting",
                   key + " has no single value (" + where + "): give " + setting->allowed + ".");

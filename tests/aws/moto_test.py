@@ -1,6 +1,6 @@
 """The AWS adapters against moto: the ports' contracts, and what its authorising mode refuses.
 
-IMGREC_MOTO_PYTHON names the interpreter that has moto (./dev test sets it up from tests/aws/requirements.txt).
+IMGREC_TEST_MOTO_PYTHON names the interpreter that has moto (./dev test sets it up from tests/aws/requirements.txt).
 """
 import concurrent.futures
 import json
@@ -39,8 +39,8 @@ class Moto:
     """moto's server as a process of its own."""
 
     def __init__(self, log):
-        python = os.environ.get("IMGREC_MOTO_PYTHON", "")
-        assert python, "IMGREC_MOTO_PYTHON is not set: run this with ./dev test, or name an interpreter that has moto"
+        python = os.environ.get("IMGREC_TEST_MOTO_PYTHON", "")
+        assert python, "IMGREC_TEST_MOTO_PYTHON is not set: run this with ./dev test, or name an interpreter that has moto"
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.log = open(log, "wb")

@@ -71,7 +71,7 @@ def test_version():
     (["model", "import", "x.onnx", "--name", "x"], "needs --profile"),
     (["model", "import", "x.onnx", "--name", "x", "--profile", "odd"], "imagenet"),
     (["model", "show", "resnet81"], "resnet18"),
-    (["local", "--platform", "aws"], "not in this build"),
+    (["worker", "--platform", "aws"], "--input-bucket"),
     (["web", "--log-level", "loud"], "debug, info, warning or error"),
     (["web", "--config", "/nonexistent.toml"], "/nonexistent.toml"),
 ])

@@ -3,7 +3,10 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <filesystem>
+#include <fstream>
 #include <map>
+#include <regex>
 
 #include "cmd/resolve.hpp"
 #include "lib/base/cpu.hpp"
@@ -75,11 +78,71 @@ TEST_F(PlatformTest, PoisonThatKillsWorkersIsDeadLetteredByTheQueue) {
   EXPECT_EQ(dead->front().body, "poison");
 }
 
-TEST_F(PlatformTest, OtherPlatformsAreNotInThisBuild) {
-  config_.platform = "aws";
+TEST_F(PlatformTest, APlatformThatDoesNotExistIsAnError) {
+  config_.platform = "azure";
   const auto platform = make_platform(config_, system_clock(), rng_);
   ASSERT_FALSE(platform);
   EXPECT_EQ(platform.error().code, "no_such_platform");
+}
+
+TEST_F(PlatformTest, AwsNeedsABucket) {
+  config_.platform = "aws";
+  const auto platform = make_platform(config_, system_clock(), rng_);
+  ASSERT_FALSE(platform);
+  EXPECT_EQ(platform.error().code, "no_bucket");
+  EXPECT_THAT(platform.error().message, testing::HasSubstr("--input-bucket"));
+}
+
+TEST(PlatformDefaults, HoldWhereNothingElseIsSaid) {
+  auto loaded = load_config({.file = {},
+                             .environment = {{"IMGREC_PLATFORM", "aws"}},
+                             .flags = {{"controller.interval", "--interval", "7s"}}});
+  ASSERT_TRUE(loaded);
+  apply_platform_defaults(*loaded);
+  EXPECT_EQ(loaded->config.controller.interval, Seconds(7));
+  EXPECT_EQ(loaded->config.controller.max, 2);
+  EXPECT_EQ(loaded->origin("controller.max"), "default on aws");
+  auto local = load_config({.file = {}, .environment = {}, .flags = {}});
+  apply_platform_defaults(*local);
+  EXPECT_EQ(local->config.controller.max, 0);
+  EXPECT_TRUE(local->origins.empty());
+}
+
+TEST(PlatformDefaults, AreAllowed) {
+  for (const auto& [key, value] : platform_defaults("aws")) {
+    Config config;
+    const Setting* setting = find_setting(key);
+    ASSERT_NE(setting, nullptr) << key;
+    EXPECT_TRUE(setting->set(config, value)) << key;
+    EXPECT_EQ(setting->get(config), value) << key;
+    EXPECT_TRUE(validate(config)) << key;
+  }
+}
+
+// configs/aws.toml names every setting of [aws] with its default, and those whose default is another one on AWS.
+TEST(SampleOfAws, NamesEverySettingWithItsDefault) {
+  const std::filesystem::path sample(IMGREC_SAMPLE_CONFIG_AWS);
+  const auto as_it_is = load_config({.file = sample, .environment = {}, .flags = {}});
+  ASSERT_TRUE(as_it_is) << as_it_is.error().message;
+  EXPECT_EQ(as_it_is->config.platform, "aws");
+  EXPECT_EQ(as_it_is->origins.size(), 1U) << "only the platform is set";
+  std::ifstream in(sample);
+  std::string active;
+  for (std::string line; std::getline(in, line);) {
+    active += std::regex_replace(line, std::regex("^#([a-z0-9_]+ = )"), "$1") + "\n";
+  }
+  const test::TempDir folder;
+  std::ofstream(folder.path() / "active.toml") << active;
+  const auto loaded = load_config({.file = folder.path() / "active.toml", .environment = {}, .flags = {}});
+  ASSERT_TRUE(loaded) << loaded.error().message;
+  std::map<std::string, std::string> wanted = {{"platform", "aws"}};
+  for (const Setting& setting : settings()) {
+    if (setting.key.starts_with("aws.")) wanted[setting.key] = setting.get(Config());
+  }
+  for (const auto& [key, value] : platform_defaults("aws")) wanted[std::string(key)] = value;
+  std::map<std::string, std::string> found;
+  for (const auto& [key, origin] : loaded->origins) found[key] = find_setting(key)->get(loaded->config);
+  EXPECT_EQ(found, wanted);
 }
 
 TEST_F(PlatformTest, AChildsEnvironmentGivesItTheSameSettings) {

@@ -166,6 +166,19 @@ TEST_F(LoadTest, RulesBetweenSettingsAreChecked) {
               HasSubstr("controller.min"));
 }
 
+TEST_F(LoadTest, ListsMayBeArraysOfStrings) {
+  const auto loaded = load_config(
+      {.file = file("[aws]\ninstance_types = [\"c7i.large\", \"c7a.large\"]\nsubnets = \"subnet-1, subnet-2\"\n"),
+       .environment = {},
+       .flags = {}});
+  ASSERT_TRUE(loaded) << loaded.error().message;
+  EXPECT_EQ(loaded->config.aws.instance_types, "c7i.large,c7a.large");
+  EXPECT_EQ(loaded->config.aws.subnets, "subnet-1, subnet-2");
+  EXPECT_THAT(error_of_file("[aws]\ninstance_types = [\"a.b,c.d\"]\n"), HasSubstr("commas"));
+  EXPECT_THAT(error_of_file("[aws]\ninstance_types = [1]\n"), HasSubstr("instance types"));
+  EXPECT_THAT(error_of_file("[aws]\nregion = [\"us-east-1\"]\n"), HasSubstr("no single value"));
+}
+
 TEST_F(LoadTest, TheSampleNamesEverySettingWithItsDefault) {
   std::ifstream in(IMGREC_SAMPLE_CONFIG);
   std::stringstream text;
@@ -181,6 +194,7 @@ TEST_F(LoadTest, TheSampleNamesEverySettingWithItsDefault) {
   const auto loaded = load_config({.file = file(active), .environment = {}, .flags = {}});
   ASSERT_TRUE(loaded) << loaded.error().message;
   for (const Setting& setting : settings()) {
+    if (setting.key.starts_with("aws.")) continue;  // in configs/aws.toml, see tests/cmd/platform_test.cpp
     EXPECT_NE(loaded->origin(setting.key), "default") << setting.key << " is not in the sample";
     EXPECT_EQ(setting.get(loaded->config), setting.get(Config())) << setting.key;
   }

@@ -21,13 +21,26 @@ inline std::string other_value(const Setting& setting) {
                                                             {"model.agreement_min", "0.5"},
                                                             {"web.hosts", "a.example,b"},
                                                             {"model.dir", "/srv/models"},
-                                                            {"local.worker_executable", "/opt/other"}};
+                                                            {"local.worker_executable", "/opt/other"},
+                                                            {"aws.instance_types", "c7i.large,c7a.large"},
+                                                            {"aws.subnets", "subnet-1a,subnet-2b"},
+                                                            {"aws.zones", "us-east-1a,us-east-1b"},
+                                                            {"aws.security_groups", "sg-1a,sg-2b"},
+                                                            {"aws.tags", "team=vision,stage=test"}};
   if (const auto text = kTexts.find(setting.key); text != kTexts.end()) return text->second;
   if (setting.is_switch) return setting.get(Config()) == "true" ? "false" : "true";
   if (setting.value_name == "SIZE") return setting.key == "web.header_bytes_max" ? "32KiB" : "100MiB";
   if (setting.value_name == "DURATION") return setting.key == "worker.poll_wait" ? "7s" : "17m";
   if (setting.value_name == "NUMBER") return "77";
   if (setting.value_name == "NAME") return "another-name";
+  if (setting.value_name == "REGION") return "eu-central-1";
+  if (setting.value_name == "URL") return "http://127.0.0.1:5000";
+  if (setting.value_name == "HOW") return "check";
+  if (setting.value_name == "BUCKET") return "another-bucket";
+  if (setting.value_name == "PREFIX") return "team/imgrec/";
+  if (setting.value_name == "KEY") return "bundles/imgrec.tar.gz";
+  if (setting.value_name == "SHA256") return std::string(64, 'a');
+  if (setting.value_name == "ID") return "id-0123";
   throw std::logic_error("no sample value for " + setting.key);
 }
 

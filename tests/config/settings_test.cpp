@@ -108,7 +108,18 @@ TEST(Settings, NumbersOutsideTheirRangeAreRefusedAndChangeNothing) {
       {"web.bind", {"", "localhost; rm", "example.org"}},
       {"state_dir", {"a\nb", std::string("a\0b", 3)}},
       {"web.node", {"../x", "a.b"}},
-      {"model.name", {"", "../../etc"}}};
+      {"model.name", {"", "../../etc"}},
+      {"aws.region", {"US-EAST-1", "us east", "evil.example.org/"}},
+      {"aws.endpoint_url", {"sqs.example.org", "ftp://x", "https://", "http://a b", "http://user@host"}},
+      {"aws.queues", {"", "make", "Create"}},
+      {"aws.input_bucket", {"ab", "Bucket", "a_b_c"}},
+      {"aws.input_prefix", {"team", "/team/", "a//b/", "../x/"}},
+      {"aws.bundle_key", {"/x", "x/", "a b"}},
+      {"aws.bundle_sha256", {std::string(63, 'a'), std::string(64, 'A'), std::string(64, 'g')}},
+      {"aws.instance_types", {"c7i", "c7i.large;c7a.large", "C7i.large"}},
+      {"aws.subnets", {"subnet 1", "subnet-1\nsubnet-2"}},
+      {"aws.tags", {"team", "=x", "aws:x=1", "imgrec:fleet=other", "a=b\nc=d"}},
+      {"aws.worker_memory_percent", {"9", "101"}}};
   for (const auto& [key, values] : wrong) {
     for (const std::string& value : values) {
       Config config;
@@ -144,6 +155,12 @@ TEST(Validate, RulesBetweenSettings) {
   EXPECT_THAT(message_of([](Config& c) { c.queue.dead_letter = c.queue.request; }), HasSubstr("two names"));
   EXPECT_THAT(message_of([](Config& c) { c.queue.request = "imgrec-responses-1"; }), HasSubstr("response queues"));
   EXPECT_THAT(message_of([](Config& c) { c.queue.response_prefix = std::string(40, 'r'); }), HasSubstr("39"));
+}
+
+TEST(Validate, RulesOfAws) {
+  Config config;
+  config.aws.tags = "team=a,team=b";
+  EXPECT_THAT(validate(config).error().message, HasSubstr("\"team\" twice"));
 }
 
 TEST(InternalVariables, AreTheDocumentedOnes) {

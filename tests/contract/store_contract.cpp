@@ -155,7 +155,7 @@ TEST_P(StoreContract, TakesEveryLegalKey) {
                                   std::string(81, 'x'),
                                   std::string(255, 'x'),
                                   std::string(300, '%'),
-                                  std::string(1024, 'y'),
+                                  std::string(GetParam().key_bytes_max, 'y'),
                                   std::string(80, 'z') + "/" + std::string(160, 'z') + "/end",
                                   std::string(511, '/')};
   for (std::size_t i = 0; i < 511; i += 2) all.back()[i] = 'd';  // 256 parts of one letter

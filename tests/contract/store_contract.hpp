@@ -21,6 +21,7 @@ class StoreWorld {
 struct StoreHarness {
   std::string name;
   std::function<std::unique_ptr<StoreWorld>()> make_world;
+  std::size_t key_bytes_max = 1024;  // less where the adapter itself needs a part of the key
 };
 
 inline std::ostream& operator<<(std::ostream& out, const StoreHarness& harness) {

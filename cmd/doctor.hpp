@@ -1,0 +1,55 @@
+// imgrec doctor: what is checked, and what to do about what is wrong.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "lib/base/clock.hpp"
+#include "lib/base/result.hpp"
+#include "lib/base/rng.hpp"
+#include "lib/config/load.hpp"
+
+namespace imgrec {
+
+enum class CheckStatus {
+  ok,
+  warning,  // it works, but look at it
+  failed,   // it will not work
+  skipped,  // could not be asked; the detail says why
+};
+std::string_view to_string(CheckStatus status);
+
+struct Check {
+  std::string name;  // "queue imgrec-requests"
+  CheckStatus status = CheckStatus::ok;
+  std::string detail;  // what was found
+  std::string mend;    // what to do; empty when nothing is wrong
+};
+
+/// Whose work is checked: each role needs only a part, and may do only that.
+struct DoctorScope {
+  bool sends = true;     // web: stores images
+  bool works = true;     // worker: stores results
+  bool launches = true;  // controller: instances, and the bundle that they install
+  bool serves = true;    // web: the port
+};
+/// "all", "web", "worker", "controller". Errors: invalid "bad_role".
+Result<DoctorScope> parse_doctor_scope(const std::string& role);
+
+/// Each asks further where an earlier answer does not make that senseless. Nothing stays behind but, where it may not
+/// be deleted again, one small object per bucket.
+std::vector<Check> check_local(const LoadedConfig& loaded, const DoctorScope& scope);
+std::vector<Check> check_aws(const LoadedConfig& loaded, const DoctorScope& scope, Clock& clock, Rng& rng);
+
+/// Whether the web role could listen.
+Check check_port(const Config& config);
+
+/// The model's files in this machine's model folder, read again.
+Check check_model(const Config& config);
+
+Check passed(std::string name, std::string detail);
+/// mend: what to do when the error's kind says no more than its message.
+Check failed(std::string name, const Error& error, std::string mend);
+
+}  // namespace imgrec

@@ -1,0 +1,27 @@
+// The cloud-init user-data that turns a stock Debian 12 machine into a worker.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "aws/endpoints.hpp"
+#include "lib/base/result.hpp"
+#include "lib/config/config.hpp"
+
+namespace imgrec {
+
+inline constexpr std::size_t kUserDataBytesMax = 16 * 1024;  // EC2's limit, before it is encoded
+
+/// It writes the worker's settings, a systemd unit and an installer, and runs that: the bundle comes from S3 with the
+/// instance's role. No secret is in it, so whoever may describe instances may read it. config: a resolved one, whose
+/// settings the workers get; endpoints: what [aws] means here, made explicit for machines whose environment is another.
+/// Errors: invalid "no_bundle", "no_bucket", "labels_elsewhere", "user_data_too_large"; as of aws::bucket_endpoint().
+Result<std::string> worker_user_data(const Config& config, const aws::EndpointSettings& endpoints);
+
+/// The settings of a worker on an instance, as a TOML file.
+std::string worker_settings(const Config& config, const aws::EndpointSettings& endpoints);
+
+/// The files of configs/user-data, embedded at build time.
+extern const std::string_view kUserDataTemplate, kWorkerUnitTemplate, kInstaller;
+
+}  // namespace imgrec

@@ -1,0 +1,239 @@
+"""`imgrec doctor`: on this machine, against moto, and against a server that answers what moto cannot."""
+import contextlib
+import email.utils
+import http.client
+import http.server
+import json
+import socket
+import threading
+import time
+
+import pytest
+
+import aws_account
+import bundle
+import imgrec
+
+MODEL = "resnet18-pqf"
+
+
+def doctor(*flags, env=None):
+    done = imgrec.run("doctor", "--json", *flags, env=env)
+    found = json.loads(done.stdout) if done.stdout else {"checks": []}
+    checks = {check["name"]: check for check in found["checks"]}
+    assert done.returncode == (0 if found.get("ok") else 1), done.stderr
+    for check in checks.values():
+        assert check["status"] in ("ok", "warning", "failed", "skipped") and check["detail"]
+        assert check["status"] != "failed" or check["mend"], f"{check['name']} does not say how to mend it"
+    return checks
+
+
+def failed(checks):
+    return {name for name, check in checks.items() if check["status"] == "failed"}
+
+
+# --- one machine -----------------------------------------------------------------------------------------------------
+
+def local(tmp_path, *flags):
+    return doctor("--state-dir", tmp_path / "state", "--model", MODEL, "--model-dir", imgrec.model_dir(MODEL), "--port", "0", *flags)
+
+
+def test_a_machine_that_is_well(tmp_path):
+    checks = local(tmp_path)
+    assert not failed(checks)
+    assert {"state folder", "disk space", f"model {MODEL}", "port 0", "workers"} <= set(checks)
+    assert not (tmp_path / "state/.imgrec-doctor").exists()
+
+
+def test_a_model_that_is_missing_or_damaged(tmp_path):
+    assert "imgrec model pull" in local(tmp_path, "--model", "resnet18")["model resnet18"]["mend"]
+    folder = imgrec.model_dir(MODEL) / MODEL
+    copy = tmp_path / "models" / MODEL
+    copy.mkdir(parents=True)
+    for file in folder.iterdir():
+        (copy / file.name).write_bytes(file.read_bytes())
+    with open(copy / f"{MODEL}.onnx", "r+b") as weights:
+        weights.seek(1000)
+        weights.write(b"damage")
+    check = local(tmp_path, "--model-dir", tmp_path / "models")[f"model {MODEL}"]
+    assert check["status"] == "failed" and "SHA-256" in check["detail"]
+
+
+def test_a_port_that_is_taken(tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        check = local(tmp_path, "--port", str(port))[f"port {port}"]
+        assert check["status"] == "failed" and "--port" in check["mend"]
+
+
+def test_a_state_folder_that_cannot_be_made(tmp_path):
+    (tmp_path / "file").write_text("")
+    checks = doctor("--state-dir", tmp_path / "file/state", "--model", MODEL, "--model-dir", imgrec.model_dir(MODEL), "--port", "0")
+    assert failed(checks) == {"state folder"} and "--state-dir" in checks["state folder"]["mend"]
+
+
+def test_people_get_a_table(tmp_path):
+    done = imgrec.run("doctor", "--state-dir", tmp_path, "--model", "resnet18", "--port", "0")
+    assert done.returncode == 1
+    assert "FAILED   model resnet18" in done.stdout and "-> `imgrec model pull resnet18`" in done.stdout
+    assert imgrec.run("doctor", "--for", "cook").returncode == 2
+
+
+# --- an account --------------------------------------------------------------------------------------------------------
+
+@pytest.fixture(scope="module")
+def account(tmp_path_factory):
+    with aws_account.Moto(tmp_path_factory.mktemp("moto")) as server:
+        server.sessions = {name: server.session_of(server.role(name)) for name in ("web", "worker", "controller", "deployer")}
+        server.path, server.sha256 = bundle.make()
+        server.authorise_from_now_on()
+        yield server
+
+
+def aws(account, who, *flags, url=None):
+    credentials = account.admin if who == "admin" else account.sessions[who]
+    environment = {name: value for name, value in account.environment(credentials, url).items() if name.startswith("AWS_")}
+    return doctor("--platform", "aws", "--input-bucket", "in-bucket", "--output-bucket", "out-bucket", "--aws-bundle-bucket",
+                  "bundle-bucket", "--aws-image-id", "ami-12c6146b", "--aws-instance-types", "c7i.large",
+                  "--aws-instance-profile", "imgrec-worker", "--port", "0", "--node", "web-1", *flags, env=environment)
+
+
+def test_an_account_without_anything(account):
+    checks = aws(account, "admin")
+    assert {"queue imgrec-requests", "queue imgrec-dead", "bucket in-bucket", "bucket out-bucket"} <= failed(checks)
+    assert "imgrec setup" in checks["queue imgrec-requests"]["mend"] and "imgrec setup" in checks["bucket in-bucket"]["mend"]
+    assert checks["identity"]["detail"].endswith(":user/admin")
+    assert "imgrec web" in checks["queue imgrec-responses-web-1"]["detail"]
+
+
+@pytest.fixture(scope="module")
+def ready(account):
+    """As a deployer leaves it. The flags that name the bundle."""
+    environment = {name: value for name, value in account.environment(account.sessions["deployer"]).items() if name.startswith("AWS_")}
+    flags = ["--platform", "aws", "--aws-input-bucket", "in-bucket", "--aws-output-bucket", "out-bucket", "--aws-bundle-bucket",
+             "bundle-bucket"]
+    for words in (["setup"], ["bundle", "upload", account.path]):
+        done = imgrec.run(*words, *flags, env=environment)
+        assert done.returncode == 0, done.stderr
+    return ["--aws-bundle-key", f"bundles/{account.path.name}", "--aws-bundle-sha256", account.sha256]
+
+
+def test_an_account_that_is_ready(account, ready):
+    checks = aws(account, "deployer", *ready)
+    assert not failed(checks), checks
+    assert "SHA-256 is right" in checks["bundle"]["detail"]
+    assert checks["launch"]["status"] == "ok" and "role imgrec-worker" in checks["instance profile"]["detail"]
+    assert checks["vCPU quota"]["status"] == "skipped" and "4 vCPUs" in checks["vCPU quota"]["mend"]  # moto has none of EC2's
+    left = account.client("s3").list_objects_v2(Bucket="in-bucket").get("KeyCount")
+    assert left == 0, "the probe is deleted again"
+
+
+@pytest.mark.parametrize("role", ["web", "worker", "controller"])
+def test_each_role_by_itself_with_its_own_rights(account, ready, role):
+    checks = aws(account, role, "--for", role, *ready)
+    assert not failed(checks), checks
+    assert ("launch" in checks) == (role == "controller")
+    assert any(check["status"] == "skipped" for check in checks.values()) == (role == "controller")
+
+
+def test_rights_that_are_missing(account, ready):
+    checks = aws(account, "worker", *ready)
+    assert {"bucket in-bucket", "launch"} <= failed(checks)
+    assert "configs/iam" in checks["bucket in-bucket"]["mend"] and "iam:PassRole" in checks["launch"]["mend"]
+
+
+def test_another_bundle_image_network_and_profile(account, ready):
+    checks = aws(account, "admin", "--aws-bundle-key", ready[1], "--aws-bundle-sha256", "0" * 64, "--aws-image-id", "ami-00000000",
+                 "--aws-subnets", "subnet-00000000", "--aws-security-groups", "sg-00000000", "--aws-instance-profile", "none")
+    assert {"bundle", "image ami-00000000", "subnets", "security groups", "instance profile"} <= failed(checks)
+    assert "aws.subnets" in checks["subnets"]["mend"] and "imgrec bundle upload" in checks["bundle"]["mend"]
+
+
+def test_a_queue_that_differs_and_dead_messages(account, ready):
+    sqs = account.client("sqs")
+    url = sqs.get_queue_url(QueueName="imgrec-dead")["QueueUrl"]
+    sqs.send_message(QueueUrl=url, MessageBody="poison")
+    try:
+        checks = aws(account, "admin", *ready, "--queue-receives-max", "50")
+        assert checks["queue imgrec-dead"]["status"] == "warning" and "redrive" in checks["queue imgrec-dead"]["mend"]
+        assert "queue imgrec-requests" in failed(checks)
+    finally:
+        sqs.purge_queue(QueueUrl=url)
+
+
+def test_wrong_credentials_end_the_questions(account):
+    environment = {name: value for name, value in account.environment(("AKIAWRONG", "wrong", None)).items() if name.startswith("AWS_")}
+    checks = doctor("--platform", "aws", "--input-bucket", "in-bucket", env=environment)
+    assert failed(checks) == {"identity"} and set(checks) == {"region", "credentials", "identity"}
+    del environment["AWS_ACCESS_KEY_ID"], environment["AWS_SECRET_ACCESS_KEY"]
+    checks = doctor("--platform", "aws", "--input-bucket", "in-bucket", env={**environment, "HOME": "/nonexistent"})
+    assert failed(checks) == {"credentials"} and "AWS_PROFILE" in checks["credentials"]["mend"]
+
+
+def test_an_endpoint_that_does_not_answer(account, ready):
+    checks = aws(account, "admin", *ready, "--aws-sqs-endpoint-url", "http://127.0.0.1:1")
+    assert "endpoint sqs" in failed(checks) and "queue imgrec-requests" in failed(checks)
+    assert "aws.endpoint_url" in checks["endpoint sqs"]["mend"]
+
+
+# --- what moto cannot answer ---------------------------------------------------------------------------------------------
+
+@contextlib.contextmanager
+def imposter(account, quota=None, ahead_seconds=0):
+    """Passes calls on to moto, but has a quota of EC2's, and a clock of its own in its answers."""
+    class Handler(http.server.BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def log_message(self, *_):
+            pass
+
+        def date_time_string(self, timestamp=None):
+            return email.utils.formatdate(time.time() + ahead_seconds, usegmt=True)
+
+        def answer(self, status, body, headers=()):
+            self.send_response(status)
+            for name, value in headers:
+                if name.lower() not in ("date", "server", "connection", "transfer-encoding", "content-length"):
+                    self.send_header(name, value)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            if self.command != "HEAD":
+                self.wfile.write(body)
+
+        def do(self):
+            body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            if self.headers.get("X-Amz-Target", "").startswith("ServiceQuotas") and quota is not None:
+                asked = json.loads(body)
+                assert asked == {"ServiceCode": "ec2", "QuotaCode": "L-1216C47A"}
+                assert self.headers["Content-Type"] == "application/x-amz-json-1.1"
+                return self.answer(200, json.dumps({"Quota": {"Value": quota}}).encode())
+            with contextlib.closing(http.client.HTTPConnection("127.0.0.1", account.port)) as connection:
+                connection.request(self.command, self.path, body, dict(self.headers))
+                response = connection.getresponse()
+                self.answer(response.status, response.read(), response.getheaders())
+
+        do_GET = do_PUT = do_POST = do_HEAD = do_DELETE = do
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield f"http://127.0.0.1:{server.server_address[1]}"
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+@pytest.mark.parametrize("quota,status", [(5.0, "ok"), (3.0, "failed")])
+def test_the_quota(account, ready, quota, status):
+    with imposter(account, quota=quota) as url:
+        check = aws(account, "admin", *ready, url=url)["vCPU quota"]
+    assert check["status"] == status and "4 vCPUs for 2 instances" in check["detail"]
+    assert status == "ok" or "--max-workers" in check["mend"]
+
+
+@pytest.mark.parametrize("seconds,status", [(0, "ok"), (120, "warning"), (-4000, "failed")])
+def test_the_clock(account, ready, seconds, status):
+    with imposter(account, ahead_seconds=seconds) as url:
+        check = aws(account, "admin", *ready, url=url)["clock"]
+    assert check["status"] == status, check
+    assert status == "ok" or "timedatectl" in check["mend"]

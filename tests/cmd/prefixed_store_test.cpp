@@ -1,0 +1,51 @@
+#include "cmd/prefixed_store.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "tests/contract/store_contract.hpp"
+#include "tests/support/fake_clock.hpp"
+#include "tests/support/memory_store.hpp"
+
+namespace imgrec {
+namespace test {
+namespace {
+
+class PrefixedStoreWorld final : public StoreWorld {
+ public:
+  PrefixedStoreWorld() {
+    auto inner = std::make_unique<MemoryStore>(clock_);
+    // Neighbours before and after, which nothing may see.
+    for (const char* key : {"team", "team/imgre", "team/imgrec", "team/imgrec-2/x", "zzz"}) {
+      EXPECT_TRUE(inner->put(ObjectKey(key), "a neighbour's", {}));
+    }
+    store_ = make_prefixed_store(std::move(inner), "team/imgrec/");
+  }
+  ObjectStore& store() override { return *store_; }
+
+ private:
+  FakeClock clock_;
+  std::unique_ptr<ObjectStore> store_;
+};
+
+}  // namespace
+
+INSTANTIATE_TEST_SUITE_P(Prefixed, StoreContract,
+                         testing::Values(StoreHarness{"Prefixed", [] { return std::make_unique<PrefixedStoreWorld>(); },
+                                                      1024 - 12}),
+                         testing::PrintToStringParamName());
+
+}  // namespace test
+
+TEST(PrefixedStore, ItsObjectsLieUnderThePrefix) {
+  test::FakeClock clock;
+  auto memory = std::make_unique<test::MemoryStore>(clock);
+  test::MemoryStore& inner = *memory;
+  const auto store = make_prefixed_store(std::move(memory), "team/");
+  ASSERT_TRUE(store->put(ObjectKey("inputs/a"), "bytes", {}));
+  EXPECT_EQ(inner.get(ObjectKey("team/inputs/a"), 100), "bytes");
+  EXPECT_EQ(store->head(ObjectKey("inputs/a"))->key, ObjectKey("inputs/a"));
+  for (const char* key : {"", "/x"}) EXPECT_EQ(store->put(ObjectKey(key), "x", {}).error().code, "bad_key") << key;
+}
+
+}  // namespace imgrec

@@ -1,0 +1,149 @@
+"""The policies of configs/iam: well-formed, as narrow as they say, and each refused outside its own work (by moto in its
+authorising mode; what moto does not decide on, the policies' own text is checked for). That each is enough for its role's
+whole work is what tests/e2e/aws_test.py shows."""
+import json
+import re
+
+import pytest
+
+import aws_account
+
+ROLES = ("web", "worker", "controller", "deployer")
+
+
+@pytest.fixture(scope="module")
+def account(tmp_path_factory):
+    with aws_account.Moto(tmp_path_factory.mktemp("moto")) as server:
+        s3, sqs = server.client("s3"), server.client("sqs")
+        for bucket in ("in-bucket", "out-bucket", "bundle-bucket", "somebody-elses"):
+            s3.create_bucket(Bucket=bucket)
+            for key in ("inputs/a", "results/a", "bundles/a", "other/a"):
+                s3.put_object(Bucket=bucket, Key=key, Body=b"x")
+        server.urls = {name: sqs.create_queue(QueueName=name)["QueueUrl"]
+                       for name in ("imgrec-requests", "imgrec-dead", "imgrec-responses-web-1", "other-queue")}
+        server.sessions = {name: server.session_of(server.role(name)) for name in ROLES}
+        server.authorise_from_now_on()
+        yield server
+
+
+def allowed(account, role, service, operation, **parameters):
+    from botocore.exceptions import ClientError
+    try:
+        getattr(account.client(service, account.sessions[role]), operation)(**parameters)
+        return True
+    except ClientError as error:
+        code = error.response["Error"]["Code"]
+        if code in ("AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "403", "Forbidden"):
+            return False
+        return True  # refused for another reason, after the rights were looked at
+
+
+def sqs_calls(account, queue):
+    url = account.urls[queue]
+    return {"send": ("send_message", {"QueueUrl": url, "MessageBody": "x"}),
+            "receive": ("receive_message", {"QueueUrl": url}),
+            "delete": ("delete_message", {"QueueUrl": url, "ReceiptHandle": "none"}),
+            "extend": ("change_message_visibility", {"QueueUrl": url, "ReceiptHandle": "none", "VisibilityTimeout": 1}),
+            "attributes": ("get_queue_attributes", {"QueueUrl": url}),
+            "purge": ("purge_queue", {"QueueUrl": url}),
+            "redrive": ("set_queue_attributes", {"QueueUrl": url, "Attributes": {"VisibilityTimeout": "1"}}),
+            "drop": ("delete_queue", {"QueueUrl": url})}
+
+
+# role → queue → what it may do with it
+SQS = {
+    "web": {"imgrec-requests": {"send", "attributes"}, "imgrec-dead": {"attributes"},
+            "imgrec-responses-web-1": {"receive", "delete", "extend", "attributes"}},
+    "worker": {"imgrec-requests": {"receive", "delete", "extend"}, "imgrec-dead": {"send"}, "imgrec-responses-web-1": {"send"}},
+    "controller": {"imgrec-requests": {"attributes"}, "imgrec-dead": {"attributes"}},
+    "deployer": {name: {"attributes"} for name in ("imgrec-requests", "imgrec-dead", "imgrec-responses-web-1")},
+}
+
+
+@pytest.mark.parametrize("role", ROLES)
+@pytest.mark.parametrize("queue", ["imgrec-requests", "imgrec-dead", "imgrec-responses-web-1", "other-queue"])
+def test_queues(account, role, queue):
+    calls = sqs_calls(account, queue)
+    found = {name for name, (operation, parameters) in calls.items() if allowed(account, role, "sqs", operation, **parameters)}
+    assert found == SQS[role].get(queue, set())
+
+
+# role → (bucket, key) → what it may do with it
+S3 = {
+    "web": {("in-bucket", "inputs/a"): {"get", "put"}, ("out-bucket", "results/a"): {"get"}},
+    "worker": {("in-bucket", "inputs/a"): {"get"}, ("out-bucket", "results/a"): {"get", "put"}, ("bundle-bucket", "bundles/a"): {"get"}},
+    "controller": {},
+    "deployer": {("bundle-bucket", "bundles/a"): {"get", "put"}},
+}
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_objects(account, role):
+    for bucket in ("in-bucket", "out-bucket", "bundle-bucket", "somebody-elses"):
+        for key in ("inputs/a", "results/a", "bundles/a", "other/a"):
+            found = {name for name, operation, more in (("get", "get_object", {}), ("put", "put_object", {"Body": b"x"}),
+                                                        ("delete", "delete_object", {}))
+                     if allowed(account, role, "s3", operation, Bucket=bucket, Key=key, **more)}
+            assert found == S3[role].get((bucket, key), set()), (bucket, key)
+
+
+@pytest.mark.parametrize("role,wanted", [("web", set()), ("worker", set()), ("controller", {"describe", "run", "terminate"}),
+                                         ("deployer", {"describe", "run"})])
+def test_instances(account, role, wanted):
+    calls = {"describe": ("describe_instances", {}), "terminate": ("terminate_instances", {"InstanceIds": ["i-0123456789abcdef0"]}),
+             "run": ("run_instances", {"ImageId": "ami-12c6146b", "MinCount": 1, "MaxCount": 1, "DryRun": True}),
+             "reboot": ("reboot_instances", {"InstanceIds": ["i-0123456789abcdef0"]}),
+             "tag": ("delete_tags", {"Resources": ["i-0123456789abcdef0"], "Tags": [{"Key": "a"}]})}
+    assert {name for name, (operation, more) in calls.items() if allowed(account, role, "ec2", operation, **more)} == wanted
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_nobody_may_make_users_or_become_another_role(account, role):
+    assert not allowed(account, role, "iam", "create_user", UserName="another")
+    assert not allowed(account, role, "iam", "put_role_policy", RoleName="imgrec-worker", PolicyName="x", PolicyDocument="{}")
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_the_text_is_well_formed_and_names_what_it_allows(role):
+    text = (aws_account.ROOT / "configs/iam" / f"{role}.json").read_text()
+    document = json.loads(text)
+    assert document["Version"] == "2012-10-17"
+    assert len(re.sub(r"\s", "", text)) <= 6144, "longer than a managed policy may be"
+    for statement in document["Statement"]:
+        assert statement["Effect"] == "Allow" and re.fullmatch(r"[A-Za-z0-9]+", statement["Sid"])
+        actions = statement["Action"]
+        assert isinstance(actions, list) and all(re.fullmatch(r"[a-z0-9]+:[A-Z][A-Za-z]+", action) for action in actions)
+        resources = statement["Resource"] if isinstance(statement["Resource"], list) else [statement["Resource"]]
+        if "*" in resources:  # actions that know no resource
+            assert all(re.match(r"ec2:Describe|servicequotas:", action) for action in actions), statement["Sid"]
+        placeholders = set(re.findall(r"\b[A-Z][A-Z_]{3,}\b", text))
+        assert placeholders <= {"REGION", "ACCOUNT_ID", "INPUT_BUCKET", "OUTPUT_BUCKET", "BUNDLE_BUCKET", "FLEET", "WORKER_ROLE"}
+
+
+@pytest.mark.parametrize("role", ["controller", "deployer"])
+def test_launching_is_bound_to_the_fleet_and_to_one_role(role):
+    """What moto does not decide on: conditions, and the resources of EC2."""
+    statements = [s for s in aws_account.policy(role)["Statement"]]
+    by_action = {}
+    for statement in statements:
+        for action in statement["Action"]:
+            by_action.setdefault(action, []).append(statement)
+    passing, = by_action["iam:PassRole"]
+    assert passing["Resource"].endswith(":role/imgrec-worker")
+    assert passing["Condition"] == {"StringEquals": {"iam:PassedToService": "ec2.amazonaws.com"}}
+    tagged = {"StringEquals": {"aws:RequestTag/imgrec:fleet": "imgrec"}}
+    for statement in by_action["ec2:RunInstances"]:
+        for resource in statement["Resource"]:
+            if re.search(r":(instance|volume)/", resource):
+                assert statement["Condition"] == tagged
+    tagging, = by_action["ec2:CreateTags"]
+    assert tagging["Condition"] == {"StringEquals": {"ec2:CreateAction": "RunInstances"}}
+    if role == "controller":
+        ending, = by_action["ec2:TerminateInstances"]
+        assert ending["Condition"] == {"StringEquals": {"aws:ResourceTag/imgrec:fleet": "imgrec"}}
+
+
+def test_the_readme_explains_every_word_in_capitals():
+    readme = (aws_account.ROOT / "configs/iam/README.md").read_text()
+    for word in ("REGION", "ACCOUNT_ID", "INPUT_BUCKET", "OUTPUT_BUCKET", "BUNDLE_BUCKET", "FLEET", "WORKER_ROLE"):
+        assert f"`{word}`" in readme
