@@ -64,10 +64,14 @@ Check passed(std::string name, std::string detail) {
 }
 
 Check failed(std::string name, const Error& error, std::string mend) {
-  if (error.kind == ErrorKind::transient || error.kind == ErrorKind::throttled) {
-    mend = "Try again; if it stays so: are network, proxy and endpoint (aws.endpoint_url) right?";
-  }
   return {.name = std::move(name), .status = CheckStatus::failed, .detail = error.message, .mend = std::move(mend)};
+}
+
+Check call_failed(std::string name, const Error& error, std::string mend) {
+  const bool may_pass = error.kind == ErrorKind::transient || error.kind == ErrorKind::throttled;
+  return failed(std::move(name), error,
+                may_pass ? "Try again; if it stays so: are network, proxy and endpoint (aws.endpoint_url) right?"
+                         : std::move(mend));
 }
 
 Check check_model(const Config& config) {

@@ -49,7 +49,8 @@ Check check_port(const Config& config);
 Check check_model(const Config& config);
 
 Check passed(std::string name, std::string detail);
-/// mend: what to do when the error's kind says no more than its message.
 Check failed(std::string name, const Error& error, std::string mend);
+/// Of a call over the network: what may pass by itself is to be tried again, whatever mend says.
+Check call_failed(std::string name, const Error& error, std::string mend);
 
 }  // namespace imgrec

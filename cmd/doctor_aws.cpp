@@ -41,7 +41,7 @@ class AwsDoctor {
   bool check_session() {
     auto session = open_aws_session(config_, clock_, rng_);
     if (!session) {
-      checks_.push_back(failed("settings", session.error(), "See aws.region and the AWS_… variables."));
+      checks_.push_back(call_failed("settings", session.error(), "See aws.region and the AWS_… variables."));
       return false;
     }
     session_ = std::move(*session);
@@ -56,16 +56,16 @@ class AwsDoctor {
     const auto credentials = session_->credentials().get({});
     if (!credentials) {
       checks_.push_back(
-          failed("credentials", credentials.error(),
-                 "Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY or AWS_PROFILE, or give the instance an "
-                 "instance profile."));
+          call_failed("credentials", credentials.error(),
+                      "Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY or AWS_PROFILE, or give the instance an "
+                      "instance profile."));
       return false;
     }
     checks_.push_back(passed("credentials", "from " + credentials->source));
     const auto answer = session_->query({"sts", "GetCallerIdentity"}, {}, Deadline::in(clock_, kCallDeadline), {});
     if (!answer) {
       checks_.push_back(
-          failed("identity", answer.error().error, "These credentials are none of AWS's, or ended: renew them."));
+          call_failed("identity", answer.error().error, "These credentials are none of AWS's, or ended: renew them."));
       return false;
     }
     const auto document = aws::parse_xml(answer->body);
@@ -95,7 +95,7 @@ class AwsDoctor {
     for (const std::string& service : services) {
       const auto endpoint = aws::endpoint_for(session_->endpoints(), service);
       if (!endpoint) {
-        checks_.push_back(failed("endpoint " + service, endpoint.error(), "See aws.endpoint_url."));
+        checks_.push_back(call_failed("endpoint " + service, endpoint.error(), "See aws.endpoint_url."));
         continue;
       }
       HttpClientRequest request;
@@ -106,13 +106,13 @@ class AwsDoctor {
       const auto took = std::chrono::duration_cast<Millis>(clock_.mono_now() - begun);
       checks_.push_back(
           answer ? passed("endpoint " + service, request.url + " answers in " + std::to_string(took.count()) + " ms")
-                 : failed("endpoint " + service, answer.error(), "Is the address right?"));
+                 : call_failed("endpoint " + service, answer.error(), "Is the address right?"));
     }
   }
 
   void check_queues() {
     Config asked = config_;
-    asked.aws.queues = "check";
+    asked.aws.queues = looks_into_queues() ? "check" : "use";
     const auto queues = aws::open_sqs_queues(*session_, sqs_rules(asked));
     check_queue(*queues, config_.queue.dead_letter);
     check_queue(*queues, config_.queue.request);
@@ -122,9 +122,13 @@ class AwsDoctor {
     check_queue(*own, response_queue_name(config_));
   }
 
+  // A worker knows its queues by name alone.
+  bool looks_into_queues() const { return scope_.sends || scope_.launches; }
+
   void check_queue(QueueDirectory& queues, const std::string& name) {
     const std::string title = "queue " + name;
     const auto queue = queues.open(name);
+    if (queue && !looks_into_queues()) return checks_.push_back(passed(title, "there"));
     const auto depth = queue ? (*queue)->depth() : fail(queue.error());
     if (!depth) {
       const bool is_own = name == response_queue_name(config_);
@@ -135,7 +139,7 @@ class AwsDoctor {
           "Compare the queue with what its settings say; a queue without messages can be deleted and made anew.";
       if (depth.error().kind == ErrorKind::not_found) mend = "`imgrec setup` makes it.";
       if (depth.error().kind == ErrorKind::denied) mend = rights("sqs:GetQueueUrl and sqs:GetQueueAttributes");
-      return checks_.push_back(failed(title, depth.error(), mend));
+      return checks_.push_back(call_failed(title, depth.error(), mend));
     }
     Check check =
         passed(title, std::to_string(depth->visible) + " waiting, " + std::to_string(depth->in_flight) + " in work");
@@ -148,7 +152,7 @@ class AwsDoctor {
 
   void check_buckets() {
     const auto buckets = aws_buckets(config_.aws);
-    if (!buckets) return checks_.push_back(failed("buckets", buckets.error(), "Set aws.input_bucket."));
+    if (!buckets) return checks_.push_back(call_failed("buckets", buckets.error(), "Set aws.input_bucket."));
     check_bucket(buckets->input, config_.aws.input_prefix + "inputs/imgrec-doctor", scope_.sends);
     check_bucket(buckets->output, config_.aws.output_prefix + "results/imgrec-doctor", scope_.works);
   }
@@ -163,11 +167,11 @@ class AwsDoctor {
     };
     auto store = aws::open_s3_store(
         *session_, {.bucket = bucket, .setup = aws::BucketSetup::check, .call_deadline = kCallDeadline});
-    if (!store) return checks_.push_back(failed(title, store.error(), mend(store.error())));
+    if (!store) return checks_.push_back(call_failed(title, store.error(), mend(store.error())));
     const ObjectKey probe(key);
     if (writes) {
       if (const auto put = (*store)->put(probe, kProbe, {}); !put) {
-        return checks_.push_back(failed(title, put.error(), mend(put.error())));
+        return checks_.push_back(call_failed(title, put.error(), mend(put.error())));
       }
     }
     const auto got = (*store)->get(probe, kProbe.size());
@@ -175,7 +179,7 @@ class AwsDoctor {
     if (!is_right) {
       const Error error =
           got ? Error{ErrorKind::transient, "another", "It answers another object than was stored."} : got.error();
-      return checks_.push_back(failed(title, error, mend(error)));
+      return checks_.push_back(call_failed(title, error, mend(error)));
     }
     const bool removed = writes && (*store)->remove({&probe, 1}).has_value();
     checks_.push_back(
@@ -194,7 +198,7 @@ class AwsDoctor {
     }
     const auto buckets = aws_buckets(config_.aws);
     if (!buckets)
-      return checks_.push_back(failed("bundle", buckets.error(), "Set aws.bundle_bucket or aws.input_bucket."));
+      return checks_.push_back(call_failed("bundle", buckets.error(), "Set aws.bundle_bucket or aws.input_bucket."));
     const std::string mend = "`imgrec bundle upload` puts it there and prints the settings.";
     auto store = aws::open_s3_store(*session_, {.bucket = buckets->bundle, .setup = aws::BucketSetup::use});
     const auto bytes = store ? (*store)->get(ObjectKey(config_.aws.bundle_key), kBundleBytesMax) : fail(store.error());
@@ -204,13 +208,13 @@ class AwsDoctor {
                                 .detail = bytes.error().message,
                                 .mend = "Who is asked here may not read it; the role of the instances has to."});
     }
-    if (!bytes) return checks_.push_back(failed("bundle", bytes.error(), mend));
+    if (!bytes) return checks_.push_back(call_failed("bundle", bytes.error(), mend));
     if (const std::string found = sha256_hex(*bytes); found != config_.aws.bundle_sha256) {
-      return checks_.push_back(failed("bundle",
-                                      {ErrorKind::invalid, "another_bundle",
-                                       config_.aws.bundle_key + " has the SHA-256 " + found +
-                                           ", not that of aws.bundle_sha256: instances would refuse it."},
-                                      mend));
+      return checks_.push_back(call_failed("bundle",
+                                           {ErrorKind::invalid, "another_bundle",
+                                            config_.aws.bundle_key + " has the SHA-256 " + found +
+                                                ", not that of aws.bundle_sha256: instances would refuse it."},
+                                           mend));
     }
     checks_.push_back(passed(
         "bundle",

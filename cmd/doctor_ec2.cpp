@@ -21,7 +21,7 @@ class Ec2Doctor {
 
   void run() {
     const auto options = ec2_fleet_options(config_, session_.endpoints());
-    if (!options) return checks_.push_back(failed("instances", options.error(), "See [aws] in configs/aws.toml."));
+    if (!options) return checks_.push_back(call_failed("instances", options.error(), "See [aws] in configs/aws.toml."));
     check_image();
     check_things("subnets", "DescribeSubnets", "SubnetId", list_of(aws_.subnets), "subnetSet", "aws.subnets");
     check_things("security groups", "DescribeSecurityGroups", "GroupId", list_of(aws_.security_groups),
@@ -35,9 +35,9 @@ class Ec2Doctor {
     const auto allowed = aws::check_ec2_launch(session_, *options);
     checks_.push_back(
         allowed ? passed("launch", "allowed (dry run)")
-                : failed("launch", allowed.error(),
-                         "Give the controller the rights of configs/iam/controller.json, iam:PassRole for the "
-                         "workers' role among them; correct the setting that the message names."));
+                : call_failed("launch", allowed.error(),
+                              "Give the controller the rights of configs/iam/controller.json, iam:PassRole for the "
+                              "workers' role among them; correct the setting that the message names."));
   }
 
  private:
@@ -50,7 +50,7 @@ class Ec2Doctor {
 
   // Denied is no failure of the service: the controller itself need not describe these.
   void not_asked_or_failed(const std::string& name, const Error& error, const std::string& mend) {
-    if (error.kind != ErrorKind::denied) return checks_.push_back(failed(name, error, mend));
+    if (error.kind != ErrorKind::denied) return checks_.push_back(call_failed(name, error, mend));
     checks_.push_back({.name = name,
                        .status = CheckStatus::skipped,
                        .detail = error.message,
@@ -67,10 +67,11 @@ class Ec2Doctor {
     const auto* found = answer->child(set);
     const std::size_t count = found == nullptr ? 0 : found->all("item").size();
     if (count < wanted.size()) {
-      return checks_.push_back(failed(name,
-                                      {ErrorKind::not_found, "not_found",
-                                       std::to_string(count) + " of " + std::to_string(wanted.size()) + " are there."},
-                                      "Correct " + setting + "."));
+      return checks_.push_back(
+          call_failed(name,
+                      {ErrorKind::not_found, "not_found",
+                       std::to_string(count) + " of " + std::to_string(wanted.size()) + " are there."},
+                      "Correct " + setting + "."));
     }
     checks_.push_back(passed(name, std::to_string(count) + (count == 1 ? " is there" : " are there")));
   }
@@ -85,20 +86,21 @@ class Ec2Doctor {
     const auto* image = answer->at({"imagesSet", "item"});
     if (image == nullptr) {
       return checks_.push_back(
-          failed(name, {ErrorKind::not_found, "no_such_image", "It is not in " + session_.region() + "."}, mend));
+          call_failed(name, {ErrorKind::not_found, "no_such_image", "It is not in " + session_.region() + "."}, mend));
     }
     if (const std::string state = image->value("imageState"); state != "available") {
       return checks_.push_back(
-          failed(name, {ErrorKind::invalid, "image_unusable", "Its state is " + state + "."}, mend));
+          call_failed(name, {ErrorKind::invalid, "image_unusable", "Its state is " + state + "."}, mend));
     }
     const std::string architecture = image->value("architecture");
     const bool is_arm = architecture == "arm64";
     const bool wants_arm = aws_.bundle_key.find("aarch64") != std::string::npos;
     if (!aws_.bundle_key.empty() && is_arm != wants_arm) {
-      return checks_.push_back(failed(name,
-                                      {ErrorKind::invalid, "other_architecture",
-                                       "It is for " + architecture + ", and the bundle is for another architecture."},
-                                      "Choose an image, types and a bundle of one architecture."));
+      return checks_.push_back(
+          call_failed(name,
+                      {ErrorKind::invalid, "other_architecture",
+                       "It is for " + architecture + ", and the bundle is for another architecture."},
+                      "Choose an image, types and a bundle of one architecture."));
     }
     checks_.push_back(passed(name, architecture + ", " + image->value("name")));
   }
@@ -122,7 +124,7 @@ class Ec2Doctor {
     const auto* roles = document ? document->at({"GetInstanceProfileResult", "InstanceProfile", "Roles"}) : nullptr;
     if (roles == nullptr || roles->children.empty()) {
       return checks_.push_back(
-          failed("instance profile", {ErrorKind::invalid, "no_role", name + " has no role."}, mend));
+          call_failed("instance profile", {ErrorKind::invalid, "no_role", name + " has no role."}, mend));
     }
     checks_.push_back(passed("instance profile", name + ", role " + roles->children.front().value("RoleName")));
   }
@@ -185,8 +187,8 @@ class Ec2Doctor {
     const std::string found = std::to_string(needed) + " vCPUs for " + std::to_string(config_.controller.max) +
                               " instances, of " + std::to_string(static_cast<long>(quota)) + " allowed";
     if (needed <= quota) return checks_.push_back(passed("vCPU quota", found));
-    checks_.push_back(failed("vCPU quota", {ErrorKind::invalid, "quota", found + "."},
-                             "Ask for a higher quota (Service Quotas, Amazon EC2), or lower --max-workers."));
+    checks_.push_back(call_failed("vCPU quota", {ErrorKind::invalid, "quota", found + "."},
+                                  "Ask for a higher quota (Service Quotas, Amazon EC2), or lower --max-workers."));
   }
 
   const Config& config_;

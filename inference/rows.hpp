@@ -43,14 +43,20 @@ class RowSink {
 template <class Put>
 void put_part(const Image& image, const Region& part, Put&& put) {
   const std::size_t stride = 3 * static_cast<std::size_t>(image.width),
-                    row_bytes = 3 * static_cast<std::size_t>(part.width);
-  const std::size_t left = 3 * static_cast<std::size_t>(part.x);
-  const int last = part.height - 1;
-  if (last > 0) put(Rows{.rgb = image.row(part.y) + left, .stride = stride, .count = last});
-  // Behind the image's last row there may be nothing to read.
+                    row_bytes = 3 * static_cast<std::size_t>(part.width),
+                    left = 3 * static_cast<std::size_t>(part.x),
+                    image_bytes = stride * static_cast<std::size_t>(image.height);
+  const auto has_slack = [&](int y) {
+    return stride * static_cast<std::size_t>(y) + left + row_bytes + kRowSlack <= image_bytes;
+  };
+  int as_they_are = part.height;  // the image's last rows (of a narrow one many) have too little behind them
+  while (as_they_are > 0 && !has_slack(part.y + as_they_are - 1)) --as_they_are;
+  if (as_they_are > 0) put(Rows{.rgb = image.row(part.y) + left, .stride = stride, .count = as_they_are});
   std::vector<std::uint8_t> row(row_bytes + kRowSlack);
-  std::memcpy(row.data(), image.row(part.y + last) + left, row_bytes);
-  put(Rows{.rgb = row.data(), .stride = row.size(), .count = 1});
+  for (int y = as_they_are; y < part.height; ++y) {
+    std::memcpy(row.data(), image.row(part.y + y) + left, row_bytes);
+    put(Rows{.rgb = row.data(), .stride = row.size(), .count = 1});
+  }
 }
 
 }  // namespace imgrec
