@@ -1,5 +1,6 @@
 #include "tests/aws/imposter.hpp"
 
+#include <algorithm>
 #include <arpa/inet.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -78,7 +79,9 @@ bool write_reply(int fd, const Seen& request, const Reply& reply) {
 
 std::map<std::string, std::string> Seen::form() const {
   std::map<std::string, std::string> out;
-  for (const auto& [name, value] : parse_query_string(body)) out.emplace(name, value);
+  std::string text = body;
+  std::ranges::replace(text, '+', ' ');  // what "+" is in a form
+  for (const auto& [name, value] : parse_query_string(text)) out.emplace(name, value);
   return out;
 }
 

@@ -59,7 +59,7 @@ def test_a_half_closed_client_still_gets_its_label():
     photo = (imgrec.shared("photos/test") / "test_0.JPEG").read_bytes()
     body, content_type = imgrec.multipart([("inputFile", "test_0.JPEG", photo)])
     with service() as running, socket.create_connection(running.address, timeout=120) as client:
-        client.sendall(f"POST / HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Type: {content_type}\r\n"
+        client.sendall(f"POST / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Type: {content_type}\r\n"
                        f"Content-Length: {len(body)}\r\n\r\n".encode() + body)
         client.shutdown(socket.SHUT_WR)
         answer = b""
