@@ -293,11 +293,26 @@ Command version_command() {
 }  // namespace
 
 const std::vector<Command>& commands() {
-  static const std::vector<Command> all = {
-      local(),      web(),          worker(),          controller(),        classify(),      bench(),
-      model_list(), model_pull(),   model_import(),    model_verify(),      model_show(),    model_agreement(),
-      model_add_variant(), model_tensors(), doctor(),  setup(),             user_data_worker(), bundle_upload(),
-      config_show(), version_command()};
+  static const std::vector<Command> all = {local(),
+                                           web(),
+                                           worker(),
+                                           controller(),
+                                           classify(),
+                                           bench(),
+                                           model_list(),
+                                           model_pull(),
+                                           model_import(),
+                                           model_verify(),
+                                           model_show(),
+                                           model_agreement(),
+                                           model_add_variant(),
+                                           model_tensors(),
+                                           doctor(),
+                                           setup(),
+                                           user_data_worker(),
+                                           bundle_upload(),
+                                           config_show(),
+                                           version_command()};
   return all;
 }
 

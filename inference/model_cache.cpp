@@ -112,13 +112,12 @@ Result<void> ModelCache::store(const std::string& key, ByteView content) const {
   remove_stale_temporaries(folder.get());
   const std::string name = file_name(key);
   FolderSync folder_sync;  // one writer: nothing to share
-  const auto written = write_file_atomic_at(
-      {.scratch_folder = folder.get(),
-       .folder = folder.get(),
-       .name = name,
-       .shown = (folder_ / name).string(),
-       .folder_sync = folder_sync},
-      header_of(key, content).append(content), WriteMode::replace);
+  const auto written = write_file_atomic_at({.scratch_folder = folder.get(),
+                                             .folder = folder.get(),
+                                             .name = name,
+                                             .shown = (folder_ / name).string(),
+                                             .folder_sync = folder_sync},
+                                            header_of(key, content).append(content), WriteMode::replace);
   if (!written) return fail(written.error());
   keep_within_bounds(folder.get());
   return {};

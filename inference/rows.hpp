@@ -43,8 +43,7 @@ class RowSink {
 template <class Put>
 void put_part(const Image& image, const Region& part, Put&& put) {
   const std::size_t stride = 3 * static_cast<std::size_t>(image.width),
-                    row_bytes = 3 * static_cast<std::size_t>(part.width),
-                    left = 3 * static_cast<std::size_t>(part.x),
+                    row_bytes = 3 * static_cast<std::size_t>(part.width), left = 3 * static_cast<std::size_t>(part.x),
                     image_bytes = stride * static_cast<std::size_t>(image.height);
   const auto has_slack = [&](int y) {
     return stride * static_cast<std::size_t>(y) + left + row_bytes + kRowSlack <= image_bytes;

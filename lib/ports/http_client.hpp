@@ -28,7 +28,7 @@ struct HttpClientRequest {
   HttpHeaders headers;
   std::string body;
   ByteView borrowed_body{};  // when it is not empty, sent instead of body, without a copy; lives until send() returns
-  Millis timeout{30'000};  // for the whole exchange
+  Millis timeout{30'000};    // for the whole exchange
   Millis connect_timeout{5'000};
   Millis stall_timeout{20'000};  // no byte for so long: timeout
   bool follow_redirects = false;

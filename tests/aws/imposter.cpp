@@ -1,9 +1,9 @@
 #include "tests/aws/imposter.hpp"
 
-#include <algorithm>
 #include <arpa/inet.h>
 #include <sys/socket.h>
 #include <unistd.h>
+#include <algorithm>
 
 #include "lib/base/text.hpp"
 #include "lib/http/curl_client.hpp"

@@ -24,7 +24,8 @@ using testing::StartsWith;
 
 Classification answer(const std::vector<std::pair<int, double>>& labels, double infer_ms = 1) {
   Classification classification;
-  for (const auto& [index, score] : labels) classification.labels.push_back({.index = index, .wnid = {}, .label = {}, .score = score});
+  for (const auto& [index, score] : labels)
+    classification.labels.push_back({.index = index, .wnid = {}, .label = {}, .score = score});
   classification.infer_ms = infer_ms;
   return classification;
 }
