@@ -4,6 +4,7 @@ Puts empty libraries of their names beside PyTorch's own; each function in them 
 the CPU is PyTorch's as it is published. Needs nm, readelf and gcc.
 """
 import collections
+import fcntl
 import pathlib
 import re
 import subprocess
@@ -56,8 +57,14 @@ def write_stub(folder, name, versions):
 
 
 def make():
-    """Does nothing where it has been done, and where PyTorch needs none of it."""
+    """Does nothing where it has been done, and where PyTorch needs none of it. Several processes may call it at a time."""
     folder = pathlib.Path(sysconfig.get_path("purelib")) / "torch" / "lib"
+    with open(folder / ".stubs.lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        make_missing(folder)
+
+
+def make_missing(folder):
     libraries = sorted(path for path in folder.glob("lib*.so*") if not path.name.startswith("."))
     needed = {name for library in libraries for name in re.findall(r"NEEDED.*\[(.*)\]", output("readelf", "-dW", library))
               if CUDA.match(name) and not (folder / name).exists()}
