@@ -2,12 +2,11 @@
 
 #include <vector>
 
-#include "inference/classifier.hpp"
 #include "inference/engine.hpp"
 
 namespace imgrec {
 
-// Keeps its input, and answers with one class.
+// Keeps its input. Nothing runs it.
 class InputTensors::Recorder final : public Engine {
  public:
   std::span<float> input(InputSize size) override {
@@ -15,7 +14,7 @@ class InputTensors::Recorder final : public Engine {
     input_.resize(size.floats());
     return input_;
   }
-  Result<std::span<const float>> run() override { return std::span<const float>(&output_, 1); }
+  Result<std::span<const float>> run() override { return std::span<const float>(); }
   std::string_view name() const override { return "none"; }
   std::string_view precision() const override { return "f32"; }
 
@@ -25,21 +24,16 @@ class InputTensors::Recorder final : public Engine {
  private:
   InputSize size_;
   std::vector<float> input_;
-  float output_ = 1;
 };
 
-InputTensors::InputTensors(const ModelManifest& manifest, const ImageConfig& limits) {
-  auto recorder = std::make_unique<Recorder>();
-  recorder_ = recorder.get();
-  const auto classes = std::make_shared<const std::vector<ClassName>>(1);
-  classifier_ = make_classifier({.manifest = manifest, .classes = classes, .limits = limits}, std::move(recorder));
-}
+InputTensors::InputTensors(const ModelManifest& manifest, const ImageConfig& limits)
+    : recorder_(std::make_unique<Recorder>()), preparer_(limits, manifest.profile, manifest.input_size) {}
 
 InputTensors::~InputTensors() = default;
 
 Result<std::span<const float>> InputTensors::of(ByteView encoded_image) {
-  const auto answer = classifier_->classify(encoded_image, 1);
-  if (!answer) return fail(answer.error());
+  const auto prepared = preparer_.prepare(encoded_image, *recorder_, system_clock());
+  if (!prepared) return fail(prepared.error());
   return recorder_->recorded();
 }
 

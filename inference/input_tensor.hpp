@@ -5,15 +5,15 @@
 #include <span>
 
 #include "inference/model_store.hpp"
-#include "inference/preprocess.hpp"
+#include "inference/preparer.hpp"
 #include "lib/base/result.hpp"
 #include "lib/base/units.hpp"
 #include "lib/config/config.hpp"
-#include "lib/ports/classifier.hpp"
 
 namespace imgrec {
 
-/// One thread at a time. The same classifier that serves makes the tensors, so they are the same to the last bit.
+/// One thread at a time. What prepares images for the engines that serve makes the tensors, so they are the same to the
+/// last bit.
 class InputTensors {
  public:
   InputTensors(const ModelManifest& manifest, const ImageConfig& limits);
@@ -28,8 +28,8 @@ class InputTensors {
 
  private:
   class Recorder;
-  Recorder* recorder_;  // the classifier's engine
-  std::unique_ptr<Classifier> classifier_;
+  std::unique_ptr<Recorder> recorder_;
+  Preparer preparer_;
 };
 
 }  // namespace imgrec
