@@ -44,4 +44,4 @@ PYTHON
 rm -rf "$target"
 mkdir -p "$(dirname "$target")"
 mv "$work/sdk" "$target"
-cp "$here/openvino.txt" "$target/.pins"
+cat "$here/openvino.txt" "$here/openvino.sh" >"$target/.pins"
