@@ -6,13 +6,24 @@
 #include <charconv>
 #include <memory>
 
+#include "lib/base/digest.hpp"
+
 namespace imgrec::aws {
 namespace {
 
-struct DigestDeleter {
-  void operator()(EVP_MD* digest) const { EVP_MD_free(digest); }
+struct ContextDeleter {
+  void operator()(EVP_MD_CTX* context) const { EVP_MD_CTX_free(context); }
 };
-using Digest = std::unique_ptr<EVP_MD, DigestDeleter>;
+using Context = std::unique_ptr<EVP_MD_CTX, ContextDeleter>;
+
+// Ready for a first message; null where there is no MD5. The algorithm is looked up once, which costs more than hashing
+// a message, and lives as long as the process.
+Context md5_context() {
+  static const EVP_MD* const md5 = EVP_MD_fetch(nullptr, "MD5", nullptr);
+  Context context(md5 != nullptr ? EVP_MD_CTX_new() : nullptr);
+  if (context && EVP_DigestInit_ex(context.get(), md5, nullptr) != 1) context.reset();
+  return context;
+}
 
 }  // namespace
 
@@ -37,18 +48,13 @@ std::string base64_of_hex(std::string_view hex) {
 }
 
 std::string md5_hex(ByteView bytes) {
-  // Fetched once: looking an algorithm up costs more than hashing a message.
-  static const Digest md5(EVP_MD_fetch(nullptr, "MD5", nullptr));
+  thread_local const Context context = md5_context();
   std::array<unsigned char, EVP_MAX_MD_SIZE> digest{};
   unsigned int size = 0;
-  if (!md5 || EVP_Digest(bytes.data(), bytes.size(), digest.data(), &size, md5.get(), nullptr) != 1) return "";
-  constexpr char kHex[] = "0123456789abcdef";
-  std::string text;
-  for (unsigned int i = 0; i < size; ++i) {
-    text += kHex[digest[i] >> 4];
-    text += kHex[digest[i] & 15];
-  }
-  return text;
+  const bool hashed = context && EVP_DigestUpdate(context.get(), bytes.data(), bytes.size()) == 1 &&
+                      EVP_DigestFinal_ex(context.get(), digest.data(), &size) == 1 &&
+                      EVP_DigestInit_ex(context.get(), nullptr, nullptr) == 1;  // for the next message
+  return hashed ? hex_of({reinterpret_cast<const char*>(digest.data()), size}) : "";
 }
 
 }  // namespace imgrec::aws
