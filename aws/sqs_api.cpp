@@ -5,7 +5,7 @@
 #include <charconv>
 #include <memory>
 
-#include "aws/encoding.hpp"
+#include "aws/md5.hpp"
 #include "aws/protocols.hpp"
 #include "aws/wire/json_writer.hpp"
 #include "lib/base/log.hpp"
@@ -91,13 +91,6 @@ CallRequest request(const Endpoint& endpoint, const char* operation, JsonWriter&
                     " failed: the answer is cut off, or not from SQS. Check proxies on the way.");
   };
   return out;
-}
-
-// Damaged on the way, one way or the other. Where there is no MD5 here, the connection's own checks have to do.
-bool is_md5_of(std::string_view md5, const std::string& body) {
-  if (md5.empty()) return true;
-  const std::string own = md5_hex(body);
-  return own.empty() || md5 == own;
 }
 
 SqsOutcome refused(const CallName& name, const dom::object& entry) {
@@ -237,10 +230,12 @@ SqsBatchResult SqsApi::send(const std::string& url, std::span<const OutgoingMess
   const auto call = request(endpoint_, "SendMessageBatch", body, answer);
   const auto got = caller_.call(call, deadline, {});
   if (!got) return fail(got.error().error);
+  std::vector<ByteView> bodies;
+  for (const OutgoingMessage* message : messages) bodies.emplace_back(message->body);
+  const std::vector<std::string> digests = md5_hex_each(bodies);
   const auto accept = [&](const dom::object& entry, std::size_t at) -> SqsOutcome {
-    if (is_md5_of(text_of(entry, "MD5OfMessageBody"), messages[at]->body)) {
-      return std::string(text_of(entry, "MessageId"));
-    }
+    const std::string_view md5 = text_of(entry, "MD5OfMessageBody");
+    if (md5.empty() || md5 == digests[at]) return std::string(text_of(entry, "MessageId"));
     return std::unexpected(SqsRefusal{{ErrorKind::transient, "corrupted_in_transit",
                                        "SQS SendMessageBatch: SQS received another text than was sent. Check the "
                                        "network or its proxies."},
@@ -307,14 +302,22 @@ Result<std::vector<Message>> SqsApi::receive(const std::string& url, const Recei
   const auto got = caller_.call(call, Deadline::in(session_.clock(), 2 * call.timeout), stop);
   if (!got && got.error().error.kind == ErrorKind::cancelled) return out;
   if (!got) return fail(got.error().error);
+  std::vector<Message> received;
+  std::vector<ByteView> bodies;
+  std::vector<std::string_view> wanted;
   for_each_in(answer.root(), "Messages", [&](const dom::object& entry) {
-    Message message = read_message(entry);
-    if (message.receipt.empty() || !is_md5_of(text_of(entry, "MD5OfBody"), message.body)) {
-      log::warning("a message arrived damaged and is left for its next delivery", {{"message", message.id}});
-      return;
-    }
-    out.push_back(std::move(message));
+    received.push_back(read_message(entry));
+    bodies.push_back(text_of(entry, "Body"));
+    wanted.push_back(text_of(entry, "MD5OfBody"));
   });
+  const std::vector<std::string> digests = md5_hex_each(bodies);
+  for (std::size_t i = 0; i < received.size(); ++i) {
+    if (received[i].receipt.empty() || (!wanted[i].empty() && wanted[i] != digests[i])) {
+      log::warning("a message arrived damaged and is left for its next delivery", {{"message", received[i].id}});
+      continue;
+    }
+    out.push_back(std::move(received[i]));
+  }
   return out;
 }
 

@@ -4,7 +4,7 @@
 
 #include <set>
 
-#include "aws/encoding.hpp"
+#include "aws/md5.hpp"
 #include "aws/sqs_queue.hpp"
 #include "lib/http/curl_client.hpp"
 #include "tests/aws/imposter.hpp"
