@@ -234,7 +234,7 @@ def aws(options):
     folder = options.build / "benchmarks"
     # All on one processor, one after the other. On two, most of what is measured would be the waking of the server's
     # processor: the kernel charges it to whoever sends, and on a virtual machine it costs 30 µs.
-    everywhere = os.sched_getaffinity(0)
+    machine, everywhere = processor(), os.sched_getaffinity(0)
     os.sched_setaffinity(0, {max(everywhere)})
     options.cleanup.callback(os.sched_setaffinity, 0, everywhere)
     server = subprocess.Popen([folder / "answering_server"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
@@ -253,7 +253,7 @@ def aws(options):
                             stdout=subprocess.PIPE, text=True)
     server.stdin.close()
     server.wait(10)
-    print(f"aws: least of {options.rounds} rounds of {options.aws_seconds} s, one thread each, over http, server and client on one processor; {processor()}")
+    print(f"aws: least of {options.rounds} rounds of {options.aws_seconds} s, one thread each, over http, server and client on one processor; {machine}")
     print(f"  {'':16} {'imgrec: CPU µs':>15} {'calls/s':>9} {'boto3: CPU µs':>15} {'calls/s':>9} {'CPU, boto3/imgrec':>18}")
     for name, rows in ours.items():
         cpu, wall = (1e6 * min(column) for column in zip(*rows))
