@@ -48,7 +48,9 @@ using Block = std::uint32_t[kBlockWords][kLanes];
 IMGREC_MD5_CLONES void add_block(State& state, const Block& block) {
   Words a = state.a, b = state.b, c = state.c, d = state.d;
   constexpr int kShifts[4][4] = {{7, 12, 17, 22}, {5, 9, 14, 20}, {4, 11, 16, 23}, {6, 10, 15, 21}};
+#ifndef __clang__
 #pragma GCC unroll 64
+#endif
   for (std::size_t i = 0; i < 64; ++i) {
     const std::size_t round = i / 16;
     Words mixed;
