@@ -45,6 +45,7 @@ struct Session {
   HuffmanDecoder* huffman;                    // null: the plain way
   bool gave_up;                               // the quick way did
   unsigned column, first_column, end_column;  // of MCUs: the next one, and those that are stored
+  std::uint64_t unread;                       // MCUs that libjpeg is beyond, and the entropy decoder not yet
   int failed_code;                            // message number of what ended the decode
   char message[JMSG_LENGTH_MAX];
 };
@@ -107,13 +108,14 @@ boolean decode_mcu(j_decompress_ptr jpeg, JBLOCKROW* blocks) {
   Session& session = *session_of(reinterpret_cast<j_common_ptr>(jpeg));
   const unsigned column = session.column;
   session.column = column + 1 == jpeg->MCUs_per_row ? 0 : column + 1;
-  bool ok = false;
+  bool ok = true;
   if (blocks != nullptr && column >= session.first_column && column < session.end_column) {
     std::array<JCOEF*, kMcuBlocksMax> coefficients;
     for (int i = 0; i < jpeg->blocks_in_MCU; ++i) coefficients[static_cast<std::size_t>(i)] = *blocks[i];
-    ok = session.huffman->decode_mcu(coefficients.data());
+    ok = session.huffman->skip_mcus(session.unread) && session.huffman->decode_mcu(coefficients.data());
+    session.unread = 0;
   } else {
-    ok = session.huffman->decode_mcu(nullptr);
+    ++session.unread;  // many together are quicker
   }
   if (ok) return TRUE;
   session.gave_up = true;
@@ -151,6 +153,7 @@ bool take_over_entropy_decoding(Session& session) {
   if (!session.huffman->begin(scan, session.bytes.substr(session.bytes.size() - jpeg.src->bytes_in_buffer)))
     return false;
   session.column = session.first_column = 0;
+  session.unread = 0;
   session.end_column = jpeg.MCUs_per_row;
   jpeg.entropy->decode_mcu = decode_mcu;
   return true;
@@ -159,7 +162,7 @@ bool take_over_entropy_decoding(Session& session) {
 // The rest of the scan is read, and libjpeg goes on with the marker behind it.
 void hand_back_to_libjpeg(Session& session) {
   jpeg_decompress_struct& jpeg = session.jpeg;
-  if (!session.huffman->finish()) {
+  if (!session.huffman->finish()) {  // with those unread
     session.gave_up = true;
     std::longjmp(session.escape, 1);
   }

@@ -6,21 +6,29 @@
 
 #include "inference/decode/formats.hpp"
 
+// What is common to the code for several kinds of processors has to become part of each.
+#define IMGREC_INLINE [[gnu::always_inline]] inline
+
 namespace imgrec::decode {
 namespace {
 
 constexpr unsigned kBlockSize = 64;
 constexpr unsigned kEndOfBlock = 128;  // added to an advance
+constexpr unsigned kSingle = 255;      // an advance that no block has room for, also not with the end of block
+constexpr unsigned kBitsRefilled = 56, kBitsAfterDc = kBitsRefilled - HuffmanDecoder::kDcBits;
+// What a look-up may use: the last value can reach beyond the bits that it sees.
+constexpr unsigned kBeyond = 3, kUsedMax = HuffmanDecoder::kAcBits + kBeyond;
+static_assert(kBitsRefilled % kUsedMax == 0);
 // More than an MCU can take: 10 blocks of 64 symbols with at most 16 bits of code and 15 of value, and one refill.
 constexpr std::size_t kPadding = 4096;
 static_assert(kMcuBlocksMax * kBlockSize * 31 / 8 + 16 < kPadding);
 // What is kept between images; a larger file gives its memory back.
 constexpr std::size_t kKeptBytes = 4 * kMiB;
 
-// Position in zigzag order to position in the block. A look-up of two symbols may reach beyond the block before that is
-// noticed; such writes land on the last coefficient, and the first of the two symbols is then decoded again.
-constexpr std::array<std::uint8_t, kBlockSize + 32> kNaturalOrder = [] {
-  std::array<std::uint8_t, kBlockSize + 32> order{};
+// Position in zigzag order to position in the block. A look-up writes before it is known whether it may: what reaches
+// beyond the block lands on its last coefficient, and the first of two symbols is then decoded again.
+constexpr std::array<std::uint8_t, kBlockSize + 256> kNaturalOrder = [] {
+  std::array<std::uint8_t, kBlockSize + 256> order{};
   order.fill(63);
   int row = 0, column = 0;
   for (std::size_t i = 0; i < kBlockSize; ++i) {
@@ -58,13 +66,13 @@ constexpr bool is_no_symbol(unsigned symbol) {
   return size_of(symbol) == 0 && symbol != 0x00 && symbol != 0xF0;
 }
 
-// The symbol with which a look-up's bits begin, if its code lies in them.
-constexpr unsigned kTooLong = 64;  // for a look-up
-struct Single {
-  std::uint8_t code = 0, length = 0, symbol = 0;  // lengths of the code, and with its value; code 0: none
-};
-
 }  // namespace
+
+// The symbol with which some bits begin.
+struct HuffmanDecoder::Single {
+  std::uint8_t code = 0, symbol = 0;  // code: its length; 0: none
+  unsigned length() const { return code + size_of(symbol); }
+};
 
 bool HuffmanDecoder::Canonical::init(const HuffmanSpec& spec) {
   std::uint32_t code = 0;
@@ -81,22 +89,20 @@ bool HuffmanDecoder::Canonical::init(const HuffmanSpec& spec) {
   return true;
 }
 
-unsigned HuffmanDecoder::Canonical::find(std::uint32_t bits, unsigned length, unsigned& symbol) const {
+HuffmanDecoder::Code HuffmanDecoder::Canonical::find(std::uint32_t bits, unsigned length) const {
   for (; length <= 16; ++length) {
     if (bits >= limit[length]) continue;
     const std::int32_t index = offset[length] + static_cast<std::int32_t>(bits >> (16 - length));
-    symbol = symbols[static_cast<std::uint8_t>(index)];
-    return length;
+    return {length, symbols[static_cast<std::uint8_t>(index)]};
   }
-  return 0;
+  return {};
 }
 
 bool HuffmanDecoder::DcTable::init(const HuffmanSpec& spec) {
   if (!canonical.init(spec)) return false;
   for (std::uint32_t bits = 0; bits < differences.size(); ++bits) {
     Difference& entry = differences[bits] = {};
-    unsigned symbol = 0;
-    const unsigned code = canonical.find(bits << (16 - kDcBits), 1, symbol);
+    const auto [code, symbol] = canonical.find(bits << (16 - kDcBits), 1);
     const unsigned length = code + symbol;
     if (code == 0 || code > kDcBits || symbol > 15 || length > kDcBits) continue;
     entry.length = static_cast<std::uint8_t>(length);
@@ -108,72 +114,106 @@ bool HuffmanDecoder::DcTable::init(const HuffmanSpec& spec) {
 
 bool HuffmanDecoder::AcTable::init(const HuffmanSpec& spec) {
   if (!canonical.init(spec)) return false;
-  constexpr std::uint32_t kMask = (1U << kAcBits) - 1;
+  pairs.fill({.advance = kSingle});
   std::array<Single, 1U << kAcBits> singles{};
-  std::size_t index = 0;
   std::uint32_t at = 0;
+  std::size_t index = 0;
   for (unsigned code = 1; code <= kAcBits; ++code) {
-    for (unsigned i = 0; i < spec.counts[code]; ++i) {
-      const std::uint8_t symbol = spec.symbols[index++];
-      const unsigned length = is_no_symbol(symbol) ? kTooLong : code + size_of(symbol);
-      const Single single{static_cast<std::uint8_t>(code), static_cast<std::uint8_t>(length), symbol};
-      const std::uint32_t count = 1U << (kAcBits - code);
-      std::fill_n(singles.begin() + at, count, single);
-      at += count;
+    for (unsigned i = 0; i < spec.counts[code]; ++i, at += 1U << (kAcBits - code)) {
+      const Single single{static_cast<std::uint8_t>(code), spec.symbols[index++]};
+      std::fill_n(singles.begin() + at, 1U << (kAcBits - code), single);
     }
   }
-  const auto value_of = [](std::uint32_t bits, const Single& single) {
-    const unsigned size = size_of(single.symbol);
-    return static_cast<std::int16_t>(extend(bits >> (kAcBits - single.length) & ((1U << size) - 1), size));
-  };
-  for (std::uint32_t bits = 0; bits < pairs.size(); ++bits) {
-    Pair& pair = pairs[bits] = {};
-    Run& run = runs[bits] = {};
-    const Single first = singles[bits];
-    if (first.code == 0) continue;
-    if (first.length > kAcBits) {
-      pair.at1 = first.code;
-      pair.at2 = first.symbol;
-      continue;
-    }
-    if (is_end_of_block(first.symbol)) {
-      pair.length = run.length = first.length;
-      pair.advance = run.advance = kEndOfBlock;
-      continue;
-    }
-    const auto at1 = static_cast<std::uint8_t>(run_of(first.symbol));
-    const auto after1 = static_cast<std::uint8_t>(at1 + 1);
-    const std::int16_t value1 = value_of(bits, first);
-    pair = {first.length, after1, at1, at1, value1, value1};
-    run = {first.length, after1};
-    std::uint32_t rest = bits << first.length & kMask;
-    Single next = singles[rest];
-    unsigned length = first.length + next.length;
-    if (next.code == 0 || length > kAcBits) continue;
-    pair.length = static_cast<std::uint8_t>(length);
-    if (is_end_of_block(next.symbol)) {
-      pair.advance = static_cast<std::uint8_t>(after1 + kEndOfBlock);
-    } else {
-      pair.at2 = static_cast<std::uint8_t>(after1 + run_of(next.symbol));
-      pair.advance = static_cast<std::uint8_t>(pair.at2 + 1);
-      pair.value2 = value_of(rest, next);
-    }
-    run = {pair.length, pair.advance};
-    // More of them, as long as the advance cannot be taken for an end of block.
-    while (run.advance < kEndOfBlock && run.length < kAcBits) {
-      rest = rest << next.length & kMask;
-      next = singles[rest];
-      length = run.length + next.length;
-      if (next.code == 0 || length > kAcBits) break;
-      const unsigned advance = is_end_of_block(next.symbol) ? kEndOfBlock : run_of(next.symbol) + 1;
-      if (advance != kEndOfBlock && run.advance + advance > kBlockSize) break;
-      run = {static_cast<std::uint8_t>(length), static_cast<std::uint8_t>(run.advance + advance)};
-    }
+  for (at = 0; at < singles.size() && singles[at].code != 0;) {
+    const Single first = singles[at];
+    const std::uint32_t count = 1U << (kAcBits - first.code);
+    fill_pairs(first, singles.data(), {pairs.data() + at, count});
+    at += count;
   }
+  fill_runs(spec);
   return true;
 }
 
-inline void HuffmanDecoder::Bits::refill() {
+// to: of all bits that begin with `first`.
+void HuffmanDecoder::AcTable::fill_pairs(const Single& first, const Single* singles, std::span<Pair> to) {
+  const unsigned used = first.length(), size = size_of(first.symbol), run = run_of(first.symbol);
+  Pair alone{.length = static_cast<std::uint8_t>(used),
+             .advance = static_cast<std::uint8_t>(run + 1),
+             .at1 = static_cast<std::uint8_t>(run),
+             .at2 = static_cast<std::uint8_t>(run),
+             .before2 = first.code,
+             .size2 = static_cast<std::uint8_t>(size)};
+  if (is_no_symbol(first.symbol) || used > kUsedMax) {
+    alone = {.advance = kSingle, .at1 = first.code, .at2 = first.symbol};
+  } else if (is_end_of_block(first.symbol)) {
+    alone.advance = kEndOfBlock;
+  }
+  std::fill(to.begin(), to.end(), alone);
+  if (used >= kAcBits || alone.advance >= kEndOfBlock) return;
+  const unsigned left = kAcBits - used;  // bits that can be seen behind the first coefficient
+  Pair* pair = to.data();
+  for (std::uint32_t value = 0; value < 1U << size; ++value) {
+    const auto value1 = static_cast<std::int16_t>(extend(value, size));
+    for (std::uint32_t rest = 0; rest < 1U << left; ++rest, ++pair) {
+      const Single& next = singles[rest << used];
+      if (next.code == 0 || next.code > left) continue;
+      if (is_end_of_block(next.symbol)) {
+        pair->length = static_cast<std::uint8_t>(used + next.code);
+        pair->advance = static_cast<std::uint8_t>(run + 1 + kEndOfBlock);
+      } else if (!is_no_symbol(next.symbol) && next.length() <= left + kBeyond) {
+        pair->length = static_cast<std::uint8_t>(used + next.length());
+        pair->value1 = value1;
+        pair->at2 = static_cast<std::uint8_t>(run + 1 + run_of(next.symbol));
+        pair->advance = static_cast<std::uint8_t>(pair->at2 + 1);
+        pair->before2 = static_cast<std::uint8_t>(used + next.code);
+        pair->size2 = static_cast<std::uint8_t>(size_of(next.symbol));
+      }
+    }
+  }
+}
+
+// What can be read over when only some bits are seen: a symbol, and what can be read over when the bits behind it are
+// seen. So it is made for one bit, two bits, and so on.
+void HuffmanDecoder::AcTable::fill_runs(const HuffmanSpec& spec) {
+  std::array<Run, 2U << kAcBits> by_bits{};  // from 1 << bits on: those for so many bits
+  for (unsigned bits = 1; bits <= kAcBits; ++bits) {
+    Run* to = by_bits.data() + (1U << bits);
+    Run* const end = to + (1U << bits);
+    std::size_t index = 0;
+    for (unsigned code = 1; code <= bits; ++code) {
+      for (unsigned i = 0; i < spec.counts[code]; ++i) {
+        const std::uint8_t symbol = spec.symbols[index++];
+        const std::uint32_t count = 1U << (bits - code);
+        const unsigned used = code + size_of(symbol);
+        const unsigned advance = is_end_of_block(symbol) ? kEndOfBlock : run_of(symbol) + 1;
+        if (is_no_symbol(symbol) || used > bits + kBeyond) {
+          std::fill_n(to, count, Run{});
+        } else if (used >= bits || is_end_of_block(symbol)) {
+          std::fill_n(to, count, Run{static_cast<std::uint8_t>(used), static_cast<std::uint8_t>(advance)});
+        } else {
+          const std::uint32_t rests = 1U << (bits - used);
+          for (std::uint32_t j = 0; j < rests; ++j) {
+            const Run rest = by_bits[rests + j];
+            // As long as the sum cannot be taken for an end of block.
+            const unsigned ahead = rest.advance % kEndOfBlock;
+            const bool fits = advance + ahead < kBlockSize;
+            to[j].length = static_cast<std::uint8_t>(used + (fits ? rest.length : 0));
+            to[j].advance = static_cast<std::uint8_t>(advance + (fits ? rest.advance : 0));
+          }
+          for (std::uint32_t done = rests; done < count; done *= 2) std::copy_n(to, done, to + done);
+        }
+        to += count;
+      }
+    }
+    std::fill(to, end, Run{});
+  }
+  for (std::size_t i = 0; i < runs.size(); ++i) {
+    const Run run = by_bits[runs.size() + i];
+    runs[i] = {run.length, run.length == 0 ? static_cast<std::uint8_t>(kSingle) : run.advance};
+  }
+}
+
+IMGREC_INLINE void HuffmanDecoder::Bits::refill() {
   std::uint64_t word;
   std::memcpy(&word, next, sizeof word);
   if constexpr (std::endian::native == std::endian::little) word = __builtin_bswap64(word);
@@ -183,50 +223,56 @@ inline void HuffmanDecoder::Bits::refill() {
   count |= 56;
 }
 
-inline std::int32_t HuffmanDecoder::Bits::take_value(unsigned size) {
+IMGREC_INLINE std::int32_t HuffmanDecoder::Bits::take_value(unsigned size) {
   if (size == 0) return 0;
   const auto value = static_cast<std::uint32_t>(buffer >> (64 - size));
   drop(size);
   return extend(value, size);
 }
 
-// Leaves 56 bits or more.
-inline bool HuffmanDecoder::decode_dc(Bits& bits, const DcTable& table, std::int32_t& dc) {
+// Leaves kBitsAfterDc or more.
+IMGREC_INLINE bool HuffmanDecoder::decode_dc(Bits& bits, const DcTable& table, std::int32_t& dc) {
   bits.refill();
   const Difference entry = table.differences[bits.buffer >> (64 - kDcBits)];
   if (entry.length != 0) [[likely]] {
     dc += entry.value;
     bits.drop(entry.length);
   } else {
-    unsigned size = 0;
-    const unsigned code = table.canonical.find(static_cast<std::uint32_t>(bits.buffer >> 48), 1, size);
-    if (code == 0 || size > 15) return false;
-    bits.drop(code);
-    dc += bits.take_value(size);
+    const Code code = table.canonical.find(static_cast<std::uint32_t>(bits.buffer >> 48), 1);
+    if (code.length == 0 || code.symbol > 15) return false;
+    bits.drop(code.length);
+    dc += bits.take_value(code.symbol);
+    bits.refill();
   }
-  bits.refill();
   return dc >= INT16_MIN && dc <= INT16_MAX;
 }
 
+// EXTEND of the highest `size` bits, without branches: a value that begins with 0 is minus its complement.
+IMGREC_INLINE std::int16_t value_of(std::uint64_t bits, unsigned size) {
+  const std::uint64_t negative = (bits >> 63) - 1;
+  const std::uint64_t magnitude = (bits ^ negative) >> 1 >> (63 - size);
+  return static_cast<std::int16_t>((magnitude ^ negative) - negative);
+}
+
 // One symbol, whatever its length, where a look-up saw `seen`. False: it is none, or lies beyond the block. k:
-// kBlockSize at the end of the block.
-inline bool HuffmanDecoder::one_symbol(Bits& bits, const AcTable& table, const Pair& seen, unsigned& k,
-                                       Coefficients* block) {
+// kBlockSize at the end of the block. Leaves kBitsRefilled.
+IMGREC_INLINE bool HuffmanDecoder::one_symbol(Bits& bits, const AcTable& table, const Pair& seen, unsigned& k,
+                                              Coefficients* block) {
   bits.refill();
-  unsigned symbol = seen.at2, code = seen.at1;
-  if (seen.length != 0 || code == 0) {
+  Code code{seen.at1, seen.at2};
+  if (seen.length != 0 || code.length == 0) {
     const unsigned shortest = seen.length != 0 ? 1 : kAcBits + 1;
-    code = table.canonical.find(static_cast<std::uint32_t>(bits.buffer >> 48), shortest, symbol);
-    if (code == 0) return false;
+    code = table.canonical.find(static_cast<std::uint32_t>(bits.buffer >> 48), shortest);
+    if (code.length == 0) return false;
   }
-  if (is_no_symbol(symbol)) return false;
-  bits.drop(code);
-  if (is_end_of_block(symbol)) {
+  if (is_no_symbol(code.symbol)) return false;
+  bits.drop(code.length);
+  if (is_end_of_block(code.symbol)) {
     k = kBlockSize;
   } else {
-    k += run_of(symbol);
+    k += run_of(code.symbol);
     if (k >= kBlockSize) return false;
-    const std::int32_t value = bits.take_value(size_of(symbol));
+    const std::int32_t value = bits.take_value(size_of(code.symbol));
     if (block != nullptr) block[kNaturalOrder[k]] = static_cast<Coefficients>(value);
     ++k;
   }
@@ -236,59 +282,65 @@ inline bool HuffmanDecoder::one_symbol(Bits& bits, const AcTable& table, const P
 
 // After a look-up: `ahead` is the position with its advance. The block is complete when it was filled to the last
 // coefficient, or when the end of block came while there was room; anything else has to be looked at by single symbols.
-inline bool is_complete(unsigned ahead) {
+IMGREC_INLINE bool is_complete(unsigned ahead) {
   return ahead == kBlockSize || (ahead >= kEndOfBlock && ahead < kEndOfBlock + kBlockSize);
 }
 
-inline bool HuffmanDecoder::decode_ac(Bits& bits, const AcTable& table, Coefficients* block) {
-  for (unsigned k = 1;;) {
-    for (int i = 0; i < 4; ++i) {  // as many look-ups as a refill has bits for
-      const Pair& pair = table.pairs[bits.buffer >> (64 - kAcBits)];
-      const unsigned length = pair.length, ahead = k + pair.advance;
-      if (length == 0) [[unlikely]]
-        break;
-      block[kNaturalOrder[k + pair.at1]] = pair.value1;
-      block[kNaturalOrder[k + pair.at2]] = pair.value2;
-      if (ahead >= kBlockSize) {
-        if (!is_complete(ahead)) [[unlikely]]
-          break;
-        bits.drop(length);
-        return true;
-      }
-      k = ahead;
-      bits.drop(length);
-      if (i == 3) goto refill;
+// So many look-ups, unless something ends them.
+template <unsigned kLookUps>
+IMGREC_INLINE HuffmanDecoder::Step HuffmanDecoder::look_up(Bits& bits, const AcTable& table, unsigned& k,
+                                                           Coefficients* block) {
+#pragma GCC unroll 8
+  for (unsigned i = 0; i < kLookUps; ++i) {
+    const Pair& pair = table.pairs.data()[bits.buffer >> (64 - kAcBits)];
+    const unsigned ahead = k + pair.advance;
+    block[kNaturalOrder.data()[k + pair.at1]] = pair.value1;
+    block[kNaturalOrder.data()[k + pair.at2]] = value_of(bits.buffer << pair.before2, pair.size2);
+    if (ahead >= kBlockSize) {
+      if (!is_complete(ahead)) [[unlikely]]
+        return Step::single;
+      bits.drop(pair.length);
+      return Step::complete;
     }
-    if (!one_symbol(bits, table, table.pairs[bits.buffer >> (64 - kAcBits)], k, block)) return false;
-    if (k == kBlockSize) return true;
-    continue;
-  refill:
-    bits.refill();
+    k = ahead;
+    bits.drop(pair.length);
   }
+  return Step::more;
 }
 
-inline bool HuffmanDecoder::skip_ac(Bits& bits, const AcTable& table) {
-  for (unsigned k = 1;;) {
-    for (int i = 0; i < 4; ++i) {
-      const Run run = table.runs[bits.buffer >> (64 - kAcBits)];
-      const unsigned ahead = k + run.advance;
-      if (run.length == 0) [[unlikely]]
-        break;
-      if (ahead >= kBlockSize) {
-        if (!is_complete(ahead)) [[unlikely]]
-          break;
-        bits.drop(run.length);
-        return true;
-      }
-      k = ahead;
+template <unsigned kLookUps>
+IMGREC_INLINE HuffmanDecoder::Step HuffmanDecoder::look_over(Bits& bits, const AcTable& table, unsigned& k) {
+#pragma GCC unroll 8
+  for (unsigned i = 0; i < kLookUps; ++i) {
+    const Run run = table.runs.data()[bits.buffer >> (64 - kAcBits)];
+    const unsigned ahead = k + run.advance;
+    if (ahead >= kBlockSize) {
+      if (!is_complete(ahead)) [[unlikely]]
+        return Step::single;
       bits.drop(run.length);
-      if (i == 3) goto refill;
+      return Step::complete;
     }
-    if (!one_symbol(bits, table, table.pairs[bits.buffer >> (64 - kAcBits)], k, nullptr)) return false;
-    if (k == kBlockSize) return true;
-    continue;
-  refill:
-    bits.refill();
+    k = ahead;
+    bits.drop(run.length);
+  }
+  return Step::more;
+}
+
+// block: null when kStore is false. As many look-ups follow each other as there are bits for.
+template <bool kStore>
+IMGREC_INLINE bool HuffmanDecoder::decode_ac(Bits& bits, const AcTable& table, Coefficients* block) {
+  constexpr unsigned kFirst = kBitsAfterDc / kUsedMax, kNext = kBitsRefilled / kUsedMax;
+  unsigned k = 1;
+  Step step = kStore ? look_up<kFirst>(bits, table, k, block) : look_over<kFirst>(bits, table, k);
+  for (;;) {
+    if (step == Step::complete) return true;
+    if (step == Step::single) {
+      if (!one_symbol(bits, table, table.pairs[bits.buffer >> (64 - kAcBits)], k, block)) return false;
+      if (k == kBlockSize) return true;
+    } else {
+      bits.refill();
+    }
+    step = kStore ? look_up<kNext>(bits, table, k, block) : look_over<kNext>(bits, table, k);
   }
 }
 
@@ -359,38 +411,79 @@ bool HuffmanDecoder::restart() {
 }
 
 template <bool kStore>
-bool HuffmanDecoder::decode_blocks(Coefficients* const* blocks) {
+IMGREC_INLINE bool HuffmanDecoder::decode_blocks(Coefficients* const* blocks, std::uint64_t mcus) {
   Bits bits = bits_;
-  for (std::size_t i = 0; i < scan_.blocks_per_mcu; ++i) {
-    const HuffmanScan::Block& block = scan_.blocks[i];
-    std::int32_t& dc = last_dc_[block.component];
-    if (!decode_dc(bits, dc_tables_[block.dc_table], dc)) return false;
-    if constexpr (kStore) {
-      blocks[i][0] = static_cast<Coefficients>(dc);
-      if (!decode_ac(bits, ac_tables_[block.ac_table], blocks[i])) return false;
-    } else {
-      if (!skip_ac(bits, ac_tables_[block.ac_table])) return false;
+  const std::uint8_t* const last = data_.data() + segments_.back() + 8;
+  const HuffmanScan::Block* const first_block = scan_.blocks.data();
+  const HuffmanScan::Block* const end_block = first_block + scan_.blocks_per_mcu;
+  for (; mcus > 0; --mcus) {
+    // An MCU takes less than the padding: none begins beyond the data.
+    if (bits.next > last) return false;
+    for (const HuffmanScan::Block* block = first_block; block != end_block; ++block) {
+      std::int32_t& dc = last_dc_.data()[block->component];
+      if (!decode_dc(bits, dc_tables_.data()[block->dc_table], dc)) return false;
+      Coefficients* coefficients = nullptr;
+      if constexpr (kStore) {
+        coefficients = *blocks++;
+        coefficients[0] = static_cast<Coefficients>(dc);
+      }
+      if (!decode_ac<kStore>(bits, ac_tables_.data()[block->ac_table], coefficients)) return false;
     }
   }
   bits_ = bits;
   return true;
 }
 
+bool HuffmanDecoder::store_baseline(HuffmanDecoder& decoder, Coefficients* const* blocks) {
+  return decoder.decode_blocks<true>(blocks, 1);
+}
+bool HuffmanDecoder::skip_baseline(HuffmanDecoder& decoder, std::uint64_t mcus) {
+  return decoder.decode_blocks<false>(nullptr, mcus);
+}
+
+#if defined(__x86_64__)
+// Shifts by any register, and without touching the flags.
+__attribute__((target("bmi,bmi2"))) bool HuffmanDecoder::store_bmi2(HuffmanDecoder& decoder,
+                                                                    Coefficients* const* blocks) {
+  return decoder.decode_blocks<true>(blocks, 1);
+}
+__attribute__((target("bmi,bmi2"))) bool HuffmanDecoder::skip_bmi2(HuffmanDecoder& decoder, std::uint64_t mcus) {
+  return decoder.decode_blocks<false>(nullptr, mcus);
+}
+#endif
+
+HuffmanDecoder::HuffmanDecoder() {
+#if defined(__x86_64__)
+  if (__builtin_cpu_supports("bmi2")) {
+    store_ = store_bmi2;
+    skip_ = skip_bmi2;
+  }
+#endif
+}
+
+bool HuffmanDecoder::count(std::uint64_t mcus) {
+  mcus_left_ -= mcus;
+  if (until_restart_ != 0) until_restart_ -= mcus;
+  if (mcus_left_ == 0 || (scan_.restart_interval != 0 && until_restart_ == 0)) return restart();
+  return true;
+}
+
 bool HuffmanDecoder::decode_mcu(Coefficients* const* blocks) {
-  if (mcus_left_ == 0) return false;
-  // An MCU takes less than the padding: none begins beyond the data.
-  if (bits_.next > data_.data() + segments_.back() + 8) return false;
-  if (!(blocks != nullptr ? decode_blocks<true>(blocks) : decode_blocks<false>(nullptr))) return false;
-  --mcus_left_;
-  if (mcus_left_ == 0 || (until_restart_ != 0 && --until_restart_ == 0)) return restart();
+  return mcus_left_ > 0 && store_(*this, blocks) && count(1);
+}
+
+bool HuffmanDecoder::skip_mcus(std::uint64_t mcus) {
+  while (mcus > 0) {
+    std::uint64_t now = std::min(mcus, mcus_left_);
+    if (scan_.restart_interval != 0) now = std::min(now, until_restart_);
+    if (now == 0 || !skip_(*this, now) || !count(now)) return false;
+    mcus -= now;
+  }
   return true;
 }
 
 bool HuffmanDecoder::finish() {
-  while (mcus_left_ > 0) {
-    if (!decode_mcu(nullptr)) return false;
-  }
-  return true;
+  return skip_mcus(mcus_left_);
 }
 
 }  // namespace imgrec::decode

@@ -10,6 +10,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <span>
 #include <vector>
 
 #include "lib/base/units.hpp"
@@ -41,11 +42,16 @@ class HuffmanDecoder {
  public:
   using Coefficients = std::int16_t;  // 64 of a block, in natural order, zero before
 
+  HuffmanDecoder();
+
   /// bytes: from the first entropy-coded byte on. False: not this scan.
   bool begin(const HuffmanScan& scan, ByteView bytes);
 
-  /// The next MCU; null: it is only read over. False: give up.
+  /// The next MCU. False: give up.
   bool decode_mcu(Coefficients* const* blocks);
+
+  /// Reads over the next so many. False: give up, also when there are fewer.
+  bool skip_mcus(std::uint64_t mcus);
 
   /// Reads over the MCUs that are left. False: give up, also when data is left over.
   bool finish();
@@ -56,20 +62,27 @@ class HuffmanDecoder {
   static constexpr unsigned kAcBits = 11, kDcBits = 10;  // what a look-up sees
 
  private:
+  struct Code {
+    unsigned length = 0;  // 0: none
+    unsigned symbol = 0;
+  };
+  struct Single;
   struct Canonical {                        // for codes longer than a look-up sees
     std::array<std::uint32_t, 17> limit{};  // the first 16 bits that are no code of this length or less
     std::array<std::int32_t, 17> offset{};
     std::array<std::uint8_t, 256> symbols{};
     bool init(const HuffmanSpec& spec);
-    /// The length of the code with which these 16 bits begin, at least `length`; 0: none.
-    unsigned find(std::uint32_t bits, unsigned length, unsigned& symbol) const;
+    /// The code with which these 16 bits begin, of `length` or more.
+    [[gnu::noinline]] Code find(std::uint32_t bits, unsigned length) const;
   };
-  struct Pair {  // one or two coefficients; two writes in any case
+  struct Pair {  // one or two coefficients; two writes in any case, at the same place if there is one
     // Of all bits. 0: at1 is the length of the code alone and at2 its symbol, or both are 0: see the canonical table.
+    // The values are 0 then, and may be written anywhere behind the coefficients so far.
     std::uint8_t length = 0;
-    std::uint8_t advance = 0;  // of the position in the block, plus kEndOfBlock
+    std::uint8_t advance = 0;  // of the position in the block, plus kEndOfBlock; kSingle where length is 0
     std::uint8_t at1 = 0, at2 = 0;
-    std::int16_t value1 = 0, value2 = 0;
+    std::int16_t value1 = 0;
+    std::uint8_t before2 = 0, size2 = 0;  // of the last value: the bits before it, and its own
   };
   struct Run {  // as many coefficients as fit
     std::uint8_t length = 0, advance = 0;
@@ -83,6 +96,10 @@ class HuffmanDecoder {
     std::array<Run, 1U << kAcBits> runs;
     Canonical canonical;
     bool init(const HuffmanSpec& spec);
+
+   private:
+    static void fill_pairs(const Single& first, const Single* singles, std::span<Pair> to);
+    void fill_runs(const HuffmanSpec& spec);
   };
   struct DcTable {
     std::array<Difference, 1U << kDcBits> differences;
@@ -101,13 +118,28 @@ class HuffmanDecoder {
 
   bool unstuff(ByteView bytes);
   bool restart();
+  bool count(std::uint64_t mcus);
+  enum class Step { more, complete, single };
   template <bool kStore>
-  bool decode_blocks(Coefficients* const* blocks);
+  bool decode_blocks(Coefficients* const* blocks, std::uint64_t mcus);
   static bool decode_dc(Bits& bits, const DcTable& table, std::int32_t& dc);
+  template <bool kStore>
   static bool decode_ac(Bits& bits, const AcTable& table, Coefficients* block);
-  static bool skip_ac(Bits& bits, const AcTable& table);
+  template <unsigned kLookUps>
+  static Step look_up(Bits& bits, const AcTable& table, unsigned& k, Coefficients* block);
+  template <unsigned kLookUps>
+  static Step look_over(Bits& bits, const AcTable& table, unsigned& k);
   static bool one_symbol(Bits& bits, const AcTable& table, const Pair& seen, unsigned& k, Coefficients* block);
+  // decode_blocks() for processors of a kind: of one MCU, and of some to be read over.
+  using Store = bool (*)(HuffmanDecoder& decoder, Coefficients* const* blocks);
+  using Skip = bool (*)(HuffmanDecoder& decoder, std::uint64_t mcus);
+  static bool store_baseline(HuffmanDecoder& decoder, Coefficients* const* blocks);
+  static bool skip_baseline(HuffmanDecoder& decoder, std::uint64_t mcus);
+  static bool store_bmi2(HuffmanDecoder& decoder, Coefficients* const* blocks);
+  static bool skip_bmi2(HuffmanDecoder& decoder, std::uint64_t mcus);
 
+  Store store_ = store_baseline;
+  Skip skip_ = skip_baseline;
   std::array<DcTable, kHuffmanTables> dc_tables_;
   std::array<AcTable, kHuffmanTables> ac_tables_;
   HuffmanScan scan_;
