@@ -53,7 +53,7 @@ void Preprocessor::plan(int width, int height) {
   const std::int64_t resized_width = width <= height ? shorter : longer;
   const std::int64_t resized_height = width <= height ? longer : shorter;
   resample::plan(width, resized_width, crop_offset(resized_width, size), size, horizontal_.pass);
-  horizontal_.finish();
+  horizontal_.finish(kernels_.wants_quads);
   resample::plan(height, resized_height, crop_offset(resized_height, size), size, vertical_);
   ring_rows_ = vertical_.count_max();
   constexpr std::size_t kStep = 32;  // of the kernels

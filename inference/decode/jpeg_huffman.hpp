@@ -59,7 +59,7 @@ class HuffmanDecoder {
   /// Where the marker after the data begins, counted from begin()'s first byte.
   std::size_t end_of_data() const { return end_of_data_; }
 
-  static constexpr unsigned kAcBits = 11, kDcBits = 10;  // what a look-up sees
+  static constexpr unsigned kAcBits = 10, kDcBits = 10;  // what a look-up sees
 
  private:
   struct Code {
@@ -67,13 +67,13 @@ class HuffmanDecoder {
     unsigned symbol = 0;
   };
   struct Single;
-  struct Canonical {                        // for codes longer than a look-up sees
-    std::array<std::uint32_t, 17> limit{};  // the first 16 bits that are no code of this length or less
+  struct Canonical {                       // for codes longer than a look-up sees
+    std::array<std::int32_t, 17> limit{};  // the first 16 bits that are no code of this length or less
     std::array<std::int32_t, 17> offset{};
     std::array<std::uint8_t, 256> symbols{};
     bool init(const HuffmanSpec& spec);
-    /// The code with which these 16 bits begin, of `length` or more.
-    [[gnu::noinline]] Code find(std::uint32_t bits, unsigned length) const;
+    /// The code with which these 16 bits begin.
+    [[gnu::noinline]] Code find(std::uint32_t bits) const;
   };
   struct Pair {  // one or two coefficients; two writes in any case, at the same place if there is one
     // Of all bits. 0: at1 is the length of the code alone and at2 its symbol, or both are 0: see the canonical table.
