@@ -85,11 +85,11 @@ IMGREC_INLINE std::int16_t value_of(std::uint64_t bits, unsigned size) {
 
 // One symbol, whatever its length, where a look-up saw `seen`. False: it is none, or lies beyond the block. k:
 // kBlockSize at the end of the block. Leaves kBitsRefilled.
-IMGREC_INLINE bool HuffmanDecoder::one_symbol(Bits& bits, const AcTable& table, const Pair& seen, unsigned& k,
+IMGREC_INLINE bool HuffmanDecoder::one_symbol(Bits& bits, const AcTable& table, Pair seen, unsigned& k,
                                               Coefficients* block) {
   bits.refill();
-  Code code{seen.at1, seen.at2};
-  if (seen.length != 0 || code.length == 0) {
+  Code code{seen.at1(), seen.at2()};
+  if (seen.length() != 0 || code.length == 0) {
     code = table.canonical.find(static_cast<std::uint32_t>(bits.buffer >> 48));
     if (code.length == 0) return false;
   }
@@ -120,18 +120,18 @@ IMGREC_INLINE HuffmanDecoder::Step HuffmanDecoder::look_up(Bits& bits, const AcT
                                                            Coefficients* block) {
 #pragma GCC unroll 8
   for (unsigned i = 0; i < kLookUps; ++i) {
-    const Pair& pair = table.pairs.data()[bits.buffer >> (64 - kAcBits)];
-    const unsigned ahead = k + pair.advance;
-    block[kNaturalOrder.data()[k + pair.at1]] = pair.value1;
-    block[kNaturalOrder.data()[k + pair.at2]] = value_of(bits.buffer << pair.before2, pair.size2);
+    const Pair pair = table.pairs.data()[bits.buffer >> (64 - kAcBits)];
+    const unsigned ahead = k + pair.advance();
+    block[kNaturalOrder.data()[k + pair.at1()]] = pair.value1();
+    block[kNaturalOrder.data()[k + pair.at2()]] = value_of(bits.buffer << pair.before2(), pair.size2());
     if (ahead >= kBlockSize) {
       if (!is_complete(ahead)) [[unlikely]]
         return Step::single;
-      bits.drop(pair.length);
+      bits.drop(pair);
       return Step::complete;
     }
     k = ahead;
-    bits.drop(pair.length);
+    bits.drop(pair);
   }
   return Step::more;
 }

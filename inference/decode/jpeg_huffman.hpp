@@ -75,14 +75,34 @@ class HuffmanDecoder {
     /// The code with which these 16 bits begin.
     [[gnu::noinline]] Code find(std::uint32_t bits) const;
   };
-  struct Pair {  // one or two coefficients; two writes in any case, at the same place if there is one
+  struct Fields {  // one or two coefficients; two writes in any case, at the same place if there is one
     // Of all bits. 0: at1 is the length of the code alone and at2 its symbol, or both are 0: see the canonical table.
     // The values are 0 then, and may be written anywhere behind the coefficients so far.
-    std::uint8_t length = 0;
-    std::uint8_t advance = 0;  // of the position in the block, plus kEndOfBlock; kSingle where length is 0
-    std::uint8_t at1 = 0, at2 = 0;
+    unsigned length = 0;
+    unsigned advance = 0;  // of the position in the block, plus kEndOfBlock; kSingle where length is 0
+    unsigned at1 = 0, at2 = 0;
+    unsigned before2 = 0, size2 = 0;  // of the last value: the bits before it, and its own
     std::int16_t value1 = 0;
-    std::uint8_t before2 = 0, size2 = 0;  // of the last value: the bits before it, and its own
+  };
+  // These in one word: it is there as soon as its length, for which the next look-up waits. Bits above those that a
+  // shift looks at may hold anything.
+  class Pair {
+   public:
+    Pair() = default;
+    explicit Pair(const Fields& f)
+        : word_(f.length | f.advance << 8 | f.at1 << 16 | f.at2 << 24 | std::uint64_t{f.before2} << 32 |
+                std::uint64_t{f.size2} << 40 | static_cast<std::uint64_t>(f.value1) << 48) {}
+    unsigned length() const { return word_ & 0xFF; }
+    unsigned advance() const { return word_ >> 8 & 0xFF; }
+    unsigned at1() const { return word_ >> 16 & 0xFF; }
+    unsigned at2() const { return word_ >> 24 & 0xFF; }
+    unsigned before2() const { return word_ >> 32 & 63; }
+    unsigned size2() const { return word_ >> 40 & 63; }
+    std::int16_t value1() const { return static_cast<std::int16_t>(word_ >> 48); }
+    std::uint64_t drop_from(std::uint64_t buffer) const { return buffer << (word_ & 63); }
+
+   private:
+    std::uint64_t word_ = 0;
   };
   struct Run {  // as many coefficients as fit
     std::uint8_t length = 0, advance = 0;
@@ -112,6 +132,7 @@ class HuffmanDecoder {
     unsigned count = 0;
     const std::uint8_t* next = nullptr;
     void refill();
+    void drop(const Pair& pair) { buffer = pair.drop_from(buffer), count -= pair.length(); }
     void drop(unsigned length) { buffer <<= length, count -= length; }
     std::int32_t take_value(unsigned size);
   };
@@ -129,7 +150,7 @@ class HuffmanDecoder {
   static Step look_up(Bits& bits, const AcTable& table, unsigned& k, Coefficients* block);
   template <unsigned kLookUps>
   static Step look_over(Bits& bits, const AcTable& table, unsigned& k);
-  static bool one_symbol(Bits& bits, const AcTable& table, const Pair& seen, unsigned& k, Coefficients* block);
+  static bool one_symbol(Bits& bits, const AcTable& table, Pair seen, unsigned& k, Coefficients* block);
   // decode_blocks() for processors of a kind: of one MCU, and of some to be read over.
   using Store = bool (*)(HuffmanDecoder& decoder, Coefficients* const* blocks);
   using Skip = bool (*)(HuffmanDecoder& decoder, std::uint64_t mcus);

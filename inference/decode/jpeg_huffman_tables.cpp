@@ -58,7 +58,7 @@ bool HuffmanDecoder::DcTable::init(const HuffmanSpec& spec) {
 
 bool HuffmanDecoder::AcTable::init(const HuffmanSpec& spec) {
   if (!canonical.init(spec)) return false;
-  pairs.fill({.advance = kSingle});
+  pairs.fill(Pair({.advance = kSingle}));
   std::array<Single, 1U << kAcBits> singles{};
   std::uint32_t at = 0;
   std::size_t index = 0;
@@ -81,37 +81,32 @@ bool HuffmanDecoder::AcTable::init(const HuffmanSpec& spec) {
 // to: of all bits that begin with `first`.
 void HuffmanDecoder::AcTable::fill_pairs(const Single& first, const Single* singles, std::span<Pair> to) {
   const unsigned used = first.length(), size = size_of(first.symbol), run = run_of(first.symbol);
-  Pair alone{.length = static_cast<std::uint8_t>(used),
-             .advance = static_cast<std::uint8_t>(run + 1),
-             .at1 = static_cast<std::uint8_t>(run),
-             .at2 = static_cast<std::uint8_t>(run),
-             .before2 = first.code,
-             .size2 = static_cast<std::uint8_t>(size)};
-  if (is_no_symbol(first.symbol) || used > kUsedMax) {
+  Fields alone{.length = used, .advance = run + 1, .at1 = run, .at2 = run, .before2 = first.code, .size2 = size};
+  if (is_no_symbol(first.symbol) || used > kUsedMax)
     alone = {.advance = kSingle, .at1 = first.code, .at2 = first.symbol};
-  } else if (is_end_of_block(first.symbol)) {
+  else if (is_end_of_block(first.symbol))
     alone.advance = kEndOfBlock;
-  }
-  std::fill(to.begin(), to.end(), alone);
+  std::fill(to.begin(), to.end(), Pair(alone));
   if (used >= kAcBits || alone.advance >= kEndOfBlock) return;
   const unsigned left = kAcBits - used;  // bits that can be seen behind the first coefficient
-  Pair* pair = to.data();
-  for (std::uint32_t value = 0; value < 1U << size; ++value) {
-    const auto value1 = static_cast<std::int16_t>(extend(value, size));
-    for (std::uint32_t rest = 0; rest < 1U << left; ++rest, ++pair) {
-      const Single& next = singles[rest << used];
-      if (next.code == 0 || next.code > left) continue;
-      if (is_end_of_block(next.symbol)) {
-        pair->length = static_cast<std::uint8_t>(used + next.code);
-        pair->advance = static_cast<std::uint8_t>(run + 1 + kEndOfBlock);
-      } else if (!is_no_symbol(next.symbol) && next.length() <= left + kBeyond) {
-        pair->length = static_cast<std::uint8_t>(used + next.length());
-        pair->value1 = value1;
-        pair->at2 = static_cast<std::uint8_t>(run + 1 + run_of(next.symbol));
-        pair->advance = static_cast<std::uint8_t>(pair->at2 + 1);
-        pair->before2 = static_cast<std::uint8_t>(used + next.code);
-        pair->size2 = static_cast<std::uint8_t>(size_of(next.symbol));
-      }
+  for (std::uint32_t rest = 0; rest < 1U << left; ++rest) {
+    const Single& next = singles[rest << used];
+    if (next.code == 0 || next.code > left) continue;
+    Fields both = alone;
+    both.length = used + next.length();
+    if (is_end_of_block(next.symbol)) {
+      both.advance += kEndOfBlock;
+    } else if (!is_no_symbol(next.symbol) && next.length() <= left + kBeyond) {
+      both.at2 = run + 1 + run_of(next.symbol);
+      both.advance = both.at2 + 1;
+      both.before2 = used + next.code;
+      both.size2 = size_of(next.symbol);
+    } else {
+      continue;
+    }
+    for (std::uint32_t value = 0; value < 1U << size; ++value) {
+      both.value1 = static_cast<std::int16_t>(extend(value, size));
+      to[(value << left) + rest] = Pair(both);
     }
   }
 }
