@@ -8,6 +8,9 @@ namespace {
 
 constexpr std::uint64_t kAsIsPixelsMax = 1024 * 1024;  // a ResNet needs some 100 bytes per pixel of its input
 
+// KEEP
+constexpr std::int64_t kReducedOverResized = 2;
+
 // Where the crop lies along one side: torchvision's CenterCrop rounds half to even, like Python.
 std::int64_t crop_offset(std::int64_t resized, int crop) {
   return static_cast<std::int64_t>(std::nearbyint(static_cast<double>(resized - crop) / 2.0));
@@ -45,9 +48,20 @@ Result<InputSize> Preprocessor::input_size_for(int width, int height) const {
   return InputSize{width, height};
 }
 
+std::int64_t Preprocessor::shorter_side() const {
+  return std::llround(256.0 * input_size_ / 224.0);
+}
+
+int Preprocessor::reduction_max(int width, int height) const {
+  if (profile_ == PreprocessProfile::as_is) return 1;
+  int reduction = 8;
+  while (reduction > 1 && std::min(width, height) < reduction * kReducedOverResized * shorter_side()) reduction /= 2;
+  return reduction;
+}
+
 void Preprocessor::plan(int width, int height) {
   const int size = input_size_;
-  const std::int64_t shorter = std::llround(256.0 * size / 224.0);
+  const std::int64_t shorter = shorter_side();
   const std::int64_t short_side = std::min(width, height), long_side = std::max(width, height);
   const std::int64_t longer = shorter * long_side / short_side;  // cut off, like torchvision's int()
   const std::int64_t resized_width = width <= height ? shorter : longer;

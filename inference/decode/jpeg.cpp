@@ -35,6 +35,7 @@ struct Session {
   std::jmp_buf escape;
   ByteView bytes;
   unsigned width, height;  // as the marker reader found them
+  unsigned reduction;      // 1, 2, 4 or 8; both sides are multiples of it
   Region region;
   StoredRowSink* sink;
   std::uint8_t* strip;  // kStripRows rows of the region with its margins
@@ -193,14 +194,17 @@ bool has_all_coefficients(jpeg_decompress_struct& jpeg) {
   return true;
 }
 
-// Leaves out what lies left and right of the region; the column at which rows begin then.
+// Leaves out what lies left and right of the region; the column at which rows begin then. (Reduced, libjpeg loses a
+// chroma sample at the edge where one stands for four pixels across.)
 unsigned crop_columns(Session& session) {
   jpeg_decompress_struct& jpeg = session.jpeg;
   const Region& region = session.region;
-  const unsigned step = DCTSIZE * static_cast<unsigned>(jpeg.num_components == 1 ? 1 : jpeg.max_h_samp_factor);
+  const unsigned block = DCTSIZE / session.reduction;
+  const unsigned step = block * static_cast<unsigned>(jpeg.num_components == 1 ? 1 : jpeg.max_h_samp_factor);
   const auto begin = static_cast<unsigned>(std::max(region.x - kMarginPixels, 0));
   const unsigned end = std::min(static_cast<unsigned>(region.x + region.width + kMarginPixels), jpeg.output_width);
   if (begin < step && jpeg.output_width - end < step) return 0;
+  if (session.reduction > 1 && jpeg.max_h_samp_factor > 2) return 0;
   JDIMENSION first = begin, width = end - begin;
   jpeg_crop_scanline(&jpeg, &first, &width);
   session.first_column = first / step;
@@ -245,6 +249,8 @@ bool run(Session& session) {
   }
   const bool inks = jpeg.jpeg_color_space == JCS_CMYK || jpeg.jpeg_color_space == JCS_YCCK;
   jpeg.out_color_space = inks ? JCS_CMYK : JCS_RGB;
+  jpeg.scale_num = 1;
+  jpeg.scale_denom = session.reduction;
   jpeg.dct_method = JDCT_ISLOW;
   jpeg.do_fancy_upsampling = TRUE;
   jpeg_start_decompress(&jpeg);
@@ -264,6 +270,14 @@ bool run(Session& session) {
   }
   jpeg_finish_decompress(&jpeg);  // reads on to the end-of-image marker
   return true;
+}
+
+// Of a side that is no multiple, the last pixels would stand for less than the others.
+unsigned reduction_of(const JpegMarkers& markers, const StoredRowSink& sink) {
+  auto reduction =
+      static_cast<unsigned>(sink.reduction_max(static_cast<int>(markers.width), static_cast<int>(markers.height)));
+  while (reduction > 1 && (markers.width % reduction != 0 || markers.height % reduction != 0)) reduction /= 2;
+  return reduction;
 }
 
 std::unexpected<Error> error_of(const Session& session, const ImageConfig& limits) {
@@ -305,8 +319,9 @@ JpegWay JpegDecoder::last_way() const {
 Result<void> JpegDecoder::decode(ByteView bytes, const ImageConfig& limits, StoredRowSink& sink, JpegWay way) {
   const JpegMarkers markers = read_jpeg_markers(bytes);
   if (auto ok = check_jpeg_markers(markers, limits); !ok) return ok;
-  const auto region =
-      sink.begin(static_cast<int>(markers.width), static_cast<int>(markers.height), markers.orientation);
+  const unsigned reduction = reduction_of(markers, sink);
+  const auto region = sink.begin(static_cast<int>(markers.width / reduction),
+                                 static_cast<int>(markers.height / reduction), markers.orientation);
   if (!region) return fail(region.error());
   const bool inks = markers.components.size() == 4;
   impl_->strip.resize(3 * static_cast<std::size_t>(markers.width) * kStripRows + kRowSlack);
@@ -321,6 +336,7 @@ Result<void> JpegDecoder::decode(ByteView bytes, const ImageConfig& limits, Stor
   session.bytes = bytes;
   session.width = markers.width;
   session.height = markers.height;
+  session.reduction = reduction;
   session.region = *region;
   session.sink = &sink;
   session.strip = impl_->strip.data();

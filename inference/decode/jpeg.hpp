@@ -17,6 +17,8 @@ namespace imgrec::decode {
 class StoredRowSink {
  public:
   virtual ~StoredRowSink() = default;
+  /// As RowSink::reduction_max().
+  virtual int reduction_max(int, int) const { return 1; }
   /// As RowSink::begin; orientation: EXIF, 1 to 8.
   virtual Result<Region> begin(int width, int height, int orientation) = 0;
   virtual void put(const Rows& rows) = 0;
