@@ -8,8 +8,8 @@ namespace {
 
 constexpr std::uint64_t kAsIsPixelsMax = 1024 * 1024;  // a ResNet needs some 100 bytes per pixel of its input
 
-// KEEP
-constexpr std::int64_t kReducedOverResized = 2;
+// KEEPCOMMENT
+constexpr double kReducedOverResized = 2.5;
 
 // Where the crop lies along one side: torchvision's CenterCrop rounds half to even, like Python.
 std::int64_t crop_offset(std::int64_t resized, int crop) {
@@ -55,7 +55,8 @@ std::int64_t Preprocessor::shorter_side() const {
 int Preprocessor::reduction_max(int width, int height) const {
   if (profile_ == PreprocessProfile::as_is) return 1;
   int reduction = 8;
-  while (reduction > 1 && std::min(width, height) < reduction * kReducedOverResized * shorter_side()) reduction /= 2;
+  const double enough = kReducedOverResized * static_cast<double>(shorter_side());
+  while (reduction > 1 && std::min(width, height) < reduction * enough) reduction /= 2;
   return reduction;
 }
 
