@@ -8,7 +8,14 @@ namespace {
 
 constexpr std::uint64_t kAsIsPixelsMax = 1024 * 1024;  // a ResNet needs some 100 bytes per pixel of its input
 
-// KEEPCOMMENT
+// So many times larger than after the resize a reduced image still is, at least, on its shorter side. Measured on 100
+// photos enlarged to 1, 1.6, 2.3 and 12 megapixels with grain, a ResNet-18 and a MobileNetV2 in f32, reduced against
+// whole, each at the very edge:
+//   1    the best label stays for 95 of 100, scores move by up to 0.34
+//   2    99 and 99, up to 0.16
+//   2.5  99 and 100, up to 0.085 (0.011 on average); labels that change had scores less than 0.01 apart
+//   3    99 and 100, up to 0.059
+// 2.5 lets 12 megapixels be decoded at a quarter, in 13 ms instead of 24, and photos below 1280 pixels as they are.
 constexpr double kReducedOverResized = 2.5;
 
 // Where the crop lies along one side: torchvision's CenterCrop rounds half to even, like Python.

@@ -1,8 +1,8 @@
 // Stages of inference by themselves, for tests that compare them with other programs:
 //   inference_probe decode FILE…                    a line per file: "ok W H SHA256-of-the-pixels" or "CODE: message"
 //   inference_probe pixels FILE OUT                 the pixels, 3 bytes each
-//   inference_probe input PROFILE SIZE OUT FILE…    the network's inputs, float32; a line per file: "ok W H" or "CODE: …"
-//   inference_probe run ENGINE MODEL W H IN OUT     the network's output, float32, for each W x H input in IN
+//   inference_probe input PROFILE SIZE OUT FILE…    the network's inputs, float32; a line per file: "ok W H" or "CODE:
+//   …" inference_probe run ENGINE MODEL W H IN OUT     the network's output, float32, for each W x H input in IN
 //   inference_probe classify ENGINE MODEL PROFILE FILE…   a line per file: "MS INDEX SCORE" or "MS CODE: message"
 //   inference_probe load ENGINE MODEL…              a line per model: "ok OUTPUTS" or "CODE: message"
 //   inference_probe repeat ENGINE MODEL PROFILE TIMES FILE…   so many images; prints the resident KiB early and late
