@@ -104,6 +104,8 @@ void cmyk_row_to_rgb(const std::uint8_t* cmyk, std::uint8_t* rgb, unsigned width
 
 #ifdef IMGREC_JPEG_INTERNALS
 
+constexpr bool kHasQuickWay = true;
+
 // Stands in for libjpeg's own function of this name.
 boolean decode_mcu(j_decompress_ptr jpeg, JBLOCKROW* blocks) {
   Session& session = *session_of(reinterpret_cast<j_common_ptr>(jpeg));
@@ -151,8 +153,7 @@ bool take_over_entropy_decoding(Session& session) {
   }
   scan.mcus = static_cast<std::uint64_t>(jpeg.MCUs_per_row) * jpeg.MCU_rows_in_scan;
   scan.restart_interval = jpeg.restart_interval;
-  if (!session.huffman->begin(scan, session.bytes.substr(session.bytes.size() - jpeg.src->bytes_in_buffer)))
-    return false;
+  if (!session.huffman->begin(scan, reinterpret_cast<const char*>(jpeg.src->next_input_byte))) return false;
   session.column = session.first_column = 0;
   session.unread = 0;
   session.end_column = jpeg.MCUs_per_row;
@@ -175,6 +176,8 @@ void hand_back_to_libjpeg(Session& session) {
 }
 
 #else
+
+constexpr bool kHasQuickWay = false;
 
 bool take_over_entropy_decoding(Session&) {
   return false;
@@ -317,7 +320,8 @@ JpegWay JpegDecoder::last_way() const {
 }
 
 Result<void> JpegDecoder::decode(ByteView bytes, const ImageConfig& limits, StoredRowSink& sink, JpegWay way) {
-  const JpegMarkers markers = read_jpeg_markers(bytes);
+  HuffmanDecoder* const quick = kHasQuickWay && way == JpegWay::quickest ? &impl_->huffman : nullptr;
+  const JpegMarkers markers = read_jpeg_markers(bytes, quick);
   if (auto ok = check_jpeg_markers(markers, limits); !ok) return ok;
   const unsigned reduction = reduction_of(markers, sink);
   const auto region = sink.begin(static_cast<int>(markers.width / reduction),
@@ -350,7 +354,7 @@ Result<void> JpegDecoder::decode(ByteView bytes, const ImageConfig& limits, Stor
   session.errors.emit_message = on_message;
   session.errors.output_message = no_output;
   session.progress.progress_monitor = on_progress;
-  session.huffman = way == JpegWay::quickest && markers.scans == 1 ? &impl_->huffman : nullptr;
+  session.huffman = markers.scans == 1 ? quick : nullptr;
   const bool ok = run(session);
   impl_->last_way = session.huffman != nullptr ? JpegWay::quickest : JpegWay::plain;
   if (ok) return {};

@@ -67,7 +67,7 @@ IMGREC_INLINE bool HuffmanDecoder::decode_dc(Bits& bits, const DcTable& table, s
     dc += entry.value;
     bits.drop(entry.length);
   } else {
-    const Code code = table.canonical.find(static_cast<std::uint32_t>(bits.buffer >> 48));
+    const Code code = table.canonical.find(static_cast<std::uint32_t>(bits.buffer >> 48), 1);
     if (code.length == 0 || code.symbol > 15) return false;
     bits.drop(code.length);
     dc += bits.take_value(code.symbol);
@@ -90,7 +90,8 @@ IMGREC_INLINE bool HuffmanDecoder::one_symbol(Bits& bits, const AcTable& table, 
   bits.refill();
   Code code{seen.at1(), seen.at2()};
   if (seen.length() != 0 || code.length == 0) {
-    code = table.canonical.find(static_cast<std::uint32_t>(bits.buffer >> 48));
+    const unsigned shortest = seen.length() != 0 ? 1 : kAcBits + 1;
+    code = table.canonical.find(static_cast<std::uint32_t>(bits.buffer >> 48), shortest);
     if (code.length == 0) return false;
   }
   if (is_no_symbol(code.symbol)) return false;
@@ -173,7 +174,8 @@ IMGREC_INLINE bool HuffmanDecoder::decode_ac(Bits& bits, const AcTable& table, C
 }
 
 // Copies the data without stuffed bytes and restart markers, up to the first other marker.
-bool HuffmanDecoder::unstuff(ByteView bytes) {
+std::optional<std::size_t> HuffmanDecoder::read(ByteView bytes) {
+  source_ = nullptr;
   if (data_.capacity() > kKeptBytes) data_ = {};
   if (data_.size() < bytes.size() + kPadding) data_.resize(bytes.size() + kPadding);
   segments_.clear();
@@ -181,30 +183,35 @@ bool HuffmanDecoder::unstuff(ByteView bytes) {
   std::size_t at = 0;
   while (at < bytes.size()) {
     const void* found = std::memchr(bytes.data() + at, 0xFF, bytes.size() - at);
-    if (found == nullptr) return false;
+    if (found == nullptr) return std::nullopt;
     const auto count = static_cast<std::size_t>(static_cast<const char*>(found) - (bytes.data() + at));
     std::memcpy(to, bytes.data() + at, count);
     to += count;
     at += count;
-    if (at + 1 >= bytes.size()) return false;
+    if (at + 1 >= bytes.size()) return std::nullopt;
     const unsigned next = byte_at(bytes, at + 1);
     if (next == 0x00) {
       *to++ = 0xFF;
-    } else if (next == 0xD0 + segments_.size() % 8 && scan_.restart_interval != 0) {
-      segments_.push_back(static_cast<std::size_t>(to - data_.data()));
     } else {
+      const bool restart = next == 0xD0 + segments_.size() % 8;
       segments_.push_back(static_cast<std::size_t>(to - data_.data()));
-      end_of_data_ = at;
-      std::memset(to, 0, kPadding);
-      return true;
+      if (!restart) {
+        end_of_data_ = at;
+        std::memset(to, 0, kPadding);
+        source_ = bytes.data();
+        return at;
+      }
     }
     at += 2;
   }
-  return false;
+  return std::nullopt;
 }
 
-bool HuffmanDecoder::begin(const HuffmanScan& scan, ByteView bytes) {
+bool HuffmanDecoder::begin(const HuffmanScan& scan, const char* data) {
+  if (source_ == nullptr || data != source_) return false;
+  source_ = nullptr;  // it may be gone before the next image comes
   scan_ = scan;
+  if (scan.restart_interval == 0 && segments_.size() != 1) return false;
   if (scan.blocks_per_mcu == 0 || scan.blocks_per_mcu > kMcuBlocksMax || scan.mcus == 0) return false;
   for (std::size_t i = 0; i < scan.blocks_per_mcu; ++i) {
     const HuffmanScan::Block& block = scan.blocks[i];
@@ -213,7 +220,6 @@ bool HuffmanDecoder::begin(const HuffmanScan& scan, ByteView bytes) {
       return false;
     }
   }
-  if (!unstuff(bytes)) return false;
   for (std::size_t i = 0; i < kHuffmanTables; ++i) {
     if (scan.dc[i] != nullptr && !dc_tables_[i].init(*scan.dc[i])) return false;
     if (scan.ac[i] != nullptr && !ac_tables_[i].init(*scan.ac[i])) return false;

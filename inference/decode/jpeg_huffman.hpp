@@ -10,9 +10,11 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <vector>
 
+#include "inference/decode/jpeg_markers.hpp"
 #include "lib/base/units.hpp"
 
 namespace imgrec::decode {
@@ -38,14 +40,18 @@ struct HuffmanScan {
 };
 
 /// One thread at a time; buffers are kept. Bytes are never read beyond those given, whatever they say.
-class HuffmanDecoder {
+class HuffmanDecoder final : public EntropyCodedReader {
  public:
   using Coefficients = std::int16_t;  // 64 of a block, in natural order, zero before
 
   HuffmanDecoder();
 
-  /// bytes: from the first entropy-coded byte on. False: not this scan.
-  bool begin(const HuffmanScan& scan, ByteView bytes);
+  /// Takes the data of a scan over, from the first entropy-coded byte on: what begin() begins with. The position of the
+  /// marker that ends it; nothing when there is none, and then begin() refuses.
+  std::optional<std::size_t> read(ByteView bytes) override;
+
+  /// data: where those bytes were, for sure. False: not this scan.
+  bool begin(const HuffmanScan& scan, const char* data);
 
   /// The next MCU. False: give up.
   bool decode_mcu(Coefficients* const* blocks);
@@ -56,7 +62,7 @@ class HuffmanDecoder {
   /// Reads over the MCUs that are left. False: give up, also when data is left over.
   bool finish();
 
-  /// Where the marker after the data begins, counted from begin()'s first byte.
+  /// Where the marker after the data begins, counted from its first byte.
   std::size_t end_of_data() const { return end_of_data_; }
 
   static constexpr unsigned kAcBits = 10, kDcBits = 10;  // what a look-up sees
@@ -72,8 +78,8 @@ class HuffmanDecoder {
     std::array<std::int32_t, 17> offset{};
     std::array<std::uint8_t, 256> symbols{};
     bool init(const HuffmanSpec& spec);
-    /// The code with which these 16 bits begin.
-    [[gnu::noinline]] Code find(std::uint32_t bits) const;
+    /// The code with which these 16 bits begin; it has `shortest` bits or more.
+    [[gnu::noinline]] Code find(std::uint32_t bits, unsigned shortest) const;
   };
   struct Fields {  // one or two coefficients; two writes in any case, at the same place if there is one
     // Of all bits. 0: at1 is the length of the code alone and at2 its symbol, or both are 0: see the canonical table.
@@ -137,7 +143,6 @@ class HuffmanDecoder {
     std::int32_t take_value(unsigned size);
   };
 
-  bool unstuff(ByteView bytes);
   bool restart();
   bool count(std::uint64_t mcus);
   enum class Step { more, complete, single };
@@ -166,6 +171,7 @@ class HuffmanDecoder {
   HuffmanScan scan_;
   std::vector<std::uint8_t> data_;     // without stuffing and markers, then zeros
   std::vector<std::size_t> segments_;  // where each restart interval's data ends
+  const char* source_ = nullptr;       // of data_; null: of nothing
   std::size_t segment_ = 0, end_of_data_ = 0;
   std::uint64_t mcus_left_ = 0, until_restart_ = 0;
   Bits bits_;

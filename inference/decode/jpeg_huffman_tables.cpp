@@ -26,13 +26,12 @@ bool HuffmanDecoder::Canonical::init(const HuffmanSpec& spec) {
   return true;
 }
 
-// limit[] never falls, so the lengths that are too short are counted, without a branch.
-HuffmanDecoder::Code HuffmanDecoder::Canonical::find(std::uint32_t bits) const {
+// limit[] never falls, so the lengths that are too short are counted, without a branch that depends on them.
+HuffmanDecoder::Code HuffmanDecoder::Canonical::find(std::uint32_t bits, unsigned shortest) const {
   const auto first = static_cast<std::int32_t>(bits);
-  std::int32_t too_short = 0;
-  for (std::size_t length = 1; length <= 16; ++length) too_short += first >= limit.data()[length] ? 1 : 0;
-  if (too_short == 16) return {};
-  const auto length = static_cast<unsigned>(too_short) + 1;
+  unsigned length = shortest;
+  for (unsigned i = shortest; i <= 16; ++i) length += first >= limit.data()[i] ? 1 : 0;
+  if (length > 16) return {};
   const std::int32_t index = offset[length] + static_cast<std::int32_t>(bits >> (16 - length));
   return {length, symbols[static_cast<std::uint8_t>(index)]};
 }
