@@ -320,7 +320,8 @@ JpegWay JpegDecoder::last_way() const {
 }
 
 Result<void> JpegDecoder::decode(ByteView bytes, const ImageConfig& limits, StoredRowSink& sink, JpegWay way) {
-  HuffmanDecoder* const quick = kHasQuickWay && way == JpegWay::quickest ? &impl_->huffman : nullptr;
+  HuffmanDecoder* const quick = kHasQuickWay && way != JpegWay::plain ? &impl_->huffman : nullptr;
+  impl_->huffman.choose_instructions(way == JpegWay::quickest);
   const JpegMarkers markers = read_jpeg_markers(bytes, quick);
   if (auto ok = check_jpeg_markers(markers, limits); !ok) return ok;
   const unsigned reduction = reduction_of(markers, sink);
@@ -356,7 +357,7 @@ Result<void> JpegDecoder::decode(ByteView bytes, const ImageConfig& limits, Stor
   session.progress.progress_monitor = on_progress;
   session.huffman = markers.scans == 1 ? quick : nullptr;
   const bool ok = run(session);
-  impl_->last_way = session.huffman != nullptr ? JpegWay::quickest : JpegWay::plain;
+  impl_->last_way = session.huffman != nullptr ? way : JpegWay::plain;
   if (ok) return {};
   if (session.huffman != nullptr) return decode(bytes, limits, sink, JpegWay::plain);
   return error_of(session, limits);

@@ -26,7 +26,8 @@ class StoredRowSink {
 
 enum class JpegWay {
   quickest,
-  plain,  // libjpeg alone
+  portable,  // the same with the instructions that every processor has
+  plain,     // libjpeg alone
 };
 
 /// One thread at a time; buffers are kept.

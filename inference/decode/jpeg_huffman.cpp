@@ -286,12 +286,16 @@ __attribute__((target("bmi,bmi2"))) bool HuffmanDecoder::skip_bmi2(HuffmanDecode
 }
 #endif
 
-HuffmanDecoder::HuffmanDecoder() {
+void HuffmanDecoder::choose_instructions(bool best) {
+  store_ = store_baseline;
+  skip_ = skip_baseline;
 #if defined(__x86_64__)
-  if (__builtin_cpu_supports("bmi2")) {
+  if (best && __builtin_cpu_supports("bmi2")) {
     store_ = store_bmi2;
     skip_ = skip_bmi2;
   }
+#else
+  static_cast<void>(best);
 #endif
 }
 

@@ -44,7 +44,8 @@ class HuffmanDecoder final : public EntropyCodedReader {
  public:
   using Coefficients = std::int16_t;  // 64 of a block, in natural order, zero before
 
-  HuffmanDecoder();
+  /// Best: those of this processor; otherwise, and at first, what every processor has.
+  void choose_instructions(bool best);
 
   /// Takes the data of a scan over, from the first entropy-coded byte on: what begin() begins with. The position of the
   /// marker that ends it; nothing when there is none, and then begin() refuses.

@@ -156,8 +156,10 @@ TEST(JpegWays, TheSamePixelsInAllKindsSizesAndParts) {
         EXPECT_EQ(quick.way == JpegWay::quickest, variant.quick);
 #endif
         EXPECT_TRUE(quick.image.rgb == cut_out(whole.image, quick.region).rgb) << "other pixels";
-        const Outcome plain = decode_part(decoder, jpeg, part, JpegWay::plain);
-        EXPECT_TRUE(plain.image.rgb == quick.image.rgb) << "other pixels";
+        for (const JpegWay way : {JpegWay::portable, JpegWay::plain}) {
+          const Outcome other = decode_part(decoder, jpeg, part, way);
+          EXPECT_TRUE(other.image.rgb == quick.image.rgb) << "other pixels";
+        }
       }
     }
   }
@@ -257,7 +259,8 @@ TEST(JpegWays, TheSameVerdictOnDamage) {
         const std::string bytes = damaged(jpeg, rng);
         const Part& part = kParts[rng.next() % kParts.size()];
         const int reduction = round % 4 == 0 ? 2 << round / 4 % 3 : 1;
-        const Outcome by_quick = decode_part(decoder, bytes, part, JpegWay::quickest, reduction);
+        const JpegWay way = round % 2 == 0 ? JpegWay::quickest : JpegWay::portable;
+        const Outcome by_quick = decode_part(decoder, bytes, part, way, reduction);
         const Outcome by_plain = decode_part(decoder, bytes, part, JpegWay::plain, reduction);
         const auto name = testing::Message() << variant.name << " " << width << " x " << height << ", round " << round;
         ASSERT_EQ(by_quick.code, by_plain.code) << name;
@@ -265,7 +268,7 @@ TEST(JpegWays, TheSameVerdictOnDamage) {
         ASSERT_TRUE(by_quick.image.rgb == by_plain.image.rgb) << name << ": other pixels";
         ++total;
         refused += by_plain.code.empty() ? 0 : 1;
-        quick += by_quick.way == JpegWay::quickest ? 1 : 0;
+        quick += by_quick.way != JpegWay::plain ? 1 : 0;
       }
     }
   }
