@@ -11,6 +11,8 @@ class InputSink final : public RowSink {
   InputSink(Preprocessor& preprocessor, Engine& engine, Clock& clock)
       : preprocessor_(preprocessor), engine_(engine), clock_(clock) {}
 
+  int reduction_max(int width, int height) const override { return preprocessor_.reduction_max(width, height); }
+
   Result<Region> begin(int width, int height) override {
     const MonoTime start = clock_.mono_now();
     const auto size = preprocessor_.input_size_for(width, height);

@@ -33,6 +33,10 @@ class Preprocessor {
   /// pixels than a network can take in bounded memory.
   Result<InputSize> input_size_for(int width, int height) const;
 
+  /// How many times smaller an image may be decoded, as RowSink::reduction_max(): so that enough of it is left for the
+  /// resize to decide what it looks like.
+  int reduction_max(int width, int height) const;
+
   /// Begins an image; the part of it that is needed. `input` has input_size_for(width, height).floats() elements, all
   /// red, then green, then blue; it is full when all rows of that part were put.
   Region begin(int width, int height, std::span<float> input);
@@ -42,6 +46,7 @@ class Preprocessor {
   void run(const Image& image, std::span<float> input);
 
  private:
+  std::int64_t shorter_side() const;  // after the resize
   void plan(int width, int height);
   void put_row(const std::uint8_t* rgb);
   void put_as_is(const std::uint8_t* rgb);

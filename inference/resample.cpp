@@ -101,16 +101,20 @@ void plan(int in, std::int64_t out, std::int64_t first_out, int count, Pass& pas
   }
 }
 
-// The order of vectors, for each group of four outputs and each two samples: the high parts of the samples' weights for
-// the outputs 0 to 3, then the low parts. Two weights side by side make one 32-bit sum; they are there for four
-// colours.
-void HorizontalPlan::finish() {
+// Of one of the samples from the output's start on; outputs beyond the last are like the last.
+int HorizontalPlan::weight(int output, int sample) const {
+  const Window& window = pass.windows[std::min(static_cast<std::size_t>(output), pass.windows.size() - 1)];
+  const int index = starts[static_cast<std::size_t>(output)] + offset + sample - window.first;
+  return index >= 0 && index < window.count ? pass.weights[window.weights_at + static_cast<std::size_t>(index)] : 0;
+}
+
+void HorizontalPlan::finish(bool quads_wanted) {
   offset = pass.begin();
   const int used = pass.end() - offset;
   groups = (pass.count_max() + 3) / 4;
   const int outputs = static_cast<int>(pass.windows.size());
-  vectors.clear();
-  picks.clear();
+  pairs.clear();
+  quads.clear();
   starts.clear();
   if (used < 4 * groups) return;
   const int padded = (outputs + kVectorOutputs - 1) / kVectorOutputs * kVectorOutputs;
@@ -118,15 +122,17 @@ void HorizontalPlan::finish() {
     const Window& window = pass.windows[static_cast<std::size_t>(std::min(i, outputs - 1))];
     starts.push_back(std::min(window.first - offset, used - 4 * groups));
   }
-  const auto weight = [&](int output, int sample) {
-    const Window& window = pass.windows[static_cast<std::size_t>(std::min(output, outputs - 1))];
-    const int index = starts[static_cast<std::size_t>(output)] + offset + sample - window.first;
-    return index >= 0 && index < window.count ? pass.weights[window.weights_at + static_cast<std::size_t>(index)] : 0;
-  };
-  for (int first = 0; first < padded; first += kVectorOutputs) {
+  if (!quads_wanted || !plan_quads()) plan_pairs();
+}
+
+// For each group of four outputs and each two samples: the high parts of the samples' weights for the outputs 0 to 3,
+// then the low parts. Two weights side by side make one 32-bit sum; they are there for four colours.
+void HorizontalPlan::plan_pairs() {
+  const int outputs = static_cast<int>(starts.size());
+  for (int first = 0; first < outputs; first += kVectorOutputs) {
     for (int sample = 0; sample < 4 * groups; sample += 2) {
       for (const bool high : {true, false}) {
-        std::int16_t* to = vectors.emplace_back().lanes.data();
+        std::int16_t* to = pairs.emplace_back().lanes.data();
         for (int output = first; output < first + kVectorOutputs; ++output, to += 8) {
           for (int i = 0; i < 2; ++i) {
             const std::int32_t value = weight(output, sample + i);
@@ -137,34 +143,40 @@ void HorizontalPlan::finish() {
       }
     }
   }
-  plan_picks();
 }
 
-// Which bytes of the 64 from a group's first output on are the colours of its outputs' samples, two samples side by
-// side; every second byte is not used.
-void HorizontalPlan::plan_picks() {
+// False: four outputs reach too far apart.
+bool HorizontalPlan::plan_quads() {
   for (std::size_t first = 0; first < starts.size(); first += kVectorOutputs) {
-    const int reach = 3 * (starts[first + kVectorOutputs - 1] - starts[first] + 4 * groups);
-    if (reach > 64) {
-      picks.clear();
-      return;
-    }
-    for (int sample = 0; sample < 4 * groups; sample += 2) {
-      std::uint8_t* to = picks.emplace_back().bytes.data();
-      for (std::size_t output = first; output < first + kVectorOutputs; ++output) {
-        for (int colour = 0; colour < 4; ++colour, to += 4) {
+    if (3 * (starts[first + kVectorOutputs - 1] - starts[first] + 4 * groups) > 64) return false;
+  }
+  quads.resize(starts.size() / kVectorOutputs * static_cast<std::size_t>(groups));
+  Quads* quad = quads.data();
+  for (std::size_t first = 0; first < starts.size(); first += kVectorOutputs) {
+    for (int group = 0; group < groups; ++group, ++quad) {
+      for (std::size_t i = 0; i < 16; ++i) {
+        const std::size_t output = first + i / 4;
+        const int sample = 4 * group + static_cast<int>(i % 4);
+        const std::int32_t value = weight(static_cast<int>(output), sample);
+        const auto low = static_cast<std::int8_t>(value), middle = static_cast<std::int8_t>((value - low) >> 8);
+        const auto high = static_cast<std::int8_t>((value - low - 256 * middle) >> 16);
+        const int at = 3 * (starts[output] - starts[first] + sample);
+        for (std::size_t colour = 0; colour < 4; ++colour) {
+          const std::size_t to = 16 * (i / 4) + 4 * colour + i % 4;
           // The fourth colour is whatever; nobody looks at it.
-          const int at = 3 * (starts[output] - starts[first] + sample) + std::min(colour, 2);
-          to[0] = static_cast<std::uint8_t>(at);
-          to[2] = static_cast<std::uint8_t>(at + 3);
+          quad->at[to] = static_cast<std::uint8_t>(at + std::min(static_cast<int>(colour), 2));
+          quad->high[to] = high;
+          quad->middle[to] = middle;
+          quad->low[to] = low;
         }
       }
     }
   }
+  return true;
 }
 
 const Kernels& portable_kernels() {
-  static constexpr Kernels kKernels{"portable", horizontal, vertical, to_planes};
+  static constexpr Kernels kKernels{"portable", false, horizontal, vertical, to_planes};
   return kKernels;
 }
 

@@ -41,24 +41,30 @@ struct Pass {
 void plan(int in, std::int64_t out, std::int64_t first_out, int count, Pass& pass);
 
 /// A horizontal pass as kernels want it: positions relative to the first sample used, and the weights a second time in
-/// the order in which vectors need them (empty: the row is too short for vectors).
+/// the order in which vectors need them: as quads where four outputs reach no further than 64 bytes and such are asked
+/// for, else as pairs (empty: the row is too short for vectors).
 struct HorizontalPlan {
   Pass pass;
   int offset = 0;           // of the first sample used
   int groups = 0;           // of four samples per output
   std::vector<int> starts;  // per output, in samples from `offset`
-  struct alignas(64) Weights {
+  struct alignas(64) Pairs {
     std::array<std::int16_t, 32> lanes;
   };
-  struct alignas(64) Picks {
-    std::array<std::uint8_t, 64> bytes;
+  /// Four samples of four outputs in four colours: where their bytes are, counted from the first of these outputs on,
+  /// and their weights in three signed parts of 8 bits.
+  struct alignas(64) Quads {
+    std::array<std::uint8_t, 64> at;
+    std::array<std::int8_t, 64> high, middle, low;
   };
-  std::vector<Weights> vectors;
-  std::vector<Picks> picks;  // for 64-byte vectors; empty: four outputs reach too far apart
-  void finish();             // after `pass` was planned
+  std::vector<Pairs> pairs;
+  std::vector<Quads> quads;
+  void finish(bool quads_wanted);  // after `pass` was planned
 
  private:
-  void plan_picks();
+  int weight(int output, int sample) const;
+  bool plan_quads();
+  void plan_pairs();
 };
 
 inline constexpr int kVectorOutputs = 4;  // outputs are worked on in groups of this size
@@ -71,6 +77,7 @@ struct Scaling {
 /// Pixels between the passes have four bytes, the last is not used.
 struct Kernels {
   const char* name;
+  bool wants_quads;
   /// row: the samples that the plan uses, and kRowSlack readable bytes. out: a multiple of kVectorOutputs pixels.
   void (*horizontal)(const std::uint8_t* row, const HorizontalPlan& plan, std::uint8_t* out);
   /// out[i] = the sum of rows[0][i], rows[1][i], …, weighted as the pass says for its output; `bytes` is a multiple of

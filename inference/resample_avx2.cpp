@@ -33,13 +33,13 @@ IMGREC_AVX2 inline void add(__m256i& sum, __m256i samples, const std::int16_t* w
 
 // Four outputs at a time: 0 and 1 in one register, 2 and 3 in another, a 32-bit sum per colour.
 IMGREC_AVX2 void horizontal(const std::uint8_t* row, const HorizontalPlan& plan, std::uint8_t* out) {
-  if (plan.vectors.empty()) return portable_kernels().horizontal(row, plan, out);
+  if (plan.pairs.empty()) return portable_kernels().horizontal(row, plan, out);
   // R0 R1 G0 G1 B0 B1 of two neighbouring pixels, as 16-bit numbers.
   const __m256i first_two = _mm256_setr_epi8(0, -1, 3, -1, 1, -1, 4, -1, 2, -1, 5, -1, -1, -1, -1, -1,  //
                                              0, -1, 3, -1, 1, -1, 4, -1, 2, -1, 5, -1, -1, -1, -1, -1);
   const __m256i last_two = _mm256_setr_epi8(6, -1, 9, -1, 7, -1, 10, -1, 8, -1, 11, -1, -1, -1, -1, -1,  //
                                             6, -1, 9, -1, 7, -1, 10, -1, 8, -1, 11, -1, -1, -1, -1, -1);
-  const std::int16_t* weights = plan.vectors.front().lanes.data();
+  const std::int16_t* weights = plan.pairs.front().lanes.data();
   const int* starts = plan.starts.data();
   const int* const end = starts + plan.starts.size();
   for (; starts != end; starts += kVectorOutputs, out += 4 * kVectorOutputs) {
@@ -113,7 +113,7 @@ IMGREC_AVX2 void to_planes(const std::uint8_t* pixels, int count, const Scaling&
 }  // namespace
 
 const Kernels* avx2_kernels() {
-  static constexpr Kernels kKernels{"avx2", horizontal, vertical, to_planes};
+  static constexpr Kernels kKernels{"avx2", false, horizontal, vertical, to_planes};
   return __builtin_cpu_supports("avx2") ? &kKernels : nullptr;
 }
 

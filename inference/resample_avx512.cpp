@@ -23,21 +23,38 @@ IMGREC_AVX512 inline __m512i widened(const std::uint8_t* at) {
   return _mm512_cvtepu8_epi16(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(at)));
 }
 
-// Four outputs at a time, a 32-bit sum for each of their colours. One load has all samples that they are made of.
+// The sums of four outputs in four colours, not yet cut to bytes.
+IMGREC_AVX512 inline __m512i four_outputs(const std::uint8_t* row, int start, const HorizontalPlan::Quads*& quad,
+                                          int groups) {
+  const __m512i pixels = load(row + 3 * static_cast<std::ptrdiff_t>(start));  // all samples that they are made of
+  __m512i high = _mm512_setzero_si512(), middle = high, low = _mm512_set1_epi32(1 << (kFractionBits - 1));
+  for (int group = 0; group < groups; ++group, ++quad) {
+    const __m512i samples = _mm512_permutexvar_epi8(load(quad->at.data()), pixels);
+    high = _mm512_dpbusd_epi32(high, samples, load(quad->high.data()));
+    middle = _mm512_dpbusd_epi32(middle, samples, load(quad->middle.data()));
+    low = _mm512_dpbusd_epi32(low, samples, load(quad->low.data()));
+  }
+  const __m512i sum = _mm512_add_epi32(_mm512_slli_epi32(_mm512_add_epi32(_mm512_slli_epi32(high, 8), middle), 8), low);
+  return _mm512_srai_epi32(sum, kFractionBits);
+}
+
 IMGREC_AVX512 void horizontal(const std::uint8_t* row, const HorizontalPlan& plan, std::uint8_t* out) {
-  if (plan.picks.empty()) return avx2_kernels()->horizontal(row, plan, out);
-  constexpr __mmask64 kEven = 0x5555555555555555;  // bytes become 16-bit numbers
-  const HorizontalPlan::Weights* weights = plan.vectors.data();
-  const HorizontalPlan::Picks* picks = plan.picks.data();
-  for (std::size_t i = 0; i < plan.starts.size(); i += kVectorOutputs, out += 4 * kVectorOutputs) {
-    const __m512i pixels = load(row + 3 * static_cast<std::ptrdiff_t>(plan.starts[i]));
-    __m512i high = _mm512_setzero_si512(), low = high;
-    for (int pair = 0; pair < 2 * plan.groups; ++pair, weights += 2, ++picks) {
-      const __m512i samples = _mm512_maskz_permutexvar_epi8(kEven, load(picks), pixels);
-      high = _mm512_dpwssd_epi32(high, samples, load(weights));
-      low = _mm512_dpwssd_epi32(low, samples, load(weights + 1));
-    }
-    _mm_storeu_si128(reinterpret_cast<__m128i*>(out), _mm512_cvtusepi32_epi8(rounded(high, low)));
+  if (plan.quads.empty()) return avx2_kernels()->horizontal(row, plan, out);
+  const HorizontalPlan::Quads* quad = plan.quads.data();
+  const int* start = plan.starts.data();
+  const int* const end = start + plan.starts.size();
+  const int groups = plan.groups;
+  // Packing works on quarters of registers, and mixes them.
+  const __m512i order = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
+  for (; end - start >= 4 * kVectorOutputs; start += 4 * kVectorOutputs, out += 64) {
+    const __m512i a = four_outputs(row, start[0], quad, groups), b = four_outputs(row, start[4], quad, groups);
+    const __m512i c = four_outputs(row, start[8], quad, groups), d = four_outputs(row, start[12], quad, groups);
+    const __m512i bytes = _mm512_packus_epi16(_mm512_packus_epi32(a, b), _mm512_packus_epi32(c, d));
+    _mm512_storeu_si512(out, _mm512_permutexvar_epi32(order, bytes));
+  }
+  for (; start != end; start += kVectorOutputs, out += 16) {
+    const __m512i sums = four_outputs(row, start[0], quad, groups);
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(out), _mm512_cvtusepi32_epi8(sums));
   }
 }
 
@@ -82,7 +99,7 @@ IMGREC_AVX512 void to_planes(const std::uint8_t* pixels, int count, const Scalin
 }  // namespace
 
 const Kernels* avx512_kernels() {
-  static constexpr Kernels kKernels{"avx512", horizontal, vertical, to_planes};
+  static constexpr Kernels kKernels{"avx512", true, horizontal, vertical, to_planes};
   const bool there = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
                      __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512vbmi") &&
                      __builtin_cpu_supports("avx512vnni") && __builtin_cpu_supports("avx2");

@@ -31,6 +31,9 @@ struct Rows {
 class RowSink {
  public:
   virtual ~RowSink() = default;
+  /// How many times smaller (1, 2, 4 or 8) an image of this size may come, where its format can be decoded so, and
+  /// where both sides are multiples of that. Each pixel then stands for so many in each direction.
+  virtual int reduction_max(int, int) const { return 1; }
   /// Before the first row: the part of an image of this size that is wanted, not empty. Called again when decoding has
   /// to start again; rows put so far are then void. Errors end the decoding.
   virtual Result<Region> begin(int width, int height) = 0;

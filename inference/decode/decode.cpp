@@ -44,6 +44,9 @@ class Turner final : public decode::StoredRowSink {
  public:
   Turner(RowSink& sink, Image& image, Image& turned) : sink_(sink), image_(image), turned_(turned) {}
 
+  // The sides' order makes no difference to what is asked.
+  int reduction_max(int width, int height) const override { return sink_.reduction_max(width, height); }
+
   Result<Region> begin(int width, int height, int orientation) override {
     orientation_ = orientation;
     next_row_ = 0;

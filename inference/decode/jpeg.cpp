@@ -35,6 +35,7 @@ struct Session {
   std::jmp_buf escape;
   ByteView bytes;
   unsigned width, height;  // as the marker reader found them
+  unsigned reduction;      // 1, 2, 4 or 8; both sides are multiples of it
   Region region;
   StoredRowSink* sink;
   std::uint8_t* strip;  // kStripRows rows of the region with its margins
@@ -45,6 +46,7 @@ struct Session {
   HuffmanDecoder* huffman;                    // null: the plain way
   bool gave_up;                               // the quick way did
   unsigned column, first_column, end_column;  // of MCUs: the next one, and those that are stored
+  std::uint64_t unread;                       // MCUs that libjpeg is beyond, and the entropy decoder not yet
   int failed_code;                            // message number of what ended the decode
   char message[JMSG_LENGTH_MAX];
 };
@@ -102,18 +104,21 @@ void cmyk_row_to_rgb(const std::uint8_t* cmyk, std::uint8_t* rgb, unsigned width
 
 #ifdef IMGREC_JPEG_INTERNALS
 
+constexpr bool kHasQuickWay = true;
+
 // Stands in for libjpeg's own function of this name.
 boolean decode_mcu(j_decompress_ptr jpeg, JBLOCKROW* blocks) {
   Session& session = *session_of(reinterpret_cast<j_common_ptr>(jpeg));
   const unsigned column = session.column;
   session.column = column + 1 == jpeg->MCUs_per_row ? 0 : column + 1;
-  bool ok = false;
+  bool ok = true;
   if (blocks != nullptr && column >= session.first_column && column < session.end_column) {
     std::array<JCOEF*, kMcuBlocksMax> coefficients;
     for (int i = 0; i < jpeg->blocks_in_MCU; ++i) coefficients[static_cast<std::size_t>(i)] = *blocks[i];
-    ok = session.huffman->decode_mcu(coefficients.data());
+    ok = session.huffman->skip_mcus(session.unread) && session.huffman->decode_mcu(coefficients.data());
+    session.unread = 0;
   } else {
-    ok = session.huffman->decode_mcu(nullptr);
+    ++session.unread;  // many together are quicker
   }
   if (ok) return TRUE;
   session.gave_up = true;
@@ -148,9 +153,9 @@ bool take_over_entropy_decoding(Session& session) {
   }
   scan.mcus = static_cast<std::uint64_t>(jpeg.MCUs_per_row) * jpeg.MCU_rows_in_scan;
   scan.restart_interval = jpeg.restart_interval;
-  if (!session.huffman->begin(scan, session.bytes.substr(session.bytes.size() - jpeg.src->bytes_in_buffer)))
-    return false;
+  if (!session.huffman->begin(scan, reinterpret_cast<const char*>(jpeg.src->next_input_byte))) return false;
   session.column = session.first_column = 0;
+  session.unread = 0;
   session.end_column = jpeg.MCUs_per_row;
   jpeg.entropy->decode_mcu = decode_mcu;
   return true;
@@ -159,7 +164,7 @@ bool take_over_entropy_decoding(Session& session) {
 // The rest of the scan is read, and libjpeg goes on with the marker behind it.
 void hand_back_to_libjpeg(Session& session) {
   jpeg_decompress_struct& jpeg = session.jpeg;
-  if (!session.huffman->finish()) {
+  if (!session.huffman->finish()) {  // with those unread
     session.gave_up = true;
     std::longjmp(session.escape, 1);
   }
@@ -171,6 +176,8 @@ void hand_back_to_libjpeg(Session& session) {
 }
 
 #else
+
+constexpr bool kHasQuickWay = false;
 
 bool take_over_entropy_decoding(Session&) {
   return false;
@@ -190,14 +197,17 @@ bool has_all_coefficients(jpeg_decompress_struct& jpeg) {
   return true;
 }
 
-// Leaves out what lies left and right of the region; the column at which rows begin then.
+// Leaves out what lies left and right of the region; the column at which rows begin then. (Reduced, libjpeg loses a
+// chroma sample at the edge where one stands for four pixels across.)
 unsigned crop_columns(Session& session) {
   jpeg_decompress_struct& jpeg = session.jpeg;
   const Region& region = session.region;
-  const unsigned step = DCTSIZE * static_cast<unsigned>(jpeg.num_components == 1 ? 1 : jpeg.max_h_samp_factor);
+  const unsigned block = DCTSIZE / session.reduction;
+  const unsigned step = block * static_cast<unsigned>(jpeg.num_components == 1 ? 1 : jpeg.max_h_samp_factor);
   const auto begin = static_cast<unsigned>(std::max(region.x - kMarginPixels, 0));
   const unsigned end = std::min(static_cast<unsigned>(region.x + region.width + kMarginPixels), jpeg.output_width);
   if (begin < step && jpeg.output_width - end < step) return 0;
+  if (session.reduction > 1 && jpeg.max_h_samp_factor > 2) return 0;
   JDIMENSION first = begin, width = end - begin;
   jpeg_crop_scanline(&jpeg, &first, &width);
   session.first_column = first / step;
@@ -242,6 +252,8 @@ bool run(Session& session) {
   }
   const bool inks = jpeg.jpeg_color_space == JCS_CMYK || jpeg.jpeg_color_space == JCS_YCCK;
   jpeg.out_color_space = inks ? JCS_CMYK : JCS_RGB;
+  jpeg.scale_num = 1;
+  jpeg.scale_denom = session.reduction;
   jpeg.dct_method = JDCT_ISLOW;
   jpeg.do_fancy_upsampling = TRUE;
   jpeg_start_decompress(&jpeg);
@@ -261,6 +273,14 @@ bool run(Session& session) {
   }
   jpeg_finish_decompress(&jpeg);  // reads on to the end-of-image marker
   return true;
+}
+
+// Of a side that is no multiple, the last pixels would stand for less than the others.
+unsigned reduction_of(const JpegMarkers& markers, const StoredRowSink& sink) {
+  auto reduction =
+      static_cast<unsigned>(sink.reduction_max(static_cast<int>(markers.width), static_cast<int>(markers.height)));
+  while (reduction > 1 && (markers.width % reduction != 0 || markers.height % reduction != 0)) reduction /= 2;
+  return reduction;
 }
 
 std::unexpected<Error> error_of(const Session& session, const ImageConfig& limits) {
@@ -300,10 +320,13 @@ JpegWay JpegDecoder::last_way() const {
 }
 
 Result<void> JpegDecoder::decode(ByteView bytes, const ImageConfig& limits, StoredRowSink& sink, JpegWay way) {
-  const JpegMarkers markers = read_jpeg_markers(bytes);
+  HuffmanDecoder* const quick = kHasQuickWay && way != JpegWay::plain ? &impl_->huffman : nullptr;
+  impl_->huffman.choose_instructions(way == JpegWay::quickest);
+  const JpegMarkers markers = read_jpeg_markers(bytes, quick);
   if (auto ok = check_jpeg_markers(markers, limits); !ok) return ok;
-  const auto region =
-      sink.begin(static_cast<int>(markers.width), static_cast<int>(markers.height), markers.orientation);
+  const unsigned reduction = reduction_of(markers, sink);
+  const auto region = sink.begin(static_cast<int>(markers.width / reduction),
+                                 static_cast<int>(markers.height / reduction), markers.orientation);
   if (!region) return fail(region.error());
   const bool inks = markers.components.size() == 4;
   impl_->strip.resize(3 * static_cast<std::size_t>(markers.width) * kStripRows + kRowSlack);
@@ -318,6 +341,7 @@ Result<void> JpegDecoder::decode(ByteView bytes, const ImageConfig& limits, Stor
   session.bytes = bytes;
   session.width = markers.width;
   session.height = markers.height;
+  session.reduction = reduction;
   session.region = *region;
   session.sink = &sink;
   session.strip = impl_->strip.data();
@@ -331,9 +355,9 @@ Result<void> JpegDecoder::decode(ByteView bytes, const ImageConfig& limits, Stor
   session.errors.emit_message = on_message;
   session.errors.output_message = no_output;
   session.progress.progress_monitor = on_progress;
-  session.huffman = way == JpegWay::quickest && markers.scans == 1 ? &impl_->huffman : nullptr;
+  session.huffman = markers.scans == 1 ? quick : nullptr;
   const bool ok = run(session);
-  impl_->last_way = session.huffman != nullptr ? JpegWay::quickest : JpegWay::plain;
+  impl_->last_way = session.huffman != nullptr ? way : JpegWay::plain;
   if (ok) return {};
   if (session.huffman != nullptr) return decode(bytes, limits, sink, JpegWay::plain);
   return error_of(session, limits);

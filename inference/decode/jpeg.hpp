@@ -17,6 +17,8 @@ namespace imgrec::decode {
 class StoredRowSink {
  public:
   virtual ~StoredRowSink() = default;
+  /// As RowSink::reduction_max().
+  virtual int reduction_max(int, int) const { return 1; }
   /// As RowSink::begin; orientation: EXIF, 1 to 8.
   virtual Result<Region> begin(int width, int height, int orientation) = 0;
   virtual void put(const Rows& rows) = 0;
@@ -24,7 +26,8 @@ class StoredRowSink {
 
 enum class JpegWay {
   quickest,
-  plain,  // libjpeg alone
+  portable,  // the same with the instructions that every processor has
+  plain,     // libjpeg alone
 };
 
 /// One thread at a time; buffers are kept.

@@ -5,22 +5,24 @@
 #include <cstring>
 
 #include "inference/decode/formats.hpp"
+#include "inference/decode/jpeg_symbols.hpp"
+
+// What is common to the code for several kinds of processors has to become part of each.
+#define IMGREC_INLINE [[gnu::always_inline]] inline
 
 namespace imgrec::decode {
 namespace {
 
-constexpr unsigned kBlockSize = 64;
-constexpr unsigned kEndOfBlock = 128;  // added to an advance
 // More than an MCU can take: 10 blocks of 64 symbols with at most 16 bits of code and 15 of value, and one refill.
 constexpr std::size_t kPadding = 4096;
 static_assert(kMcuBlocksMax * kBlockSize * 31 / 8 + 16 < kPadding);
 // What is kept between images; a larger file gives its memory back.
 constexpr std::size_t kKeptBytes = 4 * kMiB;
 
-// Position in zigzag order to position in the block. A look-up of two symbols may reach beyond the block before that is
-// noticed; such writes land on the last coefficient, and the first of the two symbols is then decoded again.
-constexpr std::array<std::uint8_t, kBlockSize + 32> kNaturalOrder = [] {
-  std::array<std::uint8_t, kBlockSize + 32> order{};
+// Position in zigzag order to position in the block. A look-up writes before it is known whether it may: what reaches
+// beyond the block lands on its last coefficient, and the first of two symbols is then decoded again.
+constexpr std::array<std::uint8_t, kBlockSize + 256> kNaturalOrder = [] {
+  std::array<std::uint8_t, kBlockSize + 256> order{};
   order.fill(63);
   int row = 0, column = 0;
   for (std::size_t i = 0; i < kBlockSize; ++i) {
@@ -38,142 +40,9 @@ constexpr std::array<std::uint8_t, kBlockSize + 32> kNaturalOrder = [] {
   return order;
 }();
 
-// T.81, F.2.2.1: EXTEND.
-constexpr std::int32_t extend(std::uint32_t bits, unsigned size) {
-  const auto value = static_cast<std::int32_t>(bits);
-  return size != 0 && bits < (1U << (size - 1)) ? value - static_cast<std::int32_t>((1U << size) - 1) : value;
-}
-
-constexpr unsigned run_of(unsigned symbol) {
-  return symbol >> 4;
-}
-constexpr unsigned size_of(unsigned symbol) {
-  return symbol & 15;
-}
-// Of the symbols without a value only "end of block" and "16 zeros" exist in sequential scans.
-constexpr bool is_end_of_block(unsigned symbol) {
-  return symbol == 0x00;
-}
-constexpr bool is_no_symbol(unsigned symbol) {
-  return size_of(symbol) == 0 && symbol != 0x00 && symbol != 0xF0;
-}
-
-// The symbol with which a look-up's bits begin, if its code lies in them.
-constexpr unsigned kTooLong = 64;  // for a look-up
-struct Single {
-  std::uint8_t code = 0, length = 0, symbol = 0;  // lengths of the code, and with its value; code 0: none
-};
-
 }  // namespace
 
-bool HuffmanDecoder::Canonical::init(const HuffmanSpec& spec) {
-  std::uint32_t code = 0;
-  std::int32_t index = 0;
-  for (unsigned length = 1; length <= 16; ++length) {
-    offset[length] = index - static_cast<std::int32_t>(code);
-    code += spec.counts[length];
-    index += spec.counts[length];
-    if (index > 256 || code > (1U << length)) return false;
-    limit[length] = code << (16 - length);
-    code <<= 1;
-  }
-  symbols = spec.symbols;
-  return true;
-}
-
-unsigned HuffmanDecoder::Canonical::find(std::uint32_t bits, unsigned length, unsigned& symbol) const {
-  for (; length <= 16; ++length) {
-    if (bits >= limit[length]) continue;
-    const std::int32_t index = offset[length] + static_cast<std::int32_t>(bits >> (16 - length));
-    symbol = symbols[static_cast<std::uint8_t>(index)];
-    return length;
-  }
-  return 0;
-}
-
-bool HuffmanDecoder::DcTable::init(const HuffmanSpec& spec) {
-  if (!canonical.init(spec)) return false;
-  for (std::uint32_t bits = 0; bits < differences.size(); ++bits) {
-    Difference& entry = differences[bits] = {};
-    unsigned symbol = 0;
-    const unsigned code = canonical.find(bits << (16 - kDcBits), 1, symbol);
-    const unsigned length = code + symbol;
-    if (code == 0 || code > kDcBits || symbol > 15 || length > kDcBits) continue;
-    entry.length = static_cast<std::uint8_t>(length);
-    const std::uint32_t value = bits >> (kDcBits - length) & ((1U << symbol) - 1);
-    entry.value = static_cast<std::int16_t>(extend(value, symbol));
-  }
-  return true;
-}
-
-bool HuffmanDecoder::AcTable::init(const HuffmanSpec& spec) {
-  if (!canonical.init(spec)) return false;
-  constexpr std::uint32_t kMask = (1U << kAcBits) - 1;
-  std::array<Single, 1U << kAcBits> singles{};
-  std::size_t index = 0;
-  std::uint32_t at = 0;
-  for (unsigned code = 1; code <= kAcBits; ++code) {
-    for (unsigned i = 0; i < spec.counts[code]; ++i) {
-      const std::uint8_t symbol = spec.symbols[index++];
-      const unsigned length = is_no_symbol(symbol) ? kTooLong : code + size_of(symbol);
-      const Single single{static_cast<std::uint8_t>(code), static_cast<std::uint8_t>(length), symbol};
-      const std::uint32_t count = 1U << (kAcBits - code);
-      std::fill_n(singles.begin() + at, count, single);
-      at += count;
-    }
-  }
-  const auto value_of = [](std::uint32_t bits, const Single& single) {
-    const unsigned size = size_of(single.symbol);
-    return static_cast<std::int16_t>(extend(bits >> (kAcBits - single.length) & ((1U << size) - 1), size));
-  };
-  for (std::uint32_t bits = 0; bits < pairs.size(); ++bits) {
-    Pair& pair = pairs[bits] = {};
-    Run& run = runs[bits] = {};
-    const Single first = singles[bits];
-    if (first.code == 0) continue;
-    if (first.length > kAcBits) {
-      pair.at1 = first.code;
-      pair.at2 = first.symbol;
-      continue;
-    }
-    if (is_end_of_block(first.symbol)) {
-      pair.length = run.length = first.length;
-      pair.advance = run.advance = kEndOfBlock;
-      continue;
-    }
-    const auto at1 = static_cast<std::uint8_t>(run_of(first.symbol));
-    const auto after1 = static_cast<std::uint8_t>(at1 + 1);
-    const std::int16_t value1 = value_of(bits, first);
-    pair = {first.length, after1, at1, at1, value1, value1};
-    run = {first.length, after1};
-    std::uint32_t rest = bits << first.length & kMask;
-    Single next = singles[rest];
-    unsigned length = first.length + next.length;
-    if (next.code == 0 || length > kAcBits) continue;
-    pair.length = static_cast<std::uint8_t>(length);
-    if (is_end_of_block(next.symbol)) {
-      pair.advance = static_cast<std::uint8_t>(after1 + kEndOfBlock);
-    } else {
-      pair.at2 = static_cast<std::uint8_t>(after1 + run_of(next.symbol));
-      pair.advance = static_cast<std::uint8_t>(pair.at2 + 1);
-      pair.value2 = value_of(rest, next);
-    }
-    run = {pair.length, pair.advance};
-    // More of them, as long as the advance cannot be taken for an end of block.
-    while (run.advance < kEndOfBlock && run.length < kAcBits) {
-      rest = rest << next.length & kMask;
-      next = singles[rest];
-      length = run.length + next.length;
-      if (next.code == 0 || length > kAcBits) break;
-      const unsigned advance = is_end_of_block(next.symbol) ? kEndOfBlock : run_of(next.symbol) + 1;
-      if (advance != kEndOfBlock && run.advance + advance > kBlockSize) break;
-      run = {static_cast<std::uint8_t>(length), static_cast<std::uint8_t>(run.advance + advance)};
-    }
-  }
-  return true;
-}
-
-inline void HuffmanDecoder::Bits::refill() {
+IMGREC_INLINE void HuffmanDecoder::Bits::refill() {
   std::uint64_t word;
   std::memcpy(&word, next, sizeof word);
   if constexpr (std::endian::native == std::endian::little) word = __builtin_bswap64(word);
@@ -183,50 +52,56 @@ inline void HuffmanDecoder::Bits::refill() {
   count |= 56;
 }
 
-inline std::int32_t HuffmanDecoder::Bits::take_value(unsigned size) {
+IMGREC_INLINE std::int32_t HuffmanDecoder::Bits::take_value(unsigned size) {
   if (size == 0) return 0;
   const auto value = static_cast<std::uint32_t>(buffer >> (64 - size));
   drop(size);
   return extend(value, size);
 }
 
-// Leaves 56 bits or more.
-inline bool HuffmanDecoder::decode_dc(Bits& bits, const DcTable& table, std::int32_t& dc) {
+// Leaves kBitsAfterDc or more.
+IMGREC_INLINE bool HuffmanDecoder::decode_dc(Bits& bits, const DcTable& table, std::int32_t& dc) {
   bits.refill();
   const Difference entry = table.differences[bits.buffer >> (64 - kDcBits)];
   if (entry.length != 0) [[likely]] {
     dc += entry.value;
     bits.drop(entry.length);
   } else {
-    unsigned size = 0;
-    const unsigned code = table.canonical.find(static_cast<std::uint32_t>(bits.buffer >> 48), 1, size);
-    if (code == 0 || size > 15) return false;
-    bits.drop(code);
-    dc += bits.take_value(size);
+    const Code code = table.canonical.find(static_cast<std::uint32_t>(bits.buffer >> 48), 1);
+    if (code.length == 0 || code.symbol > 15) return false;
+    bits.drop(code.length);
+    dc += bits.take_value(code.symbol);
+    bits.refill();
   }
-  bits.refill();
   return dc >= INT16_MIN && dc <= INT16_MAX;
 }
 
+// EXTEND of the highest `size` bits, without branches: a value that begins with 0 is minus its complement.
+IMGREC_INLINE std::int16_t value_of(std::uint64_t bits, unsigned size) {
+  const std::uint64_t negative = (bits >> 63) - 1;
+  const std::uint64_t magnitude = (bits ^ negative) >> 1 >> (63 - size);
+  return static_cast<std::int16_t>((magnitude ^ negative) - negative);
+}
+
 // One symbol, whatever its length, where a look-up saw `seen`. False: it is none, or lies beyond the block. k:
-// kBlockSize at the end of the block.
-inline bool HuffmanDecoder::one_symbol(Bits& bits, const AcTable& table, const Pair& seen, unsigned& k,
-                                       Coefficients* block) {
+// kBlockSize at the end of the block. Leaves kBitsRefilled.
+IMGREC_INLINE bool HuffmanDecoder::one_symbol(Bits& bits, const AcTable& table, Pair seen, unsigned& k,
+                                              Coefficients* block) {
   bits.refill();
-  unsigned symbol = seen.at2, code = seen.at1;
-  if (seen.length != 0 || code == 0) {
-    const unsigned shortest = seen.length != 0 ? 1 : kAcBits + 1;
-    code = table.canonical.find(static_cast<std::uint32_t>(bits.buffer >> 48), shortest, symbol);
-    if (code == 0) return false;
+  Code code{seen.at1(), seen.at2()};
+  if (seen.length() != 0 || code.length == 0) {
+    const unsigned shortest = seen.length() != 0 ? 1 : kAcBits + 1;
+    code = table.canonical.find(static_cast<std::uint32_t>(bits.buffer >> 48), shortest);
+    if (code.length == 0) return false;
   }
-  if (is_no_symbol(symbol)) return false;
-  bits.drop(code);
-  if (is_end_of_block(symbol)) {
+  if (is_no_symbol(code.symbol)) return false;
+  bits.drop(code.length);
+  if (is_end_of_block(code.symbol)) {
     k = kBlockSize;
   } else {
-    k += run_of(symbol);
+    k += run_of(code.symbol);
     if (k >= kBlockSize) return false;
-    const std::int32_t value = bits.take_value(size_of(symbol));
+    const std::int32_t value = bits.take_value(size_of(code.symbol));
     if (block != nullptr) block[kNaturalOrder[k]] = static_cast<Coefficients>(value);
     ++k;
   }
@@ -236,64 +111,71 @@ inline bool HuffmanDecoder::one_symbol(Bits& bits, const AcTable& table, const P
 
 // After a look-up: `ahead` is the position with its advance. The block is complete when it was filled to the last
 // coefficient, or when the end of block came while there was room; anything else has to be looked at by single symbols.
-inline bool is_complete(unsigned ahead) {
+IMGREC_INLINE bool is_complete(unsigned ahead) {
   return ahead == kBlockSize || (ahead >= kEndOfBlock && ahead < kEndOfBlock + kBlockSize);
 }
 
-inline bool HuffmanDecoder::decode_ac(Bits& bits, const AcTable& table, Coefficients* block) {
-  for (unsigned k = 1;;) {
-    for (int i = 0; i < 4; ++i) {  // as many look-ups as a refill has bits for
-      const Pair& pair = table.pairs[bits.buffer >> (64 - kAcBits)];
-      const unsigned length = pair.length, ahead = k + pair.advance;
-      if (length == 0) [[unlikely]]
-        break;
-      block[kNaturalOrder[k + pair.at1]] = pair.value1;
-      block[kNaturalOrder[k + pair.at2]] = pair.value2;
-      if (ahead >= kBlockSize) {
-        if (!is_complete(ahead)) [[unlikely]]
-          break;
-        bits.drop(length);
-        return true;
-      }
-      k = ahead;
-      bits.drop(length);
-      if (i == 3) goto refill;
+// So many look-ups, unless something ends them.
+template <unsigned kLookUps>
+IMGREC_INLINE HuffmanDecoder::Step HuffmanDecoder::look_up(Bits& bits, const AcTable& table, unsigned& k,
+                                                           Coefficients* block) {
+#pragma GCC unroll 8
+  for (unsigned i = 0; i < kLookUps; ++i) {
+    const Pair pair = table.pairs.data()[bits.buffer >> (64 - kAcBits)];
+    const unsigned ahead = k + pair.advance();
+    block[kNaturalOrder.data()[k + pair.at1()]] = pair.value1();
+    block[kNaturalOrder.data()[k + pair.at2()]] = value_of(bits.buffer << pair.before2(), pair.size2());
+    if (ahead >= kBlockSize) {
+      if (!is_complete(ahead)) [[unlikely]]
+        return Step::single;
+      bits.drop(pair);
+      return Step::complete;
     }
-    if (!one_symbol(bits, table, table.pairs[bits.buffer >> (64 - kAcBits)], k, block)) return false;
-    if (k == kBlockSize) return true;
-    continue;
-  refill:
-    bits.refill();
+    k = ahead;
+    bits.drop(pair);
   }
+  return Step::more;
 }
 
-inline bool HuffmanDecoder::skip_ac(Bits& bits, const AcTable& table) {
-  for (unsigned k = 1;;) {
-    for (int i = 0; i < 4; ++i) {
-      const Run run = table.runs[bits.buffer >> (64 - kAcBits)];
-      const unsigned ahead = k + run.advance;
-      if (run.length == 0) [[unlikely]]
-        break;
-      if (ahead >= kBlockSize) {
-        if (!is_complete(ahead)) [[unlikely]]
-          break;
-        bits.drop(run.length);
-        return true;
-      }
-      k = ahead;
+template <unsigned kLookUps>
+IMGREC_INLINE HuffmanDecoder::Step HuffmanDecoder::look_over(Bits& bits, const AcTable& table, unsigned& k) {
+#pragma GCC unroll 8
+  for (unsigned i = 0; i < kLookUps; ++i) {
+    const Run run = table.runs.data()[bits.buffer >> (64 - kAcBits)];
+    const unsigned ahead = k + run.advance;
+    if (ahead >= kBlockSize) {
+      if (!is_complete(ahead)) [[unlikely]]
+        return Step::single;
       bits.drop(run.length);
-      if (i == 3) goto refill;
+      return Step::complete;
     }
-    if (!one_symbol(bits, table, table.pairs[bits.buffer >> (64 - kAcBits)], k, nullptr)) return false;
-    if (k == kBlockSize) return true;
-    continue;
-  refill:
-    bits.refill();
+    k = ahead;
+    bits.drop(run.length);
+  }
+  return Step::more;
+}
+
+// block: null when kStore is false. As many look-ups follow each other as there are bits for.
+template <bool kStore>
+IMGREC_INLINE bool HuffmanDecoder::decode_ac(Bits& bits, const AcTable& table, Coefficients* block) {
+  constexpr unsigned kFirst = kBitsAfterDc / kUsedMax, kNext = kBitsRefilled / kUsedMax;
+  unsigned k = 1;
+  Step step = kStore ? look_up<kFirst>(bits, table, k, block) : look_over<kFirst>(bits, table, k);
+  for (;;) {
+    if (step == Step::complete) return true;
+    if (step == Step::single) {
+      if (!one_symbol(bits, table, table.pairs[bits.buffer >> (64 - kAcBits)], k, block)) return false;
+      if (k == kBlockSize) return true;
+    } else {
+      bits.refill();
+    }
+    step = kStore ? look_up<kNext>(bits, table, k, block) : look_over<kNext>(bits, table, k);
   }
 }
 
 // Copies the data without stuffed bytes and restart markers, up to the first other marker.
-bool HuffmanDecoder::unstuff(ByteView bytes) {
+std::optional<std::size_t> HuffmanDecoder::read(ByteView bytes) {
+  source_ = nullptr;
   if (data_.capacity() > kKeptBytes) data_ = {};
   if (data_.size() < bytes.size() + kPadding) data_.resize(bytes.size() + kPadding);
   segments_.clear();
@@ -301,30 +183,35 @@ bool HuffmanDecoder::unstuff(ByteView bytes) {
   std::size_t at = 0;
   while (at < bytes.size()) {
     const void* found = std::memchr(bytes.data() + at, 0xFF, bytes.size() - at);
-    if (found == nullptr) return false;
+    if (found == nullptr) return std::nullopt;
     const auto count = static_cast<std::size_t>(static_cast<const char*>(found) - (bytes.data() + at));
     std::memcpy(to, bytes.data() + at, count);
     to += count;
     at += count;
-    if (at + 1 >= bytes.size()) return false;
+    if (at + 1 >= bytes.size()) return std::nullopt;
     const unsigned next = byte_at(bytes, at + 1);
     if (next == 0x00) {
       *to++ = 0xFF;
-    } else if (next == 0xD0 + segments_.size() % 8 && scan_.restart_interval != 0) {
-      segments_.push_back(static_cast<std::size_t>(to - data_.data()));
     } else {
+      const bool restart = next == 0xD0 + segments_.size() % 8;
       segments_.push_back(static_cast<std::size_t>(to - data_.data()));
-      end_of_data_ = at;
-      std::memset(to, 0, kPadding);
-      return true;
+      if (!restart) {
+        end_of_data_ = at;
+        std::memset(to, 0, kPadding);
+        source_ = bytes.data();
+        return at;
+      }
     }
     at += 2;
   }
-  return false;
+  return std::nullopt;
 }
 
-bool HuffmanDecoder::begin(const HuffmanScan& scan, ByteView bytes) {
+bool HuffmanDecoder::begin(const HuffmanScan& scan, const char* data) {
+  if (source_ == nullptr || data != source_) return false;
+  source_ = nullptr;  // it may be gone before the next image comes
   scan_ = scan;
+  if (scan.restart_interval == 0 && segments_.size() != 1) return false;
   if (scan.blocks_per_mcu == 0 || scan.blocks_per_mcu > kMcuBlocksMax || scan.mcus == 0) return false;
   for (std::size_t i = 0; i < scan.blocks_per_mcu; ++i) {
     const HuffmanScan::Block& block = scan.blocks[i];
@@ -333,7 +220,6 @@ bool HuffmanDecoder::begin(const HuffmanScan& scan, ByteView bytes) {
       return false;
     }
   }
-  if (!unstuff(bytes)) return false;
   for (std::size_t i = 0; i < kHuffmanTables; ++i) {
     if (scan.dc[i] != nullptr && !dc_tables_[i].init(*scan.dc[i])) return false;
     if (scan.ac[i] != nullptr && !ac_tables_[i].init(*scan.ac[i])) return false;
@@ -359,38 +245,83 @@ bool HuffmanDecoder::restart() {
 }
 
 template <bool kStore>
-bool HuffmanDecoder::decode_blocks(Coefficients* const* blocks) {
+IMGREC_INLINE bool HuffmanDecoder::decode_blocks(Coefficients* const* blocks, std::uint64_t mcus) {
   Bits bits = bits_;
-  for (std::size_t i = 0; i < scan_.blocks_per_mcu; ++i) {
-    const HuffmanScan::Block& block = scan_.blocks[i];
-    std::int32_t& dc = last_dc_[block.component];
-    if (!decode_dc(bits, dc_tables_[block.dc_table], dc)) return false;
-    if constexpr (kStore) {
-      blocks[i][0] = static_cast<Coefficients>(dc);
-      if (!decode_ac(bits, ac_tables_[block.ac_table], blocks[i])) return false;
-    } else {
-      if (!skip_ac(bits, ac_tables_[block.ac_table])) return false;
+  const std::uint8_t* const last = data_.data() + segments_.back() + 8;
+  const HuffmanScan::Block* const first_block = scan_.blocks.data();
+  const HuffmanScan::Block* const end_block = first_block + scan_.blocks_per_mcu;
+  for (; mcus > 0; --mcus) {
+    // An MCU takes less than the padding: none begins beyond the data.
+    if (bits.next > last) return false;
+    for (const HuffmanScan::Block* block = first_block; block != end_block; ++block) {
+      std::int32_t& dc = last_dc_.data()[block->component];
+      if (!decode_dc(bits, dc_tables_.data()[block->dc_table], dc)) return false;
+      Coefficients* coefficients = nullptr;
+      if constexpr (kStore) {
+        coefficients = *blocks++;
+        coefficients[0] = static_cast<Coefficients>(dc);
+      }
+      if (!decode_ac<kStore>(bits, ac_tables_.data()[block->ac_table], coefficients)) return false;
     }
   }
   bits_ = bits;
   return true;
 }
 
+bool HuffmanDecoder::store_baseline(HuffmanDecoder& decoder, Coefficients* const* blocks) {
+  return decoder.decode_blocks<true>(blocks, 1);
+}
+bool HuffmanDecoder::skip_baseline(HuffmanDecoder& decoder, std::uint64_t mcus) {
+  return decoder.decode_blocks<false>(nullptr, mcus);
+}
+
+#if defined(__x86_64__)
+// Shifts by any register, and without touching the flags.
+__attribute__((target("bmi,bmi2"))) bool HuffmanDecoder::store_bmi2(HuffmanDecoder& decoder,
+                                                                    Coefficients* const* blocks) {
+  return decoder.decode_blocks<true>(blocks, 1);
+}
+__attribute__((target("bmi,bmi2"))) bool HuffmanDecoder::skip_bmi2(HuffmanDecoder& decoder, std::uint64_t mcus) {
+  return decoder.decode_blocks<false>(nullptr, mcus);
+}
+#endif
+
+void HuffmanDecoder::choose_instructions(bool best) {
+  store_ = store_baseline;
+  skip_ = skip_baseline;
+#if defined(__x86_64__)
+  if (best && __builtin_cpu_supports("bmi2")) {
+    store_ = store_bmi2;
+    skip_ = skip_bmi2;
+  }
+#else
+  static_cast<void>(best);
+#endif
+}
+
+bool HuffmanDecoder::count(std::uint64_t mcus) {
+  mcus_left_ -= mcus;
+  if (until_restart_ != 0) until_restart_ -= mcus;
+  if (mcus_left_ == 0 || (scan_.restart_interval != 0 && until_restart_ == 0)) return restart();
+  return true;
+}
+
 bool HuffmanDecoder::decode_mcu(Coefficients* const* blocks) {
-  if (mcus_left_ == 0) return false;
-  // An MCU takes less than the padding: none begins beyond the data.
-  if (bits_.next > data_.data() + segments_.back() + 8) return false;
-  if (!(blocks != nullptr ? decode_blocks<true>(blocks) : decode_blocks<false>(nullptr))) return false;
-  --mcus_left_;
-  if (mcus_left_ == 0 || (until_restart_ != 0 && --until_restart_ == 0)) return restart();
+  return mcus_left_ > 0 && store_(*this, blocks) && count(1);
+}
+
+bool HuffmanDecoder::skip_mcus(std::uint64_t mcus) {
+  while (mcus > 0) {
+    std::uint64_t now = std::min(mcus, mcus_left_);
+    if (scan_.restart_interval != 0) now = std::min(now, until_restart_);
+    if (now == 0 || !skip_(*this, now) || !count(now)) return false;
+    mcus -= now;
+  }
   return true;
 }
 
 bool HuffmanDecoder::finish() {
-  while (mcus_left_ > 0) {
-    if (!decode_mcu(nullptr)) return false;
-  }
-  return true;
+  return skip_mcus(mcus_left_);
 }
 
 }  // namespace imgrec::decode

@@ -50,7 +50,7 @@ void read_segment(unsigned marker, ByteView payload, JpegMarkers& markers) {
 
 }  // namespace
 
-JpegMarkers read_jpeg_markers(ByteView bytes) {
+JpegMarkers read_jpeg_markers(ByteView bytes, EntropyCodedReader* first_scan) {
   JpegMarkers markers;
   std::size_t at = 2;  // after the start-of-image marker
   while (at + 1 < bytes.size()) {
@@ -70,7 +70,9 @@ JpegMarkers read_jpeg_markers(ByteView bytes) {
     if (length < 2 || length > bytes.size() - at) return markers;
     read_segment(marker, bytes.substr(at + 2, length - 2), markers);
     at += length;
-    if (marker == 0xDA) at = skip_entropy_coded(bytes, at);
+    if (marker != 0xDA) continue;
+    if (first_scan != nullptr && markers.scans == 1) at += first_scan->read(bytes.substr(at)).value_or(0);
+    at = skip_entropy_coded(bytes, at);
   }
   return markers;
 }

@@ -1,6 +1,8 @@
 // The markers of a JPEG, read before libjpeg sees the file (ITU-T T.81, annex B).
 #pragma once
 
+#include <cstddef>
+#include <optional>
 #include <vector>
 
 #include "lib/base/result.hpp"
@@ -18,7 +20,18 @@ struct JpegMarkers {
   std::vector<unsigned> scanned;     // component ids that some scan carries
 };
 
-JpegMarkers read_jpeg_markers(ByteView bytes);
+/// Goes through the entropy-coded data of the first scan in any case, so that the markers behind it need not be
+/// searched for.
+class EntropyCodedReader {
+ public:
+  virtual ~EntropyCodedReader() = default;
+  /// bytes: from the first entropy-coded one on. The position of a marker, with no other before it but restarts;
+  /// nothing when there is none.
+  virtual std::optional<std::size_t> read(ByteView bytes) = 0;
+};
+
+/// first_scan: null for nobody.
+JpegMarkers read_jpeg_markers(ByteView bytes, EntropyCodedReader* first_scan = nullptr);
 
 /// Errors: image_too_large, image_truncated, image_corrupt, as far as markers tell.
 Result<void> check_jpeg_markers(const JpegMarkers& markers, const ImageConfig& limits);

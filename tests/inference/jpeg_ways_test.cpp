@@ -22,7 +22,9 @@ struct Part {
 
 class PartSink final : public decode::StoredRowSink {
  public:
-  explicit PartSink(const Part& part) : part_(part) {}
+  PartSink(const Part& part, int reduction) : part_(part), reduction_(reduction) {}
+
+  int reduction_max(int, int) const override { return reduction_; }
 
   Result<Region> begin(int width, int height, int) override {
     const auto side = [](double from, double to, int length) {
@@ -51,7 +53,7 @@ class PartSink final : public decode::StoredRowSink {
 
  private:
   Part part_;
-  int row_ = 0;
+  int reduction_, row_ = 0;
 };
 
 struct Outcome {
@@ -62,8 +64,9 @@ struct Outcome {
   JpegWay way = JpegWay::plain;
 };
 
-Outcome decode_part(decode::JpegDecoder& decoder, const std::string& bytes, const Part& part, JpegWay way) {
-  PartSink sink(part);
+Outcome decode_part(decode::JpegDecoder& decoder, const std::string& bytes, const Part& part, JpegWay way,
+                    int reduction = 1) {
+  PartSink sink(part, reduction);
   const auto done = decoder.decode(bytes, {.pixels_max = 1'000'000}, sink, way);
   Outcome outcome;
   outcome.way = decoder.last_way();
@@ -153,9 +156,72 @@ TEST(JpegWays, TheSamePixelsInAllKindsSizesAndParts) {
         EXPECT_EQ(quick.way == JpegWay::quickest, variant.quick);
 #endif
         EXPECT_TRUE(quick.image.rgb == cut_out(whole.image, quick.region).rgb) << "other pixels";
-        const Outcome plain = decode_part(decoder, jpeg, part, JpegWay::plain);
-        EXPECT_TRUE(plain.image.rgb == quick.image.rgb) << "other pixels";
+        for (const JpegWay way : {JpegWay::portable, JpegWay::plain}) {
+          const Outcome other = decode_part(decoder, jpeg, part, way);
+          EXPECT_TRUE(other.image.rgb == quick.image.rgb) << "other pixels";
+        }
       }
+    }
+  }
+}
+
+TEST(JpegWays, TheSamePixelsOfReducedImages) {
+  decode::JpegDecoder decoder;
+  for (const Variant& variant : variants()) {
+    for (const auto& [width, height] :
+         {std::pair{8, 8}, {160, 96}, {64, 512}, {48, 36}, {1000, 8}, {66, 130}, {7, 16}}) {
+      const std::string jpeg = encode_jpeg(test::noise(width, height, 3), variant.options);
+      for (const int reduction : {2, 4, 8}) {
+        SCOPED_TRACE(testing::Message() << variant.name << " " << width << " x " << height << " by " << reduction);
+        int possible = reduction;
+        while (width % possible != 0 || height % possible != 0) possible /= 2;
+        const Outcome whole = decode_part(decoder, jpeg, {}, JpegWay::plain, reduction);
+        ASSERT_EQ(whole.code, "") << whole.message;
+        EXPECT_EQ(whole.image.width, width / possible);
+        EXPECT_EQ(whole.image.height, height / possible);
+        for (const Part& part : kParts) {
+          for (const JpegWay way : {JpegWay::quickest, JpegWay::plain}) {
+            const Outcome cut = decode_part(decoder, jpeg, part, way, reduction);
+            ASSERT_EQ(cut.code, "") << cut.message;
+#ifdef IMGREC_JPEG_INTERNALS
+            EXPECT_EQ(cut.way == JpegWay::quickest, variant.quick && way == JpegWay::quickest);
+#endif
+            EXPECT_TRUE(cut.image.rgb == cut_out(whole.image, cut.region).rgb) << "other pixels";
+          }
+        }
+      }
+    }
+  }
+}
+
+// A reduced image is one of means: what is smooth looks as if it had been decoded whole and then reduced.
+TEST(JpegWays, ReducedImagesLookLikeTheWhole) {
+  decode::JpegDecoder decoder;
+  const int width = 320, height = 240;
+  Image smooth;
+  smooth.reset(width, height);
+  for (int y = 0; y < height; ++y) {
+    for (int x = 0; x < width; ++x) {
+      const int colours[] = {x * 255 / width, y * 255 / height, (x + y) * 255 / (width + height)};
+      for (int c = 0; c < 3; ++c) smooth.row(y)[3 * x + c] = static_cast<std::uint8_t>(colours[c]);
+    }
+  }
+  for (const Variant& variant : variants()) {
+    const std::string jpeg = encode_jpeg(smooth, variant.options);
+    const Outcome whole = decode_part(decoder, jpeg, {}, JpegWay::plain);
+    ASSERT_EQ(whole.code, "") << whole.message;
+    for (const int by : {2, 4, 8}) {
+      const Outcome reduced = decode_part(decoder, jpeg, {}, JpegWay::quickest, by);
+      ASSERT_EQ(reduced.code, "") << reduced.message;
+      double difference = 0;
+      for (int i = 0; i < 3 * (width / by) * (height / by); ++i) {
+        const int x = i / 3 % (width / by), y = i / 3 / (width / by), colour = i % 3;
+        int sum = 0;
+        for (int j = 0; j < by * by; ++j) sum += whole.image.row(by * y + j / by)[3 * (by * x + j % by) + colour];
+        difference += std::abs(reduced.image.rgb[static_cast<std::size_t>(i)] - static_cast<double>(sum) / (by * by));
+      }
+      // Half of what two neighbours differ by in an image reduced by 8.
+      EXPECT_LT(difference / static_cast<double>(reduced.image.rgb.size()), 3) << variant.name << " by " << by;
     }
   }
 }
@@ -192,15 +258,17 @@ TEST(JpegWays, TheSameVerdictOnDamage) {
       for (int round = 0; round < 250; ++round) {
         const std::string bytes = damaged(jpeg, rng);
         const Part& part = kParts[rng.next() % kParts.size()];
-        const Outcome by_quick = decode_part(decoder, bytes, part, JpegWay::quickest);
-        const Outcome by_plain = decode_part(decoder, bytes, part, JpegWay::plain);
+        const int reduction = round % 4 == 0 ? 2 << round / 4 % 3 : 1;
+        const JpegWay way = round % 2 == 0 ? JpegWay::quickest : JpegWay::portable;
+        const Outcome by_quick = decode_part(decoder, bytes, part, way, reduction);
+        const Outcome by_plain = decode_part(decoder, bytes, part, JpegWay::plain, reduction);
         const auto name = testing::Message() << variant.name << " " << width << " x " << height << ", round " << round;
         ASSERT_EQ(by_quick.code, by_plain.code) << name;
         ASSERT_EQ(by_quick.message, by_plain.message) << name;
         ASSERT_TRUE(by_quick.image.rgb == by_plain.image.rgb) << name << ": other pixels";
         ++total;
         refused += by_plain.code.empty() ? 0 : 1;
-        quick += by_quick.way == JpegWay::quickest ? 1 : 0;
+        quick += by_quick.way != JpegWay::plain ? 1 : 0;
       }
     }
   }

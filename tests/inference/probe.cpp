@@ -1,8 +1,8 @@
 // Stages of inference by themselves, for tests that compare them with other programs:
 //   inference_probe decode FILE…                    a line per file: "ok W H SHA256-of-the-pixels" or "CODE: message"
 //   inference_probe pixels FILE OUT                 the pixels, 3 bytes each
-//   inference_probe input PROFILE SIZE FILE OUT     the network's input, float32
-//   inference_probe run ENGINE MODEL W H IN OUT     the network's output, float32, for each W x H input in IN
+//   inference_probe input PROFILE SIZE OUT FILE…    the network's inputs, float32; a line per file: "ok W H" or "CODE:
+//   …" inference_probe run ENGINE MODEL W H IN OUT     the network's output, float32, for each W x H input in IN
 //   inference_probe classify ENGINE MODEL PROFILE FILE…   a line per file: "MS INDEX SCORE" or "MS CODE: message"
 //   inference_probe load ENGINE MODEL…              a line per model: "ok OUTPUTS" or "CODE: message"
 //   inference_probe repeat ENGINE MODEL PROFILE TIMES FILE…   so many images; prints the resident KiB early and late
@@ -22,6 +22,7 @@
 
 #include "inference/classifier.hpp"
 #include "inference/decode/decode.hpp"
+#include "inference/input_tensor.hpp"
 #include "lib/base/digest.hpp"
 #include "lib/base/file.hpp"
 #include "tests/inference/named_engine.hpp"
@@ -80,13 +81,24 @@ int write_pixels(const char* file, const char* out) {
   return 0;
 }
 
-int write_input(Arguments arguments) {
-  ImageDecoder decoder{ImageConfig{}};
-  const Image* image = need(decoder.decode(bytes_of(arguments[2])));
-  Preprocessor preprocessor(need(parse_preprocess_profile(arguments[0])), std::atoi(arguments[1]));
-  std::vector<float> input(need(preprocessor.input_size_for(image->width, image->height)).floats());
-  preprocessor.run(*image, input);
-  write(arguments[3], input.data(), input.size() * sizeof(float));
+// PROFILE SIZE OUT FILE…: as engines get them, rows straight from the decoder.
+int write_inputs(Arguments arguments) {
+  ModelManifest manifest;
+  manifest.profile = need(parse_preprocess_profile(arguments[0]));
+  manifest.input_size = std::atoi(arguments[1]);
+  InputTensors tensors(manifest, ImageConfig{});
+  std::string all;
+  for (const char* file : arguments.subspan(3)) {
+    const std::string bytes = bytes_of(file);
+    const auto input = tensors.of(bytes);
+    if (!input) {
+      print_error(input.error());
+      continue;
+    }
+    std::printf("ok %d %d\n", tensors.size().width, tensors.size().height);
+    all.append(reinterpret_cast<const char*>(input->data()), input->size_bytes());
+  }
+  write(arguments[2], all.data(), all.size());
   return 0;
 }
 
@@ -180,7 +192,7 @@ int run(Arguments arguments) {
   const Arguments rest = arguments.subspan(std::min<std::size_t>(2, arguments.size()));
   if (what == "decode") return decode_files(rest);
   if (what == "pixels" && rest.size() == 2) return write_pixels(rest[0], rest[1]);
-  if (what == "input" && rest.size() == 4) return write_input(rest);
+  if (what == "input" && rest.size() >= 4) return write_inputs(rest);
   if (what == "run" && rest.size() == 6) return run_network(rest);
   if (what == "classify" && rest.size() >= 4) return classify_files(rest);
   if (what == "load" && rest.size() >= 2) return load_models(rest);

@@ -1,0 +1,125 @@
+"""What Pillow makes of images, for pillow_test.py, which runs this in the Python that has Pillow:
+
+    pillow_oracle.py pixels             reads file names, a line each; answers each with a line of JSON
+    pillow_oracle.py compare OUR_INPUTS  the same, and compares the networks' inputs in the file, in that order
+    pillow_oracle.py make FOLDER        writes images of many kinds and odd sizes there
+    pillow_oracle.py make-large FOLDER  writes photos of 12 megapixels
+"""
+import hashlib
+import json
+import pathlib
+import sys
+import warnings
+
+import numpy
+from PIL import Image, ImageOps
+
+MEAN, DEVIATION = numpy.float32([0.485, 0.456, 0.406]), numpy.float32([0.229, 0.224, 0.225])
+SIDE, CROP = 256, 224
+
+
+def upright(file):
+    """As the reference answers were computed, but for grey samples of 16 bits: Pillow's convert() cuts those above 255."""
+    image = Image.open(file)
+    image.load()
+    image = ImageOps.exif_transpose(image)
+    if image.mode.startswith("I;16"):
+        image = Image.fromarray((numpy.asarray(image) >> 8).astype("uint8"))
+    return image.convert("RGB")
+
+
+def network_input(image):
+    """torchvision's Resize(256), CenterCrop(224), ToTensor and Normalize, with the resize and the crop in one step, so
+    that sides of 1 x 5000 pixels do not need a picture of 1,280,000 x 256."""
+    width, height = image.size
+    longer = SIDE * max(width, height) // min(width, height)
+    wide, high = (SIDE, longer) if width <= height else (longer, SIDE)
+    left, top = round((wide - CROP) / 2), round((high - CROP) / 2)
+    if wide * high <= 4_000_000:
+        image = image.resize((wide, high), Image.BILINEAR).crop((left, top, left + CROP, top + CROP))
+    else:
+        box = (left * width / wide, top * height / high, (left + CROP) * width / wide, (top + CROP) * height / high)
+        image = image.resize((CROP, CROP), Image.BILINEAR, box=box)
+    return (numpy.asarray(image).astype("float32") / 255 - MEAN) / DEVIATION
+
+
+def pixels(file):
+    image = upright(file)
+    return {"ok": [*image.size, hashlib.sha256(image.tobytes()).hexdigest()]}
+
+
+def compare(file, ours):
+    """Differences in steps of a colour (1/255)."""
+    theirs = network_input(upright(file))
+    steps = abs(ours.reshape(3, CROP, CROP).transpose(1, 2, 0) - theirs) * DEVIATION * 255
+    return {"mean": float(steps.mean()), "max": float(steps.max())}
+
+
+def make(folder):
+    """Lossy kinds and others, in sizes that are no multiples of anything; the sides' names are in the files' names."""
+    rng = numpy.random.default_rng(7)
+    grid = numpy.add.outer(numpy.arange(5000), numpy.arange(5000)) % 251
+    for width, height in ((1, 1), (1, 5000), (5000, 1), (2, 3), (17, 33), (333, 222), (257, 256), (640, 480)):
+        smooth = numpy.stack([grid[:height, :width], grid[:height, :width][::-1], grid[:height, :width] // 2], axis=2)
+        image = Image.fromarray((smooth + rng.integers(0, 4, smooth.shape)).astype("uint8"))
+        grey, name = image.convert("L"), folder / f"{width}x{height}"
+        for kind, options in (("420", {"subsampling": 2}), ("422", {"subsampling": 1}), ("444", {"subsampling": 0}),
+                              ("progressive", {"progressive": True}), ("optimised", {"optimize": True, "quality": 97}),
+                              ("poor", {"quality": 10}), ("restart", {"restart_marker_blocks": 3})):
+            image.save(f"{name}-{kind}.jpg", **options)
+        for kind, other in (("grey", grey), ("cmyk", image.convert("CMYK"))):
+            other.save(f"{name}-{kind}.jpg")
+            other.save(f"{name}-{kind}-progressive.jpg", progressive=True)
+        for orientation in range(1, 9):
+            exif = Image.Exif()
+            exif[0x0112] = orientation
+            image.save(f"{name}-turned-{orientation}.jpg", exif=exif)
+        alpha = image.copy()
+        alpha.putalpha(grey)
+        for kind, other in (("rgb", image), ("grey", grey), ("alpha", alpha), ("grey-alpha", alpha.convert("LA")),
+                            ("palette", image.quantize(100)), ("bits", grey.convert("1")),
+                            ("16", Image.fromarray(numpy.asarray(grey).astype("uint16") * 257))):
+            other.save(f"{name}-{kind}.png")
+        image.save(f"{name}.webp", lossless=True)
+        image.save(f"{name}-lossy.webp", quality=80)
+        image.save(f"{name}.bmp")
+        image.quantize(60).save(f"{name}.gif")
+        image.save(f"{name}.tif", compression="tiff_lzw")
+        image.save(f"{name}-deflate.tif", compression="tiff_adobe_deflate")
+
+
+def make_large(folder):
+    """12 megapixels with edges of all directions, textures and grain, as cameras store them."""
+    rng = numpy.random.default_rng(9)
+    y, x = numpy.mgrid[:3000, :4000].astype("float32")
+    rings = numpy.sin(numpy.hypot(x - 2000, y - 1500) ** 1.5 / 900)
+    checks = ((x // 190 + y // 170) % 2) * 2 - 1
+    leaves = numpy.sin(x / 7) * numpy.sin(y / 5 + x / 90)
+    scene = numpy.stack([128 + 60 * rings + 40 * checks, 128 + 90 * checks * (x > 2000) + 30 * leaves, 80 + y / 30 + 60 * leaves * rings], axis=2)
+    image = Image.fromarray(numpy.clip(scene + rng.normal(0, 4, scene.shape), 0, 255).astype("uint8"))
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    image.save(folder / "large-420.jpg", quality=90)
+    image.save(folder / "large-444.jpg", quality=90, subsampling=0)
+    image.save(folder / "large-progressive.jpg", quality=90, progressive=True)
+    image.save(folder / "large-turned.jpg", quality=90, exif=exif)
+    image.convert("L").save(folder / "large-grey.jpg", quality=90)
+
+
+def main():
+    warnings.simplefilter("ignore")
+    what = sys.argv[1]
+    if what.startswith("make"):
+        (make if what == "make" else make_large)(pathlib.Path(sys.argv[2]))
+        return
+    inputs = numpy.fromfile(sys.argv[2], "float32").reshape(-1, 3 * CROP * CROP) if what == "compare" else None
+    for number, line in enumerate(sys.stdin):
+        try:
+            answer = pixels(line[:-1]) if what == "pixels" else compare(line[:-1], inputs[number])
+        except Exception as error:  # whatever Pillow throws, it refuses the file
+            answer = {"refused": f"{type(error).__name__}: {error}"}
+        print(json.dumps(answer), flush=True)
+
+
+if __name__ == "__main__":
+    main()

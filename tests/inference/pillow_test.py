@@ -1,0 +1,168 @@
+"""Decoding and resizing agree with Pillow, which is what the reference answers were computed with: on photos, on images of
+every kind in odd sizes that are made here, and on collections of damaged and unusual files.
+
+Needs the packages of tests/requirements.txt: `./dev test` sets IMGREC_TEST_PYTHON to a Python that has them.
+"""
+import json
+import os
+import pathlib
+import subprocess
+
+import pytest
+
+import imgrec
+
+PROBE = pathlib.Path(os.environ["IMGREC_BUILD_DIR"]) / "tests" / "inference" / "inference_probe"
+ORACLE = pathlib.Path(__file__).with_name("pillow_oracle.py")
+INPUT_BYTES = 3 * 224 * 224 * 4
+FORMATS = (b"\xff\xd8\xff", b"\x89PNG", b"RIFF", b"BM", b"GIF8", b"II*\0", b"MM\0*")
+STEP = 1e-4  # of a colour's 1/255: the arithmetic is the same, so only the last digits of the floats differ
+
+# What is decoded differently, and why.
+OTHER_PIXELS = {
+    "exif_imagemagick_orientation.png": "its orientation is in compressed text, which is never unpacked",
+    "tiff_16bit_RGBa.tiff": "its colours are multiplied by alpha, which Pillow divides by and we leave out",
+    "tiff_16bit_RGB.tiff": "16-bit samples are rounded; Pillow cuts them off",
+}
+# What only Pillow refuses: the pixels are all there, what is wrong is elsewhere.
+ONLY_PILLOW_REFUSES = {
+    "TODO hpredict_cmyk.tiff": "a kind of TIFF that Pillow does not know",
+    "empty_ancillary_chunks.png": "chunks that say nothing about pixels are empty",
+    "chunk_no_fctl.png": "the animation is wrong, not its first frame",
+    "png_decompression_dos.png": "the bomb is in text, which is never unpacked",
+}
+# What only we refuse: there are no half images and no guesses.
+ONLY_WE_REFUSE = {
+    "regression-palette-8.png": "a colour that is not in the palette", "small-palette-1.png": "", "small-palette-2.png": "",
+    "small-palette-4.png": "", "small-palette-8.png": "", "test-palette-1.png": "", "test-palette-2.png": "",
+    "test-palette-4.png": "", "test-palette-8.png": "", "pal8badindex.bmp": "the same in a BMP",
+    "badcrc.png": "a wrong checksum of the pixels", "huge_IDAT.png": "ends early", "issue_2811.gif": "ends early",
+    "badplanes.bmp": "30000 colour planes", "rletopdown.bmp": "forbidden by the format",
+    "badrle.bmp": "a run leaves the image", "hopper_rle8_row_overflow.bmp": "a run leaves the image",
+    "hopper_bad_exif.jpg": "1214 bytes in the middle of the pixels that mean nothing",
+    "crash-0da013a13571cc8eb457a39fee8db18f8a3c7127.tif": "rows of a fax that are too long",
+    "crash-74d2a78403a5a59db1fb0a2b8735ac068a75f6e3.tif": "rows of a fax that are too long",
+    "clusterfuzz-testcase-minimized-fuzzer_script_tiff-5026894169374720.tif": "a JPEG inside that ends early",
+}
+
+
+def need_python():
+    python = os.environ.get("IMGREC_TEST_PYTHON")
+    if not python or not pathlib.Path(python).exists():
+        strict = os.environ.get("IMGREC_REQUIRE_SHARED") == "1"
+        (pytest.fail if strict else pytest.skip)("IMGREC_TEST_PYTHON (set by ./dev test) is not there")
+    return python
+
+
+def pillow(what, *arguments, files=()):
+    """A line of JSON for each file."""
+    lines = "".join(f"{file}\n" for file in files)
+    done = subprocess.run([need_python(), "-B", ORACLE, what, *arguments], input=lines, capture_output=True, text=True, check=True)
+    answers = [json.loads(line) for line in done.stdout.splitlines()]
+    assert len(answers) == len(files)
+    return answers
+
+
+def probe(*arguments):
+    done = subprocess.run([PROBE, *arguments], capture_output=True, text=True, errors="replace", check=True)
+    return done.stdout.splitlines()
+
+
+def ours(files):
+    """As pillow("pixels", …)."""
+    answers = []
+    for line in probe("decode", *files):
+        word, *rest = line.split()
+        answers.append({"ok": [int(rest[0]), int(rest[1]), rest[2]]} if word == "ok" else {"refused": line})
+    assert len(answers) == len(files)
+    return answers
+
+
+def input_differences(files, tmp_path):
+    """Of the networks' inputs, from the way that images take when they are served."""
+    said = probe("input", "imagenet", "224", tmp_path / "inputs", *files)
+    assert said == ["ok 224 224"] * len(files)
+    assert (tmp_path / "inputs").stat().st_size == len(files) * INPUT_BYTES
+    answers = pillow("compare", tmp_path / "inputs", files=files)
+    assert not [answer for answer in answers if "refused" in answer]
+    return answers
+
+
+def expect_equal(files, tmp_path):
+    for file, our, their in zip(files, ours(files), pillow("pixels", files=files), strict=True):
+        assert our == their, file
+    expect_inputs(files, tmp_path)
+
+
+def expect_inputs(files, tmp_path):
+    for file, difference in zip(files, input_differences(files, tmp_path), strict=True):
+        assert difference["max"] < STEP, file
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("made")
+    pillow("make", folder)
+    return sorted(folder.iterdir())
+
+
+def test_photos(tmp_path):
+    expect_equal([imgrec.shared("photos/test") / f"test_{i}.JPEG" for i in range(100)], tmp_path)
+
+
+def test_every_kind_in_odd_sizes(made, tmp_path):
+    assert len(made) == 8 * 32
+    expect_equal(made, tmp_path)
+
+
+# Cut anywhere before its last pixels, a file is refused by both, or by us alone where Pillow's library fills up with grey.
+def test_truncated(made, tmp_path):
+    cut = []
+    for file in made:
+        if not file.name.startswith("333x222"):
+            continue
+        data = file.read_bytes()
+        for part in (0.2, 0.6, 0.9):
+            cut.append(tmp_path / f"{part}-{file.name}")
+            cut[-1].write_bytes(data[:int(part * len(data))])
+    for file, our, their in zip(cut, ours(cut), pillow("pixels", files=cut), strict=True):
+        assert "refused" in our, file
+        assert our["refused"].split(":")[0] in ("image_truncated", "image_corrupt"), (file, our)
+        assert "refused" in their or file.suffix in (".gif", ".webp", ".bmp", ".tif"), (file, their)
+
+
+@pytest.fixture(scope="module", params=["badimg-image-rs", "badimg-libpng", "badimg-pillow", "badimg-sharp", "exif-orientation",
+                                        "wrong-type-mini"])
+def collection(request, tmp_path_factory):
+    archive = imgrec.shared(f"testdata/{request.param}.tar.xz")
+    folder = tmp_path_factory.mktemp(request.param)
+    subprocess.run(["tar", "-xJf", archive, "-C", folder], check=True)
+    files = [file for file in sorted(folder.rglob("*")) if file.is_file() and "\n" not in str(file)]
+    files = [file for file in files if file.read_bytes()[:4].startswith(FORMATS)]
+    assert files
+    return files
+
+
+def test_collections(collection, tmp_path):
+    both = []
+    for file, our, their in zip(collection, ours(collection), pillow("pixels", files=collection), strict=True):
+        if "refused" in their:
+            assert "refused" in our or file.name in ONLY_PILLOW_REFUSES, (file, their)
+        elif "refused" in our:
+            assert file.name in ONLY_WE_REFUSE, (file, our)
+        elif file.name in OTHER_PIXELS:
+            assert our["ok"][:2] == their["ok"][:2], file
+        else:
+            assert our == their, file
+            both.append(file)
+    expect_inputs(both, tmp_path)
+
+
+# Those are decoded at a part of their size, which is not the same to the last bit.
+def test_large_photos_come_close(tmp_path):
+    pillow("make-large", tmp_path)
+    files = sorted(tmp_path.glob("large-*.jpg"))
+    assert len(files) == 5
+    for file, difference in zip(files, input_differences(files, tmp_path), strict=True):
+        assert difference["max"] > STEP, f"{file} was decoded whole"
+        assert difference["mean"] < 0.6 and difference["max"] < 8, (file, difference)
