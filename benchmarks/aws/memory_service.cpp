@@ -169,7 +169,8 @@ json Service::change(test::MemoryQueue& queue, const json& call, bool extends) {
   for (const json& entry : call.at("Entries")) {
     const Receipt receipt(entry.at("ReceiptHandle").get<std::string>());
     const std::span<const Receipt> one(&receipt, 1);
-    const auto done = extends ? queue.extend(one, Seconds(entry.at("VisibilityTimeout").get<int>())) : queue.remove(one);
+    const auto done =
+        extends ? queue.extend(one, Seconds(entry.at("VisibilityTimeout").get<int>())) : queue.remove(one);
     if (done && done->front()) {
       successful.push_back({{"Id", entry.at("Id")}});
     } else {
