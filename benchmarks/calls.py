@@ -56,52 +56,60 @@ class Process:
 
     def wait_ready(self):
         if not self.found.wait(START_SECONDS) or self.match is None:
-            raise RuntimeError(f"{self.name} did not start:\n{''.join(self.lines)}")
+            raise RuntimeError(f"{self.name} did not start:\n{self.log()}")
         return self.match
+
+    def log(self):
+        return "".join(self.lines)
 
     def stop(self):
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
         if self.process.wait(60) != 0:
-            raise RuntimeError(f"{self.name} ended with {self.process.returncode}:\n{''.join(self.lines)}")
+            raise RuntimeError(f"{self.name} ended with {self.process.returncode}:\n{self.log()}")
 
 
 class Bench:
     """A web node and workers with a model of `model_dir`. latency_ms: of each call of AWS."""
 
     def __init__(self, build, folder, model, model_dir, latency_ms=0, workers=2):
-        self.build, self.cleanup = pathlib.Path(build), contextlib.ExitStack()
-        folder = pathlib.Path(folder)
+        self.build, self.folder, self.cleanup = pathlib.Path(build), pathlib.Path(folder), contextlib.ExitStack()
+        self.started = 0
         try:
             self.server = subprocess.Popen([self.build / "benchmarks" / "memory_service", str(latency_ms)],
                                            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
             self.cleanup.callback(self.server.wait, 20)
             self.cleanup.callback(self.server.stdin.close)
             self.url = f"http://127.0.0.1:{int(self.server.stdout.readline())}"
-            config = folder / "aws.toml"
-            config.write_text('platform = "aws"\n[aws]\nqueues = "use"\nbuckets = "use"\ninput_bucket = "images"\noutput_bucket = "results"\n'
-                              f'endpoint_url = "{self.url}"\n[model]\nname = "{model}"\ndir = "{model_dir}"\n'
-                              '[web]\nport = 0\nnode = "web-1"\n[worker]\nthreads = 1\n')
+            self.config = self.folder / "aws.toml"
+            self.config.write_text(
+                'platform = "aws"\n[aws]\nqueues = "use"\nbuckets = "use"\ninput_bucket = "images"\noutput_bucket = "results"\n'
+                f'endpoint_url = "{self.url}"\nspot = true\n[model]\nname = "{model}"\ndir = "{model_dir}"\n'
+                '[web]\nport = 0\nnode = "web-1"\n[worker]\nthreads = 1\n')
             clean = {k: v for k, v in os.environ.items() if not k.startswith(("AWS_", "IMGREC_"))}
-            environment = {**clean, "AWS_ACCESS_KEY_ID": "AKIDEXAMPLE", "AWS_SECRET_ACCESS_KEY": "example",
-                           "AWS_EC2_METADATA_DISABLED": "true", "AWS_REGION": "us-east-1",
-                           "AWS_CONFIG_FILE": os.devnull, "AWS_SHARED_CREDENTIALS_FILE": os.devnull}
-
-            def start(role, number, ready):
-                state = folder / f"{role}-{number}"
-                state.mkdir()
-                started = Process([self.build / "imgrec", role, "--config", config, "--state-dir", state], environment, ready)
-                self.cleanup.callback(started.stop)
-                return started
-
-            roles = [start("worker", i, "worker ready") for i in range(workers)]
-            web = start("web", 0, r"http://([0-9.]+):(\d+)")
+            self.environment = {**clean, "AWS_ACCESS_KEY_ID": "AKIDEXAMPLE", "AWS_SECRET_ACCESS_KEY": "example",
+                                "AWS_EC2_METADATA_DISABLED": "true", "AWS_REGION": "us-east-1",
+                                "AWS_CONFIG_FILE": os.devnull, "AWS_SHARED_CREDENTIALS_FILE": os.devnull}
+            roles = [self.start_worker() for _ in range(workers)]
+            web = self.start("web", r"http://([0-9.]+):(\d+)")
             self.address = web.wait_ready().groups()
             for role in roles:
                 role.wait_ready()
         except BaseException:
             self.cleanup.close()
             raise
+
+    def start(self, role, ready, **environment):
+        self.started += 1
+        state = self.folder / f"{role}-{self.started}"
+        state.mkdir()
+        process = Process([self.build / "imgrec", role, "--config", self.config, "--state-dir", state],
+                          self.environment | environment, ready)
+        self.cleanup.callback(process.stop)
+        return process
+
+    def start_worker(self, **environment):
+        return self.start("worker", "worker ready", **environment)
 
     def __enter__(self):
         return self

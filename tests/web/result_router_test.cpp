@@ -172,7 +172,7 @@ TEST_F(ResultRouterTest, LookUpsAreFewAndGrowRarer) {
   const MonoTime begin = clock.mono_now();
   const auto time_of_look_ups = [&](int count) {
     EXPECT_TRUE(eventually([&] {
-      clock.advance(50ms);
+      clock.advance(250ms);
       return outputs.faults.calls(test::StoreCall::get) >= count;
     }));
     return clock.mono_now() - begin;
