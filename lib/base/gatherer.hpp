@@ -37,15 +37,15 @@ class Gatherer {
   };
   Gatherer(Clock& clock, Options options) : clock_(clock), options_(std::move(options)) {}
 
-  /// False when closed: the item is then not taken and still the caller's.
-  bool push(T&& item) {
+  /// Waits for a place. Gives the item back when closed.
+  std::optional<T> push(T item) {
     std::unique_lock lock(mutex_);
     has_place_.wait(lock, [&] { return closed_ || items_.size() < options_.waiting_max; });
-    if (closed_) return false;
+    if (closed_) return item;
     items_.push_back({std::move(item), clock_.mono_now()});
     if (items_.size() == 1) has_item_.notify_one();
     if (lingering_ && (items_.size() >= options_.batch_max || linger() <= Millis(0))) lingering_->request_stop();
-    return true;
+    return std::nullopt;
   }
 
   /// Waits for an item, then for company as long as `linger` says or until the batch is full. Empty: closed, and

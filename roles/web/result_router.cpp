@@ -142,7 +142,7 @@ void ResultRouter::poll(std::stop_token stop) {
     backoff.reset();
     if (messages->empty()) continue;
     for (const Message& message : *messages) deliver(message);
-    for (const Message& message : *messages) delivered_.push(Receipt(message.receipt));
+    for (const Message& message : *messages) delivered_.push(message.receipt);
     // Answers come in one by one: the next call is for those that come meanwhile.
     if (messages->size() < kBatchMax) {
       if (const Millis pause = linger(); pause > Millis(0)) ports_.clock.sleep_for(pause, stop);

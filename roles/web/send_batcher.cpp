@@ -18,8 +18,9 @@ SendBatcher::~SendBatcher() {
 }
 
 void SendBatcher::push(OutgoingMessage message, Sent sent) {
-  Item item{std::move(message), std::move(sent)};
-  if (!items_.push(std::move(item))) item.sent(fail(ErrorKind::cancelled, "stopping", "The server is stopping."));
+  if (auto refused = items_.push({std::move(message), std::move(sent)})) {
+    refused->sent(fail(ErrorKind::cancelled, "stopping", "The server is stopping."));
+  }
 }
 
 void SendBatcher::stop() {

@@ -19,7 +19,7 @@ using Numbers = Gatherer<int>;
 TEST(Gatherer, GivesWhatIsThereUpToABatch) {
   test::FakeClock clock;
   Numbers numbers(clock, {.batch_max = 3});
-  for (int i = 0; i < 5; ++i) EXPECT_TRUE(numbers.push(int(i)));
+  for (int i = 0; i < 5; ++i) EXPECT_FALSE(numbers.push(i));
   EXPECT_THAT(numbers.take(), ElementsAre(0, 1, 2));
   EXPECT_THAT(numbers.take(), ElementsAre(3, 4));
   numbers.close();
@@ -70,18 +70,18 @@ TEST(Gatherer, HurryAndCloseEndTheWait) {
     clock.wait_for_sleepers(1);
     closes ? numbers.close() : numbers.hurry();
     EXPECT_THAT(batch.get(), ElementsAre(1));
-    EXPECT_EQ(numbers.push(2), !closes);
+    EXPECT_EQ(numbers.push(2).has_value(), closes);
     EXPECT_THAT(numbers.take(), SizeIs(closes ? 0 : 1)) << "at once";
   }
 }
 
-TEST(Gatherer, ARefusedItemIsStillTheCallers) {
+TEST(Gatherer, GivesBackWhatItDoesNotTake) {
   test::FakeClock clock;
   Gatherer<std::unique_ptr<int>> items(clock, {});
   items.close();
-  auto item = std::make_unique<int>(1);
-  EXPECT_FALSE(items.push(std::move(item)));
-  EXPECT_TRUE(item);
+  const auto back = items.push(std::make_unique<int>(1));
+  ASSERT_TRUE(back);
+  EXPECT_EQ(**back, 1);
 }
 
 TEST(Gatherer, BeyondItsLimitPushWaits) {
@@ -92,7 +92,7 @@ TEST(Gatherer, BeyondItsLimitPushWaits) {
   auto third = std::async([&] { return numbers.push(3); });
   EXPECT_EQ(third.wait_for(20ms), std::future_status::timeout);
   EXPECT_THAT(numbers.take(), SizeIs(2));
-  EXPECT_TRUE(third.get());
+  EXPECT_FALSE(third.get());
   EXPECT_THAT(numbers.take(), ElementsAre(3));
 }
 
