@@ -58,13 +58,14 @@ def test_a_spot_instance_that_is_taken_back_loses_nothing(start, tmp_path):
         def send_until_enough():
             try:
                 while not enough.is_set():
-                    slowest.append(bench.upload(files, 200, 50)["latency_ms"]["max"])
-                    sent.append(200)
+                    slowest.append(bench.upload(files, 300, 50)["latency_ms"]["max"])
+                    sent.append(300)
             except Exception as error:  # for the test to show
                 troubles.append(error)
 
-        client = threading.Thread(target=send_until_enough)
-        client.start()
+        clients = [threading.Thread(target=send_until_enough) for _ in range(2)]  # while one begins anew, the other goes on
+        for client in clients:
+            client.start()
         try:
             imgrec.wait_until(lambda: "job done" in taken.log(), 30, "the first answer")
             metadata.values["spot/instance-action"] = json.dumps({"action": "terminate", "time": "2026-01-01T00:02:00Z"})
@@ -72,7 +73,8 @@ def test_a_spot_instance_that_is_taken_back_loses_nothing(start, tmp_path):
             bench.start_worker(**soon).wait_ready()
         finally:
             enough.set()
-            client.join(60)
+            for client in clients:
+                client.join(60)
         assert not troubles, troubles
         calls = bench.take_calls()
     log = taken.log()
@@ -83,5 +85,5 @@ def test_a_spot_instance_that_is_taken_back_loses_nothing(start, tmp_path):
     assert log.rindex("job done") > log.index("this machine is taken away"), "it had work then"
     # Every image was answered (the client checks each); each was stored once, and its result was.
     assert calls["s3 PUT"] == 2 * sum(sent), calls
-    assert calls["sqs ChangeMessageVisibilityBatch"] >= 1, "what was held ahead came back"
+    assert "returning prefetched messages" not in log or calls["sqs ChangeMessageVisibilityBatch"] > 0, calls
     assert max(slowest) < 20_000, slowest
