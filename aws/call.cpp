@@ -1,6 +1,7 @@
 #include "aws/call.hpp"
 
 #include <algorithm>
+#include <iterator>
 
 #include "lib/base/digest.hpp"
 #include "lib/base/ids.hpp"
@@ -8,6 +9,8 @@
 
 namespace imgrec::aws {
 namespace {
+
+constexpr std::size_t kSigningHeadersMax = 5;  // and Host
 
 // A random UUID (RFC 9562, version 4): tells AWS which attempts belong together.
 std::string invocation_id(Rng& rng) {
@@ -30,24 +33,29 @@ bool may_have_happened(const Error& error) {
 }  // namespace
 
 HttpClientRequest Caller::prepare(const CallRequest& request, const Credentials* credentials, HttpHeaders headers,
-                                  WallTime at) const {
+                                  WallTime at) {
   HttpClientRequest out;
   const std::string path = request.endpoint.base_path + request.path;
   out.method = request.method;
   out.url = request.endpoint.scheme + "://" + request.endpoint.authority + path;
   if (!request.query.empty()) out.url += "?" + to_query_string(request.query);
+  out.headers.reserve(request.headers.size() + headers.size() + kSigningHeadersMax);
   out.headers = request.headers;
-  out.headers.insert(out.headers.end(), headers.begin(), headers.end());
+  std::ranges::move(headers, std::back_inserter(out.headers));
   if (credentials != nullptr) {
     Signable signable{
         .method = request.method,
         .path = path,
         .query = request.query,
-        .headers = out.headers,
+        .headers = std::move(out.headers),
         .payload_sha256 = request.payload_sha256.empty() ? sha256_hex(body_of(request)) : request.payload_sha256};
     signable.headers.emplace_back("Host", request.endpoint.authority);
-    Signed done = sign(signable, *credentials, signing_options(options_.service, request.endpoint.signing_region, at));
-    for (auto& header : done.headers) out.headers.push_back(std::move(header));
+    SigningOptions options = signing_options(options_.service, request.endpoint.signing_region, at);
+    options.keys = &signing_keys_;
+    Signed done = sign(signable, *credentials, options);
+    out.headers = std::move(signable.headers);
+    out.headers.pop_back();  // Host: the HTTP client's own
+    std::ranges::move(done.headers, std::back_inserter(out.headers));
   }
   out.borrowed_body = body_of(request);  // the request outlives its attempts
   out.response_bytes_max = request.response_bytes_max;

@@ -101,7 +101,7 @@ class Caller {
   Attempt attempt(const CallRequest& request, const Credentials* credentials, HttpHeaders tracking, Deadline deadline,
                   std::stop_token stop);
   HttpClientRequest prepare(const CallRequest& request, const Credentials* credentials, HttpHeaders headers,
-                            WallTime at) const;
+                            WallTime at);
   void judge(const CallRequest& request, const HttpClientResponse& response, Millis used, std::optional<Millis> learnt,
              Attempt& out) const;
   /// True: try again now. False: the failure stands.
@@ -115,6 +115,7 @@ class Caller {
   Rng& rng_;
   RetryQuota quota_;
   ClockSkew skew_;
+  SigningKeys signing_keys_;
 };
 
 }  // namespace imgrec::aws

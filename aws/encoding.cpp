@@ -2,19 +2,9 @@
 
 #include <openssl/evp.h>
 
-#include <array>
 #include <charconv>
-#include <memory>
 
 namespace imgrec::aws {
-namespace {
-
-struct DigestDeleter {
-  void operator()(EVP_MD* digest) const { EVP_MD_free(digest); }
-};
-using Digest = std::unique_ptr<EVP_MD, DigestDeleter>;
-
-}  // namespace
 
 std::string base64_encode(ByteView bytes) {
   std::string out((bytes.size() + 2) / 3 * 4 + 1, '\0');  // and the zero that OpenSSL appends
@@ -34,21 +24,6 @@ std::string base64_of_hex(std::string_view hex) {
     bytes += static_cast<char>(byte);
   }
   return base64_encode(bytes);
-}
-
-std::string md5_hex(ByteView bytes) {
-  // Fetched once: looking an algorithm up costs more than hashing a message.
-  static const Digest md5(EVP_MD_fetch(nullptr, "MD5", nullptr));
-  std::array<unsigned char, EVP_MAX_MD_SIZE> digest{};
-  unsigned int size = 0;
-  if (!md5 || EVP_Digest(bytes.data(), bytes.size(), digest.data(), &size, md5.get(), nullptr) != 1) return "";
-  constexpr char kHex[] = "0123456789abcdef";
-  std::string text;
-  for (unsigned int i = 0; i < size; ++i) {
-    text += kHex[digest[i] >> 4];
-    text += kHex[digest[i] & 15];
-  }
-  return text;
 }
 
 }  // namespace imgrec::aws

@@ -14,7 +14,4 @@ std::string base64_encode(ByteView bytes);
 /// "9f86…" → the base64 of the bytes that the hex digits mean; an odd or foreign digit ends it.
 std::string base64_of_hex(std::string_view hex);
 
-/// 32 lower-case hex digits; empty where the system's OpenSSL has no MD5 (FIPS mode).
-std::string md5_hex(ByteView bytes);
-
 }  // namespace imgrec::aws

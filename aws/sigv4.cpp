@@ -1,12 +1,8 @@
 #include "aws/sigv4.hpp"
 
-#include <openssl/evp.h>
-#include <openssl/hmac.h>
-
 #include <algorithm>
 #include <array>
 #include <cstdio>
-#include <map>
 #include <vector>
 
 #include "lib/base/digest.hpp"
@@ -17,28 +13,22 @@ namespace {
 
 constexpr std::string_view kAlgorithm = "AWS4-HMAC-SHA256";
 
-using Mac = std::array<unsigned char, 32>;
-
-Mac hmac(ByteView key, ByteView data) {
-  Mac mac;
-  unsigned int size = 0;
-  HMAC(EVP_sha256(), key.data(), static_cast<int>(key.size()), reinterpret_cast<const unsigned char*>(data.data()),
-       data.size(), mac.data(), &size);
-  return mac;
-}
-
-ByteView view(const Mac& mac) {
-  return {reinterpret_cast<const char*>(mac.data()), mac.size()};
-}
-
-std::string to_hex(const Mac& mac) {
-  constexpr char kHex[] = "0123456789abcdef";
-  std::string text;
-  for (const unsigned char byte : mac) {
-    text += kHex[byte >> 4];
-    text += kHex[byte & 15];
+// RFC 2104, with SHA-256, whose blocks have 64 bytes. OpenSSL's HMAC() looks its algorithm up anew each time.
+Sha256Digest hmac(ByteView key, ByteView data) {
+  constexpr std::size_t kBlockBytes = 64;
+  Sha256Digest short_key;
+  if (key.size() > kBlockBytes) {
+    short_key = sha256({key});
+    key = view(short_key);
   }
-  return text;
+  std::array<char, kBlockBytes> inner, outer;
+  for (std::size_t i = 0; i < kBlockBytes; ++i) {
+    const char byte = i < key.size() ? key[i] : '\0';
+    inner[i] = static_cast<char>(byte ^ 0x36);
+    outer[i] = static_cast<char>(byte ^ 0x5C);
+  }
+  const Sha256Digest digest = sha256({{inner.data(), inner.size()}, data});
+  return sha256({{outer.data(), outer.size()}, view(digest)});
 }
 
 // "20150830T123600Z"; its first 8 characters are the scope's date.
@@ -125,41 +115,69 @@ struct CanonicalHeaders {
   std::string names;  // "host;x-amz-date"
 };
 
-CanonicalHeaders canonical_headers(const HttpHeaders& headers) {
-  std::map<std::string, std::string> sorted;
-  for (const auto& [name, value] : headers) {
-    const std::string key = to_lower(trim(name));
-    if (is_never_signed(key)) continue;
-    const auto [at, added] = sorted.try_emplace(key, canonical_value(value));
-    if (!added) at->second += "," + canonical_value(value);  // the same name again: joined in the order sent
+// Of both lists together.
+CanonicalHeaders canonical_headers(const HttpHeaders& headers, const HttpHeaders& more) {
+  HttpHeaders sorted;
+  sorted.reserve(headers.size() + more.size());
+  for (const HttpHeaders* list : {&headers, &more}) {
+    for (const auto& [name, value] : *list) {
+      std::string key = to_lower(trim(name));
+      if (!is_never_signed(key)) sorted.emplace_back(std::move(key), canonical_value(value));
+    }
   }
+  std::ranges::stable_sort(sorted, {}, &HttpHeaders::value_type::first);
   CanonicalHeaders out;
-  for (const auto& [name, value] : sorted) {
-    out.lines += name + ":" + value + "\n";
-    if (!out.names.empty()) out.names += ';';
-    out.names += name;
+  for (std::size_t i = 0; i < sorted.size(); ++i) {
+    const auto& [name, value] = sorted[i];
+    if (i > 0 && name == sorted[i - 1].first) {  // the same name again: joined in the order sent
+      out.lines.back() = ',';
+    } else {
+      if (i > 0) out.names += ';';
+      out.names += name;
+      out.lines += name;
+      out.lines += ':';
+    }
+    out.lines += value;
+    out.lines += '\n';
   }
   return out;
 }
 
+Sha256Digest make_signing_key(const Secret& secret, std::string_view day, const SigningOptions& options) {
+  const Sha256Digest day_key = hmac("AWS4" + secret.reveal(), day);
+  const Sha256Digest region_key = hmac(view(day_key), options.region);
+  const Sha256Digest service_key = hmac(view(region_key), options.service);
+  return hmac(view(service_key), "aws4_request");
+}
+
 // "CanonicalRequest = HTTPMethod \n CanonicalUri \n CanonicalQueryString \n CanonicalHeaders \n SignedHeaders \n
-// HashedPayload"; then string to sign and signature.
-void fill_stages(Signed& out, const Signable& request, const Credentials& credentials, const SigningOptions& options) {
-  const CanonicalHeaders headers = canonical_headers(request.headers);
-  out.canonical_request = request.method + "\n" + canonical_path(request, options) + "\n" +
-                          canonical_query(request.query) + "\n" + headers.lines + "\n" + headers.names + "\n" +
-                          request.payload_sha256;
+// HashedPayload"; then string to sign and signature. query: the whole.
+void fill_stages(Signed& out, const Signable& request, const QueryPairs& query, const CanonicalHeaders& headers,
+                 const Credentials& credentials, const SigningOptions& options) {
+  out.canonical_request = request.method + "\n" + canonical_path(request, options) + "\n" + canonical_query(query) +
+                          "\n" + headers.lines + "\n" + headers.names + "\n" + request.payload_sha256;
   const std::string date = amz_date(options.at);
   out.string_to_sign =
       std::string(kAlgorithm) + "\n" + date + "\n" + scope_of(options, date) + "\n" + sha256_hex(out.canonical_request);
-  const Mac date_key = hmac("AWS4" + credentials.secret_access_key.reveal(), std::string_view(date).substr(0, 8));
-  const Mac region_key = hmac(view(date_key), options.region);
-  const Mac service_key = hmac(view(region_key), options.service);
-  const Mac signing_key = hmac(view(service_key), "aws4_request");
-  out.signature = to_hex(hmac(view(signing_key), out.string_to_sign));
+  const auto day = std::string_view(date).substr(0, 8);
+  const Sha256Digest key = options.keys != nullptr ? options.keys->get(credentials.secret_access_key, day, options)
+                                                   : make_signing_key(credentials.secret_access_key, day, options);
+  out.signature = hex_of(view(hmac(view(key), out.string_to_sign)));
 }
 
 }  // namespace
+
+Sha256Digest SigningKeys::get(const Secret& secret, std::string_view day, const SigningOptions& options) {
+  std::lock_guard lock(mutex_);
+  if (day != day_ || secret.reveal() != secret_.reveal() || options.region != region_ || options.service != service_) {
+    key_ = make_signing_key(secret, day, options);
+    secret_ = secret;
+    day_ = day;
+    region_ = options.region;
+    service_ = options.service;
+  }
+  return key_;
+}
 
 SigningOptions signing_options(std::string service, std::string region, WallTime at) {
   SigningOptions options;
@@ -183,13 +201,11 @@ Signed sign(const Signable& request, const Credentials& credentials, const Signi
   if (options.payload_hash_header) out.headers.emplace_back("X-Amz-Content-Sha256", request.payload_sha256);
   if (has_token && options.sign_session_token) out.headers.push_back(token);
 
-  Signable whole = request;
-  whole.headers.insert(whole.headers.end(), out.headers.begin(), out.headers.end());
-  fill_stages(out, whole, credentials, options);
+  const CanonicalHeaders headers = canonical_headers(request.headers, out.headers);
+  fill_stages(out, request, request.query, headers, credentials, options);
   if (has_token && !options.sign_session_token) out.headers.push_back(token);
   out.headers.emplace_back("Authorization", std::string(kAlgorithm) + " Credential=" + credentials.access_key_id + "/" +
-                                                scope_of(options, date) +
-                                                ", SignedHeaders=" + canonical_headers(whole.headers).names +
+                                                scope_of(options, date) + ", SignedHeaders=" + headers.names +
                                                 ", Signature=" + out.signature);
   return out;
 }
@@ -199,16 +215,17 @@ Signed presign(const Signable& request, const Credentials& credentials, const Si
   const std::string date = amz_date(options.at);
   const std::pair<std::string, std::string> token = {"X-Amz-Security-Token", credentials.session_token.reveal()};
   const bool has_token = !credentials.session_token.empty();
+  const CanonicalHeaders headers = canonical_headers(request.headers, {});
   out.query = {{"X-Amz-Algorithm", std::string(kAlgorithm)},
                {"X-Amz-Credential", credentials.access_key_id + "/" + scope_of(options, date)},
                {"X-Amz-Date", date},
-               {"X-Amz-SignedHeaders", canonical_headers(request.headers).names},
+               {"X-Amz-SignedHeaders", headers.names},
                {"X-Amz-Expires", std::to_string(options.expires.count())}};
   if (has_token && options.sign_session_token) out.query.push_back(token);
 
-  Signable whole = request;
-  whole.query.insert(whole.query.end(), out.query.begin(), out.query.end());
-  fill_stages(out, whole, credentials, options);
+  QueryPairs whole = request.query;
+  whole.insert(whole.end(), out.query.begin(), out.query.end());
+  fill_stages(out, request, whole, headers, credentials, options);
   if (has_token && !options.sign_session_token) out.query.push_back(token);
   out.query.emplace_back("X-Amz-Signature", out.signature);
   return out;

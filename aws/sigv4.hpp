@@ -3,11 +3,13 @@
 // Pure: the instant, the credentials and the region are arguments.
 #pragma once
 
+#include <mutex>
 #include <optional>
 #include <string>
 #include <string_view>
 
 #include "aws/uri.hpp"
+#include "lib/base/digest.hpp"
 #include "lib/base/secret.hpp"
 #include "lib/base/units.hpp"
 #include "lib/ports/http_client.hpp"
@@ -33,6 +35,8 @@ struct Signable {
   std::string payload_sha256;  // hex, or kUnsignedPayload
 };
 
+class SigningKeys;
+
 struct SigningOptions {
   std::string region;
   std::string service;
@@ -42,6 +46,21 @@ struct SigningOptions {
   bool payload_hash_header = false;  // adds X-Amz-Content-Sha256
   bool sign_session_token = true;    // false: sent, but not part of the signature
   Seconds expires{900};              // presigned only; up to 7 days
+  SigningKeys* keys = nullptr;       // where the day's key is kept for the next request; null: nowhere
+};
+
+/// The last signing key: the same for all requests of a day to one service and region with the same credentials, and
+/// dearer than the signature itself. Thread-safe.
+class SigningKeys {
+ public:
+  /// day: "20150830".
+  Sha256Digest get(const Secret& secret, std::string_view day, const SigningOptions& options);
+
+ private:
+  std::mutex mutex_;
+  Secret secret_;
+  std::string day_, region_, service_;
+  Sha256Digest key_{};
 };
 
 /// The rules of the service: S3 signs the path as it is sent and always names the payload's hash.

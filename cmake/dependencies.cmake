@@ -11,6 +11,8 @@ find_package(CLI11 2.1 REQUIRED)
 find_package(prometheus-cpp CONFIG REQUIRED COMPONENTS core)
 find_package(tomlplusplus REQUIRED)
 find_package(pugixml 1.13 REQUIRED)
+find_package(simdjson 3.0 REQUIRED)
+find_package(ZLIB REQUIRED)
 
 pkg_check_modules(JPEG REQUIRED IMPORTED_TARGET libjpeg)
 # libjpeg-turbo's inner structures, which Debian's package installs: with them the entropy decoder can be replaced by a

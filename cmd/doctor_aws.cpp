@@ -1,8 +1,10 @@
 // What the roles need of an AWS account: who we are, then queues and buckets. Instances are in doctor_ec2.
+#include <algorithm>
 #include <cmath>
 
 #include "aws/protocols.hpp"
 #include "aws/wire/xml.hpp"
+#include "cmd/bundle_contents.hpp"
 #include "cmd/doctor.hpp"
 #include "cmd/doctor_ec2.hpp"
 #include "cmd/platforms.hpp"
@@ -216,9 +218,25 @@ class AwsDoctor {
                                                 ", not that of aws.bundle_sha256: instances would refuse it."},
                                            mend));
     }
-    checks_.push_back(passed(
-        "bundle",
-        config_.aws.bundle_key + ", " + readable_bytes(static_cast<double>(bytes->size())) + ", its SHA-256 is right"));
+    const auto contents = bundle_contents(*bytes);
+    if (!contents) return checks_.push_back(call_failed("bundle", contents.error(), mend));
+    if (std::ranges::find(contents->models, config_.model.name) == contents->models.end()) {
+      return checks_.push_back(call_failed(
+          "bundle",
+          {ErrorKind::invalid, "another_model",
+           config_.aws.bundle_key + " does not hold the model " + config_.model.name +
+               " but: " + joined(contents->models) + ". Workers would not start."},
+          "`./dev bundle " + config_.model.name + "` and `imgrec bundle upload`, or set model.name to one of those."));
+    }
+    checks_.push_back(passed("bundle", config_.aws.bundle_key + ", " +
+                                           readable_bytes(static_cast<double>(bytes->size())) +
+                                           ", its SHA-256 is right; with the model " + config_.model.name));
+  }
+
+  static std::string joined(const std::vector<std::string>& names) {
+    std::string out;
+    for (const std::string& name : names) out += (out.empty() ? "" : ", ") + name;
+    return out.empty() ? "none" : out;
   }
 
   static std::string rights(const std::string& actions) {

@@ -14,6 +14,7 @@
 #include <thread>
 
 #include "aws/encoding.hpp"
+#include "aws/md5.hpp"
 #include "lib/base/digest.hpp"
 
 namespace {

@@ -1,6 +1,6 @@
 // Our client's calls to the server at AWS_ENDPOINT_URL: one JSON line for each kind, as boto3_client.py prints.
-//   aws_client_benchmark SECONDS          sign, send, receive, delete, put, get
-//   aws_client_benchmark calls COUNT      that many calls of all kinds, and the memory before and after
+//   aws_client_benchmark SECONDS [CALL]   sign, send, receive, delete, put, get; or only the one whose name has CALL in
+//   it aws_client_benchmark calls COUNT      that many calls of all kinds, and the memory before and after
 #include <sys/resource.h>
 
 #include <unistd.h>
@@ -127,10 +127,14 @@ int main(int count, char** values) {
     return 0;
   }
   const Millis duration(count > 1 ? static_cast<long>(1000 * std::atof(values[1])) : 3000);
-  measure("sign", duration, [&] { calls.sign(); });
-  measure("sqs send 10", duration, [&] { calls.send(); });
-  measure("sqs receive 10", duration, [&] { calls.receive(); });
-  measure("sqs delete 10", duration, [&] { calls.remove(); });
-  measure("s3 put 100 kB", duration, [&] { calls.put(); });
-  measure("s3 get 100 kB", duration, [&] { calls.get(); });
+  const std::string wanted = count > 2 ? values[2] : "";
+  const std::pair<const char*, void (Calls::*)()> kinds[] = {{"sign", &Calls::sign},
+                                                             {"sqs send 10", &Calls::send},
+                                                             {"sqs receive 10", &Calls::receive},
+                                                             {"sqs delete 10", &Calls::remove},
+                                                             {"s3 put 100 kB", &Calls::put},
+                                                             {"s3 get 100 kB", &Calls::get}};
+  for (const auto& [name, call] : kinds) {
+    if (std::string(name).find(wanted) != std::string::npos) measure(name, duration, [&] { (calls.*call)(); });
+  }
 }

@@ -5,15 +5,24 @@
 #include <cerrno>
 #include <cstring>
 #include <fstream>
-#include <stdexcept>
+#include <new>
 #include <vector>
 
 namespace imgrec {
+namespace {
+
+// Fetched once: looking an algorithm up costs more than hashing a kilobyte. It lives as long as the process.
+const EVP_MD* algorithm() {
+  static const EVP_MD* const fetched = EVP_MD_fetch(nullptr, "SHA256", nullptr);
+  return fetched != nullptr ? fetched : EVP_sha256();
+}
+
+}  // namespace
 
 struct Sha256::Impl {
   EVP_MD_CTX* context = EVP_MD_CTX_new();
   Impl() {
-    if (context == nullptr || EVP_DigestInit_ex(context, EVP_sha256(), nullptr) != 1) throw std::bad_alloc();
+    if (context == nullptr || EVP_DigestInit_ex(context, algorithm(), nullptr) != 1) throw std::bad_alloc();
   }
   ~Impl() { EVP_MD_CTX_free(context); }
   Impl(const Impl&) = delete;
@@ -29,22 +38,38 @@ void Sha256::update(ByteView bytes) {
   EVP_DigestUpdate(impl_->context, bytes.data(), bytes.size());
 }
 
+Sha256Digest Sha256::finish() {
+  Sha256Digest digest;
+  EVP_DigestFinal_ex(impl_->context, digest.data(), nullptr);
+  // The same algorithm once more: ready for other bytes, without a new state.
+  EVP_DigestInit_ex(impl_->context, nullptr, nullptr);
+  return digest;
+}
+
 std::string Sha256::finish_hex() {
-  unsigned char digest[32];
-  EVP_DigestFinal_ex(impl_->context, digest, nullptr);
+  return hex_of(view(finish()));
+}
+
+std::string hex_of(ByteView bytes) {
   constexpr char kHex[] = "0123456789abcdef";
-  std::string text;
-  for (const unsigned char byte : digest) {
-    text += kHex[byte >> 4];
-    text += kHex[byte & 15];
+  std::string text(2 * bytes.size(), '\0');
+  std::size_t at = 0;
+  for (const char c : bytes) {
+    const auto byte = static_cast<unsigned char>(c);
+    text[at++] = kHex[byte >> 4];
+    text[at++] = kHex[byte & 15];
   }
   return text;
 }
 
+Sha256Digest sha256(std::initializer_list<ByteView> pieces) {
+  thread_local Sha256 digest;
+  for (const ByteView piece : pieces) digest.update(piece);
+  return digest.finish();
+}
+
 std::string sha256_hex(ByteView bytes) {
-  Sha256 digest;
-  digest.update(bytes);
-  return digest.finish_hex();
+  return hex_of(view(sha256({bytes})));
 }
 
 Result<std::string> sha256_hex_of_file(const std::filesystem::path& path) {

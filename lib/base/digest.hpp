@@ -1,7 +1,9 @@
 // SHA-256 (OpenSSL).
 #pragma once
 
+#include <array>
 #include <filesystem>
+#include <initializer_list>
 #include <memory>
 #include <string>
 
@@ -10,8 +12,20 @@
 
 namespace imgrec {
 
+using Sha256Digest = std::array<unsigned char, 32>;
+
+inline ByteView view(const Sha256Digest& digest) {
+  return {reinterpret_cast<const char*>(digest.data()), digest.size()};
+}
+
+/// Of the pieces, one after the other.
+Sha256Digest sha256(std::initializer_list<ByteView> pieces);
+
 /// 64 lower-case hex digits.
 std::string sha256_hex(ByteView bytes);
+
+/// Two lower-case digits for each byte.
+std::string hex_of(ByteView bytes);
 
 /// Reads the whole file. Errors: not_found, denied or transient, "file_unreadable".
 Result<std::string> sha256_hex_of_file(const std::filesystem::path& path);
@@ -24,7 +38,8 @@ class Sha256 {
   Sha256(Sha256&&) noexcept;
   Sha256& operator=(Sha256&&) noexcept;
   void update(ByteView bytes);
-  /// Once, at the end.
+  /// Of what came since the last time.
+  Sha256Digest finish();
   std::string finish_hex();
 
  private:

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstdint>
 #include <cstdio>
+#include <cstring>
 #include <numeric>
 
 namespace imgrec {
@@ -26,6 +27,56 @@ std::size_t utf8_sequence_length(std::string_view text) {
     return in(1, low, high) && in(2, 0x80, 0xBF) && in(3, 0x80, 0xBF) ? 4 : 0;
   }
   return 0;
+}
+
+constexpr std::size_t kWord = sizeof(std::uint64_t);
+constexpr std::uint64_t kEachByte = 0x0101010101010101, kHighBits = 0x8080808080808080;
+
+std::uint64_t load_word(const char* at) {
+  std::uint64_t word = 0;
+  std::memcpy(&word, at, kWord);
+  return word;
+}
+
+// "Bit Twiddling Hacks" (S. E. Anderson), hasless(): not 0 when a byte is below `limit` (1 to 128).
+constexpr std::uint64_t bytes_below(std::uint64_t word, std::uint64_t limit) {
+  return (word - kEachByte * limit) & ~word & kHighBits;
+}
+
+constexpr std::uint64_t bytes_equal(std::uint64_t word, char byte) {
+  return bytes_below(word ^ (kEachByte * static_cast<unsigned char>(byte)), 1);
+}
+
+constexpr bool is_control(char c) {
+  return static_cast<unsigned char>(c) < 0x20;
+}
+
+// Where the first byte is that json_quote() escapes, at or after `from`; the text's size when there is none.
+std::size_t find_escaped(std::string_view text, std::size_t from) {
+  for (; from + kWord <= text.size(); from += kWord) {
+    const std::uint64_t word = load_word(text.data() + from);
+    if ((bytes_below(word, 0x20) | bytes_equal(word, '"') | bytes_equal(word, '\\') | bytes_equal(word, '\x7F')) != 0) {
+      break;
+    }
+  }
+  const auto is_escaped = [](char c) { return is_control(c) || c == '"' || c == '\\' || c == '\x7F'; };
+  while (from < text.size() && !is_escaped(text[from])) ++from;
+  return from;
+}
+
+void append_escaped(std::string& out, char c) {
+  switch (c) {
+    case '"': out += "\\\""; break;
+    case '\\': out += "\\\\"; break;
+    case '\n': out += "\\n"; break;
+    case '\r': out += "\\r"; break;
+    case '\t': out += "\\t"; break;
+    default: {
+      char escape[8];
+      std::snprintf(escape, sizeof escape, "\\u%04x", static_cast<unsigned>(static_cast<unsigned char>(c)));
+      out += escape;
+    }
+  }
 }
 
 std::size_t edit_distance(std::string_view a, std::string_view b) {
@@ -62,6 +113,8 @@ std::string to_valid_utf8(std::string_view text) {
 
 bool is_valid_utf8(std::string_view text) {
   while (!text.empty()) {
+    while (text.size() >= kWord && (load_word(text.data()) & kHighBits) == 0) text.remove_prefix(kWord);  // ASCII
+    if (text.empty()) break;
     const std::size_t length = utf8_sequence_length(text);
     if (length == 0) return false;
     text.remove_prefix(length);
@@ -69,26 +122,28 @@ bool is_valid_utf8(std::string_view text) {
   return true;
 }
 
-std::string json_quote(std::string_view text) {
-  std::string out = "\"";
-  for (const char c : to_valid_utf8(text)) {
-    switch (c) {
-      case '"': out += "\\\""; break;
-      case '\\': out += "\\\\"; break;
-      case '\n': out += "\\n"; break;
-      case '\r': out += "\\r"; break;
-      case '\t': out += "\\t"; break;
-      default:
-        if (static_cast<unsigned char>(c) < 0x20 || c == 0x7F) {
-          char escape[8];
-          std::snprintf(escape, sizeof escape, "\\u%04x", static_cast<unsigned>(static_cast<unsigned char>(c)));
-          out += escape;
-        } else {
-          out += c;
-        }
-    }
+std::size_t find_control(std::string_view text, std::size_t from) {
+  while (from + kWord <= text.size() && bytes_below(load_word(text.data() + from), 0x20) == 0) from += kWord;
+  while (from < text.size() && !is_control(text[from])) ++from;
+  return from < text.size() ? from : std::string_view::npos;
+}
+
+void append_json_quoted(std::string& out, std::string_view text) {
+  if (!is_valid_utf8(text)) return append_json_quoted(out, to_valid_utf8(text));
+  out += '"';
+  for (std::size_t from = 0; from < text.size();) {
+    const std::size_t end = find_escaped(text, from);
+    out += text.substr(from, end - from);
+    if (end < text.size()) append_escaped(out, text[end]);
+    from = end + 1;
   }
-  return out += '"';
+  out += '"';
+}
+
+std::string json_quote(std::string_view text) {
+  std::string out;
+  append_json_quoted(out, text);
+  return out;
 }
 
 std::string nearest(std::string_view text, std::span<const std::string> candidates) {

@@ -10,6 +10,11 @@ namespace imgrec {
 
 /// A JSON string literal with its quotes. Bytes that are no valid UTF-8 become U+FFFD; control characters are escaped.
 std::string json_quote(std::string_view text);
+/// The same, at the end of `out`.
+void append_json_quoted(std::string& out, std::string_view text);
+
+/// Where the first control character (below 0x20) is, at or after `from`; npos when there is none.
+std::size_t find_control(std::string_view text, std::size_t from = 0);
 
 /// The text with every byte that is no valid UTF-8 replaced by U+FFFD.
 std::string to_valid_utf8(std::string_view text);

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <initializer_list>
 #include <mutex>
 #include <optional>
 
@@ -16,21 +17,58 @@ namespace {
 constexpr std::size_t kIdleHandlesMax = 64;
 constexpr std::size_t kHeaderBytesMax = 256 * kKiB;
 constexpr long kRedirectsMax = 5;
-constexpr long kReadBytes = 64 * 1024;  // at a time, of an answer
+// At a time, of an answer. libcurl allocates it for each transfer, and freeing 64 KiB makes glibc tidy its heap.
+constexpr long kReadBytes = 32 * 1024;
 constexpr Millis kPollMax{1'000};
+
+template <class Value>
+void set(CURL* easy, CURLoption option, Value value) {
+  curl_easy_setopt(easy, option, value);
+}
 
 // A transfer's two handles. The multi handle owns the connections and can be woken from another thread, which the easy
 // interface alone cannot: a stop ends a transfer at once.
 struct Handles {
   CURL* easy = curl_easy_init();
   CURLM* multi = curl_multi_init();
-  Handles() = default;
+  // Of the last request, whose connection is kept: "https://example.com:8443/" and what origin_of() says of it.
+  std::string url_begin, origin;
+
+  Handles() {
+    if (easy != nullptr) set_constant_options();
+  }
   Handles(const Handles&) = delete;
   ~Handles() {
     curl_easy_cleanup(easy);
     curl_multi_cleanup(multi);
   }
+  /// Forgets what points into a request that is over. All other options are constant or set by every request, which
+  /// costs less than curl_easy_reset() and setting them all again.
+  void forget_request();
+
+ private:
+  void set_constant_options();
 };
+
+void Handles::set_constant_options() {
+  set(easy, CURLOPT_PROTOCOLS_STR, "http,https");
+  set(easy, CURLOPT_MAXREDIRS, kRedirectsMax);
+  // One connection per handle: HTTP/2 would add nothing but its flow control.
+  set(easy, CURLOPT_HTTP_VERSION, static_cast<long>(CURL_HTTP_VERSION_1_1));
+  set(easy, CURLOPT_NOSIGNAL, 1L);  // threads
+  set(easy, CURLOPT_BUFFERSIZE, kReadBytes);
+  set(easy, CURLOPT_SSL_VERIFYPEER, 1L);
+  set(easy, CURLOPT_SSL_VERIFYHOST, 2L);
+  set(easy, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
+}
+
+void Handles::forget_request() {
+  set(easy, CURLOPT_HTTPHEADER, static_cast<curl_slist*>(nullptr));
+  set(easy, CURLOPT_POSTFIELDS, static_cast<const char*>(nullptr));
+  set(easy, CURLOPT_ERRORBUFFER, static_cast<char*>(nullptr));
+  set(easy, CURLOPT_HEADERDATA, static_cast<void*>(nullptr));
+  set(easy, CURLOPT_WRITEDATA, static_cast<void*>(nullptr));
+}
 
 class HandlePool {
  public:
@@ -42,7 +80,7 @@ class HandlePool {
     return handles;
   }
   void give_back(std::unique_ptr<Handles> handles) {
-    curl_easy_reset(handles->easy);  // forgets the request, keeps connections and the DNS cache
+    handles->forget_request();
     std::lock_guard lock(mutex_);
     if (idle_.size() < kIdleHandlesMax) idle_.push_back(std::move(handles));
   }
@@ -52,10 +90,27 @@ class HandlePool {
   std::vector<std::unique_ptr<Handles>> idle_;
 };
 
-struct ListDeleter {
-  void operator()(curl_slist* list) const { curl_slist_free_all(list); }
+// Header lines in the form in which libcurl takes them, in two allocations. libcurl reads the list and never frees it.
+class HeaderLines {
+ public:
+  HeaderLines(std::size_t lines_max, std::size_t bytes_max) {
+    nodes_.reserve(lines_max);
+    text_.reserve(bytes_max);
+  }
+  /// One line of `pieces`; the sizes promised to the constructor hold.
+  void append(std::initializer_list<std::string_view> pieces) {
+    const std::size_t begin = text_.size();
+    for (const std::string_view piece : pieces) text_ += piece;
+    text_ += '\0';
+    nodes_.push_back({.data = text_.data() + begin, .next = nullptr});
+    if (nodes_.size() > 1) nodes_[nodes_.size() - 2].next = &nodes_.back();
+  }
+  const curl_slist* list() const { return nodes_.data(); }
+
+ private:
+  std::vector<curl_slist> nodes_;
+  std::string text_;
 };
-using List = std::unique_ptr<curl_slist, ListDeleter>;
 
 struct UrlDeleter {
   void operator()(CURLU* url) const { curl_url_cleanup(url); }
@@ -85,6 +140,17 @@ Result<std::string> origin_of(const std::string& url) {
   return scheme + "://" + host + (port.empty() ? "" : ":" + port);
 }
 
+// The same for the request's URL; the last answer is good for every URL that begins alike, up to its path.
+Result<std::string> origin_for(Handles& handles, const std::string& url) {
+  if (!handles.url_begin.empty() && url.starts_with(handles.url_begin)) return handles.origin;
+  auto origin = origin_of(url);
+  if (!origin) return origin;
+  const std::size_t path = url.find('/', url.find("://") + 3);
+  handles.url_begin = path == std::string::npos ? "" : url.substr(0, path + 1);
+  handles.origin = *origin;
+  return origin;
+}
+
 // One exchange: what libcurl's callbacks need.
 class Transfer {
  public:
@@ -109,7 +175,7 @@ class Transfer {
   CURL* const easy_;
   CURLM* const multi_;
   const std::string origin_;
-  List headers_;
+  std::optional<HeaderLines> headers_;
   std::array<char, CURL_ERROR_SIZE> details_{};
   HttpClientResponse response_;
   std::size_t header_bytes_ = 0;
@@ -118,18 +184,9 @@ class Transfer {
   std::optional<Error> failure_;  // ours, rather than libcurl's
 };
 
-template <class Value>
-void set(CURL* easy, CURLoption option, Value value) {
-  curl_easy_setopt(easy, option, value);
-}
-
 Result<void> Transfer::set_headers(const std::string& user_agent) {
-  const auto append = [&](const std::string& line) {
-    if (auto* longer = curl_slist_append(headers_.get(), line.c_str())) {
-      (void)headers_.release();
-      headers_.reset(longer);
-    }
-  };
+  constexpr std::size_t kMore = 64;  // what is added to the request's own, beside the user agent
+  std::size_t bytes = kMore + user_agent.size();
   bool has_type = false, has_agent = false;
   for (const auto& [name, value] : request_.headers) {
     if (!http::is_token(name) || !std::all_of(value.begin(), value.end(), http::is_field_char)) {
@@ -137,17 +194,27 @@ Result<void> Transfer::set_headers(const std::string& user_agent) {
     }
     has_type |= http::equals_ignoring_case(name, "content-type");
     has_agent |= http::equals_ignoring_case(name, "user-agent");
-    append(value.empty() ? name + ";" : name + ": " + value);  // libcurl's way to send an empty value
+    bytes += name.size() + value.size() + 3;  // ": " and the line's end
+  }
+  headers_.emplace(request_.headers.size() + 3, bytes);
+  for (const auto& [name, value] : request_.headers) {
+    if (value.empty()) {
+      headers_->append({name, ";"});  // libcurl's way to send an empty value
+    } else {
+      headers_->append({name, ": ", value});
+    }
   }
   // What libcurl would add by itself: a form's type, and a round trip before a large body.
-  if (!has_type) append("Content-Type:");
-  append("Expect:");
-  if (!has_agent) append("User-Agent: " + user_agent);
-  set(easy_, CURLOPT_HTTPHEADER, headers_.get());
+  if (!has_type) headers_->append({"Content-Type:"});
+  headers_->append({"Expect:"});
+  if (!has_agent) headers_->append({"User-Agent: ", user_agent});
+  set(easy_, CURLOPT_HTTPHEADER, headers_->list());
   return {};
 }
 
 void Transfer::set_method() {
+  set(easy_, CURLOPT_CUSTOMREQUEST, static_cast<const char*>(nullptr));
+  set(easy_, CURLOPT_HTTPGET, 1L);  // undoes what the last request set
   if (request_.method == "HEAD") {
     set(easy_, CURLOPT_NOBODY, 1L);
     return;
@@ -158,9 +225,8 @@ void Transfer::set_method() {
     set(easy_, CURLOPT_POSTFIELDSIZE_LARGE, static_cast<curl_off_t>(body.size()));
     set(easy_, CURLOPT_POSTFIELDS, body.data());  // not copied
     if (request_.method == "POST") return;
-  } else {
-    set(easy_, CURLOPT_HTTPGET, 1L);
-    if (request_.method == "GET") return;
+  } else if (request_.method == "GET") {
+    return;
   }
   set(easy_, CURLOPT_CUSTOMREQUEST, request_.method.c_str());
 }
@@ -170,19 +236,12 @@ Result<void> Transfer::prepare(const std::string& user_agent) {
   if (auto done = set_headers(user_agent); !done) return done;
   set_method();
   set(easy_, CURLOPT_URL, request_.url.c_str());
-  set(easy_, CURLOPT_PROTOCOLS_STR, "http,https");
-  set(easy_, CURLOPT_REDIR_PROTOCOLS_STR, origin_.starts_with("https:") ? "https" : "http,https");
   set(easy_, CURLOPT_FOLLOWLOCATION, request_.follow_redirects ? 1L : 0L);
-  set(easy_, CURLOPT_MAXREDIRS, kRedirectsMax);
-  // One connection per handle: HTTP/2 would add nothing but its flow control.
-  set(easy_, CURLOPT_HTTP_VERSION, static_cast<long>(CURL_HTTP_VERSION_1_1));
-  set(easy_, CURLOPT_NOSIGNAL, 1L);  // threads
-  set(easy_, CURLOPT_BUFFERSIZE, kReadBytes);
-  set(easy_, CURLOPT_SSL_VERIFYPEER, 1L);
-  set(easy_, CURLOPT_SSL_VERIFYHOST, 2L);
+  if (request_.follow_redirects) {
+    set(easy_, CURLOPT_REDIR_PROTOCOLS_STR, origin_.starts_with("https:") ? "https" : "http,https");
+  }
   set(easy_, CURLOPT_TIMEOUT_MS, static_cast<long>(std::max<Millis::rep>(1, request_.timeout.count())));
   set(easy_, CURLOPT_CONNECTTIMEOUT_MS, static_cast<long>(std::max<Millis::rep>(1, request_.connect_timeout.count())));
-  set(easy_, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
   set(easy_, CURLOPT_ERRORBUFFER, details_.data());
   set(easy_, CURLOPT_HEADERFUNCTION, &Transfer::on_header);
   set(easy_, CURLOPT_HEADERDATA, static_cast<void*>(this));
@@ -348,14 +407,14 @@ class CurlClient final : public HttpClient {
   }
 
   Result<HttpClientResponse> send(const HttpClientRequest& request, std::stop_token stop) override {
-    auto origin = origin_of(request.url);
-    if (!origin) return fail(origin.error());
     auto handles = pool_.take();
     if (handles->easy == nullptr || handles->multi == nullptr) {
       return fail(ErrorKind::transient, "connection_failed", "There is no memory for another connection.");
     }
     auto result = [&]() -> Result<HttpClientResponse> {
-      Transfer transfer(request, *handles, *origin);
+      auto origin = origin_for(*handles, request.url);
+      if (!origin) return fail(origin.error());
+      Transfer transfer(request, *handles, *std::move(origin));
       if (auto prepared = transfer.prepare(user_agent_); !prepared) return fail(prepared.error());
       return transfer.run(stop);
     }();

@@ -18,8 +18,8 @@ std::unexpected<Error> bad_message(const char* what) {
 
 // "#x9 | #xA | #xD | #x20 to #xD7FF | #xE000 to #xFFFD | #x10000 to #x10FFFF" (SendMessage), of valid UTF-8.
 bool has_forbidden_character(std::string_view text) {
-  for (const char c : text) {
-    if (static_cast<unsigned char>(c) < 0x20 && c != '\t' && c != '\n' && c != '\r') return true;
+  for (std::size_t at = find_control(text); at != std::string_view::npos; at = find_control(text, at + 1)) {
+    if (text[at] != '\t' && text[at] != '\n' && text[at] != '\r') return true;
   }
   return text.find("\xEF\xBF\xBE") != std::string_view::npos || text.find("\xEF\xBF\xBF") != std::string_view::npos;
 }

@@ -144,7 +144,7 @@ Reply Imposter::answer(const Seen& request) {
   Step step;
   {
     std::lock_guard lock(mutex_);
-    seen_.push_back(request);
+    if (remembers_) seen_.push_back(request);
     if (!steps_.empty()) {
       step = std::move(steps_.front());
       steps_.pop_front();
@@ -169,6 +169,11 @@ void Imposter::then(Reply reply) {
 void Imposter::always(Step step) {
   std::lock_guard lock(mutex_);
   always_ = std::move(step);
+}
+
+void Imposter::remember_no_more() {
+  std::lock_guard lock(mutex_);
+  remembers_ = false;
 }
 
 std::vector<Seen> Imposter::seen() const {

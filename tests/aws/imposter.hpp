@@ -60,6 +60,8 @@ class Imposter {
   void then(Reply reply);
   /// What answers when the script is used up; without it, that fails the test.
   void always(Step step);
+  /// From now on seen() stays as it is: for tests of many calls.
+  void remember_no_more();
 
   std::string url() const { return "http://127.0.0.1:" + std::to_string(port_); }
   std::vector<Seen> seen() const;
@@ -77,6 +79,7 @@ class Imposter {
   std::deque<Step> steps_;
   Step always_;
   std::vector<Seen> seen_;
+  bool remembers_ = true;
   std::vector<int> open_;
   std::vector<std::jthread> servers_;
   std::jthread acceptor_;

@@ -21,7 +21,8 @@ BUILD = pathlib.Path(os.environ["IMGREC_BUILD_DIR"]) / "tests" / "aws"
 HERE = pathlib.Path(__file__).parent
 SHARDS = 6  # most of the time is spent waiting for time-outs to pass
 
-# moto is not AWS there; the imposter's tests have these rules from AWS's documentation.
+# moto is not AWS there. sqs_contract_test.cpp passes these too: the whole contract, before an imposter that answers as
+# AWS's API reference says.
 MOTO_DIFFERS = [
     "*.ARepeatedDedupIdIsAcceptedAndDropped/*",  # it forgets the id when the message is removed, and tells a new message id
     "*.RemovingFreesTheGroupForAPoll/*",  # a poll that has begun does not see a group become free

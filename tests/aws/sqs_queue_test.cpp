@@ -4,7 +4,7 @@
 
 #include <future>
 
-#include "aws/encoding.hpp"
+#include "aws/md5.hpp"
 #include "tests/aws/imposter.hpp"
 
 namespace imgrec::aws {

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <cstdio>
+
 namespace imgrec {
 namespace {
 
@@ -20,6 +22,31 @@ TEST(Utf8, ReplacesOnlyWhatIsWrong) {
 
 TEST(JsonQuote, EscapesControlsAndQuotes) {
   EXPECT_EQ(json_quote("a\"\\\n\x01"), R"("a\"\\\n\u0001")");
+}
+
+// Words of eight bytes are looked at together: a byte has to be found wherever it is in one.
+TEST(JsonQuote, FindsEveryByteAtEveryPlace) {
+  for (int byte = 0; byte < 0x80; ++byte) {
+    for (std::size_t at = 0; at < 20; ++at) {
+      std::string text(20, 'x');
+      text[at] = static_cast<char>(byte);
+      std::string expected(1, text[at]);
+      if (byte < 0x20 || byte == 0x7F) {
+        char escape[8];
+        std::snprintf(escape, sizeof escape, "\\u%04x", static_cast<unsigned>(byte));
+        expected = byte == '\n' ? "\\n" : byte == '\r' ? "\\r" : byte == '\t' ? "\\t" : escape;
+      }
+      if (byte == '"' || byte == '\\') expected.insert(0, "\\");
+      EXPECT_EQ(json_quote(text), '"' + std::string(at, 'x') + expected + std::string(19 - at, 'x') + '"');
+      EXPECT_EQ(find_control(text), byte < 0x20 ? at : std::string::npos);
+      EXPECT_TRUE(is_valid_utf8(text));
+      text[at] = static_cast<char>(byte + 0x80);
+      EXPECT_FALSE(is_valid_utf8(text));
+    }
+  }
+  EXPECT_EQ(json_quote("käse \xFF 漢"), "\"käse \uFFFD 漢\"");
+  EXPECT_EQ(find_control("\x01 12345678 \x02", 1), 11U);
+  EXPECT_EQ(find_control("", 5), std::string::npos);
 }
 
 TEST(Nearest, FindsATypoAndNothingFar) {

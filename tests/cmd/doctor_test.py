@@ -5,8 +5,11 @@ import gzip
 import hashlib
 import http.client
 import http.server
+import io
 import json
+import os
 import socket
+import tarfile
 import threading
 import time
 
@@ -82,12 +85,24 @@ def test_people_get_a_table(tmp_path):
 
 # --- an account --------------------------------------------------------------------------------------------------------
 
+def packed(files):
+    """A .tar.gz with these files."""
+    whole = io.BytesIO()
+    with tarfile.open(fileobj=whole, mode="w:gz", format=tarfile.PAX_FORMAT) as archive:
+        for name, content in files.items():
+            entry = tarfile.TarInfo(name)
+            entry.size = len(content)
+            archive.addfile(entry, io.BytesIO(content))
+    return whole.getvalue()
+
+
 @pytest.fixture(scope="module")
 def account(tmp_path_factory):
     with aws_account.Moto(tmp_path_factory.mktemp("moto")) as server:
         server.sessions = {name: server.session_of(server.role(name)) for name in ("web", "worker", "controller", "deployer")}
         server.path = tmp_path_factory.mktemp("bundle") / "imgrec-0.1.0-x86_64.tar.gz"
-        server.path.write_bytes(gzip.compress(b"what a bundle holds does not matter here"))
+        server.path.write_bytes(packed({"bin/imgrec": os.urandom(100_000), "bundle.json": json.dumps(
+            {"version": "0.1.0", "architecture": "x86_64", "models": ["mobile", "resnet18"]}).encode()}))
         server.sha256 = hashlib.sha256(server.path.read_bytes()).hexdigest()
         server.authorise_from_now_on()
         yield server
@@ -124,7 +139,7 @@ def ready(account):
 def test_an_account_that_is_ready(account, ready):
     checks = aws(account, "deployer", *ready)
     assert not failed(checks), checks
-    assert "SHA-256 is right" in checks["bundle"]["detail"]
+    assert "SHA-256 is right; with the model resnet18" in checks["bundle"]["detail"]
     assert checks["launch"]["status"] == "ok" and "role imgrec-worker" in checks["instance profile"]["detail"]
     assert checks["vCPU quota"]["status"] == "skipped" and "4 vCPUs" in checks["vCPU quota"]["mend"]  # moto has none of EC2's
     assert not failed(aws(account, "admin", *ready))  # moto knows no right to delete one object of a batch
@@ -151,6 +166,25 @@ def test_another_bundle_image_network_and_profile(account, ready):
                  "--aws-subnets", "subnet-00000000", "--aws-security-groups", "sg-00000000", "--aws-instance-profile", "none")
     assert {"bundle", "image ami-00000000", "subnets", "security groups", "instance profile"} <= failed(checks)
     assert "aws.subnets" in checks["subnets"]["mend"] and "imgrec bundle upload" in checks["bundle"]["mend"]
+
+
+def test_a_bundle_without_the_model_of_the_settings(account, ready):
+    bundle = aws(account, "deployer", *ready, "--model", "resnet50")["bundle"]
+    assert bundle["status"] == "failed" and "resnet50 but: mobile, resnet18" in bundle["detail"]
+    assert "./dev bundle resnet50" in bundle["mend"]
+    assert aws(account, "deployer", *ready, "--model", "mobile")["bundle"]["status"] == "ok"
+
+
+@pytest.mark.parametrize("content", [
+    b"", b"no gzip", gzip.compress(b"no archive"), gzip.compress(b"x" * 5000), packed({"bin/imgrec": b"x" * 5000}),
+    packed({"bin/imgrec": b"x" * 100_000, "bundle.json": b"{}"})[:-60], packed({"bundle.json": b"{}"}),
+    packed({"bundle.json": b'{"version": 1, "architecture": [], "models": {}}'}),
+], ids=["nothing", "text", "no archive", "noise", "no contents", "cut off", "empty contents", "other contents"])
+def test_a_bundle_that_is_none(account, ready, content):
+    account.client("s3", account.admin).put_object(Bucket="bundle-bucket", Key="bundles/none.tar.gz", Body=content)
+    bundle = aws(account, "deployer", "--aws-bundle-key", "bundles/none.tar.gz", "--aws-bundle-sha256",
+                 hashlib.sha256(content).hexdigest())["bundle"]
+    assert bundle["status"] == "failed" and "is no bundle" in bundle["detail"], bundle
 
 
 def test_a_queue_that_differs_and_dead_messages(account, ready):

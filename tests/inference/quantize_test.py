@@ -32,8 +32,8 @@ def python():
     return path
 
 
-def run_quantize(models, images, *options):
-    return subprocess.run([python(), "-B", PREPARE / "quantize.py", MODEL, "--images", images, "--imgrec", imgrec.BINARY,
+def run_quantize(models, images, *options, name=MODEL):
+    return subprocess.run([python(), "-B", PREPARE / "quantize.py", name, "--images", images, "--imgrec", imgrec.BINARY,
                            "--model-dir", models, *options], capture_output=True, text=True, timeout=500, check=False,
                           env=imgrec.environment())
 
@@ -47,11 +47,18 @@ def contents(models):
     return {str(path.relative_to(models)): path.read_bytes() for path in sorted(models.rglob("*")) if path.is_file()}
 
 
-def import_model(models):
-    done = imgrec.run("model", "import", imgrec.shared(f"models/{MODEL}.onnx"), "--name", MODEL, "--profile", "imagenet",
+def import_model(models, name=MODEL, profile="imagenet"):
+    done = imgrec.run("model", "import", imgrec.shared(f"models/{name}.onnx"), "--name", name, "--profile", profile,
                       "--model-dir", models, "--state-dir", models.parent)
     assert done.returncode == 0, done.stderr
     return models
+
+
+def need_openvino(models, name):
+    probe = imgrec.run("model", "agreement", name, "--model-dir", models, "--images", imgrec.shared("photos/calib"), "--engine",
+                       "openvino", "--precision", "int8")
+    if "has no OpenVINO" in probe.stderr:
+        pytest.skip("this build has no OpenVINO")
 
 
 @pytest.fixture(scope="module")
@@ -59,9 +66,7 @@ def quantized(tmp_path_factory):
     """A folder of models in which the model has an int8 variant, calibrated with photos/calib."""
     photos = imgrec.shared("photos/calib")
     models = import_model(tmp_path_factory.mktemp("quantized") / "models")
-    probe = model("agreement", models, "--images", imgrec.shared("photos/calib"), "--engine", "openvino", "--precision", "int8")
-    if "has no OpenVINO" in probe.stderr:
-        pytest.skip("this build has no OpenVINO")
+    need_openvino(models, MODEL)
     done = run_quantize(models, photos)
     assert done.returncode == 0, done.stdout + done.stderr
     return models
@@ -82,25 +87,66 @@ def int8_files(models):
     return [models / MODEL / file["file"] for file in variant["files"]]
 
 
-def best_labels(models, precision, photos, state):
-    done = imgrec.run("classify", "--model", MODEL, "--model-dir", models, "--state-dir", state, "--engine", "openvino",
+def best_labels(models, name, precision, photos, state):
+    done = imgrec.run("classify", "--model", name, "--model-dir", models, "--state-dir", state, "--engine", "openvino",
                       "--precision", precision, "--json", "--top-k", "1", photos, timeout=300)
     assert done.returncode == 0, done.stderr
     lines = [json.loads(line) for line in done.stdout.splitlines()]
     return {pathlib.Path(line["file"]).stem: line["labels"][0]["index"] for line in lines}
 
 
-def test_int8_answers_as_f32_does(quantized, tmp_path):
-    photos = imgrec.shared("photos/test")  # never calibrated with
-    f32, int8 = (best_labels(quantized, precision, photos, tmp_path) for precision in ("f32", "int8"))
+def expect_reference_answers(models, name, state, same_min, fewer_true_max):
+    """In int8, on photos that it was never calibrated with: best labels as in f32 and as in the reference answers beside the
+    photos, and how many of them are true."""
+    photos = imgrec.shared("photos/test")
+    f32, int8 = (best_labels(models, name, precision, photos, state) for precision in ("f32", "int8"))
+    reference = {photo: top5[0][0] for photo, top5 in json.loads((photos / f"top5.{name}.json").read_text()).items()}
     with open(photos / "truth.csv", newline="") as file:
         truth = {row["Image"]: int(row["Index"]) for row in csv.DictReader(file)}
-    assert len(f32) == len(int8) == len(truth) == 100
-    # Where the processor cannot multiply 8-bit integers natively (and `auto` never takes int8), sums may saturate earlier.
-    native = {"avx512_vnni", "avx_vnni", "amx_int8", "asimddp"} & set(pathlib.Path("/proc/cpuinfo").read_text().split())
-    assert sum(f32[name] == int8[name] for name in truth) >= (97 if native else 94)
-    # Measured: 75 true, as all three that differ had been right. At most 1 below f32 is wanted, and not reached yet.
-    assert sum(int8[name] == truth[name] for name in truth) >= sum(f32[name] == truth[name] for name in truth) - 5
+    assert len(f32) == len(int8) == len(truth) == len(reference) == 100
+
+    def agreeing(one, other):
+        return sum(one[photo] == other[photo] for photo in truth)
+    print(f"{name} in int8: {agreeing(int8, f32)} as f32, {agreeing(int8, reference)} as the reference, "
+          f"{agreeing(int8, truth)} true (f32: {agreeing(f32, truth)})")
+    assert agreeing(int8, f32) >= same_min and agreeing(int8, reference) >= same_min - 1
+    assert agreeing(int8, truth) >= agreeing(f32, truth) - fewer_true_max
+
+
+def has_integers():
+    """Whether the processor multiplies 8-bit integers natively. Where not (and `auto` never takes int8), sums may saturate
+    earlier."""
+    features = set(pathlib.Path("/proc/cpuinfo").read_text().split())
+    return bool({"avx512_vnni", "avx_vnni", "amx_int8", "asimddp"} & features)
+
+
+def test_int8_answers_as_f32_does(quantized, tmp_path):
+    expect_reference_answers(quantized, MODEL, tmp_path, *((97, 3) if has_integers() else (94, 5)))
+
+
+def test_int8_of_efficientnet_lite0(tmp_path):
+    """Made by `./dev model efficientnet-lite0`, in the folder of models that IMGREC_TEST_MODELS names."""
+    name = "efficientnet-lite0"
+    made = pathlib.Path(os.environ.get("IMGREC_TEST_MODELS", "")) / name
+    if not (made / "model.json").exists():
+        strict = os.environ.get("IMGREC_REQUIRE_SHARED") == "1"
+        (pytest.fail if strict else pytest.skip)(f"not there: {made} (./dev test makes it)")
+    models = tmp_path / "models"
+    shutil.copytree(made, models / name)
+    need_openvino(models, name)
+    done = run_quantize(models, imgrec.shared("photos/calib"), name=name)
+    assert done.returncode == 0, done.stdout + done.stderr
+    expect_reference_answers(models, name, tmp_path, *((96, 3) if has_integers() else (94, 5)))
+
+
+def test_int8_of_a_network_that_bears_it_badly(tmp_path):
+    """MobileNetV2's narrow layers lose more: at 98 % it is refused, and who wants it all the same has to say so."""
+    name = "mobilenetv2-tf2"
+    models = import_model(tmp_path / "models", name, "tf")
+    need_openvino(models, name)
+    done = run_quantize(models, imgrec.shared("photos/calib"), "--agreement-min", "0.94", name=name)
+    assert done.returncode == 0, done.stdout + done.stderr
+    expect_reference_answers(models, name, tmp_path, *((94, 4) if has_integers() else (92, 6)))
 
 
 def test_the_manifest_says_how_it_was_measured(quantized):
@@ -219,6 +265,19 @@ def test_an_agreement_on_a_few_photos_is_not_published(tmp_path):
     done = model("add-variant", models, "--precision", "int8", "--weights", tmp_path / "none.xml", "--images", folder)
     assert done.returncode == 2 and "none.xml" in done.stderr
     assert contents(models) == before
+
+
+def test_rounded_weights_change_a_layers_outputs_least():
+    done = subprocess.run([python(), "-B", ROOT / "tests" / "inference" / "rounding_check.py"], capture_output=True, text=True,
+                          timeout=300, check=False, env=imgrec.environment())
+    assert done.returncode == 0, done.stderr
+    convolution, grouped, product = json.loads(done.stdout.splitlines()[-1])
+    assert convolution["after"] < 0.5 * convolution["before"] and grouped["after"] < 0.9 * grouped["before"]
+    assert product["after"] < 1.02 * product["before"]  # 64 photos tell little about 2,048 inputs
+    for layer in (convolution, grouped, product):
+        assert layer["is_in"] and 1 <= layer["furthest"] <= 4
+        assert 60 <= layer["largest"] <= 127
+    assert convolution["largest"] <= 64  # seven bits in the first layer
 
 
 def test_photos_are_divided_by_what_they_show(tmp_path):

@@ -27,7 +27,7 @@ ARROWS = {
     "inference": PORTS,
     "aws": PORTS | {"lib/http", "lib/telemetry"},
 }
-THIRD_PARTY = re.compile(r'#include <(boost/|opencv2/|openvino/|nlohmann/|sqlite3|curl/|spdlog/|prometheus/|openssl/|CLI/|toml\+\+/|png\.h|jpeglib|tiffio|gif_lib|webp/|pugixml)')
+THIRD_PARTY = re.compile(r'#include <(boost/|opencv2/|openvino/|nlohmann/|sqlite3|curl/|spdlog/|prometheus/|openssl/|CLI/|toml\+\+/|png\.h|jpeglib|tiffio|gif_lib|webp/|pugixml|simdjson|zlib)')
 # Only lib/base and cmd touch time, randomness and the environment.
 AMBIENT = re.compile(r"\b(?:system_clock|steady_clock|high_resolution_clock)::now\(|\bgetenv\(|\brandom_device\b|\bs?rand\(|"
                      r"\bsleep_for\(\s*std::|\busleep\(|\bstd::this_thread::sleep_|\btime\(nullptr\)|\bgettimeofday\(|\bclock_gettime\(")

@@ -1,0 +1,21 @@
+// What a bundle says of itself (bundle/make.py writes it: bundle.json in a .tar.gz).
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "lib/base/result.hpp"
+#include "lib/base/units.hpp"
+
+namespace imgrec {
+
+struct BundleContents {
+  std::string version;       // of the program in it: "0.1.0"
+  std::string architecture;  // "x86_64", "aarch64"
+  std::vector<std::string> models;
+};
+
+/// Reads the packed bundle up to its bundle.json. Errors: invalid "no_bundle".
+Result<BundleContents> bundle_contents(ByteView packed);
+
+}  // namespace imgrec

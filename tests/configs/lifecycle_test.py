@@ -1,0 +1,20 @@
+"""configs/s3-lifecycle.json: S3 takes it, and it ends images and results but never a bundle."""
+import json
+import re
+
+import aws_account
+
+ROOT = aws_account.ROOT
+
+
+def test_it_ends_images_and_results_and_nothing_else(tmp_path):
+    rules = json.loads((ROOT / "configs/s3-lifecycle.json").read_text())
+    with aws_account.Moto(tmp_path) as server:
+        s3 = server.client("s3")
+        s3.create_bucket(Bucket="in-bucket")
+        s3.put_bucket_lifecycle_configuration(Bucket="in-bucket", LifecycleConfiguration=rules)
+        taken = s3.get_bucket_lifecycle_configuration(Bucket="in-bucket")["Rules"]
+    layout = set(re.findall(r'ObjectKey\("(\w+/)" \+ job', (ROOT / "lib/job/job.cpp").read_text()))
+    assert {rule["Filter"]["Prefix"] for rule in taken} == layout == {"inputs/", "results/"}
+    # A request waits for four days at most (aws/sqs_queue.hpp): its image has to be there as long.
+    assert all(rule["Status"] == "Enabled" and rule["Expiration"]["Days"] > 4 for rule in taken)
