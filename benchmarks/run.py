@@ -21,6 +21,8 @@ import tempfile
 import threading
 import time
 
+import calls as counting
+
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff")
 
 
@@ -266,7 +268,29 @@ def aws(options):
     print(f"  memory over {row['calls']} calls: {row['kib_after_a_tenth']} KiB after a tenth of them, {row['kib_at_the_end']} KiB at the end")
 
 
-BENCHMARKS = {"aws": aws, "queue": queue, "overhead": overhead, "throughput": throughput, "idle": idle}
+def calls(options):
+    """AWS calls per image: at load, and of one image at a time; when calls take no time, and when they take 10 ms."""
+    if options.model is None:
+        options = with_quick_model(options)
+    rows = {}
+    for latency_ms in (0, 10):
+        folder = options.cleanup.enter_context(tempfile.TemporaryDirectory(prefix="imgrec-bench-calls-"))
+        files = counting.small_images(folder)
+        with counting.Bench(options.build, folder, options.model, options.model_dir, latency_ms, options.workers) as bench:
+            bench.count(files, options.connections * 5, options.connections)  # warm
+            rows[f"load, {latency_ms} ms"] = bench.count(files, options.images * 20, options.connections)
+            rows[f"lone, {latency_ms} ms"] = bench.count(files, 50, 1)
+    print(f"calls per image: model {options.model}, {options.connections} connections (lone: 1), {options.workers} workers; {processor()}")
+    print(f"  {'':36}" + "".join(f"{name:>14}" for name in rows))
+    for name in sorted(set().union(*(row.calls for row in rows.values()))):
+        print(f"  {name:36}" + "".join(f"{row.calls.get(name, 0):14.3f}" for row in rows.values()))
+    for service in ("sqs", "s3"):
+        print(f"  all of {service:29}" + "".join(f"{counting.sum_of(service, row.calls):14.3f}" for row in rows.values()))
+    print(f"  {'images/s':36}" + "".join(f"{row.images_per_second:14.1f}" for row in rows.values()))
+    print(f"  {'latency, median, ms':36}" + "".join(f"{row.latency_ms['p50']:14.1f}" for row in rows.values()))
+
+
+BENCHMARKS = {"aws": aws, "calls": calls, "queue": queue, "overhead": overhead, "throughput": throughput, "idle": idle}
 
 
 def main():
@@ -274,7 +298,7 @@ def main():
     parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(BENCHMARKS))
     parser.add_argument("--build", type=pathlib.Path, default=pathlib.Path("build/release"))
     parser.add_argument("--photos", type=pathlib.Path, default=pathlib.Path("build/samples"))
-    parser.add_argument("--model", default=None, help="else resnet18, but for overhead a model that costs nearly nothing")
+    parser.add_argument("--model", default=None, help="else resnet18, but for overhead and calls a model that costs nearly nothing")
     parser.add_argument("--model-dir", default=None)
     parser.add_argument("--images", type=int, default=100, help="of one measurement, at least")
     parser.add_argument("--connections", type=int, default=100)
@@ -283,6 +307,7 @@ def main():
     parser.add_argument("--boto3-python", default="build/venv/moto/bin/python", help="an interpreter that has boto3")
     parser.add_argument("--aws-seconds", type=float, default=3)
     parser.add_argument("--aws-calls", type=int, default=100_000)
+    parser.add_argument("--workers", type=int, default=2, help="of calls: processes with one thread each")
     parser.add_argument("--idle-seconds", type=int, default=20)
     options = parser.parse_args()
     if unknown := [name for name in options.names if name not in BENCHMARKS]:

@@ -10,11 +10,23 @@ namespace imgrec {
 namespace {
 
 constexpr Millis kLongSleep{3'600'000};
+constexpr std::size_t kCrowd = 16;    // fewer waiters than that bring a batch no company
+constexpr Millis kCrowdLingerMin{5};  // also before the first answer tells how long they take
+constexpr int kMeanOver = 16;         // answers, for the mean of their time
+constexpr int kOldAfter = 4;          // times that mean
 
 }  // namespace
 
 ResultRouter::ResultRouter(Ports ports, const ResultRouterOptions& options)
-    : ports_(std::move(ports)), options_(options), next_round_(ports_.clock.mono_now()) {
+    : ports_(std::move(ports)),
+      options_(options),
+      next_round_(ports_.clock.mono_now()),
+      round_(options.round),
+      checks_now_(options.checks_min),
+      delivered_(ports_.clock, {.batch_max = kBatchMax, .linger = [this](const Receipt&, std::size_t) {
+                                  return options_.fifo || pending_jobs() == 0 ? Millis(0) : options_.remove_within;
+                                }}) {
+  remover_ = std::jthread([this] { remove_delivered(); });
   poller_ = std::jthread([this](std::stop_token stop) { poll(std::move(stop)); });
   timer_ = std::jthread([this](std::stop_token stop) { keep_time(std::move(stop)); });
 }
@@ -39,8 +51,8 @@ void ResultRouter::expect(const JobId& job, const std::shared_ptr<PendingRequest
   {
     std::lock_guard lock(mutex_);
     if (!watched_.contains(request.get())) return;  // ended meanwhile
-    const MonoTime first = ports_.clock.mono_now() + options_.first_check;
-    waiters_.emplace(job, Waiter{request, index, first, options_.first_check});
+    const MonoTime now = ports_.clock.mono_now(), first = now + options_.first_check;
+    waiters_.emplace(job, Waiter{request, index, now, first, options_.first_check});
     jobs_of_.emplace(request.get(), job);
     const auto check = checks_.emplace(first, job);
     earliest = check == checks_.begin();
@@ -66,6 +78,14 @@ void ResultRouter::forget(const PendingRequest* request) {
   if (deadline != to) deadlines_.erase(deadline);
   last_hold = std::move(watched->second);
   watched_.erase(watched);
+  rest_if_empty();
+}
+
+// What was learnt from one crowd is not held against the next. With mutex_ held.
+void ResultRouter::rest_if_empty() {
+  if (!waiters_.empty()) return;
+  mean_wait_ = Millis(0);
+  round_ = options_.round;
 }
 
 bool ResultRouter::expects(const JobId& job) const {
@@ -91,11 +111,19 @@ std::size_t ResultRouter::waiting_clients() const {
   return watched_.size();
 }
 
+Millis ResultRouter::linger() const {
+  std::lock_guard lock(mutex_);
+  if (waiters_.size() < kCrowd) return Millis(0);
+  return std::max(kCrowdLingerMin, company_wait(mean_wait_));
+}
+
 void ResultRouter::stop() {
   for (std::jthread* thread : {&poller_, &timer_}) {
     thread->request_stop();
     if (thread->joinable()) thread->join();
   }
+  delivered_.close();
+  if (remover_.joinable()) remover_.join();
   for (const auto& request : take_overdue(MonoTime::max())) request->stop();
 }
 
@@ -113,12 +141,18 @@ void ResultRouter::poll(std::stop_token stop) {
     }
     backoff.reset();
     if (messages->empty()) continue;
-    std::vector<Receipt> receipts;
-    for (const Message& message : *messages) {
-      deliver(message);
-      receipts.push_back(message.receipt);
+    for (const Message& message : *messages) deliver(message);
+    for (const Message& message : *messages) delivered_.push(message.receipt);
+    // Answers come in one by one: the next call is for those that come meanwhile.
+    if (messages->size() < kBatchMax) {
+      if (const Millis pause = linger(); pause > Millis(0)) ports_.clock.sleep_for(pause, stop);
     }
-    // What is not removed is delivered again, finds no waiter, and is removed then.
+  }
+}
+
+// What is not removed is delivered again, finds no waiter, and is removed then.
+void ResultRouter::remove_delivered() {
+  for (auto receipts = delivered_.take(); !receipts.empty(); receipts = delivered_.take()) {
     if (const auto removed = ports_.responses.remove(receipts); !removed) {
       log::warning("cannot remove responses; they will come again", {{"error", describe(removed.error())}});
     }
@@ -132,16 +166,24 @@ void ResultRouter::deliver(const Message& message) {
                {{"message", message.id}, {"error", describe(result.error())}});
     return;
   }
-  deliver(*std::move(result));
+  deliver(*std::move(result), Way::queue);
 }
 
-void ResultRouter::deliver(JobResult result) {
+void ResultRouter::deliver(JobResult result, Way way) {
   std::vector<Waiter> found;
   {
     std::lock_guard lock(mutex_);
     const auto [from, to] = waiters_.equal_range(result.job);
-    for (auto waiter = from; waiter != to; ++waiter) found.push_back(std::move(waiter->second));
+    const MonoTime now = ports_.clock.mono_now();
+    for (auto waiter = from; waiter != to; ++waiter) {
+      if (way == Way::queue) {
+        const Millis wait = std::chrono::floor<Millis>(now - waiter->second.since);
+        mean_wait_ = mean_wait_ == Millis(0) ? wait : mean_wait_ + (wait - mean_wait_) / kMeanOver;
+      }
+      found.push_back(std::move(waiter->second));
+    }
     waiters_.erase(from, to);
+    rest_if_empty();
   }
   ports_.on_result(result);
   if (found.empty()) log::debug("response without a waiting client", {{"job", result.job}});
@@ -185,7 +227,9 @@ std::vector<std::shared_ptr<PendingRequest>> ResultRouter::take_overdue(MonoTime
 }
 
 void ResultRouter::look_up_old_waiters(std::stop_token stop) {
-  for (const JobId& job : take_due_checks(ports_.clock.mono_now())) {
+  const std::vector<JobId> due = take_due_checks(ports_.clock.mono_now());
+  bool found = false;
+  for (const JobId& job : due) {
     if (stop.stop_requested()) return;
     const auto document = ports_.outputs.get(result_key(job), kResultBytesMax);
     if (!document) {
@@ -201,25 +245,38 @@ void ResultRouter::look_up_old_waiters(std::stop_token stop) {
       continue;
     }
     log::info("found a result whose response did not come", {{"job", job}});
-    deliver(*std::move(result));
+    found = true;
+    deliver(*std::move(result), Way::store);
   }
+  if (!due.empty()) plan_next_round(found);
+}
+
+void ResultRouter::plan_next_round(bool found) {
+  std::lock_guard lock(mutex_);
+  checks_now_ = found ? std::min(4 * checks_now_, options_.checks_max) : options_.checks_min;
+  if (!waiters_.empty()) round_ = found ? options_.round : std::min(2 * round_, options_.round_max);
+  next_round_ = ports_.clock.mono_now() + round_;
 }
 
 std::vector<JobId> ResultRouter::take_due_checks(MonoTime now) {
   std::lock_guard lock(mutex_);
   std::vector<JobId> due;
-  if (now < next_round_ || checks_.empty() || checks_.begin()->first > now) return due;
-  next_round_ = now + options_.round;
-  while (!checks_.empty() && checks_.begin()->first <= now && std::ssize(due) < options_.checks_max) {
+  if (now < next_round_) return due;
+  while (!checks_.empty() && checks_.begin()->first <= now && std::ssize(due) < checks_now_) {
     const auto [at, job] = *checks_.begin();
     checks_.erase(checks_.begin());
     const auto [from, to] = waiters_.equal_range(job);
     const auto waiter = std::find_if(from, to, [&](const auto& entry) { return entry.second.next_check == at; });
     if (waiter == to) continue;  // answered meanwhile
-    due.push_back(job);
-    waiter->second.check_after = std::min(waiter->second.check_after * 2, options_.check_max);
-    waiter->second.next_check = now + waiter->second.check_after;
-    checks_.emplace(waiter->second.next_check, job);
+    Waiter& old = waiter->second;
+    if (const MonoTime ripe = old.since + kOldAfter * mean_wait_; ripe > now) {
+      old.next_check = ripe;  // others wait as long
+    } else {
+      due.push_back(job);
+      old.check_after = std::min(old.check_after * 2, options_.check_max);
+      old.next_check = now + old.check_after;
+    }
+    checks_.emplace(old.next_check, job);
   }
   return due;
 }

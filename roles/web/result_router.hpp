@@ -3,6 +3,9 @@
 // Responses are received by a thread of their own and wake their waiter once; a second delivery, or one for a client of
 // an earlier life of this node, finds no waiter and is removed (its result stays in the store). A response that never
 // comes (lost, or answered to another node) is found in the result store, where old waiters are looked up now and then.
+//
+// Each call of a remote queue or store costs, so in a crowd responses are received and removed ten at a time: see
+// linger(). A response that is removed late is at worst delivered again, which changes nothing.
 #pragma once
 
 #include <chrono>
@@ -15,6 +18,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "lib/base/gatherer.hpp"
 #include "lib/base/rng.hpp"
 #include "lib/ports/message_queue.hpp"
 #include "lib/ports/object_store.hpp"
@@ -28,10 +32,16 @@ constexpr std::uint64_t kResultBytesMax = kMiB;  // as much as a queue carries
 struct ResultRouterOptions {
   Millis poll_wait{20'000};
   Millis visibility{30'000};
-  Millis first_check{3'000};  // a waiter this old is looked up in the store; then after twice the time, and so on
-  Millis check_max{60'000};   // the longest time between two look-ups of one waiter
-  int checks_max = 20;        // look-ups of one round …
-  Millis round{250};          // … and the least time between two rounds
+  Millis remove_within{1'000};  // removals gather so long at most
+  bool fifo = false;            // a response not yet removed holds up its group: removals do not gather
+  // A waiter this old, and four times as old as answers are lately, is looked up in the store; then after twice the
+  // time, and so on.
+  Millis first_check{3'000};
+  Millis check_max{60'000};  // the longest time between two look-ups of one waiter
+  // Look-ups go in rounds. One that finds nothing doubles the time to the next, up to round_max: while everybody merely
+  // waits for a worker, they cost next to nothing. One that finds something brings the next soon, with more look-ups.
+  int checks_min = 2, checks_max = 20;
+  Millis round{250}, round_max{30'000};
 };
 
 /// Thread-safe. Its threads run from the constructor to stop().
@@ -63,6 +73,9 @@ class ResultRouter {
 
   std::size_t pending_jobs() const;
   std::size_t waiting_clients() const;
+  /// How long messages of this node may gather to travel in one call: 0 while few wait for an answer, else
+  /// company_wait() of what answers take lately.
+  Millis linger() const;
 
   /// Ends the threads, then every request that still waits.
   void stop();
@@ -71,19 +84,24 @@ class ResultRouter {
   struct Waiter {
     std::shared_ptr<PendingRequest> request;
     std::size_t index = 0;
+    MonoTime since{};
     MonoTime next_check{};
     Millis check_after{};
   };
   using Waiters = std::unordered_multimap<JobId, Waiter>;
 
   void poll(std::stop_token stop);
+  void remove_delivered();
   void deliver(const Message& message);
-  void deliver(JobResult result);
+  enum class Way { queue, store };
+  void deliver(JobResult result, Way way);
   void keep_time(std::stop_token stop);
   std::vector<std::shared_ptr<PendingRequest>> take_overdue(MonoTime now);
   void look_up_old_waiters(std::stop_token stop);
   std::vector<JobId> take_due_checks(MonoTime now);
+  void plan_next_round(bool found);
   MonoTime next_event(MonoTime now) const;
+  void rest_if_empty();
 
   Ports ports_;
   const ResultRouterOptions options_;
@@ -95,7 +113,12 @@ class ResultRouter {
   std::unordered_multimap<const PendingRequest*, JobId> jobs_of_;
   MonoTime end_all_at_ = MonoTime::max();
   MonoTime next_round_{};
+  Millis round_{};      // to the next
+  int checks_now_ = 0;  // of the next
+  Millis mean_wait_{};  // for an answer, lately; 0 since nobody waited any more
   Waker waker_;
+  Gatherer<Receipt> delivered_;  // to be removed
+  std::jthread remover_;
   std::jthread poller_;
   std::jthread timer_;
 };

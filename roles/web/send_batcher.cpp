@@ -1,23 +1,26 @@
 #include "roles/web/send_batcher.hpp"
 
-#include <memory>
 #include <utility>
-#include <vector>
 
 namespace imgrec {
 
 SendBatcher::SendBatcher(MessageQueue& queue, Clock& clock, const Options& options)
-    : queue_(queue), clock_(clock), options_(options), items_(options.waiting_max), thread_([this] { run(); }) {}
+    : queue_(queue),
+      clock_(clock),
+      send_timeout_(options.send_timeout),
+      items_(clock, {.batch_max = kBatchMax,
+                     .waiting_max = options.waiting_max,
+                     .linger = [linger = options.linger](const Item&, std::size_t) { return linger(); }}),
+      thread_([this] { run(); }) {}
 
 SendBatcher::~SendBatcher() {
   stop();
 }
 
 void SendBatcher::push(OutgoingMessage message, Sent sent) {
-  // push() drops what it does not take, so the callback stays reachable from here.
-  auto shared = std::make_shared<Sent>(std::move(sent));
-  Item item{std::move(message), [shared](Result<MessageId> outcome) { (*shared)(std::move(outcome)); }};
-  if (!items_.push(std::move(item))) (*shared)(fail(ErrorKind::cancelled, "stopping", "The server is stopping."));
+  if (auto refused = items_.push({std::move(message), std::move(sent)})) {
+    refused->sent(fail(ErrorKind::cancelled, "stopping", "The server is stopping."));
+  }
 }
 
 void SendBatcher::stop() {
@@ -26,26 +29,23 @@ void SendBatcher::stop() {
 }
 
 void SendBatcher::run() {
-  while (auto first = items_.pop()) {
-    std::vector<Item> batch;
-    std::size_t bytes = first->message.body.size();
-    batch.push_back(*std::move(first));
-    // A batch has the size limit of a message; names are bounded by the header limit, so ten requests are far below it.
-    while (batch.size() < kBatchMax && bytes < kMessageBytesMax / 2) {
-      auto next = items_.try_pop();
-      if (!next) break;
-      bytes += next->message.body.size();
-      batch.push_back(*std::move(next));
+  for (auto batch = items_.take(); !batch.empty(); batch = items_.take()) {
+    // A batch has the size limit of a message; names are bounded by the header limit, so ten requests are far below it,
+    // and this loop goes round once.
+    for (std::span<Item> rest = batch; !rest.empty();) {
+      std::size_t count = 1, bytes = rest[0].message.body.size();
+      while (count < rest.size() && bytes < kMessageBytesMax / 2) bytes += rest[count++].message.body.size();
+      send(rest.first(count));
+      rest = rest.subspan(count);
     }
-    send(std::move(batch));
   }
 }
 
-void SendBatcher::send(std::vector<Item> batch) {
+void SendBatcher::send(std::span<Item> batch) {
   std::vector<OutgoingMessage> messages;
   messages.reserve(batch.size());
   for (Item& item : batch) messages.push_back(std::move(item.message));
-  auto outcomes = queue_.send(messages, Deadline::in(clock_, options_.send_timeout));
+  auto outcomes = queue_.send(messages, Deadline::in(clock_, send_timeout_));
   for (std::size_t i = 0; i < batch.size(); ++i) {
     if (!outcomes) {
       batch[i].sent(std::unexpected(outcomes.error()));

@@ -3,14 +3,16 @@
 
 #include <functional>
 #include <thread>
+#include <vector>
 
-#include "lib/base/bounded_queue.hpp"
+#include "lib/base/gatherer.hpp"
 #include "lib/ports/message_queue.hpp"
 
 namespace imgrec {
 
-/// Thread-safe. A batch is what gathered while the one before was under way (group commit): a lone message leaves at
-/// once, a crowd leaves ten at a time. Nothing is retried here; each message hears of its own fate.
+/// Thread-safe. A batch is what gathered while the one before was under way (group commit), and while `linger` says: a
+/// lone message leaves at once, a crowd leaves ten at a time. Nothing is retried here; each message hears of its own
+/// fate.
 class SendBatcher {
  public:
   using Sent = std::move_only_function<void(Result<MessageId>)>;
@@ -18,6 +20,8 @@ class SendBatcher {
   struct Options {
     std::size_t waiting_max = 10'000;  // more: push() waits
     Millis send_timeout{10'000};
+    /// How long a batch may gather; asked for each.
+    std::function<Millis()> linger = [] { return Millis(0); };
   };
   SendBatcher(MessageQueue& queue, Clock& clock, const Options& options);
   ~SendBatcher();
@@ -34,12 +38,12 @@ class SendBatcher {
     Sent sent;
   };
   void run();
-  void send(std::vector<Item> batch);
+  void send(std::span<Item> batch);
 
   MessageQueue& queue_;
   Clock& clock_;
-  const Options options_;
-  BoundedQueue<Item> items_;
+  const Millis send_timeout_;
+  Gatherer<Item> items_;
   std::jthread thread_;
 };
 

@@ -14,7 +14,9 @@ constexpr Millis kLongSleep{3'600'000};
 Uploader::Uploader(Ports ports, const UploadOptions& options)
     : ports_(ports),
       options_(options),
-      batcher_(ports.requests, ports.clock, {.waiting_max = options.pending_jobs_max}) {
+      batcher_(
+          ports.requests, ports.clock,
+          {.waiting_max = options.pending_jobs_max, .linger = [router = &ports.router] { return router->linger(); }}) {
   retry_thread_ = std::jthread([this](std::stop_token stop) { retry(std::move(stop)); });
 }
 

@@ -67,7 +67,8 @@ Result<void> run_web(const WebSettings& settings, WebPorts ports, std::stop_toke
                           .outputs = ports.outputs,
                           .clock = ports.clock,
                           .rng = ports.rng,
-                          .on_result = [&results](const JobResult& result) { results.record(result); }});
+                          .on_result = [&results](const JobResult& result) { results.record(result); }},
+      ResultRouterOptions{.fifo = settings.fifo_requests});
   register_gauges(ports.metrics, router);
   Uploader uploader(
       {.inputs = ports.inputs, .requests = ports.requests, .router = *router, .clock = ports.clock, .rng = ports.rng},

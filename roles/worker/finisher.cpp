@@ -26,49 +26,62 @@ Finisher::Finisher(const WorkerPorts& ports, LeaseKeeper& leases, WorkerMetrics&
       metrics_(metrics),
       options_(std::move(options)),
       patience_("sending and removing messages", ports.clock, ports.rng, kPatience),
-      queue_(kWaitingMax),
-      thread_([this] { run(); }) {}
+      answers_(ports.clock, {.batch_max = kBatchMax, .waiting_max = kWaitingMax, .linger = options_.linger}),
+      removals_(ports.clock, {.batch_max = kBatchMax,
+                              .waiting_max = kWaitingMax,
+                              .linger = [this](const Answer&, std::size_t) { return options_.linger_removal(); }}),
+      removing_([this] { run_removals(); }),
+      answering_([this] { run_answers(); }) {}
 
 Finisher::~Finisher() {
   close();
 }
 
 void Finisher::push(Answer answer) {
-  queue_.push(std::move(answer));
+  answers_.push(std::move(answer));
+}
+
+void Finisher::hurry() {
+  answers_.hurry();
+  removals_.hurry();
 }
 
 void Finisher::close() {
-  closing_.request_stop();
-  queue_.close();
-  if (thread_.joinable()) thread_.join();
+  answers_.close();
+  if (answering_.joinable()) answering_.join();
+  removals_.close();
+  if (removing_.joinable()) removing_.join();
 }
 
-void Finisher::run() {
-  while (auto first = queue_.pop()) {
-    Batch batch;
-    batch.push_back(*std::move(first));
-    if (queue_.size() + 1 < kBatchMax) {
-      const Millis linger = std::min(options_.linger(), kLingerMax);
-      if (linger > Millis(0)) ports_.clock.sleep_for(linger, closing_.get_token());
-    }
-    while (batch.size() < kBatchMax) {
-      auto more = queue_.try_pop();
-      if (!more) break;
-      batch.push_back(*std::move(more));
-    }
+void Finisher::run_answers() {
+  for (Batch batch = answers_.take(); !batch.empty(); batch = answers_.take()) {
     const std::size_t count = batch.size();
-    try {
-      finish(std::move(batch));
-    } catch (const std::exception& error) {  // no memory: the leases end, and the messages are delivered again
-      log::error("answers not finished", {{"messages", count}, {"error", error.what()}});
+    Batch answered;
+    // When abandoned they are returned to the queue already.
+    if (!options_.abandon.stop_requested()) {
+      try {
+        answered = answer(dead_letter(std::move(batch)));
+      } catch (const std::exception& error) {  // no memory: the leases end, and the messages are delivered again
+        log::error("answers not finished", {{"messages", count}, {"error", error.what()}});
+      }
     }
     options_.on_done(count);
+    for (Answer& one : answered) {
+      one.answered_at = ports_.clock.mono_now();
+      removals_.push(std::move(one));
+    }
   }
 }
 
-void Finisher::finish(Batch batch) {
-  if (options_.abandon.stop_requested()) return;  // returned to the queue already
-  remove(answer(dead_letter(std::move(batch))));
+void Finisher::run_removals() {
+  for (Batch batch = removals_.take(); !batch.empty(); batch = removals_.take()) {
+    const std::size_t count = batch.size();
+    try {
+      remove(std::move(batch));
+    } catch (const std::exception& error) {
+      log::error("messages not removed", {{"messages", count}, {"error", error.what()}});
+    }
+  }
 }
 
 OutgoingMessage Finisher::message(const Answer& answer, std::string body) const {
@@ -158,7 +171,6 @@ void Finisher::send_answers(const std::string& reply_to, Batch& group, Batch& an
 }
 
 void Finisher::remove(Batch batch) {
-  if (batch.empty()) return;
   std::vector<Receipt> receipts;
   for (const Answer& answer : batch) receipts.push_back(answer.held.message.receipt);
   const auto outcomes = patience_.retry(options_.abandon, [&] { return ports_.requests.remove(receipts); });
@@ -193,7 +205,7 @@ void Finisher::report(const Answer& answer) {
                          {"name", std::string_view(answer.name).substr(0, kLoggedNameMax)},
                          {"outcome", to_string(answer.outcome)},
                          {"label", answer.label},
-                         {"ms", elapsed_ms(answer.held.received_at, ports_.clock.mono_now())},
+                         {"ms", elapsed_ms(answer.held.received_at, answer.answered_at)},
                          {"queue_ms", answer.timings.queue_ms},
                          {"infer_ms", answer.timings.infer_ms},
                          {"receive_count", answer.held.message.receive_count}});

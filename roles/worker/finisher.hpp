@@ -1,6 +1,7 @@
-// What comes after the result is stored: dead letter, answer, removal. In batches of what has gathered while the last
-// batch was on its way, and a little longer while the worker has plenty to do: so a lone message waits for nothing, and
-// a busy worker makes a fraction of the calls.
+// What comes after the result is stored: dead letter, answer, removal. Answers leave in batches of what has gathered
+// while the last batch was on its way, and a little longer while the worker has more to do; removals gather longer, as
+// nobody waits for them: a message that is delivered again meanwhile is only answered again. So a lone message waits
+// for nothing, and a busy worker makes a fraction of the calls.
 #pragma once
 
 #include <functional>
@@ -9,7 +10,7 @@
 #include <thread>
 #include <vector>
 
-#include "lib/base/bounded_queue.hpp"
+#include "lib/base/gatherer.hpp"
 #include "roles/worker/lease_keeper.hpp"
 #include "roles/worker/patience.hpp"
 #include "roles/worker/process_job.hpp"
@@ -19,14 +20,17 @@ namespace imgrec {
 struct FinisherOptions {
   bool fifo = false;  // all queues of the service are FIFO: group = session, dedup = job
   std::stop_token abandon;
-  /// How long a batch may gather; asked when one begins. At most kLingerMax is taken.
-  std::function<Millis()> linger = [] { return Millis(0); };
-  std::function<void(std::size_t count)> on_done;  // every answer pushed is counted once, whatever became of it
+  /// How long a batch of `count` answers may gather whose first is `first`; see Gatherer.
+  std::function<Millis(const Answer& first, std::size_t count)> linger = [](const Answer&, std::size_t) {
+    return Millis(0);
+  };
+  /// How long removals may gather.
+  std::function<Millis()> linger_removal = [] { return Millis(0); };
+  /// Every answer pushed is counted once, when it is sent or sent back: what is left to do for it keeps nobody waiting.
+  std::function<void(std::size_t count)> on_done = [](std::size_t) {};
 };
 
-constexpr Millis kLingerMax{10};
-
-/// Thread-safe; one thread of its own. A message is removed only when it was dead-lettered (if it had to be) and
+/// Thread-safe; two threads of its own. A message is removed only when it was dead-lettered (if it had to be) and
 /// answered. Where that fails, it goes back to the queue: its result is stored, so the next delivery only answers.
 class Finisher {
  public:
@@ -37,14 +41,16 @@ class Finisher {
 
   /// Waits while too many wait already.
   void push(Answer answer);
+  /// From now on nothing waits for company.
+  void hurry();
   /// Finishes what was pushed, and ends.
   void close();
 
  private:
   using Batch = std::vector<Answer>;
 
-  void run();
-  void finish(Batch batch);
+  void run_answers();
+  void run_removals();
   Batch dead_letter(Batch batch);
   Batch answer(Batch batch);
   void send_answers(const std::string& reply_to, Batch& group, Batch& answered);
@@ -58,9 +64,8 @@ class Finisher {
   WorkerMetrics& metrics_;
   const FinisherOptions options_;
   Patience patience_;
-  BoundedQueue<Answer> queue_;
-  std::stop_source closing_;  // nothing lingers any more
-  std::jthread thread_;
+  Gatherer<Answer> answers_, removals_;
+  std::jthread removing_, answering_;
 };
 
 }  // namespace imgrec

@@ -3,13 +3,26 @@
 #include <algorithm>
 #include <cmath>
 
-namespace imgrec {
+#include "lib/ports/message_queue.hpp"
 
-int held_target(int threads, int prefetch_max, std::optional<double> mean_ms) {
-  constexpr double kAheadMs = 250;  // covers a poll of a remote queue
-  if (!mean_ms) return threads + std::min(1, prefetch_max);
-  const double ahead = std::ceil(threads * kAheadMs / std::max(0.01, *mean_ms));
-  return threads + std::min(static_cast<int>(std::clamp(ahead, 1.0, 10'000.0)), prefetch_max);
+namespace imgrec {
+namespace {
+
+constexpr double kAheadMs = 250;  // covers a poll of a remote queue, and an image's fetching
+constexpr double kAheadInBacklogMs = 1'000;
+constexpr double kRefillMs = 100;  // a poll of a queue that has messages, with a margin
+
+}  // namespace
+
+Holding holding(const HoldingState& state) {
+  const auto used_up_in = [&](double ms) {
+    if (!state.mean_ms) return 1;
+    return static_cast<int>(std::clamp(std::ceil(state.threads * ms / std::max(0.01, *state.mean_ms)), 1.0, 10'000.0));
+  };
+  const int ahead = std::min(used_up_in(state.backlog ? kAheadInBacklogMs : kAheadMs), state.prefetch_max);
+  // When half is used up; rather later, where a whole batch then fits and the poll is still covered.
+  const int refill = std::min(ahead / 2, std::max(ahead - static_cast<int>(kBatchMax), used_up_in(kRefillMs)));
+  return {.target = state.threads + ahead, .refill_at = state.threads + refill};
 }
 
 }  // namespace imgrec

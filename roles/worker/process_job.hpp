@@ -32,6 +32,7 @@ struct Answer {
   std::string dead_letter;  // empty: none
   std::string label;        // for the log: the first label, or the error's kind
   StageTimings timings;
+  MonoTime answered_at{};
 };
 
 /// The message goes back to the queue.
@@ -56,8 +57,9 @@ struct JobContext {
 /// passes by itself has passed before the message counts as poison.
 Millis return_delay(int receive_count);
 
-/// received → parsed → (poison? result there already?) → fetched → classified → stored. Never throws (a classifier that
-/// does counts as a bug: the message is returned, and becomes poison when that does not mend it).
+/// received → parsed → (poison? delivered before, and its result there already?) → fetched → classified → stored. Never
+/// throws (a classifier that does counts as a bug: the message is returned, and becomes poison when that does not mend
+/// it).
 std::variant<Answer, Return> process_job(const JobContext& context, HeldMessage held);
 
 }  // namespace imgrec

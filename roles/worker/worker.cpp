@@ -26,6 +26,8 @@ namespace {
 // an image of image.bytes_max), and storing their results (at 3 ms an image, four cover a store that takes 12 ms).
 constexpr int kAheadMax = 4;
 constexpr int kStoringMax = 4;
+constexpr int kAnswerWaitPart = 4;        // of an image's time: each worker answers only a share of the images
+constexpr Millis kRemoveWithin{1'000};    // much less than a lease
 constexpr Millis kStartPatience{60'000};  // the queue may be out of reach so long at the start
 
 class Worker {
@@ -46,7 +48,8 @@ class Worker {
         finisher_(ports, leases_, metrics_,
                   {.fifo = settings.queue.fifo,
                    .abandon = abandon_.get_token(),
-                   .linger = [this] { return linger(); },
+                   .linger = [this](const Answer& first, std::size_t count) { return linger(first, count); },
+                   .linger_removal = [this] { return linger_removal(); },
                    .on_done = [this](std::size_t count) { done(static_cast<int>(count)); }}) {
     const int jobs = static_cast<int>(unclassified_max_) + std::min(settings.worker.prefetch, kStoringMax);
     for (int i = 0; i < jobs; ++i) job_threads_.emplace_back([this] { work(); });
@@ -59,10 +62,12 @@ class Worker {
   void take(std::vector<Message> messages);
   bool wait_for_room(const std::stop_token& stop);
   int room() const;
-  bool is_room_wanted() const;
+  Holding wanted() const;
+  bool is_refill_due() const;
   void work();
   void work_on(HeldMessage held);
-  Millis linger() const;
+  Millis linger(const Answer& first, std::size_t count) const;
+  Millis linger_removal() const;
   void done(int count);
   void drain();
 
@@ -78,7 +83,8 @@ class Worker {
   std::stop_source empty_;    // while draining: nothing is held any more
   mutable std::mutex mutex_;
   std::condition_variable_any room_;
-  int held_ = 0;
+  int held_ = 0;          // messages neither answered nor returned
+  bool backlog_ = false;  // the last receive brought as many messages as it asked for
   bool draining_ = false;
   MonoTime idle_since_{};
   const std::ptrdiff_t unclassified_max_;
@@ -125,6 +131,10 @@ Result<void> Worker::receive_until_end(const std::stop_token& stop) {
     trouble.succeeded();
     backoff.reset();
     received_once = true;
+    {
+      std::lock_guard lock(mutex_);
+      backlog_ = std::ssize(*messages) == options.messages_max;
+    }
     if (!messages->empty()) {
       take(*std::move(messages));
       continue;
@@ -152,23 +162,30 @@ void Worker::take(std::vector<Message> messages) {
   }
 }
 
-// How many messages more may be held now.
-int Worker::room() const {
-  const int target = held_target(threads_, settings_.worker.prefetch, classifiers_.mean_loan_ms());
-  std::lock_guard lock(mutex_);
-  return std::max(1, target - held_);
+// With mutex_ held.
+Holding Worker::wanted() const {
+  return holding({.threads = threads_,
+                  .prefetch_max = settings_.worker.prefetch,
+                  .mean_ms = classifiers_.mean_loan_ms(),
+                  .backlog = backlog_});
 }
 
-// Fetches when half of what is held ahead is used up: fewer calls with more messages. With mutex_ held.
-bool Worker::is_room_wanted() const {
-  const int target = held_target(threads_, settings_.worker.prefetch, classifiers_.mean_loan_ms());
-  return held_ < target && held_ <= threads_ + (target - threads_) / 2;
+// With mutex_ held.
+bool Worker::is_refill_due() const {
+  const Holding holding = wanted();
+  return held_ < holding.target && held_ <= holding.refill_at;
+}
+
+// How many messages more may be held now.
+int Worker::room() const {
+  std::lock_guard lock(mutex_);
+  return std::max(1, wanted().target - held_);
 }
 
 // False when a stop is requested.
 bool Worker::wait_for_room(const std::stop_token& stop) {
   std::unique_lock lock(mutex_);
-  room_.wait(lock, stop, [&] { return is_room_wanted(); });
+  room_.wait(lock, stop, [&] { return is_refill_due(); });
   return !stop.stop_requested();
 }
 
@@ -209,12 +226,25 @@ void Worker::work_on(HeldMessage held) {
   done(1);
 }
 
-// Half of the time that the messages waiting here keep the classifiers busy: what is answered then brings new ones
-// before these are used up.
-Millis Worker::linger() const {
-  const double waiting_ms =
-      static_cast<double>(inbox_.size()) * classifiers_.mean_loan_ms().value_or(0) / static_cast<double>(threads_);
-  return Millis(static_cast<Millis::rep>(waiting_ms / 2));
+// An answer waits for the next ones while this worker has some to give, and where two or more are done in that time.
+Millis Worker::linger(const Answer& first, std::size_t count) const {
+  {
+    std::lock_guard lock(mutex_);
+    if (held_ <= static_cast<int>(count)) return Millis(0);
+  }
+  // By the queue's clock and this machine's: where they differ much, company_wait() has its limits.
+  const auto queued = std::chrono::floor<Millis>(first.held.received_wall - first.held.message.sent_at);
+  const auto held = std::chrono::floor<Millis>(ports_.clock.mono_now() - first.held.received_at);
+  const Millis wait = company_wait(queued + held, kAnswerWaitPart);
+  const double next_two_ms = 2 * classifiers_.mean_loan_ms().value_or(0) / static_cast<double>(threads_);
+  return static_cast<double>(wait.count()) < next_two_ms ? Millis(0) : wait;
+}
+
+// Until the worker has nothing else to do, or a second: the message may be delivered again if the worker is killed
+// meanwhile, and is then answered again from the store. In a FIFO queue it would hold up its group.
+Millis Worker::linger_removal() const {
+  std::lock_guard lock(mutex_);
+  return settings_.queue.fifo || held_ == 0 ? Millis(0) : kRemoveWithin;
 }
 
 void Worker::done(int count) {
@@ -224,11 +254,12 @@ void Worker::done(int count) {
     idle_since_ = ports_.clock.mono_now();
     if (draining_) empty_.request_stop();
   }
-  if (is_room_wanted()) room_.notify_all();
+  if (is_refill_due()) room_.notify_all();
 }
 
 void Worker::drain() {
   no_more_.request_stop();
+  finisher_.hurry();
   std::vector<Receipt> unbegun;
   while (auto held = inbox_.try_pop()) unbegun.push_back(held->message.receipt);
   if (!unbegun.empty()) {

@@ -115,8 +115,8 @@ def test_a_hundred_photos_from_zero_instances_and_back(account, deployed, tmp_pa
     with counting_proxy.CountingProxy(account.url) as proxy:
         counts = a_hundred_photos_from_zero_and_back(account, deployed, tmp_path, proxy)
     sums = report(counts, PHOTOS)
-    # Two slow workers leave little to put into one batch; these are the calls that each image then costs at most.
-    assert sums["sqs"] <= 7 * PHOTOS and sums["s3"] <= 6 * PHOTOS and sums["ec2"] <= 200, sums
+    # From a cold start, with the controller's looks; at load it is less (calls_test.py).
+    assert sums["sqs"] <= 2 * PHOTOS and sums["s3"] <= 3.5 * PHOTOS and sums["ec2"] <= 200, sums
 
 
 def a_hundred_photos_from_zero_and_back(account, deployed, tmp_path, proxy):

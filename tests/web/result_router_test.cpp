@@ -67,6 +67,13 @@ class ResultRouterTest : public testing::Test {
     std::lock_guard lock(mutex);
     return ended[request.get()];
   }
+  /// Lets time pass until it is true.
+  bool in_time(const std::function<bool()>& condition, Millis step = 5ms) {
+    return eventually([&] {
+      clock.advance(step);
+      return condition();
+    });
+  }
   bool all_removed() { return responses.bodies().empty(); }
 };
 
@@ -78,7 +85,7 @@ TEST_F(ResultRouterTest, WakesEachWaiterWithItsOwnAnswerWhateverTheOrder) {
     requests.push_back(wait_for({jobs.back()}, 900s));
   }
   for (int i = 49; i >= 0; --i) responses.push(to_json(result_for(jobs[static_cast<std::size_t>(i)])));
-  ASSERT_TRUE(eventually([&] { return router.waiting_clients() == 0; }));
+  ASSERT_TRUE(in_time([&] { return router.waiting_clients() == 0; }));
   for (std::size_t i = 0; i < 50; ++i) {
     const auto ends = ends_of(requests[i]);
     ASSERT_EQ(ends.size(), 1U);
@@ -165,17 +172,62 @@ TEST_F(ResultRouterTest, LookUpsAreFewAndGrowRarer) {
   const MonoTime begin = clock.mono_now();
   const auto time_of_look_ups = [&](int count) {
     EXPECT_TRUE(eventually([&] {
-      clock.advance(50ms);
+      clock.advance(250ms);
       return outputs.faults.calls(test::StoreCall::get) >= count;
     }));
     return clock.mono_now() - begin;
   };
-  // Each is looked up after 3 s, then after 6 s more, then after 12 s more; at most 20 in 250 ms.
+  // Two are looked up after 3 s; then two more in rounds that grow rarer, as they find nothing.
   EXPECT_GE(time_of_look_ups(1), 3s);
-  EXPECT_GE(time_of_look_ups(100), 4s);
-  EXPECT_GE(time_of_look_ups(101), 9s);
-  EXPECT_GE(time_of_look_ups(201), 21s);
+  EXPECT_GE(time_of_look_ups(3), 3s + 500ms);
+  EXPECT_GE(time_of_look_ups(11), 3s + 15s);
+  const auto fifteen = time_of_look_ups(15);
+  EXPECT_GE(time_of_look_ups(21) - fifteen, 85s) << "two in half a minute at most";
   EXPECT_FALSE(request->ended());
+}
+
+TEST_F(ResultRouterTest, ManyLostResponsesAreFoundSoon) {
+  std::vector<JobId> jobs;
+  for (int i = 0; i < 100; ++i) {
+    jobs.push_back(new_job());
+    ASSERT_TRUE(outputs.put(result_key(jobs.back()), to_json(result_for(jobs.back())), {}));
+  }
+  const auto request = wait_for(jobs, 900s);
+  const MonoTime begin = clock.mono_now();
+  ASSERT_TRUE(in_time([&] { return request->ended(); }, 50ms));
+  EXPECT_LT(clock.mono_now() - begin, 3s + 20s);  // time runs ahead of the threads here: without that, 5 s
+  EXPECT_EQ(outputs.faults.calls(test::StoreCall::get), 100);
+}
+
+TEST_F(ResultRouterTest, WhoWaitsNoLongerThanOthersIsNotLookedUp) {
+  std::vector<JobId> jobs;
+  std::vector<std::shared_ptr<PendingRequest>> requests;
+  const auto expect_one = [&] { requests.push_back(wait_for({jobs.emplace_back(new_job())}, 900s)); };
+  for (int i = 0; i < 40; ++i) expect_one();
+  // All are answered after 2.9 s; those that come then wait for up to four times as long without a look-up.
+  const MonoTime begin = clock.mono_now();
+  clock.advance(2'900ms);
+  for (int i = 0; i < 39; ++i) responses.push(to_json(result_for(jobs[static_cast<std::size_t>(i)])));
+  ASSERT_TRUE(in_time([&] { return router.waiting_clients() == 1 || clock.mono_now() - begin > 11s; }));
+  ASSERT_EQ(router.waiting_clients(), 1U);
+  ASSERT_TRUE(in_time([&] { return clock.mono_now() - begin > 10s; }, 250ms));
+  clock.wait_for_sleepers(2);
+  EXPECT_EQ(outputs.faults.calls(test::StoreCall::get), 0);
+  ASSERT_TRUE(in_time([&] { return outputs.faults.calls(test::StoreCall::get) == 1; }, 250ms));
+}
+
+TEST_F(ResultRouterTest, ACrowdsResponsesAreRemovedInFullBatches) {
+  std::vector<JobId> jobs;
+  std::vector<std::shared_ptr<PendingRequest>> requests;
+  for (int i = 0; i < 101; ++i) requests.push_back(wait_for({jobs.emplace_back(new_job())}, 900s));
+  clock.wait_for_sleepers(2);
+  EXPECT_EQ(router.linger(), 5ms) << "a crowd; how long answers take is not known yet";
+  for (int i = 0; i < 100; ++i) responses.push(to_json(result_for(jobs[static_cast<std::size_t>(i)])));
+  ASSERT_TRUE(in_time([&] { return all_removed(); }));
+  EXPECT_LE(responses.faults.calls(test::QueueCall::remove), 20);
+  EXPECT_EQ(router.linger(), 0ms) << "one alone";
+  responses.push(to_json(result_for(jobs[100])));
+  ASSERT_TRUE(eventually([&] { return all_removed(); })) << "nobody else waits: nothing gathers";
 }
 
 TEST_F(ResultRouterTest, DeadlineEndsOnceAndForgetsTheJobs) {
@@ -194,7 +246,7 @@ TEST_F(ResultRouterTest, DeadlineEndsOnceAndForgetsTheJobs) {
   EXPECT_EQ(router.waiting_clients(), 1U);
   EXPECT_EQ(router.pending_jobs(), 1U);
   responses.push(to_json(result_for(job)));
-  ASSERT_TRUE(eventually([&] { return all_removed(); }));
+  ASSERT_TRUE(in_time([&] { return all_removed(); }));
   EXPECT_EQ(ends_of(held).size(), 1U);
 }
 

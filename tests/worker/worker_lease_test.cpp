@@ -136,7 +136,7 @@ TEST_F(WorkerLeaseTest, AStopDuringAnOutageStillEnds) {
   for (int i = 0; i < 4; ++i) submit("image " + std::to_string(i));
   outputs_.faults.set_outage(injected_error());
   start();
-  until([&] { return outputs_.faults.calls(test::StoreCall::get) >= 8; });
+  until([&] { return outputs_.faults.calls(test::StoreCall::put) >= 8; });
   requests_->faults.set_outage(injected_error());
   worker_.request_stop();
   until([&] { return ended_.load(); });

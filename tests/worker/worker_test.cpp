@@ -68,15 +68,48 @@ TEST_F(WorkerTest, AnExpiredRequestIsStillProcessed) {
 TEST_F(WorkerTest, AResultThatIsThereIsAnsweredAgainWithoutWork) {
   const JobRequest request = submit("an image");
   run();
+  EXPECT_EQ(outputs_.faults.calls(StoreCall::get), 0) << "a first delivery has none";
   const std::string first = replies()->bodies().at(0);
   const std::string document = *outputs_.get(result_key(request.job), kMiB);
   const int classified = classifiers_.faults.calls(FakeClassifiers::Call::classify);
-  requests_->push(to_json(request));  // a duplicate
+  requests_->push(to_json(request));
+  ASSERT_THAT(*requests_->receive({}, {}), SizeIs(1));
+  requests_->expire_leases();  // delivered again
   run();
   ASSERT_THAT(replies()->bodies(), SizeIs(2));
   EXPECT_EQ(replies()->bodies().at(1), document);
   EXPECT_EQ(classifiers_.faults.calls(FakeClassifiers::Call::classify), classified);
   expect_all_done();
+}
+
+TEST_F(WorkerTest, ASecondDeliveryThatCountsAsTheFirstGetsTheSameAnswer) {
+  const JobRequest request = submit("an image");
+  run();
+  const std::string document = *outputs_.get(result_key(request.job), kMiB);
+  requests_->push(to_json(request));  // SQS's count is approximate
+  run();
+  ASSERT_THAT(replies()->bodies(), SizeIs(2));
+  EXPECT_EQ(replies()->bodies().at(1), document);
+  expect_all_done();
+}
+
+TEST_F(WorkerTest, ABusyWorkerAnswersAndRemovesInFullBatches) {
+  settings_.worker.prefetch = 20;
+  for (int i = 0; i < 200; ++i) submit("image " + std::to_string(i));
+  clock_.advance(Seconds(4));  // each has waited: a quarter of that is time to gather
+  start();
+  until([&] { return requests_->bodies().empty(); }, Millis(1));
+  finish();
+  expect_all_done();
+  EXPECT_LE(replies()->faults.calls(QueueCall::send), 30);
+  EXPECT_LE(requests_->faults.calls(QueueCall::remove), 30);
+}
+
+TEST_F(WorkerTest, WithoutMoreToDoNothingWaitsForCompany) {
+  for (int i = 0; i < 5; ++i) submit("image " + std::to_string(i));
+  clock_.advance(Seconds(4));
+  start();
+  at_once([&] { return requests_->bodies().empty() && replies()->bodies().size() == 5; });
 }
 
 TEST_F(WorkerTest, AResultStoredMeanwhileByAnotherWorkerIsTheAnswer) {
