@@ -55,6 +55,7 @@ struct CallRequest {
   bool idempotent = true;  // false: tried again only when the call surely did nothing
   bool long_poll = false;  // an idle receiver: waits its back-off even when the retry quota is spent
   Millis timeout{30'000};  // of one attempt
+  Millis stop_grace{0};    // as HttpClientRequest::stop_grace
   std::uint64_t response_bytes_max = 16 * kMiB;
 };
 

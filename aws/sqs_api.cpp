@@ -16,8 +16,11 @@ namespace {
 namespace dom = simdjson::dom;
 
 constexpr std::string_view kTarget = "AmazonSQS";
-constexpr Millis kControlDeadline{30'000};             // of calls about queues rather than messages
-constexpr Millis kPollMargin{10'000};                  // beyond the long poll's own wait
+constexpr Millis kControlDeadline{30'000};  // of calls about queues rather than messages
+constexpr Millis kPollMargin{10'000};       // beyond the long poll's own wait
+// What SQS hands out to a poll that is stopped would be hidden from everybody until its lease ends: where messages are
+// waiting, the answer is on its way.
+constexpr Millis kStopGrace{250};
 constexpr std::uint64_t kReceiveBytesMax = 80 * kMiB;  // ten messages of 1 MiB, escaped
 constexpr std::size_t kKeptParserBytesMax = 256 * kKiB;
 
@@ -298,6 +301,7 @@ Result<std::vector<Message>> SqsApi::receive(const std::string& url, const Recei
   auto call = request(endpoint_, "ReceiveMessage", body, answer);
   call.long_poll = true;
   call.timeout = options.wait + kPollMargin;
+  call.stop_grace = kStopGrace;
   call.response_bytes_max = kReceiveBytesMax;
   const auto got = caller_.call(call, Deadline::in(session_.clock(), 2 * call.timeout), stop);
   if (!got && got.error().error.kind == ErrorKind::cancelled) return out;

@@ -44,9 +44,8 @@ class Calibration:
 
 # Inputs of the first layers are few and weigh most: in a ResNet-18 those of the first make half of the error, those of the
 # second a third of the rest.
-CALIBRATIONS = (Calibration("quantile", 2, 1), Calibration("quantile", 2, 0), Calibration("quantile", 1, 1),
-                Calibration("quantile", 1, 0), Calibration("quantile", 0, 0), Calibration("min-max", 2, 1),
-                Calibration("histogram", 2, 1))
+CALIBRATIONS = (Calibration("quantile", 2, 1), Calibration("quantile", 1, 0), Calibration("quantile", 0, 0),
+                Calibration("min-max", 2, 1), Calibration("histogram", 2, 1))
 
 
 @dataclasses.dataclass

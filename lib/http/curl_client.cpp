@@ -314,9 +314,11 @@ std::optional<CURLcode> Transfer::perform(const std::stop_token& stop) {
   auto& clock = system_clock();
   curl_off_t moved = -1;
   auto moved_at = clock.mono_now();
+  auto give_up_at = stop.stop_requested() ? MonoTime::min() : MonoTime::max();
   while (true) {
     int running = 0;
-    if (stop.stop_requested()) {
+    if (stop.stop_requested()) give_up_at = std::min(give_up_at, clock.mono_now() + request_.stop_grace);
+    if (clock.mono_now() >= give_up_at) {
       failure_ = Error{ErrorKind::cancelled, "cancelled", "The request to " + origin_ + " was stopped."};
       return std::nullopt;
     }
@@ -341,7 +343,8 @@ std::optional<CURLcode> Transfer::perform(const std::stop_token& stop) {
                 origin_ + " sent and took nothing for " + std::to_string(request_.stall_timeout.count()) + " ms."};
       return std::nullopt;
     }
-    const auto wait = std::clamp(std::chrono::ceil<Millis>(stalled_at - now), Millis(1), kPollMax);
+    const auto wait =
+        std::clamp(std::chrono::ceil<Millis>(std::min(stalled_at, give_up_at) - now), Millis(1), kPollMax);
     curl_multi_poll(multi_, nullptr, 0, static_cast<int>(wait.count()), nullptr);
   }
 }

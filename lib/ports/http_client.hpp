@@ -1,6 +1,7 @@
 // Outgoing HTTP.
 //
-// Threads   safe; send() blocks until the response is complete, the deadline passed or a stop is requested.
+// Threads   safe; send() blocks until the response is complete, the deadline passed or a stop is requested (and the
+//           request's stop_grace has passed since).
 // TLS       verified. Redirects are followed only where the request says so, and only to https (or http to http).
 // Failure   a response of any status is a success of this port; errors are transport failures: transient
 //           "connection_failed", "connection_lost", "timeout"; denied "tls_not_trusted"; cancelled; invalid "bad_url",
@@ -31,6 +32,8 @@ struct HttpClientRequest {
   Millis timeout{30'000};    // for the whole exchange
   Millis connect_timeout{5'000};
   Millis stall_timeout{20'000};  // no byte for so long: timeout
+  /// After a stop the exchange may still complete for so long: for answers that nobody else would get.
+  Millis stop_grace{0};
   bool follow_redirects = false;
   std::uint64_t response_bytes_max = 16 * kMiB;  // of a body, also of one that goes to on_body
   /// When set, a body of a 2xx response goes here piece by piece (and not into HttpClientResponse::body); an error

@@ -245,6 +245,36 @@ TEST_F(CurlClient, AStopEndsItAtOnce) {
   EXPECT_EQ(silent.connections(), 1);
 }
 
+TEST_F(CurlClient, AStopLeavesAnAnswerItsGrace) {
+  auto& clock = system_clock();
+  std::stop_source stop;
+  Imposter late([&](int fd) {
+    Imposter::read_head(fd);
+    stop.request_stop();
+    clock.sleep_for(Millis(50), {});  // lateness is what is tested
+    Imposter::write(fd, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
+    Imposter::wait_for_close(fd);
+  });
+  auto request = get(late.url());
+  request.stop_grace = Seconds(30);
+  EXPECT_EQ(code_of(request, stop.get_token()), "answered");
+  EXPECT_EQ(code_of(request, stop.get_token()), "cancelled") << "stopped beforehand";
+  EXPECT_EQ(late.connections(), 1);
+
+  std::stop_source again;
+  Imposter silent([&](int fd) {
+    Imposter::read_head(fd);
+    again.request_stop();
+    Imposter::wait_for_close(fd);
+  });
+  request = get(silent.url());
+  request.stop_grace = Millis(200);
+  const auto begin = clock.mono_now();
+  EXPECT_EQ(code_of(request, again.get_token()), "cancelled");
+  EXPECT_GE(clock.mono_now() - begin, Millis(200));
+  EXPECT_LT(clock.mono_now() - begin, Seconds(5));
+}
+
 TEST_F(CurlClient, LimitsTheResponse) {
   const std::vector<std::string> answers = {
       "HTTP/1.1 200 OK\r\nContent-Length: 2000\r\n\r\n" + std::string(2000, 'x'),
