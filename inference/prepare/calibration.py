@@ -27,7 +27,7 @@ RANGES = {"quantile": RangeEstimatorParameters(min=NEARLY_ALL, max=NEARLY_ALL),
           "min-max": RangeEstimatorParametersSet.MINMAX, "histogram": RangeEstimatorParametersSet.HISTOGRAM}
 SPEED_RUNS = 40
 SAME_ERROR = 1.15  # below that, which of two score errors is lower is a matter of the photos
-SAME_SPEED = 1.05  # below that, which is quicker is a matter of the moment
+SAME_SPEED = 1.1   # below that, which is quicker is a matter of the moment (the same graph twice: up to 1.09)
 
 
 @dataclasses.dataclass(frozen=True)
