@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "inference/onnx_file.hpp"
+#include "inference/openvino_winograd.hpp"
 #include "lib/base/cpu.hpp"
 
 namespace imgrec {
@@ -54,7 +55,11 @@ std::unexpected<Error> refused(const std::exception& error) {
 
 // One for the process; it is not destroyed, as its libraries may be gone before what is static here.
 ov::Core& core() {
-  static ov::Core& one = *new ov::Core;
+  static ov::Core& one = *[] {
+    auto made = std::make_unique<ov::Core>();
+    add_winograd(*made);
+    return made.release();
+  }();
   return one;
 }
 
@@ -213,7 +218,7 @@ bool has_openvino() {
 
 std::string openvino_identity() try {
   const std::string version = ov::get_openvino_version().buildNumber;
-  return version + " " + core().get_property("CPU", ov::device::full_name);
+  return version + " " + std::string(winograd_identity()) + " " + core().get_property("CPU", ov::device::full_name);
 } catch (const std::exception& error) {
   return {};
 }
@@ -222,6 +227,7 @@ Result<std::shared_ptr<OpenvinoModel>> compile_openvino(std::shared_ptr<const Mo
                                                         const OpenvinoOptions& options) try {
   const auto model = read_model(*bytes, options);
   if (!model) return fail(model.error());
+  if (options.precision == Precision::f32) use_winograd(*model);
   auto compiled = core().compile_model(*model, "CPU", properties_of(options));
   return std::make_shared<Compiled>(std::move(compiled), options, std::move(bytes));
 } catch (const std::bad_alloc&) {
