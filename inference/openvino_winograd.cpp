@@ -218,8 +218,8 @@ std::optional<Match> match_at(const std::shared_ptr<ov::Node>& node) {
   if (weights == nullptr || weights->get_element_type() != ov::element::f32) return std::nullopt;
   const ov::Shape filters = weights->get_shape(), image = convolution->get_input_shape(0),
                   out = convolution->get_output_shape(0);
-  const bool plain = filters.size() == 4 && filters[2] == 3 && filters[3] == 3 && image[0] == 1 &&
-                     convolution->get_strides() == ov::Strides{1, 1} &&
+  const bool plain = filters.size() == 4 && ov::shape_size(filters) > 0 && filters[2] == 3 && filters[3] == 3 &&
+                     image[0] == 1 && convolution->get_strides() == ov::Strides{1, 1} &&
                      convolution->get_dilations() == ov::Strides{1, 1} && filters[0] % winograd::kFiltersStep == 0 &&
                      filters[1] % winograd::kChannelsStep == 0;
   if (!plain) return std::nullopt;
