@@ -48,15 +48,33 @@ Result<std::uint64_t> sweep_old_objects(ObjectStore& store, const JanitorOptions
   return removed;
 }
 
-void run_janitor(ObjectStore& store, const JanitorOptions& options, Clock& clock, std::stop_token stop) {
+Result<std::uint64_t> sweep_unread_messages(const RemoveUnread& remove_unread, const JanitorOptions& options,
+                                            Clock& clock, std::stop_token stop) {
+  std::uint64_t removed = 0;
+  if (options.retention == Seconds(0)) return removed;
+  const WallTime limit = clock.wall_now() - options.retention;
+  while (!stop.stop_requested()) {
+    const auto swept = remove_unread(limit, kPage);
+    if (!swept) return swept;
+    removed += *swept;
+    if (*swept < kPage || !clock.sleep_for(options.pause, stop)) break;
+  }
+  return removed;
+}
+
+void run_janitor(ObjectStore& store, const RemoveUnread& remove_unread, const JanitorOptions& options, Clock& clock,
+                 std::stop_token stop) {
   if (options.retention == Seconds(0)) return;
   const Millis every = std::clamp<Millis>(options.retention / 10, Seconds(1), std::chrono::hours(1));
-  do {
-    const auto removed = sweep_old_objects(store, options, clock, stop);
+  const auto report = [](const char* what, const Result<std::uint64_t>& removed) {
     if (!removed)
-      log::warning("cannot delete old objects", {{"error", describe(removed.error())}});
+      log::warning("cannot delete what is old", {{"what", what}, {"error", describe(removed.error())}});
     else if (*removed > 0)
-      log::info("old objects deleted", {{"objects", *removed}});
+      log::info("deleted what is old", {{"what", what}, {"count", *removed}});
+  };
+  do {
+    report("images and results", sweep_old_objects(store, options, clock, stop));
+    report("messages", sweep_unread_messages(remove_unread, options, clock, stop));
   } while (clock.sleep_for(every, stop));
 }
 

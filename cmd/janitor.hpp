@@ -1,6 +1,7 @@
 // Deletes what is older than the retention, so that a state folder does not grow for ever.
 #pragma once
 
+#include <functional>
 #include <stop_token>
 
 #include "lib/base/clock.hpp"
@@ -11,14 +12,24 @@ namespace imgrec {
 
 struct JanitorOptions {
   Seconds retention{0};  // 0: nothing is ever deleted
-  Millis pause{100};     // between pages of objects: deleting must not hold up the service
+  Millis pause{100};     // between pages of objects or messages: deleting must not hold up the service
 };
+
+/// Removes messages that wait since before that moment, count_max at most; returns how many.
+using RemoveUnread = std::function<Result<std::uint64_t>(WallTime before, std::uint64_t count_max)>;
 
 /// One sweep over inputs and results. Returns how many objects were deleted.
 Result<std::uint64_t> sweep_old_objects(ObjectStore& store, const JanitorOptions& options, Clock& clock,
                                         std::stop_token stop);
 
-/// Sweeps until a stop is requested: at once, then every tenth of the retention, at least hourly. Errors are logged.
-void run_janitor(ObjectStore& store, const JanitorOptions& options, Clock& clock, std::stop_token stop);
+/// One sweep over messages that nobody received for so long: dead letters, answers for a web node that never came back,
+/// requests whose images are gone. Returns how many were removed.
+Result<std::uint64_t> sweep_unread_messages(const RemoveUnread& remove_unread, const JanitorOptions& options,
+                                            Clock& clock, std::stop_token stop);
+
+/// Sweeps both until a stop is requested: at once, then every tenth of the retention, at least hourly. Errors are
+/// logged.
+void run_janitor(ObjectStore& store, const RemoveUnread& remove_unread, const JanitorOptions& options, Clock& clock,
+                 std::stop_token stop);
 
 }  // namespace imgrec

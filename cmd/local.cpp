@@ -55,7 +55,8 @@ class Background {
       }
     });
     janitor_ = std::jthread([this](std::stop_token stop) {
-      run_janitor(*platform_.inputs, {.retention = config_.local.retention}, system_clock(), stop);
+      run_janitor(*platform_.inputs, platform_.remove_unread, {.retention = config_.local.retention}, system_clock(),
+                  stop);
     });
   }
 

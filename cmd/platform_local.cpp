@@ -47,6 +47,9 @@ Result<Platform> make_local_platform(const Config& config, Clock& clock, Rng& rn
   auto queues = open_sqlite_queues(state_dir / "queue.sqlite", queue_rules(config.queue), clock, rng);
   if (!queues) return fail(queues.error());
   Platform platform;
+  platform.remove_unread = [unread_in = queues->get()](WallTime before, std::uint64_t count_max) {
+    return unread_in->remove_unread(before, count_max);
+  };
   platform.queues = std::move(*queues);
   auto requests = platform.queues->open(config.queue.request);
   if (!requests) return fail(requests.error());

@@ -114,7 +114,7 @@ struct AwsConfig {
 struct LocalConfig {
   int worker_threads = 1;            // images at a time per child: one core is one "instance"
   std::string worker_executable;     // what runs as the children; empty: this program
-  Seconds retention{7 * 24 * 3600};  // stored images and results older than this are deleted; 0: never
+  Seconds retention{7 * 24 * 3600};  // images, results and messages nobody reads; 0: kept for ever
 };
 
 struct ClassifyConfig {

@@ -114,9 +114,9 @@ class SqliteQueue final : public MessageQueue {
   const QueueRow row_;
 };
 
-class SqliteQueues final : public QueueDirectory {
+class OpenQueues final : public SqliteQueues {
  public:
-  SqliteQueues(std::shared_ptr<Shared> shared, SqliteQueueRules rules)
+  OpenQueues(std::shared_ptr<Shared> shared, SqliteQueueRules rules)
       : shared_(std::move(shared)), rules_(std::move(rules)) {}
 
   Result<std::shared_ptr<MessageQueue>> open(const std::string& name) override {
@@ -146,6 +146,10 @@ class SqliteQueues final : public QueueDirectory {
     return open_.emplace(name, std::make_shared<SqliteQueue>(shared_, row)).first->second;
   }
 
+  Result<std::uint64_t> remove_unread(WallTime before, std::uint64_t count_max) override {
+    return shared_->store->remove_unread(before, count_max);
+  }
+
  private:
   const std::shared_ptr<Shared> shared_;
   const SqliteQueueRules rules_;
@@ -155,14 +159,14 @@ class SqliteQueues final : public QueueDirectory {
 
 }  // namespace
 
-Result<std::unique_ptr<QueueDirectory>> open_sqlite_queues(const std::filesystem::path& file, SqliteQueueRules rules,
-                                                           Clock& clock, Rng& rng) {
+Result<std::unique_ptr<SqliteQueues>> open_sqlite_queues(const std::filesystem::path& file, SqliteQueueRules rules,
+                                                         Clock& clock, Rng& rng) {
   auto store = SqliteStore::open(file, rules.file_bytes_max, rng);
   if (!store) return fail(store.error());
   auto board = WakeBoard::open(file.string() + "-wake");
   if (!board) return fail(board.error());
   auto shared = std::make_shared<Shared>(Shared{*std::move(store), *std::move(board), clock});
-  return std::make_unique<SqliteQueues>(std::move(shared), std::move(rules));
+  return std::make_unique<OpenQueues>(std::move(shared), std::move(rules));
 }
 
 }  // namespace imgrec

@@ -35,10 +35,19 @@ struct SqliteQueueRules {
   std::uint64_t file_bytes_max = 8 * 1024 * kMiB;
 };
 
+/// The queues of one file. Other messages go only when somebody receives and removes them: those of a web node that
+/// never comes back, or dead letters, would stay for ever.
+class SqliteQueues : public QueueDirectory {
+ public:
+  /// Removes messages of any queue that could have been received since before that moment and were not, `count_max` at
+  /// most. Returns how many; fewer than count_max when there are no more.
+  virtual Result<std::uint64_t> remove_unread(WallTime before, std::uint64_t count_max) = 0;
+};
+
 /// Opens (and makes) the file; the folder has to exist. Errors: denied, transient "disk_full", invalid
 /// "queue_file_damaged", transient "queue_unavailable". The directory's open() adds: invalid "queue_type_differs" when
 /// the queue was made as the other of standard and FIFO. Queue names are as on SQS, 1 to 80 of [A-Za-z0-9_.-].
-Result<std::unique_ptr<QueueDirectory>> open_sqlite_queues(const std::filesystem::path& file, SqliteQueueRules rules,
-                                                           Clock& clock, Rng& rng);
+Result<std::unique_ptr<SqliteQueues>> open_sqlite_queues(const std::filesystem::path& file, SqliteQueueRules rules,
+                                                         Clock& clock, Rng& rng);
 
 }  // namespace imgrec

@@ -54,6 +54,9 @@ constexpr const char* kDepth =
     "SELECT count(*) FILTER (WHERE visible_at<=?2), count(*) FILTER (WHERE visible_at>?2 AND receives>0), "
     "count(*) FILTER (WHERE visible_at>?2 AND receives=0), min(sent_at) "
     "FROM messages INDEXED BY messages_ready WHERE queue=?1";
+constexpr const char* kRemoveUnread =
+    "DELETE FROM messages WHERE seq IN (SELECT m.seq FROM queues q CROSS JOIN messages m INDEXED BY messages_ready "
+    "ON m.queue=q.id AND m.visible_at<?1 LIMIT ?2)";
 
 std::int64_t to_ms(WallTime time) {
   return time.time_since_epoch().count();
@@ -320,6 +323,18 @@ Result<QueueDepth> SqliteStore::depth(const QueueRow& queue, WallTime now) {
   // Another process's clock may have been ahead.
   if (!row.is_null(3)) depth.oldest_age = std::max(Millis(0), now - from_ms(row.integer(3)));
   return depth;
+}
+
+Result<std::uint64_t> SqliteStore::remove_unread(WallTime before, std::uint64_t count_max) {
+  std::lock_guard lock(mutex_);
+  std::uint64_t removed = 0;
+  const auto done = db_->transaction(kLockWait, [&]() -> Result<void> {
+    auto deleted = db_->query(kRemoveUnread, to_ms(before), static_cast<std::int64_t>(count_max)).run();
+    if (deleted) removed = static_cast<std::uint64_t>(db_->rows_changed());
+    return deleted;
+  });
+  if (!done) return fail(done.error());
+  return removed;
 }
 
 }  // namespace imgrec

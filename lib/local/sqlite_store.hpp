@@ -55,6 +55,9 @@ class SqliteStore {
 
   Result<QueueDepth> depth(const QueueRow& queue, WallTime now);
 
+  /// Of any queue: what has been visible since before then. Returns how many; fewer than count_max: there are no more.
+  Result<std::uint64_t> remove_unread(WallTime before, std::uint64_t count_max);
+
  private:
   SqliteStore(std::unique_ptr<SqlDb> db, std::uint64_t bytes_max, Rng& rng)
       : db_(std::move(db)), bytes_max_(bytes_max), rng_(rng) {}

@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <atomic>
 #include <string>
 #include <thread>
 
@@ -22,6 +24,16 @@ class JanitorTest : public testing::Test {
     for (const ObjectKey& key : store_.keys()) found.push_back(key.str());
     return found;
   }
+  RemoveUnread messages() {
+    return [this](WallTime before, std::uint64_t count_max) -> Result<std::uint64_t> {
+      before_ = before;
+      const std::uint64_t removed = std::min<std::uint64_t>(unread_, count_max);
+      unread_ -= removed;
+      return removed;
+    };
+  }
+  std::atomic<std::uint64_t> unread_ = 0;
+  WallTime before_;
   test::FakeClock clock_;
   test::MemoryStore store_{clock_};
   const JanitorOptions options_{.retention = hours(24), .pause = Millis(0)};
@@ -64,13 +76,28 @@ TEST_F(JanitorTest, AFailureIsReturned) {
   EXPECT_EQ(sweep_old_objects(store_, options_, clock_, {}), 1U);
 }
 
+TEST_F(JanitorTest, RemovesUnreadMessagesPageByPage) {
+  unread_ = 250;
+  EXPECT_EQ(sweep_unread_messages(messages(), options_, clock_, {}), 250U);
+  EXPECT_EQ(unread_, 0U);
+  EXPECT_EQ(before_, clock_.wall_now() - options_.retention);
+  unread_ = 1;
+  EXPECT_EQ(sweep_unread_messages(messages(), {.retention = Seconds(0)}, clock_, {}), 0U);
+  EXPECT_EQ(unread_, 1U);
+  const auto failing = [](WallTime, std::uint64_t) -> Result<std::uint64_t> {
+    return fail(ErrorKind::transient, "queue_unavailable", "No.");
+  };
+  EXPECT_EQ(sweep_unread_messages(failing, options_, clock_, {}).error().code, "queue_unavailable");
+}
+
 TEST_F(JanitorTest, RunsAgainAndAgainUntilStopped) {
   put("inputs/01A");
-  std::jthread janitor([&](std::stop_token stop) { run_janitor(store_, options_, clock_, stop); });
+  std::jthread janitor([&](std::stop_token stop) { run_janitor(store_, messages(), options_, clock_, stop); });
   clock_.wait_for_sleepers(1);
   EXPECT_EQ(keys().size(), 1U);
+  unread_ = 7;
   clock_.advance(hours(25));
-  while (!keys().empty()) std::this_thread::yield();
+  while (!keys().empty() || unread_ > 0) std::this_thread::yield();
   janitor.request_stop();
   janitor.join();
 }

@@ -19,7 +19,7 @@ namespace fs = std::filesystem;
 
 class SqliteQueueTest : public testing::Test {
  protected:
-  Result<std::unique_ptr<QueueDirectory>> open(std::uint64_t file_bytes_max = 64 * kMiB) {
+  Result<std::unique_ptr<SqliteQueues>> open(std::uint64_t file_bytes_max = 64 * kMiB) {
     SqliteQueueRules rules;
     rules.options_of = [](const std::string& name) -> std::optional<SqliteQueueOptions> {
       if (name == "unknown") return std::nullopt;
@@ -109,6 +109,46 @@ TEST_F(SqliteQueueTest, OnlyWhatIsInFlightIsExtended) {
   // A lease keeper that comes too late must not hide what was returned.
   EXPECT_EQ(queue->extend({&receipt, 1}, Seconds(30))->front().error().code, "stale_receipt");
   EXPECT_EQ(receive(*queue).size(), 1U);
+}
+
+TEST_F(SqliteQueueTest, WhatNobodyReceivedIsRemovedOnRequest) {
+  std::optional<WallTime> before;
+  {
+    const auto queues = open();
+    const auto forgotten = (*queues)->open("forgotten").value(), groups = (*queues)->open("q.fifo").value();
+    for (int i = 0; i < 3; ++i) ASSERT_TRUE(send(*forgotten, "old"));
+    const OutgoingMessage grouped{.body = "old", .group_id = "g", .dedup_id = "d"};
+    ASSERT_TRUE(groups->send({&grouped, 1}, Deadline::in(clock_, Seconds(10)))->front());
+    clock_.advance(Seconds(100));
+    before = clock_.wall_now();
+    ASSERT_TRUE(send(*forgotten, "just in time"));
+  }
+  // No queue has to be open for it.
+  const auto queues = open();
+  const auto queue = (*queues)->open("q").value();
+  ASSERT_TRUE(send(*queue, "x"));
+  EXPECT_EQ((*queues)->remove_unread(*before, 3), 3U);
+  EXPECT_EQ((*queues)->remove_unread(*before, 3), 1U);
+  EXPECT_EQ((*queues)->remove_unread(*before, 3), 0U);
+  const auto left = receive(*(*queues)->open("forgotten").value());
+  ASSERT_EQ(left.size(), 1U);
+  EXPECT_EQ(left[0].body, "just in time");
+  EXPECT_TRUE(receive(*(*queues)->open("q.fifo").value()).empty());
+  EXPECT_EQ(receive(*queue).size(), 1U);
+}
+
+TEST_F(SqliteQueueTest, AnOldMessageThatIsBeingWorkedOnOrCameBackIsNotRemoved) {
+  const auto queues = open();
+  const auto queue = (*queues)->open("q").value();
+  ASSERT_TRUE(send(*queue, "in flight"));
+  ASSERT_TRUE(send(*queue, "given back"));
+  clock_.advance(Seconds(100));
+  const auto messages = receive(*queue);
+  ASSERT_EQ(messages.size(), 2U);
+  ASSERT_TRUE(queue->extend({&messages[1].receipt, 1}, Millis(0))->front());
+  EXPECT_EQ((*queues)->remove_unread(clock_.wall_now(), 10), 0U);
+  EXPECT_EQ(queue->depth()->in_flight, 1U);
+  EXPECT_EQ(queue->depth()->visible, 1U);
 }
 
 TEST_F(SqliteQueueTest, ReceiptsCannotBeGuessedOrForged) {
