@@ -81,7 +81,7 @@ Result<Credentials> required(Result<std::optional<Credentials>> found, const std
 Result<std::optional<std::string>> container_credentials_url(const Environment& environment) {
   const std::string relative = env_value(environment, "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI");
   if (!relative.empty()) return "http://169.254.170.2" + relative;
-  const std::string full = env_value(environment, "AWS_CONTAINER_CREDENTIALS_FULL_URI");
+  std::string full = env_value(environment, "AWS_CONTAINER_CREDENTIALS_FULL_URI");
   if (full.empty()) return std::nullopt;
   if (full.starts_with('/')) return bad_container_uri("URI did not specify a host.");
   const auto parts = parse_endpoint(full.substr(0, full.find('?')));

@@ -12,8 +12,6 @@
 
 #include "lib/base/clock.hpp"
 
-extern char** environ;
-
 namespace imgrec::aws {
 namespace {
 

@@ -15,8 +15,6 @@
 
 #include "lib/base/file.hpp"
 
-extern char** environ;
-
 namespace imgrec {
 namespace {
 

@@ -23,7 +23,6 @@
 namespace imgrec {
 namespace {
 
-namespace fs = std::filesystem;
 using nlohmann::ordered_json;
 
 constexpr std::size_t kPhotosMax = 100'000;

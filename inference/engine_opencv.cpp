@@ -36,7 +36,7 @@ std::string reason_of(const cv::Exception& error) {
 
 class OpencvEngine final : public Engine {
  public:
-  explicit OpencvEngine(cv::dnn::Net net) : net_(std::move(net)) {}
+  explicit OpencvEngine(const cv::dnn::Net& net) : net_(net) {}
 
   std::span<float> input(InputSize size) override {
     const int shape[] = {1, 3, size.height, size.width};
@@ -92,7 +92,7 @@ Result<std::unique_ptr<Engine>> make_opencv_engine(ByteView onnx) {
     if (net.empty()) return fail(ErrorKind::invalid, "model_unusable", "The model has no layers.");
     net.setPreferableBackend(cv::dnn::DNN_BACKEND_OPENCV);
     net.setPreferableTarget(cv::dnn::DNN_TARGET_CPU);
-    return std::make_unique<OpencvEngine>(std::move(net));
+    return std::make_unique<OpencvEngine>(net);
   } catch (const cv::Exception& error) {
     return fail(ErrorKind::invalid, "model_unusable",
                 "The engine (OpenCV) refuses the model: " + reason_of(error) + "." + advice(*file));

@@ -105,7 +105,7 @@ class OpenvinoEngine final : public Engine {
     }
     request_.infer();
     const ov::Tensor output = request_.get_output_tensor(0);
-    return std::span<const float>(static_cast<const ov::Tensor&>(output).data<const float>(), output.get_size());
+    return std::span<const float>(output.data<const float>(), output.get_size());
   } catch (const std::bad_alloc&) {
     return out_of_memory();
   } catch (const std::exception& error) {

@@ -70,7 +70,7 @@ class OpenvinoShared final : public Shared {
 
   // Beside the first images: the next start gains by it, this one must not wait.
   void keep(const ModelCache& cache, const std::string& key, std::shared_ptr<const ModelBytes> bytes) {
-    saver_ = std::jthread([model = model_, cache, key, bytes] {
+    saver_ = std::jthread([model = model_, cache, key, bytes = std::move(bytes)] {
       const auto content = model->exported();
       const auto stored = content ? cache.store(key, *content) : fail(content.error());
       if (!stored) log::debug("compiled model not kept", {{"reason", stored.error().message}});

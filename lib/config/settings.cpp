@@ -197,9 +197,11 @@ void add_local_and_classify(std::vector<Setting>& all) {
                        In{&Config::local, &LocalConfig::worker_threads}, {1, 1024}));
   all.push_back(text({"local.worker_executable", "program of the worker processes; empty: this one", {}, kFleet},
                      In{&Config::local, &LocalConfig::worker_executable}, kPath));
-  all.push_back(duration(
-      {"local.retention", "images, results and messages nobody reads are deleted when older than this; 0: never", {"--retention"}, kLocalCommand},
-      In{&Config::local, &LocalConfig::retention}, {Seconds(0), days(36'500)}));
+  all.push_back(duration({"local.retention",
+                          "images, results and messages nobody reads are deleted when older than this; 0: never",
+                          {"--retention"},
+                          kLocalCommand},
+                         In{&Config::local, &LocalConfig::retention}, {Seconds(0), days(36'500)}));
   all.push_back(number({"classify.threads", "images at a time; 0: usable cores", {"--threads"}, kClassifyCommand},
                        In{&Config::classify, &ClassifyConfig::threads}, {0, 1024}));
 }

@@ -244,12 +244,12 @@ std::optional<ReplyAddress> find_reply_address(std::string_view json) try {
   address.job = checked(parse_job_id(text_of(document, "job")), "job");
   address.reply_to = text_of(document, "reply_to");
   if (address.reply_to.empty()) return std::nullopt;
-  const auto text_or = [&](const char* name, std::string otherwise) {
+  const auto text_or_none = [&](const char* name) {
     const auto found = document.find(name);
-    return found != document.end() && found->is_string() ? found->get<std::string>() : otherwise;
+    return found != document.end() && found->is_string() ? found->get<std::string>() : std::string();
   };
-  address.session = parse_session_id(text_or("session", "")).value_or(SessionId("unknown"));
-  address.name = text_or("name", "");
+  address.session = parse_session_id(text_or_none("session")).value_or(SessionId("unknown"));
+  address.name = text_or_none("name");
   return address;
 } catch (const std::exception&) {
   return std::nullopt;

@@ -156,7 +156,7 @@ Result<MessageId> SqliteStore::insert(const QueueRow& queue, const OutgoingMessa
     if (!seen) return fail(seen.error());
     if (*seen) return **std::move(seen);
   }
-  const MessageId id(random_hex(rng_, 16));
+  MessageId id(random_hex(rng_, 16));
   const std::string_view id_text = id.str(), body = message.body, group = message.group_id;
   Result<void> done;
   if (queue.fifo) {

@@ -272,7 +272,8 @@ std::variant<Answer, Return> process_job(const JobContext& context, HeldMessage 
     return Job(context, std::move(held)).run();
   } catch (const std::exception& error) {
     log::error("job ended by an exception; back to the queue", {{"message", rest.message.id}, {"error", error.what()}});
-    return Return{.held = std::move(rest), .job = {}, .delay = return_delay(rest.message.receive_count)};
+    const Millis delay = return_delay(rest.message.receive_count);
+    return Return{.held = std::move(rest), .job = {}, .delay = delay};
   }
 }
 
