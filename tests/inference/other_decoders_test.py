@@ -1,5 +1,5 @@
-"""Decoding and resizing agree with Pillow, which is what the reference answers were computed with: on photos, on images of
-every kind in odd sizes that are made here, and on collections of damaged and unusual files.
+"""Decoding and resizing agree with Pillow, which is what the reference answers were computed with, and decoding with
+OpenCV: on photos, on images of every kind in odd sizes that are made here, and on collections of damaged and unusual files.
 
 Needs the packages of tests/requirements.txt: `./dev test` sets IMGREC_TEST_PYTHON to a Python that has them.
 """
@@ -13,7 +13,7 @@ import pytest
 import imgrec
 
 PROBE = pathlib.Path(os.environ["IMGREC_BUILD_DIR"]) / "tests" / "inference" / "inference_probe"
-ORACLE = pathlib.Path(__file__).with_name("pillow_oracle.py")
+OTHERS = pathlib.Path(__file__).with_name("other_decoders.py")
 INPUT_BYTES = 3 * 224 * 224 * 4
 FORMATS = (b"\xff\xd8\xff", b"\x89PNG", b"RIFF", b"BM", b"GIF8", b"II*\0", b"MM\0*")
 STEP = 1e-4  # of a colour's 1/255: the arithmetic is the same, so only the last digits of the floats differ
@@ -45,6 +45,21 @@ ONLY_WE_REFUSE = {
     "clusterfuzz-testcase-minimized-fuzzer_script_tiff-5026894169374720.tif": "a JPEG inside that ends early",
 }
 
+# Of these OpenCV shows the animation's first frame, we and Pillow the image for programs that show no animations.
+ANIMATED = {"blend_op_over.png", "blend_op_over_near_transparent.png", "delay.png", "delay_round.png", "delay_short_max.png",
+            "delay_zero_denom.png", "delay_zero_numer.png", "dispose_op_previous.png", "dispose_op_previous_region.png",
+            "mode_16bit.png", "mode_grayscale.png", "mode_grayscale_alpha.png", "mode_palette_alpha.png", "num_plays.png",
+            "num_plays_1.png", "sequence_fdat_fctl.png", "sequence_gap.png", "sequence_reorder.png",
+            "sequence_reorder_chunk.png", "sequence_repeat.png", "sequence_repeat_chunk.png", "sequence_start.png",
+            "syntax_num_frames_high.png", "syntax_num_frames_invalid.png"}
+OPENCV_OTHER_PIXELS = {**dict.fromkeys(ANIMATED, "animated"),
+                       **{f"hopper_orientation_{i}.webp": "OpenCV does not turn WebP upright" for i in range(2, 9)},
+                       "tiff_16bit_RGBa.tiff": "as with Pillow"}
+OPENCV_CMYK_MAX = 2  # of 255: it rounds CMYK in another way
+ONLY_OPENCV_REFUSES = {"TODO hpredict_cmyk.tiff", "empty_ancillary_chunks.png", "chunk_no_fdat.png",
+                       "syntax_num_frames_zero_default.png", "test_extents_transparency.gif"}
+ONLY_OPENCV_TAKES = {**ONLY_WE_REFUSE, "badheadersize.bmp": "a header of no known length", "giant-image.jpg": "280 megapixels"}
+
 
 def need_python():
     python = os.environ.get("IMGREC_TEST_PYTHON")
@@ -54,10 +69,10 @@ def need_python():
     return python
 
 
-def pillow(what, *arguments, files=()):
+def others(what, *arguments, files=()):
     """A line of JSON for each file."""
     lines = "".join(f"{file}\n" for file in files)
-    done = subprocess.run([need_python(), "-B", ORACLE, what, *arguments], input=lines, capture_output=True, text=True, check=True)
+    done = subprocess.run([need_python(), "-B", OTHERS, what, *arguments], input=lines, capture_output=True, text=True, check=True)
     answers = [json.loads(line) for line in done.stdout.splitlines()]
     assert len(answers) == len(files)
     return answers
@@ -69,7 +84,7 @@ def probe(*arguments):
 
 
 def ours(files):
-    """As pillow("pixels", …)."""
+    """As others("pixels", …)."""
     answers = []
     for line in probe("decode", *files):
         word, *rest = line.split()
@@ -83,13 +98,13 @@ def input_differences(files, tmp_path):
     said = probe("input", "imagenet", "224", tmp_path / "inputs", *files)
     assert said == ["ok 224 224"] * len(files)
     assert (tmp_path / "inputs").stat().st_size == len(files) * INPUT_BYTES
-    answers = pillow("compare", tmp_path / "inputs", files=files)
+    answers = others("compare", tmp_path / "inputs", files=files)
     assert not [answer for answer in answers if "refused" in answer]
     return answers
 
 
 def expect_equal(files, tmp_path):
-    for file, our, their in zip(files, ours(files), pillow("pixels", files=files), strict=True):
+    for file, our, their in zip(files, ours(files), others("pixels", files=files), strict=True):
         assert our == their, file
     expect_inputs(files, tmp_path)
 
@@ -102,7 +117,7 @@ def expect_inputs(files, tmp_path):
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
     folder = tmp_path_factory.mktemp("made")
-    pillow("make", folder)
+    others("make", folder)
     return sorted(folder.iterdir())
 
 
@@ -125,7 +140,7 @@ def test_truncated(made, tmp_path):
         for part in (0.2, 0.6, 0.9):
             cut.append(tmp_path / f"{part}-{file.name}")
             cut[-1].write_bytes(data[:int(part * len(data))])
-    for file, our, their in zip(cut, ours(cut), pillow("pixels", files=cut), strict=True):
+    for file, our, their in zip(cut, ours(cut), others("pixels", files=cut), strict=True):
         assert "refused" in our, file
         assert our["refused"].split(":")[0] in ("image_truncated", "image_corrupt"), (file, our)
         assert "refused" in their or file.suffix in (".gif", ".webp", ".bmp", ".tif"), (file, their)
@@ -145,7 +160,7 @@ def collection(request, tmp_path_factory):
 
 def test_collections(collection, tmp_path):
     both = []
-    for file, our, their in zip(collection, ours(collection), pillow("pixels", files=collection), strict=True):
+    for file, our, their in zip(collection, ours(collection), others("pixels", files=collection), strict=True):
         if "refused" in their:
             assert "refused" in our or file.name in ONLY_PILLOW_REFUSES, (file, their)
         elif "refused" in our:
@@ -158,9 +173,44 @@ def test_collections(collection, tmp_path):
     expect_inputs(both, tmp_path)
 
 
+# The rest of the files has the same pixels, refused ones aside.
+def unlike_opencv(files, tmp_path):
+    """(file, our answer, OpenCV's), which has "max" where the sizes are the same."""
+    said = ours(files)
+    unlike = [file for file, our, their in zip(files, said, others("opencv", tmp_path, files=files), strict=True)
+              if our != their and not ("refused" in our and "refused" in their)]
+    said = ours(unlike)
+    for number, (file, our) in enumerate(zip(unlike, said, strict=True)):
+        if "ok" in our:
+            probe("pixels", file, tmp_path / str(number))
+    return list(zip(unlike, said, others("opencv", tmp_path, files=unlike), strict=True))
+
+
+def test_photos_and_opencv(tmp_path):
+    assert unlike_opencv([imgrec.shared("photos/test") / f"test_{i}.JPEG" for i in range(100)], tmp_path) == []
+
+
+def test_every_kind_and_opencv(made, tmp_path):
+    unlike = unlike_opencv(made, tmp_path)
+    assert {file for file, _, _ in unlike} == {file for file in made if "cmyk" in file.name}
+    for file, _, their in unlike:
+        assert their["max"] <= OPENCV_CMYK_MAX, file
+
+
+def test_collections_and_opencv(collection, tmp_path):
+    for file, our, their in unlike_opencv(collection, tmp_path):
+        if "refused" in their:
+            assert file.name in ONLY_OPENCV_REFUSES, (file, our)
+        elif "refused" in our:
+            assert file.name in ONLY_OPENCV_TAKES, (file, our)
+        else:
+            assert our["ok"][:2] == their["ok"][:2], file
+            assert their["max"] <= OPENCV_CMYK_MAX if "cmyk" in file.name.lower() else file.name in OPENCV_OTHER_PIXELS, (file, their)
+
+
 # Those are decoded at a part of their size, which is not the same to the last bit.
 def test_large_photos_come_close(tmp_path):
-    pillow("make-large", tmp_path)
+    others("make-large", tmp_path)
     files = sorted(tmp_path.glob("large-*.jpg"))
     assert len(files) == 5
     for file, difference in zip(files, input_differences(files, tmp_path), strict=True):

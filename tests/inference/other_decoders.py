@@ -1,9 +1,10 @@
-"""What Pillow makes of images, for pillow_test.py, which runs this in the Python that has Pillow:
+"""What Pillow and OpenCV make of images, for other_decoders_test.py, which runs this in the Python that has them:
 
-    pillow_oracle.py pixels             reads file names, a line each; answers each with a line of JSON
-    pillow_oracle.py compare OUR_INPUTS  the same, and compares the networks' inputs in the file, in that order
-    pillow_oracle.py make FOLDER        writes images of many kinds and odd sizes there
-    pillow_oracle.py make-large FOLDER  writes photos of 12 megapixels
+    other_decoders.py pixels              reads file names, a line each; answers each with a line of JSON: Pillow's pixels
+    other_decoders.py compare OUR_INPUTS  the same, and compares the networks' inputs in the file, in that order
+    other_decoders.py opencv FOLDER       as pixels, but OpenCV's; our pixels of the file of line 7 may be in FOLDER/7
+    other_decoders.py make FOLDER         writes images of many kinds and odd sizes there
+    other_decoders.py make-large FOLDER   writes photos of 12 megapixels
 """
 import hashlib
 import json
@@ -53,6 +54,19 @@ def compare(file, ours):
     theirs = network_input(upright(file))
     steps = abs(ours.reshape(3, CROP, CROP).transpose(1, 2, 0) - theirs) * DEVIATION * 255
     return {"mean": float(steps.mean()), "max": float(steps.max())}
+
+
+def opencv(file, ours):
+    """The largest difference to the pixels in the file `ours` too, if that exists and the sizes are the same."""
+    import cv2  # slow to load
+
+    image = cv2.imdecode(numpy.fromfile(file, "uint8"), cv2.IMREAD_COLOR_RGB)
+    if image is None:
+        return {"refused": "no reason given"}
+    answer = {"ok": [*image.shape[1::-1], hashlib.sha256(image.tobytes()).hexdigest()]}
+    if ours.exists() and ours.stat().st_size == image.size:
+        answer["max"] = int(abs(numpy.fromfile(ours, "uint8").astype(int) - image.ravel()).max())
+    return answer
 
 
 def make(folder):
@@ -115,8 +129,11 @@ def main():
     inputs = numpy.fromfile(sys.argv[2], "float32").reshape(-1, 3 * CROP * CROP) if what == "compare" else None
     for number, line in enumerate(sys.stdin):
         try:
-            answer = pixels(line[:-1]) if what == "pixels" else compare(line[:-1], inputs[number])
-        except Exception as error:  # whatever Pillow throws, it refuses the file
+            if what == "opencv":
+                answer = opencv(line[:-1], pathlib.Path(sys.argv[2], str(number)))
+            else:
+                answer = pixels(line[:-1]) if what == "pixels" else compare(line[:-1], inputs[number])
+        except Exception as error:  # whatever they throw, they refuse the file
             answer = {"refused": f"{type(error).__name__}: {error}"}
         print(json.dumps(answer), flush=True)
 
