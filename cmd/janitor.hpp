@@ -15,7 +15,8 @@ struct JanitorOptions {
   Millis pause{100};     // between pages of objects or messages: deleting must not hold up the service
 };
 
-/// Removes messages that wait since before that moment, count_max at most; returns how many.
+/// Removes messages that wait since before that moment, count_max at most; returns how many, which are fewer when no
+/// more are left.
 using RemoveUnread = std::function<Result<std::uint64_t>(WallTime before, std::uint64_t count_max)>;
 
 /// One sweep over inputs and results. Returns how many objects were deleted.

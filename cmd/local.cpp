@@ -54,10 +54,12 @@ class Background {
         interrupts_.stop();
       }
     });
-    janitor_ = std::jthread([this](std::stop_token stop) {
-      run_janitor(*platform_.inputs, platform_.remove_unread, {.retention = config_.local.retention}, system_clock(),
-                  stop);
-    });
+    if (platform_.remove_unread) {
+      janitor_ = std::jthread([this](std::stop_token stop) {
+        run_janitor(*platform_.inputs, platform_.remove_unread, {.retention = config_.local.retention}, system_clock(),
+                    stop);
+      });
+    }
   }
 
   /// Why the controller gave up; nothing when it did not.

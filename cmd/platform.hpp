@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "cmd/janitor.hpp"
 #include "lib/base/clock.hpp"
 #include "lib/base/result.hpp"
 #include "lib/base/rng.hpp"
@@ -27,9 +28,8 @@ struct Platform {
   std::shared_ptr<MessageQueue> requests, dead_letters;
   std::shared_ptr<ObjectStore> inputs, outputs;  // may be one and the same
   std::string input_bucket;                      // what requests call the store of inputs
-  /// Removes messages that wait since before that moment, count_max at most; returns how many. Empty where queues do so
-  /// themselves.
-  std::function<Result<std::uint64_t>(WallTime before, std::uint64_t count_max)> remove_unread;
+  /// Empty where queues and stores have rules of their own for what is old: then nothing of theirs is ours to delete.
+  RemoveUnread remove_unread;
   /// Called where instances are wanted: the controller alone.
   std::function<Result<std::unique_ptr<Fleet>>()> make_fleet;
   /// Blocks until this machine is about to be taken away (on_notice says how, once) or a stop is requested. Empty where

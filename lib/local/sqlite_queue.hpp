@@ -35,8 +35,8 @@ struct SqliteQueueRules {
   std::uint64_t file_bytes_max = 8 * 1024 * kMiB;
 };
 
-/// The queues of one file. Other messages go only when somebody receives and removes them: those of a web node that
-/// never comes back, or dead letters, would stay for ever.
+/// The queues of one file. Messages for a web node that never comes back, or dead letters, are received by nobody and
+/// would stay for ever: SQS drops them after days, here somebody has to ask for it.
 class SqliteQueues : public QueueDirectory {
  public:
   /// Removes messages of any queue that could have been received since before that moment and were not, `count_max` at

@@ -110,7 +110,7 @@ def account(tmp_path_factory):
 
 def aws(account, who, *flags, url=None):
     credentials = account.admin if who == "admin" else account.sessions[who]
-    environment = {name: value for name, value in account.environment(credentials, url).items() if name.startswith("AWS_")}
+    environment = account.variables(credentials, url)
     return doctor("--platform", "aws", "--input-bucket", "in-bucket", "--output-bucket", "out-bucket", "--aws-bundle-bucket",
                   "bundle-bucket", "--aws-image-id", "ami-12c6146b", "--aws-instance-types", "c7i.large",
                   "--aws-instance-profile", "imgrec-worker", "--port", "0", "--node", "web-1", *flags, env=environment)
@@ -127,7 +127,7 @@ def test_an_account_without_anything(account):
 @pytest.fixture(scope="module")
 def ready(account):
     """As a deployer leaves it. The flags that name the bundle."""
-    environment = {name: value for name, value in account.environment(account.sessions["deployer"]).items() if name.startswith("AWS_")}
+    environment = account.variables(account.sessions["deployer"])
     flags = ["--platform", "aws", "--aws-input-bucket", "in-bucket", "--aws-output-bucket", "out-bucket", "--aws-bundle-bucket",
              "bundle-bucket"]
     for words in (["setup"], ["bundle", "upload", account.path]):
@@ -200,7 +200,7 @@ def test_a_queue_that_differs_and_dead_messages(account, ready):
 
 
 def test_wrong_credentials_end_the_questions(account):
-    environment = {name: value for name, value in account.environment(("AKIAWRONG", "wrong", None)).items() if name.startswith("AWS_")}
+    environment = account.variables(("AKIAWRONG", "wrong", None))
     checks = doctor("--platform", "aws", "--input-bucket", "in-bucket", env=environment)
     assert failed(checks) == {"identity"} and set(checks) == {"region", "credentials", "identity"}
     del environment["AWS_ACCESS_KEY_ID"], environment["AWS_SECRET_ACCESS_KEY"]

@@ -65,11 +65,7 @@ tags = ["stage=test"]
 
 
 def run(account, role, config, *words, url=None):
-    return imgrec.run(*words, "--config", config, env=only_aws(account.environment(account.sessions[role], url)))
-
-
-def only_aws(environment):
-    return {name: value for name, value in environment.items() if name.startswith("AWS_")}
+    return imgrec.run(*words, "--config", config, env=account.variables(account.sessions[role], url))
 
 
 def photos():
@@ -121,9 +117,9 @@ def test_a_hundred_photos_from_zero_instances_and_back(account, deployed, tmp_pa
 
 def a_hundred_photos_from_zero_and_back(account, deployed, tmp_path, proxy):
     """Returns the calls that were made while the photos were answered."""
-    web_env = only_aws(account.environment(account.sessions["web"], proxy.url))
+    web_env = account.variables(account.sessions["web"], proxy.url)
     # What the controller calls its endpoint, its instances do too.
-    controller_env = only_aws(account.environment(account.sessions["controller"], proxy.url))
+    controller_env = account.variables(account.sessions["controller"], proxy.url)
     machines = hypervisor.Hypervisor(account, lambda: account.sessions["worker"], tmp_path, os.environ["IMGREC_BUILD_DIR"])
     web = imgrec.Service("web", "--config", deployed, "--node", "web-1", env=web_env)
     controller = imgrec.Service("controller", "--config", deployed, env=controller_env)

@@ -115,14 +115,18 @@ class Moto:
                                          headers={"Content-Type": "text/plain"})
         urllib.request.urlopen(request, timeout=30).read()
 
-    def environment(self, credentials=None, url=None):
-        """Of a process that has these credentials and nothing else of AWS."""
+    def variables(self, credentials=None, url=None):
+        """What tells a process of these credentials."""
         key, secret, token = credentials or self.admin
-        clean = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
         own = {"AWS_ENDPOINT_URL": url or self.url, "AWS_REGION": REGION, "AWS_ACCESS_KEY_ID": key,
                "AWS_SECRET_ACCESS_KEY": secret, "AWS_EC2_METADATA_DISABLED": "true", "AWS_CONFIG_FILE": "/nonexistent",
                "AWS_SHARED_CREDENTIALS_FILE": "/nonexistent"}
-        return clean | own | ({"AWS_SESSION_TOKEN": token} if token else {})
+        return own | ({"AWS_SESSION_TOKEN": token} if token else {})
+
+    def environment(self, credentials=None, url=None):
+        """Of a process that has these credentials and nothing else of AWS."""
+        clean = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
+        return clean | self.variables(credentials, url)
 
     def stop(self):
         self.process.terminate()
