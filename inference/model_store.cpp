@@ -196,8 +196,7 @@ Result<std::vector<ModelEntry>> ModelStore::list() const {
   std::error_code error;
   for (fs::directory_iterator at(folder_, error), end; !error && at != end; at.increment(error)) {
     if (!is_model_folder(*at)) continue;
-    const auto entry = read_entry(at->path());
-    if (entry) models[entry->manifest.name] = *entry;
+    if (const auto entry = read_entry(at->path())) models[entry->manifest.name] = *entry;
   }
   if (error && error != std::errc::no_such_file_or_directory) {
     return fail(error == std::errc::permission_denied ? ErrorKind::denied : ErrorKind::transient, "file_unreadable",

@@ -18,6 +18,8 @@ using Unaligned = float __attribute__((vector_size(kWidth * sizeof(float)), alig
 constexpr std::size_t kStep = kFiltersStep;
 // Points x tiles at a time: what lies between the steps stays in the cache.
 constexpr std::size_t kNumbersMax = 36 * 28;
+template <std::size_t Tile>
+constexpr std::size_t kPoints = points(Tile);
 constexpr std::size_t kOffPowersOfTwo = 16;  // between the points: else they would share few places of the cache
 
 IMGREC_INLINE Vector load(const float* at) {
@@ -75,7 +77,7 @@ IMGREC_INLINE std::size_t parts_of(std::size_t whole, std::size_t part_max) {
 
 template <std::size_t Tile>
 IMGREC_INLINE Plan plan(const Shape& shape) {
-  constexpr std::size_t kTilesMax = kNumbersMax / ((Tile + 2) * (Tile + 2));
+  constexpr std::size_t kTilesMax = kNumbersMax / kPoints<Tile>;
   Plan p{};
   p.channels = static_cast<std::size_t>(shape.channels);
   p.columns = parts_of(static_cast<std::size_t>(shape.out_width), Tile);
@@ -195,9 +197,9 @@ IMGREC_INLINE void gather_tile(const Shape& shape, const Plan& p, const Operands
 // block reads them once.
 template <std::size_t Tile>
 void convolve_tiles(const Shape& shape, const Operands& operands, float* workspace) {
-  constexpr std::size_t kPoints = (Tile + 2) * (Tile + 2);
   const Plan p = plan<Tile>(shape);
-  float *const in = workspace, *const sums = in + kPoints * p.in_step, *const zeros = sums + kPoints * p.out_step;
+  float *const in = workspace, *const sums = in + kPoints<Tile> * p.in_step,
+               *const zeros = sums + kPoints<Tile> * p.out_step;
   for (std::size_t c = 0; c < p.channels; ++c) zeros[c] = 0;
   for (std::size_t first = 0; first < p.tiles; first += p.block) {
     const std::size_t count = p.tiles - first < p.block ? p.tiles - first : p.block, groups = parts_of(count, kRows);
@@ -211,7 +213,7 @@ void convolve_tiles(const Shape& shape, const Operands& operands, float* workspa
     }
     const float* weights = operands.weights;
     for (std::size_t filter = 0; filter < static_cast<std::size_t>(shape.filters); filter += kStep) {
-      for (std::size_t point = 0; point < kPoints; ++point, weights += p.channels * kStep) {
+      for (std::size_t point = 0; point < kPoints<Tile>; ++point, weights += p.channels * kStep) {
         for (std::size_t g = 0; g < groups; ++g) {
           const std::size_t begin = begin_of(g), end = begin_of(g + 1);
           kMultiply.of_tiles[end - begin - 1](in + point * p.in_step + begin * p.channels, weights, p.channels,
@@ -229,7 +231,7 @@ void convolve_tiles(const Shape& shape, const Operands& operands, float* workspa
 template <std::size_t Tile>
 std::size_t floats_for(const Shape& shape) {
   const Plan p = plan<Tile>(shape);
-  return (Tile + 2) * (Tile + 2) * (p.in_step + p.out_step) + p.channels;
+  return kPoints<Tile> * (p.in_step + p.out_step) + p.channels;
 }
 
 std::size_t workspace(const Shape& shape) {

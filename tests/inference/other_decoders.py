@@ -126,13 +126,14 @@ def main():
     if what.startswith("make"):
         (make if what == "make" else make_large)(pathlib.Path(sys.argv[2]))
         return
-    inputs = numpy.fromfile(sys.argv[2], "float32").reshape(-1, 3 * CROP * CROP) if what == "compare" else None
+    if what == "compare":
+        inputs = numpy.fromfile(sys.argv[2], "float32").reshape(-1, 3 * CROP * CROP)
+    answer_of = {"pixels": lambda _, file: pixels(file),
+                 "compare": lambda number, file: compare(file, inputs[number]),
+                 "opencv": lambda number, file: opencv(file, pathlib.Path(sys.argv[2], str(number)))}[what]
     for number, line in enumerate(sys.stdin):
         try:
-            if what == "opencv":
-                answer = opencv(line[:-1], pathlib.Path(sys.argv[2], str(number)))
-            else:
-                answer = pixels(line[:-1]) if what == "pixels" else compare(line[:-1], inputs[number])
+            answer = answer_of(number, line[:-1])
         except Exception as error:  # whatever they throw, they refuse the file
             answer = {"refused": f"{type(error).__name__}: {error}"}
         print(json.dumps(answer), flush=True)

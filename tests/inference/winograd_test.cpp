@@ -33,6 +33,18 @@ std::size_t product(int a, int b, int c) {
   return static_cast<std::size_t>(a) * static_cast<std::size_t>(b) * static_cast<std::size_t>(c);
 }
 
+// As most layers are: a pixel around the image, so that the output has its size.
+Shape padded(int height, int width, int channels, int filters) {
+  return {.height = height,
+          .width = width,
+          .channels = channels,
+          .out_height = height,
+          .out_width = width,
+          .filters = filters,
+          .pad_top = 1,
+          .pad_left = 1};
+}
+
 struct Problem {
   explicit Problem(const Shape& s)
       : shape(s),
@@ -130,22 +142,7 @@ INSTANTIATE_TEST_SUITE_P(
               .pad_top = 2,
               .pad_left = 2},
         // Odd sizes, in both directions; every number of squares from a few to more than one block.
-        Shape{.height = 5,
-              .width = 7,
-              .channels = 32,
-              .out_height = 5,
-              .out_width = 7,
-              .filters = 64,
-              .pad_top = 1,
-              .pad_left = 1},
-        Shape{.height = 13,
-              .width = 9,
-              .channels = 48,
-              .out_height = 13,
-              .out_width = 9,
-              .filters = 32,
-              .pad_top = 1,
-              .pad_left = 1},
+        padded(5, 7, 32, 64), padded(13, 9, 48, 32),
         Shape{.height = 9,
               .width = 30,
               .channels = 16,
@@ -154,14 +151,7 @@ INSTANTIATE_TEST_SUITE_P(
               .filters = 96,
               .pad_top = 0,
               .pad_left = 2},
-        Shape{.height = 29,
-              .width = 27,
-              .channels = 16,
-              .out_height = 29,
-              .out_width = 27,
-              .filters = 32,
-              .pad_top = 1,
-              .pad_left = 1},
+        padded(29, 27, 16, 32),
         Shape{
             .height = 2, .width = 90, .channels = 16, .out_height = 1, .out_width = 88, .filters = 32, .pad_top = 1}));
 
