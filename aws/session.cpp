@@ -4,7 +4,7 @@
 #include "aws/process.hpp"
 #include "aws/protocols.hpp"
 #include "lib/base/file.hpp"
-#include "lib/http/curl_client.hpp"
+#include "lib/http/client/curl_client.hpp"
 
 namespace imgrec::aws {
 namespace {

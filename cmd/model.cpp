@@ -11,7 +11,7 @@
 #include "cmd/terminal.hpp"
 #include "inference/model_store.hpp"
 #include "lib/base/log.hpp"
-#include "lib/http/curl_client.hpp"
+#include "lib/http/client/curl_client.hpp"
 
 namespace imgrec {
 namespace {

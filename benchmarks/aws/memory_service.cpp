@@ -17,7 +17,7 @@
 #include "aws/md5.hpp"
 #include "lib/base/clock.hpp"
 #include "lib/base/log.hpp"
-#include "lib/http/server.hpp"
+#include "lib/http/server/server.hpp"
 #include "tests/support/memory_queue.hpp"
 #include "tests/support/memory_store.hpp"
 

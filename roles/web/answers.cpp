@@ -5,7 +5,7 @@
 #include <utility>
 
 #include "lib/base/text.hpp"
-#include "lib/http/problem.hpp"
+#include "lib/http/server/problem.hpp"
 
 namespace imgrec {
 namespace {

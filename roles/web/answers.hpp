@@ -5,7 +5,7 @@
 #include <string_view>
 #include <vector>
 
-#include "lib/http/server.hpp"
+#include "lib/http/server/server.hpp"
 #include "lib/job/job.hpp"
 #include "roles/web/intake.hpp"
 #include "roles/web/pending_request.hpp"

@@ -15,7 +15,7 @@
 #include <span>
 #include <vector>
 
-#include "lib/http/server.hpp"
+#include "lib/http/server/server.hpp"
 #include "roles/web/answers.hpp"
 #include "roles/web/byte_budget.hpp"
 #include "roles/web/reply.hpp"

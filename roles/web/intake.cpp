@@ -4,7 +4,7 @@
 #include <charconv>
 
 #include "lib/base/text.hpp"
-#include "lib/http/multipart.hpp"
+#include "lib/http/syntax/multipart.hpp"
 #include "lib/job/image_type.hpp"
 
 namespace imgrec {

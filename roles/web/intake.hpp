@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "lib/config/config.hpp"
-#include "lib/http/server.hpp"
+#include "lib/http/server/server.hpp"
 #include "lib/job/job.hpp"
 
 namespace imgrec {

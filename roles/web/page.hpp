@@ -4,7 +4,7 @@
 #include <span>
 #include <string_view>
 
-#include "lib/http/server.hpp"
+#include "lib/http/server/server.hpp"
 
 namespace imgrec {
 

@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "lib/base/clock.hpp"
-#include "lib/http/server.hpp"
+#include "lib/http/server/server.hpp"
 #include "lib/telemetry/metrics.hpp"
 
 namespace imgrec {

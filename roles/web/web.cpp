@@ -6,8 +6,8 @@
 #include <utility>
 
 #include "lib/base/log.hpp"
-#include "lib/http/problem.hpp"
-#include "lib/http/server.hpp"
+#include "lib/http/server/problem.hpp"
+#include "lib/http/server/server.hpp"
 #include "roles/web/api.hpp"
 #include "roles/web/byte_budget.hpp"
 #include "roles/web/result_router.hpp"

@@ -6,7 +6,7 @@
 #include <algorithm>
 
 #include "lib/base/text.hpp"
-#include "lib/http/curl_client.hpp"
+#include "lib/http/client/curl_client.hpp"
 
 namespace imgrec::aws::test {
 namespace {

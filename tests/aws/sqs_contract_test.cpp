@@ -6,7 +6,7 @@
 
 #include "aws/md5.hpp"
 #include "aws/sqs_queue.hpp"
-#include "lib/http/curl_client.hpp"
+#include "lib/http/client/curl_client.hpp"
 #include "tests/aws/imposter.hpp"
 #include "tests/contract/queue_contract.hpp"
 #include "tests/support/fake_clock.hpp"

@@ -1,10 +1,10 @@
-#include "lib/http/curl_client.hpp"
+#include "lib/http/client/curl_client.hpp"
 
 #include <gmock/gmock.h>
 
 #include <atomic>
 
-#include "lib/http/server.hpp"
+#include "lib/http/server/server.hpp"
 #include "tests/http/raw_client.hpp"
 
 namespace imgrec {

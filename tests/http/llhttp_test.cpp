@@ -10,8 +10,8 @@
 #include <sstream>
 
 #include "lib/base/text.hpp"
-#include "lib/http/chunked.hpp"
-#include "lib/http/request_head.hpp"
+#include "lib/http/syntax/chunked.hpp"
+#include "lib/http/syntax/request_head.hpp"
 #include "tests/support/shared_data.hpp"
 
 namespace imgrec::http {

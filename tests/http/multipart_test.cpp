@@ -1,4 +1,4 @@
-#include "lib/http/multipart.hpp"
+#include "lib/http/syntax/multipart.hpp"
 
 #include <gmock/gmock.h>
 

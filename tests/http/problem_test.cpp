@@ -1,4 +1,4 @@
-#include "lib/http/problem.hpp"
+#include "lib/http/server/problem.hpp"
 
 #include <gtest/gtest.h>
 

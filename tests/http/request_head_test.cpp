@@ -1,8 +1,8 @@
-#include "lib/http/request_head.hpp"
+#include "lib/http/syntax/request_head.hpp"
 
 #include <gmock/gmock.h>
 
-#include "lib/http/chunked.hpp"
+#include "lib/http/syntax/chunked.hpp"
 
 namespace imgrec::http {
 namespace {

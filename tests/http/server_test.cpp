@@ -1,11 +1,11 @@
-#include "lib/http/server.hpp"
+#include "lib/http/server/server.hpp"
 
 #include <gmock/gmock.h>
 
 #include <condition_variable>
 #include <mutex>
 
-#include "lib/http/problem.hpp"
+#include "lib/http/server/problem.hpp"
 #include "tests/http/raw_client.hpp"
 
 namespace imgrec {

@@ -1,4 +1,4 @@
-#include "lib/http/curl_client.hpp"
+#include "lib/http/client/curl_client.hpp"
 
 #include <curl/curl.h>
 
@@ -9,7 +9,7 @@
 #include <optional>
 
 #include "lib/base/text.hpp"
-#include "lib/http/syntax.hpp"
+#include "lib/http/syntax/syntax.hpp"
 
 namespace imgrec {
 namespace {

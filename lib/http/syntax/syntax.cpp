@@ -1,4 +1,4 @@
-#include "lib/http/syntax.hpp"
+#include "lib/http/syntax/syntax.hpp"
 
 #include <algorithm>
 

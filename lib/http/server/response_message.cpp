@@ -1,12 +1,12 @@
-#include "lib/http/response_message.hpp"
+#include "lib/http/server/response_message.hpp"
 
 #include <algorithm>
 #include <array>
 #include <cstdio>
 
 #include "lib/base/log.hpp"
-#include "lib/http/problem.hpp"
-#include "lib/http/syntax.hpp"
+#include "lib/http/server/problem.hpp"
+#include "lib/http/syntax/syntax.hpp"
 
 namespace imgrec::http {
 namespace {

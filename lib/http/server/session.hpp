@@ -1,10 +1,10 @@
 // One connection: reads a request, hands it on, waits for its answer, writes it, and again. Private to lib/http.
 #pragma once
 
-#include "lib/http/hub.hpp"
+#include "lib/http/server/hub.hpp"
 // Asio first (see there).
-#include "lib/http/request_head.hpp"
-#include "lib/http/response_message.hpp"
+#include "lib/http/server/response_message.hpp"
+#include "lib/http/syntax/request_head.hpp"
 
 namespace imgrec::http {
 

@@ -4,7 +4,7 @@
 // sessions need no locks. It never blocks; what may block runs on the pool.
 #pragma once
 
-#include "lib/http/asio.hpp"
+#include "lib/http/server/asio.hpp"
 // Asio first (see there).
 #include <atomic>
 #include <condition_variable>
@@ -13,8 +13,8 @@
 #include <mutex>
 #include <unordered_map>
 
-#include "lib/http/server.hpp"
-#include "lib/http/work_pool.hpp"
+#include "lib/http/server/server.hpp"
+#include "lib/http/server/work_pool.hpp"
 
 namespace imgrec::http {
 

@@ -1,4 +1,4 @@
-#include "lib/http/hub.hpp"
+#include "lib/http/server/hub.hpp"
 
 namespace imgrec::http {
 

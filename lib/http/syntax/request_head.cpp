@@ -1,11 +1,11 @@
-#include "lib/http/request_head.hpp"
+#include "lib/http/syntax/request_head.hpp"
 
 #include <algorithm>
 #include <array>
 #include <charconv>
 
 #include "lib/base/text.hpp"
-#include "lib/http/syntax.hpp"
+#include "lib/http/syntax/syntax.hpp"
 
 namespace imgrec::http {
 namespace {

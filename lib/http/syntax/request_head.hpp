@@ -10,7 +10,7 @@
 #include <utility>
 #include <vector>
 
-#include "lib/http/server.hpp"
+#include "lib/ports/http_client.hpp"
 
 namespace imgrec::http {
 

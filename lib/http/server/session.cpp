@@ -1,4 +1,4 @@
-#include "lib/http/session.hpp"
+#include "lib/http/server/session.hpp"
 
 #include <poll.h>
 #include <sys/socket.h>
@@ -9,7 +9,7 @@
 #include "lib/base/log.hpp"
 #include "lib/base/rng.hpp"
 #include "lib/base/text.hpp"
-#include "lib/http/chunked.hpp"
+#include "lib/http/syntax/chunked.hpp"
 
 namespace imgrec::http {
 namespace {

@@ -1,8 +1,8 @@
-#include "lib/http/chunked.hpp"
+#include "lib/http/syntax/chunked.hpp"
 
 #include <algorithm>
 
-#include "lib/http/syntax.hpp"
+#include "lib/http/syntax/syntax.hpp"
 
 namespace imgrec::http {
 namespace {

@@ -1,6 +1,6 @@
-#include "lib/http/hub.hpp"
-#include "lib/http/session.hpp"
-// Asio first (see lib/http/asio.hpp).
+#include "lib/http/server/hub.hpp"
+#include "lib/http/server/session.hpp"
+// Asio first (see lib/http/server/asio.hpp).
 #include <netinet/tcp.h>
 
 #include <thread>

@@ -1,9 +1,9 @@
 // A handler's Response as the message that is sent. Private to lib/http.
 #pragma once
 
-#include "lib/http/asio.hpp"
+#include "lib/http/server/asio.hpp"
 // Asio first (see there).
-#include "lib/http/server.hpp"
+#include "lib/http/server/server.hpp"
 
 namespace imgrec::http {
 

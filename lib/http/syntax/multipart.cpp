@@ -1,8 +1,8 @@
-#include "lib/http/multipart.hpp"
+#include "lib/http/syntax/multipart.hpp"
 
 #include <algorithm>
 
-#include "lib/http/syntax.hpp"
+#include "lib/http/syntax/syntax.hpp"
 
 namespace imgrec {
 namespace {

@@ -1,4 +1,4 @@
-#include "lib/http/work_pool.hpp"
+#include "lib/http/server/work_pool.hpp"
 
 namespace imgrec::http {
 

@@ -5,7 +5,7 @@
 #include <string>
 #include <string_view>
 
-#include "lib/http/request_head.hpp"
+#include "lib/http/syntax/request_head.hpp"
 
 namespace imgrec::http {
 

@@ -6,7 +6,7 @@
 
 #include "lib/base/ids.hpp"
 #include "lib/base/result.hpp"
-#include "lib/http/server.hpp"
+#include "lib/http/server/server.hpp"
 
 namespace imgrec {
 
