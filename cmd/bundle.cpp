@@ -2,7 +2,7 @@
 #include <cstdio>
 #include <filesystem>
 
-#include "aws/s3_store.hpp"
+#include "aws/adapters/s3_store.hpp"
 #include "cmd/command.hpp"
 #include "cmd/exit_code.hpp"
 #include "cmd/platforms.hpp"

@@ -2,8 +2,8 @@
 #include <algorithm>
 #include <cmath>
 
-#include "aws/protocols.hpp"
-#include "aws/wire/xml.hpp"
+#include "aws/client/protocols.hpp"
+#include "aws/client/wire/xml.hpp"
 #include "cmd/bundle_contents.hpp"
 #include "cmd/doctor.hpp"
 #include "cmd/doctor_ec2.hpp"

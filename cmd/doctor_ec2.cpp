@@ -4,8 +4,8 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 
-#include "aws/protocols.hpp"
-#include "aws/wire/xml.hpp"
+#include "aws/client/protocols.hpp"
+#include "aws/client/wire/xml.hpp"
 #include "cmd/platforms.hpp"
 #include "lib/config/settings_aws.hpp"
 

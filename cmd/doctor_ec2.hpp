@@ -3,7 +3,7 @@
 
 #include <vector>
 
-#include "aws/session.hpp"
+#include "aws/client/session.hpp"
 #include "cmd/doctor.hpp"
 #include "lib/config/config.hpp"
 

@@ -2,9 +2,9 @@
 #include <algorithm>
 #include <optional>
 
-#include "aws/s3_store.hpp"
-#include "aws/spot_notice.hpp"
-#include "aws/sqs_queue.hpp"
+#include "aws/adapters/s3_store.hpp"
+#include "aws/adapters/spot_notice.hpp"
+#include "aws/adapters/sqs_queue.hpp"
 #include "cmd/platforms.hpp"
 #include "cmd/prefixed_store.hpp"
 #include "cmd/user_data.hpp"

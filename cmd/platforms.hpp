@@ -4,10 +4,10 @@
 #include <memory>
 #include <string>
 
-#include "aws/ec2_fleet.hpp"
-#include "aws/s3_store.hpp"
-#include "aws/session.hpp"
-#include "aws/sqs_queue.hpp"
+#include "aws/adapters/ec2_fleet.hpp"
+#include "aws/adapters/s3_store.hpp"
+#include "aws/adapters/sqs_queue.hpp"
+#include "aws/client/session.hpp"
 #include "cmd/platform.hpp"
 
 namespace imgrec {

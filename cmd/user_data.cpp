@@ -7,7 +7,7 @@
 #include <utility>
 #include <vector>
 
-#include "aws/uri.hpp"
+#include "aws/client/uri.hpp"
 #include "cmd/command.hpp"
 #include "cmd/exit_code.hpp"
 #include "cmd/platforms.hpp"

@@ -4,7 +4,7 @@
 #include <string>
 #include <string_view>
 
-#include "aws/endpoints.hpp"
+#include "aws/client/endpoints.hpp"
 #include "lib/base/result.hpp"
 #include "lib/config/config.hpp"
 

@@ -13,8 +13,8 @@
 #include <string_view>
 #include <thread>
 
-#include "aws/encoding.hpp"
-#include "aws/md5.hpp"
+#include "aws/adapters/md5.hpp"
+#include "aws/client/encoding.hpp"
 #include "lib/base/digest.hpp"
 
 namespace {

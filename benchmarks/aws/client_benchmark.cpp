@@ -10,8 +10,8 @@
 #include <functional>
 #include <string>
 
-#include "aws/s3_store.hpp"
-#include "aws/sqs_queue.hpp"
+#include "aws/adapters/s3_store.hpp"
+#include "aws/adapters/sqs_queue.hpp"
 #include "lib/base/digest.hpp"
 #include "lib/base/environment.hpp"
 

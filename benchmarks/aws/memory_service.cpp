@@ -14,7 +14,7 @@
 #include <span>
 #include <string>
 
-#include "aws/md5.hpp"
+#include "aws/adapters/md5.hpp"
 #include "lib/base/clock.hpp"
 #include "lib/base/log.hpp"
 #include "lib/http/server/server.hpp"

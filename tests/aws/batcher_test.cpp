@@ -1,4 +1,4 @@
-#include "aws/batcher.hpp"
+#include "aws/adapters/batcher.hpp"
 
 #include <gmock/gmock.h>
 

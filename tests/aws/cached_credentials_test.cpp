@@ -4,7 +4,7 @@
 #include <latch>
 #include <thread>
 
-#include "aws/credentials.hpp"
+#include "aws/client/credentials.hpp"
 #include "tests/aws/support.hpp"
 
 namespace imgrec::aws {

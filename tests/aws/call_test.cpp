@@ -1,4 +1,4 @@
-#include "aws/call.hpp"
+#include "aws/client/call.hpp"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

@@ -1,6 +1,6 @@
 // The chain against the recorded cases of AWS's SDK for Rust: environment and files in, HTTP traffic compared,
 // credentials or error out.
-#include "aws/credentials.hpp"
+#include "aws/client/credentials.hpp"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -9,7 +9,7 @@
 #include <map>
 #include <nlohmann/json.hpp>
 
-#include "aws/process.hpp"
+#include "aws/client/process.hpp"
 #include "lib/base/file.hpp"
 #include "lib/base/text.hpp"
 #include "tests/aws/support.hpp"

@@ -1,9 +1,9 @@
-#include "aws/ec2_fleet.hpp"
+#include "aws/adapters/ec2_fleet.hpp"
 
 #include <gmock/gmock.h>
 
-#include "aws/ec2_launch.hpp"
-#include "aws/encoding.hpp"
+#include "aws/adapters/ec2_launch.hpp"
+#include "aws/client/encoding.hpp"
 #include "tests/aws/imposter.hpp"
 
 namespace imgrec::aws {

@@ -1,4 +1,4 @@
-#include "aws/endpoints.hpp"
+#include "aws/client/endpoints.hpp"
 
 #include <gtest/gtest.h>
 

@@ -1,4 +1,4 @@
-#include "aws/error_table.hpp"
+#include "aws/client/error_table.hpp"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

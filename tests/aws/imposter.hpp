@@ -12,8 +12,8 @@
 #include <utility>
 #include <vector>
 
-#include "aws/session.hpp"
-#include "aws/uri.hpp"
+#include "aws/client/session.hpp"
+#include "aws/client/uri.hpp"
 #include "lib/base/file.hpp"
 #include "tests/aws/support.hpp"
 #include "tests/support/fake_clock.hpp"

@@ -1,4 +1,4 @@
-#include "aws/md5.hpp"
+#include "aws/adapters/md5.hpp"
 
 #include <gmock/gmock.h>
 #include <openssl/evp.h>

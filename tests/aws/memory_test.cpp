@@ -6,9 +6,9 @@
 #include <algorithm>
 #include <fstream>
 
-#include "aws/encoding.hpp"
-#include "aws/s3_store.hpp"
-#include "aws/sqs_queue.hpp"
+#include "aws/adapters/s3_store.hpp"
+#include "aws/adapters/sqs_queue.hpp"
+#include "aws/client/encoding.hpp"
 #include "lib/base/digest.hpp"
 #include "tests/aws/imposter.hpp"
 

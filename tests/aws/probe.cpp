@@ -5,9 +5,9 @@
 #include <string>
 #include <vector>
 
-#include "aws/ec2_fleet.hpp"
-#include "aws/s3_store.hpp"
-#include "aws/sqs_queue.hpp"
+#include "aws/adapters/ec2_fleet.hpp"
+#include "aws/adapters/s3_store.hpp"
+#include "aws/adapters/sqs_queue.hpp"
 #include "tests/aws/session_of_environment.hpp"
 
 namespace {

@@ -1,4 +1,4 @@
-#include "aws/profile.hpp"
+#include "aws/client/profile.hpp"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

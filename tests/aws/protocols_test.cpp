@@ -1,6 +1,6 @@
 // botocore's protocol suites. What is not passed is listed in protocols_skipped.txt, and has to fail: so the list stays
 // true.
-#include "aws/protocols.hpp"
+#include "aws/client/protocols.hpp"
 
 #include <gmock/gmock.h>
 
@@ -8,9 +8,9 @@
 #include <fstream>
 #include <set>
 
-#include "aws/ec2_api.hpp"
-#include "aws/s3_store.hpp"
-#include "aws/sqs_api.hpp"
+#include "aws/adapters/ec2_api.hpp"
+#include "aws/adapters/s3_store.hpp"
+#include "aws/adapters/sqs_api.hpp"
 #include "lib/base/file.hpp"
 #include "lib/base/text.hpp"
 #include "tests/aws/shapes.hpp"

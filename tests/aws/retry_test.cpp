@@ -1,4 +1,4 @@
-#include "aws/retry.hpp"
+#include "aws/client/retry.hpp"
 
 #include <gtest/gtest.h>
 

@@ -1,8 +1,8 @@
-#include "aws/s3_store.hpp"
+#include "aws/adapters/s3_store.hpp"
 
 #include <gmock/gmock.h>
 
-#include "aws/encoding.hpp"
+#include "aws/client/encoding.hpp"
 #include "lib/base/digest.hpp"
 #include "tests/aws/imposter.hpp"
 

@@ -3,10 +3,10 @@
 // deleted at the end of its test.
 #include <map>
 
-#include "aws/ec2_api.hpp"
-#include "aws/ec2_fleet.hpp"
-#include "aws/s3_store.hpp"
-#include "aws/sqs_queue.hpp"
+#include "aws/adapters/ec2_api.hpp"
+#include "aws/adapters/ec2_fleet.hpp"
+#include "aws/adapters/s3_store.hpp"
+#include "aws/adapters/sqs_queue.hpp"
 #include "lib/base/environment.hpp"
 #include "tests/aws/session_of_environment.hpp"
 #include "tests/contract/fleet_contract.hpp"

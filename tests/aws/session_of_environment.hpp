@@ -5,7 +5,7 @@
 #include <cstdlib>
 #include <memory>
 
-#include "aws/session.hpp"
+#include "aws/client/session.hpp"
 #include "lib/base/environment.hpp"
 
 namespace imgrec::aws::test {

@@ -6,8 +6,8 @@
 #include <stdexcept>
 #include <string>
 
-#include "aws/call.hpp"
-#include "aws/wire/xml.hpp"
+#include "aws/client/call.hpp"
+#include "aws/client/wire/xml.hpp"
 
 namespace imgrec::aws::test {
 

@@ -1,5 +1,5 @@
 // Every stage against the vectors of aws-c-auth's signing suite (38 cases, header and query) and the S3 documentation.
-#include "aws/sigv4.hpp"
+#include "aws/client/sigv4.hpp"
 
 #include <gtest/gtest.h>
 

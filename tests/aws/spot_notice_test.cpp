@@ -1,4 +1,4 @@
-#include "aws/spot_notice.hpp"
+#include "aws/adapters/spot_notice.hpp"
 
 #include <gmock/gmock.h>
 

@@ -4,8 +4,8 @@
 
 #include <set>
 
-#include "aws/md5.hpp"
-#include "aws/sqs_queue.hpp"
+#include "aws/adapters/md5.hpp"
+#include "aws/adapters/sqs_queue.hpp"
 #include "lib/http/client/curl_client.hpp"
 #include "tests/aws/imposter.hpp"
 #include "tests/contract/queue_contract.hpp"

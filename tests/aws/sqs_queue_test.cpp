@@ -1,10 +1,10 @@
-#include "aws/sqs_queue.hpp"
+#include "aws/adapters/sqs_queue.hpp"
 
 #include <gmock/gmock.h>
 
 #include <future>
 
-#include "aws/md5.hpp"
+#include "aws/adapters/md5.hpp"
 #include "tests/aws/imposter.hpp"
 
 namespace imgrec::aws {

@@ -10,7 +10,7 @@
 #include <utility>
 #include <vector>
 
-#include "aws/call.hpp"
+#include "aws/client/call.hpp"
 #include "lib/base/clock.hpp"
 #include "lib/ports/http_client.hpp"
 

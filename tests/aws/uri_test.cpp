@@ -1,4 +1,4 @@
-#include "aws/uri.hpp"
+#include "aws/client/uri.hpp"
 
 #include <gtest/gtest.h>
 

@@ -16,5 +16,5 @@ def test_it_ends_images_and_results_and_nothing_else(tmp_path):
         taken = s3.get_bucket_lifecycle_configuration(Bucket="in-bucket")["Rules"]
     layout = set(re.findall(r'ObjectKey\("(\w+/)" \+ job', (ROOT / "lib/job/job.cpp").read_text()))
     assert {rule["Filter"]["Prefix"] for rule in taken} == layout == {"inputs/", "results/"}
-    # A request waits for four days at most (aws/sqs_queue.hpp): its image has to be there as long.
+    # A request waits for four days at most (aws/adapters/sqs_queue.hpp): its image has to be there as long.
     assert all(rule["Status"] == "Enabled" and rule["Expiration"]["Days"] > 4 for rule in taken)

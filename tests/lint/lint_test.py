@@ -27,7 +27,9 @@ ARROWS = {
     "roles/controller/policy": BASE | {"lib/ports"},
     "roles/web": ROLES | {"lib/http/server", "lib/http/syntax"},
     "inference": PORTS,
-    "aws": PORTS | {"lib/http/client", "lib/telemetry"},
+    "aws/client/wire": BASE | {"lib/ports"},
+    "aws/client": BASE | {"lib/ports", "lib/http/client", "aws/client/wire"},
+    "aws/adapters": BASE | {"lib/ports", "aws/client", "aws/client/wire"},
 }
 THIRD_PARTY = re.compile(r'#include <(boost/|opencv2/|openvino/|nlohmann/|sqlite3|curl/|spdlog/|prometheus/|openssl/|CLI/|toml\+\+/|png\.h|jpeglib|tiffio|gif_lib|webp/|pugixml|simdjson|zlib)')
 # Only lib/base and cmd touch time, randomness and the environment.

@@ -1,0 +1,49 @@
+// The calls of Amazon EC2 that the fleet makes, on ec2Query.
+#pragma once
+
+#include <expected>
+#include <map>
+#include <span>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "aws/client/session.hpp"
+#include "lib/base/ids.hpp"
+
+namespace imgrec::aws {
+
+struct Ec2Instance {
+  InstanceId id;
+  std::string state;     // pending, running, shutting-down, terminated, stopping, stopped
+  int launch_index = 0;  // its place in the launch
+  WallTime launched_at{};
+  std::map<std::string, std::string> tags;
+};
+
+using Ec2Filter = std::pair<std::string, std::vector<std::string>>;  // name, values of which one fits
+
+/// Thread-safe.
+class Ec2Api {
+ public:
+  Ec2Api(Session& session, Millis call_deadline) : session_(session), call_deadline_(call_deadline) {}
+
+  /// parameters: those of RunInstances, with a ClientToken, so that another attempt launches nothing more.
+  std::expected<std::vector<Ec2Instance>, CallFailure> run(const QueryPairs& parameters);
+
+  /// Page by page.
+  Result<std::vector<Ec2Instance>> describe(const std::vector<Ec2Filter>& filters);
+
+  /// The states that the instances have now.
+  std::expected<std::map<InstanceId, std::string>, CallFailure> terminate(std::span<const InstanceId> ids);
+
+ private:
+  CallResult call(const char* operation, const QueryPairs& parameters) {
+    return session_.query({"ec2", operation}, parameters, Deadline::in(session_.clock(), call_deadline_), {});
+  }
+
+  Session& session_;
+  const Millis call_deadline_;
+};
+
+}  // namespace imgrec::aws

@@ -1,0 +1,47 @@
+// What a launch says to EC2: the pure part of the fleet.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "aws/adapters/ec2_fleet.hpp"
+#include "aws/client/uri.hpp"
+
+namespace imgrec::aws {
+
+inline constexpr std::string_view kFleetTag = "imgrec:fleet";
+inline constexpr std::string_view kAppTiersTag = "imgrec:app-tiers";
+inline constexpr std::string_view kLaunchTag = "imgrec:launch";
+inline constexpr std::string_view kLaunchedAtTag = "imgrec:launched-at";  // EC2 tells only the second
+
+/// One kind of capacity: empty members are as the launch template says.
+struct Ec2Pool {
+  std::string instance_type, subnet, zone;
+};
+
+/// Types times subnets (or zones), in the order in which they are tried; at least one.
+std::vector<Ec2Pool> pools_of(const Ec2FleetOptions& options);
+
+/// "1,3-5": increasing numbers.
+std::string to_app_tiers(const std::vector<int>& numbers);
+/// 3 for the index 1 of "1,3-5".
+std::optional<int> app_tier_number(std::string_view app_tiers, int index);
+
+struct Ec2Launch {
+  LaunchToken token;
+  std::vector<int> numbers;  // of the app tier: one instance each
+  WallTime at{};
+  int attempt = 0;  // counts refusals: EC2 may remember a refused ClientToken
+};
+
+/// 64 ASCII characters (EC2's limit); the same for the same launch of the fleet into the same pool.
+std::string client_token(const Ec2FleetOptions& options, const Ec2Pool& pool, const Ec2Launch& launch);
+
+QueryPairs run_parameters(const Ec2FleetOptions& options, const Ec2Pool& pool, const Ec2Launch& launch);
+
+/// Errors: invalid "bad_fleet".
+Result<void> check_options(const Ec2FleetOptions& options);
+
+}  // namespace imgrec::aws

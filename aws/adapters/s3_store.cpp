@@ -1,0 +1,320 @@
+#include "aws/adapters/s3_store.hpp"
+
+#include <algorithm>
+#include <charconv>
+
+#include "aws/client/clock_skew.hpp"
+#include "aws/client/encoding.hpp"
+#include "aws/client/sts.hpp"
+#include "aws/client/wire/xml.hpp"
+#include "lib/base/digest.hpp"
+#include "lib/base/log.hpp"
+#include "lib/base/text.hpp"
+
+namespace imgrec::aws {
+namespace {
+
+constexpr int kPageMax = 1000;
+constexpr std::size_t kRemoveMax = 1000;
+constexpr int kRemoveRounds = 3;
+constexpr std::uint64_t kErrorBytesMax = 64 * kKiB;  // errors come in the body too
+constexpr Millis kPresignedMax = std::chrono::hours(24 * 7);
+
+std::string path_of(const ObjectKey& key) {
+  return "/" + uri_encode(key.str(), Slash::keep);
+}
+
+// The bucket itself.
+CallRequest bucket_call(const char* operation, const char* method, const Endpoint& endpoint) {
+  CallRequest out;
+  out.name = {"s3", operation};
+  out.endpoint = endpoint;
+  out.method = method;
+  return out;
+}
+
+CallRequest object_call(const char* operation, const char* method, const Endpoint& endpoint, const ObjectKey& key) {
+  CallRequest out = bucket_call(operation, method, endpoint);
+  out.path = path_of(key);
+  return out;
+}
+
+// S3's answers can begin with status 200 and turn into an error, or end early: only the expected document counts.
+CallRequest& expect_document(CallRequest& call, const char* root_name, XmlElement& document) {
+  call.check = [&document, root_name, name = call.name](const HttpClientResponse& response) -> Result<void> {
+    auto parsed = parse_xml(response.body);
+    if (parsed && parsed->name == root_name) {
+      document = *std::move(parsed);
+      return {};
+    }
+    if (parsed && parsed->name == "Error") {
+      Classified classified = classify(name, 500, parse_service_error(response));
+      if (classified.error.kind != ErrorKind::throttled) classified.error.kind = ErrorKind::transient;
+      return fail(std::move(classified.error));
+    }
+    return fail(ErrorKind::transient, "bad_response",
+                display_name(name) + " failed: the answer is cut off, or not from S3. Check proxies on the way.");
+  };
+  return call;
+}
+
+Error no_such_object(const Error& error) {
+  return {ErrorKind::not_found, "no_such_object", error.message};
+}
+
+std::optional<std::uint64_t> number(const std::string& text) {
+  std::uint64_t value = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (text.empty() || error != std::errc{} || end != text.data() + text.size()) return std::nullopt;
+  return value;
+}
+
+class S3Store final : public ObjectStore {
+ public:
+  S3Store(Session& session, Endpoint endpoint, const S3StoreOptions& options)
+      : session_(session),
+        caller_(session.caller("s3")),
+        endpoint_(std::move(endpoint)),
+        call_deadline_(options.call_deadline),
+        attempt_timeout_(options.attempt_timeout) {}
+
+  Result<PutOutcome> put(const ObjectKey& key, ByteView bytes, const PutOptions& options) override;
+  Result<std::string> get(const ObjectKey& key, std::uint64_t bytes_max) override;
+  Result<ObjectInfo> head(const ObjectKey& key) override;
+  Result<ListPage> list(std::string_view prefix, std::string_view after, int objects_max) override;
+  Result<void> remove(std::span<const ObjectKey> keys) override;
+
+ private:
+  struct NotRemoved {
+    ObjectKey key;
+    Error error;
+  };
+  CallResult call(CallRequest request) {
+    request.timeout = attempt_timeout_;
+    return caller_.call(request, Deadline::in(session_.clock(), call_deadline_), {});
+  }
+  Result<std::vector<NotRemoved>> remove_once(std::span<const ObjectKey> keys);
+
+  Session& session_;
+  Caller& caller_;
+  const Endpoint endpoint_;
+  const Millis call_deadline_, attempt_timeout_;
+};
+
+Result<PutOutcome> S3Store::put(const ObjectKey& key, ByteView bytes, const PutOptions& options) {
+  if (auto checked = check_object_key(key.str()); !checked) return fail(checked.error());
+  CallRequest request = object_call("PutObject", "PUT", endpoint_, key);
+  request.payload_sha256 = sha256_hex(bytes);
+  request.headers = {{"Content-Type", options.content_type},
+                     {"x-amz-checksum-sha256", base64_of_hex(request.payload_sha256)}};
+  if (options.only_if_absent) request.headers.emplace_back("If-None-Match", "*");
+  request.borrowed_body = bytes;
+  const auto done = call(request);
+  if (done) return PutOutcome::stored;
+  // Also when an attempt of ours stored it and its answer was lost: what is there is there once.
+  if (options.only_if_absent && done.error().status == 412) return PutOutcome::already_there;
+  return fail(done.error().error);
+}
+
+Result<std::string> S3Store::get(const ObjectKey& key, std::uint64_t bytes_max) {
+  if (auto checked = check_object_key(key.str()); !checked) return fail(checked.error());
+  CallRequest request = object_call("GetObject", "GET", endpoint_, key);
+  request.headers = {{"x-amz-checksum-mode", "ENABLED"}};
+  request.response_bytes_max = std::max(bytes_max, kErrorBytesMax);
+  request.check = [](const HttpClientResponse& response) -> Result<void> {
+    // Length and framing are libcurl's to check. A checksum of parts ("…-3") is none of the whole.
+    const std::string checksum = header_value(response.headers, "x-amz-checksum-sha256");
+    if (checksum.empty() || checksum.find('-') != std::string::npos ||
+        base64_of_hex(sha256_hex(response.body)) == checksum) {
+      return {};
+    }
+    return fail(ErrorKind::transient, "corrupted_in_transit",
+                "S3 GetObject failed: the bytes received are not those stored. Check the network or its proxies.");
+  };
+  auto got = call(request);
+  const auto too_large = [&] {
+    return fail(ErrorKind::invalid, "object_too_large",
+                "The object has more than the " + std::to_string(bytes_max) + " bytes allowed.");
+  };
+  if (got && got->body.size() > bytes_max) return too_large();
+  if (got) return std::move(got->body);
+  const Error& error = got.error().error;
+  if (error.code == "response_too_large") return too_large();
+  if (got.error().status == 404 && got.error().aws_code != "NoSuchBucket") return fail(no_such_object(error));
+  return fail(error);
+}
+
+Result<ObjectInfo> S3Store::head(const ObjectKey& key) {
+  if (auto checked = check_object_key(key.str()); !checked) return fail(checked.error());
+  const auto got = call(object_call("HeadObject", "HEAD", endpoint_, key));
+  if (!got && got.error().status == 404) return fail(no_such_object(got.error().error));
+  if (!got) return fail(got.error().error);
+  const auto bytes = number(header_value(got->headers, "content-length"));
+  const auto modified = parse_http_date(header_value(got->headers, "last-modified"));
+  if (!bytes || !modified) {
+    return fail(ErrorKind::transient, "bad_response", "S3 HeadObject failed: the answer lacks size or date.");
+  }
+  return ObjectInfo{.key = key, .bytes = *bytes, .modified_at = *modified};
+}
+
+Result<ListPage> S3Store::list(std::string_view prefix, std::string_view after, int objects_max) {
+  if (objects_max < 1 || objects_max > kPageMax) {
+    return fail(ErrorKind::invalid, "bad_page", "A page has 1 to 1000 objects.");
+  }
+  CallRequest request = bucket_call("ListObjectsV2", "GET", endpoint_);
+  request.query = {{"list-type", "2"}, {"max-keys", std::to_string(objects_max)}};
+  if (!prefix.empty()) request.query.emplace_back("prefix", prefix);
+  if (!after.empty()) request.query.emplace_back("start-after", after);
+  XmlElement document;
+  const auto got = call(expect_document(request, "ListBucketResult", document));
+  if (!got) return fail(got.error().error);
+  ListPage page;
+  std::string last;
+  for (const XmlElement* entry : document.all("Contents")) {
+    last = entry->value("Key");
+    // What others put into the bucket under names that are none here ("folder/") cannot be read through this port.
+    if (!check_object_key(last)) continue;
+    const auto bytes = number(entry->value("Size"));
+    const auto modified = parse_expiry(entry->value("LastModified"));
+    if (!bytes || !modified) {
+      return fail(ErrorKind::transient, "bad_response", "S3 ListObjectsV2 failed: an object has no size or no date.");
+    }
+    page.objects.push_back({.key = ObjectKey(last), .bytes = *bytes, .modified_at = *modified});
+  }
+  if (document.value("IsTruncated") == "true") {
+    if (last.empty()) return fail(ErrorKind::transient, "bad_response", "S3 ListObjectsV2 failed: a page is empty.");
+    page.next = std::move(last);
+  }
+  return page;
+}
+
+// One call; what S3 did not remove, with its reasons.
+Result<std::vector<S3Store::NotRemoved>> S3Store::remove_once(std::span<const ObjectKey> keys) {
+  std::string body = "<Delete xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\"><Quiet>true</Quiet>";
+  for (const ObjectKey& key : keys) body += "<Object><Key>" + xml_escape(key.str()) + "</Key></Object>";
+  body += "</Delete>";
+  CallRequest request = bucket_call("DeleteObjects", "POST", endpoint_);
+  request.query = {{"delete", ""}};
+  request.body = std::move(body);
+  request.payload_sha256 = sha256_hex(request.body);
+  request.headers = {{"Content-Type", "application/xml"},
+                     {"x-amz-sdk-checksum-algorithm", "SHA256"},
+                     {"x-amz-checksum-sha256", base64_of_hex(request.payload_sha256)}};
+  XmlElement document;
+  const auto got = call(expect_document(request, "DeleteResult", document));
+  if (!got) return fail(got.error().error);
+  std::vector<NotRemoved> out;
+  for (const XmlElement* entry : document.all("Error")) {
+    ServiceError error{.code = entry->value("Code"), .message = entry->value("Message"), .request_id = {}};
+    // The codes are those of single calls, whose statuses are not told: what is not known may pass.
+    out.push_back({ObjectKey(entry->value("Key")), classify(request.name, 500, error).error});
+  }
+  return out;
+}
+
+Result<void> S3Store::remove(std::span<const ObjectKey> keys) {
+  if (keys.size() > kRemoveMax) return fail(ErrorKind::invalid, "too_many_keys", "At most 1000 objects at a time.");
+  std::optional<Error> first_error;
+  std::vector<ObjectKey> left;
+  for (const ObjectKey& key : keys) {
+    if (auto checked = check_object_key(key.str()); checked) {
+      left.push_back(key);
+    } else if (!first_error) {
+      first_error = checked.error();
+    }
+  }
+  for (int round = 1; !left.empty(); ++round) {
+    auto not_removed = remove_once(left);
+    if (!not_removed) return fail(first_error ? *first_error : not_removed.error());
+    left.clear();
+    for (NotRemoved& one : *not_removed) {
+      if (is_retryable(one.error.kind) && round < kRemoveRounds && check_object_key(one.key.str())) {
+        left.push_back(std::move(one.key));
+      } else if (!first_error) {
+        first_error = std::move(one.error);
+      }
+    }
+    if (!left.empty()) {
+      session_.clock().sleep_for(retry_delay(RetryClass::throttled, round, session_.rng().next_unit(), "", {}), {});
+    }
+  }
+  if (first_error) return fail(*first_error);
+  return {};
+}
+
+Error wrong_region(const std::string& bucket, const Error& error) {
+  return {ErrorKind::invalid, "wrong_region",
+          "The bucket " + bucket + " is in another region than this session. " + error.message};
+}
+
+Result<void> create_bucket(Session& session, const Endpoint& endpoint, const std::string& bucket, Deadline deadline) {
+  CallRequest request = bucket_call("CreateBucket", "PUT", endpoint);
+  // "If you don't specify a region, the bucket is created in us-east-1", which cannot be named.
+  if (session.region() != kDefaultRegion) {
+    request.body = "<CreateBucketConfiguration xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\"><LocationConstraint>" +
+                   xml_escape(session.region()) + "</LocationConstraint></CreateBucketConfiguration>";
+    request.headers = {{"Content-Type", "application/xml"}};
+  }
+  const auto done = session.caller("s3").call(request, deadline, {});
+  if (!done && done.error().aws_code == "BucketAlreadyOwnedByYou") return {};  // by another process, just now
+  if (!done) return fail(done.error().error);
+  log::info("bucket created", {{"bucket", bucket}, {"region", session.region()}});
+  return {};
+}
+
+Result<void> set_up_bucket(Session& session, const Endpoint& endpoint, const S3StoreOptions& options) {
+  if (options.setup == BucketSetup::use) return {};
+  const Deadline deadline = Deadline::in(session.clock(), options.call_deadline);
+  const auto there = session.caller("s3").call(bucket_call("HeadBucket", "HEAD", endpoint), deadline, {});
+  if (there) return {};
+  // A HEAD's answer has no body, so no code says which kind of "no" it is.
+  const CallFailure& failure = there.error();
+  if (failure.status == 404 && options.setup == BucketSetup::create) {
+    return create_bucket(session, endpoint, options.bucket, deadline);
+  }
+  if (failure.status == 404) {
+    return fail(ErrorKind::not_found, "no_such_bucket",
+                "There is no bucket " + options.bucket + " in region " + session.region() +
+                    ". Create it, or check its name and the region. " + failure.error.message);
+  }
+  if (failure.status == 301 || failure.status == 400) return fail(wrong_region(options.bucket, failure.error));
+  return fail(failure.error);
+}
+
+}  // namespace
+
+Result<std::unique_ptr<ObjectStore>> open_s3_store(Session& session, const S3StoreOptions& options) {
+  auto endpoint = bucket_endpoint(session.endpoints(), options.bucket);
+  if (!endpoint) return fail(endpoint.error());
+  if (auto done = set_up_bucket(session, *endpoint, options); !done) return fail(done.error());
+  return std::make_unique<S3Store>(session, *std::move(endpoint), options);
+}
+
+Result<void> delete_s3_bucket(Session& session, const std::string& bucket) {
+  const auto endpoint = bucket_endpoint(session.endpoints(), bucket);
+  if (!endpoint) return fail(endpoint.error());
+  const auto done = session.caller("s3").call(bucket_call("DeleteBucket", "DELETE", *endpoint),
+                                              Deadline::in(session.clock(), Millis(30'000)), {});
+  if (done || done.error().status == 404) return {};
+  return fail(done.error().error);
+}
+
+Result<std::string> presigned_get(Session& session, const std::string& bucket, const ObjectKey& key, Seconds expires) {
+  if (auto checked = check_object_key(key.str()); !checked) return fail(checked.error());
+  const auto endpoint = bucket_endpoint(session.endpoints(), bucket);
+  if (!endpoint) return fail(endpoint.error());
+  const auto credentials = session.credentials().get({});
+  if (!credentials) return fail(credentials.error());
+  SigningOptions options =
+      signing_options("s3", endpoint->signing_region, session.clock().wall_now() + session.caller("s3").clock_skew());
+  options.expires = std::clamp(expires, Seconds(1), std::chrono::floor<Seconds>(kPresignedMax));
+  const Signable request{.method = "GET",
+                         .path = endpoint->base_path + path_of(key),
+                         .query = {},
+                         .headers = {{"Host", endpoint->authority}},
+                         .payload_sha256 = std::string(kUnsignedPayload)};
+  const Signed done = presign(request, *credentials, options);
+  return endpoint->scheme + "://" + endpoint->authority + request.path + "?" + to_query_string(done.query);
+}
+
+}  // namespace imgrec::aws

@@ -1,0 +1,41 @@
+// An object store in one Amazon S3 bucket; semantics as in lib/ports/object_store.hpp.
+//
+// Checks    every put carries its SHA-256, which S3 compares; every get compares length and SHA-256 of what arrived.
+//           What was damaged on the way is tried again, then transient "corrupted_in_transit".
+// Rights    s3:PutObject, s3:GetObject, s3:DeleteObject, and s3:ListBucket also for readers: without it S3 answers
+//           "denied" instead of "not there".
+// Bucket    in the host name where that is possible, else in the path (see bucket_endpoint()).
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "aws/client/session.hpp"
+#include "lib/ports/object_store.hpp"
+
+namespace imgrec::aws {
+
+enum class BucketSetup {
+  use,     // no call before the first use
+  check,   // not_found "no_such_bucket", denied "access_denied", invalid "wrong_region" before any use
+  create,  // made in the session's region, closed to the public, when it is not there
+};
+
+struct S3StoreOptions {
+  std::string bucket;
+  BucketSetup setup = BucketSetup::check;
+  Millis call_deadline{60'000};    // of one put, get, …, with its retries
+  Millis attempt_timeout{30'000};  // of each try: more for objects that take longer to send
+};
+
+/// Errors: invalid "bad_bucket"; with check and create as said there, denied "bucket_taken", and the transport's.
+Result<std::unique_ptr<ObjectStore>> open_s3_store(Session& session, const S3StoreOptions& options);
+
+/// Deletes the empty bucket, for tear-down; one that is not there is a success. invalid "bucket_not_empty".
+Result<void> delete_s3_bucket(Session& session, const std::string& bucket);
+
+/// A URL that anybody may read the object with for `expires` (up to 7 days; not longer than the session's credentials
+/// live). Errors: invalid "bad_bucket", invalid "bad_key"; as of the credentials.
+Result<std::string> presigned_get(Session& session, const std::string& bucket, const ObjectKey& key, Seconds expires);
+
+}  // namespace imgrec::aws
