@@ -48,7 +48,7 @@ foreach(module core imgproc dnn)
   target_link_libraries(imgrec_opencv INTERFACE ${OPENCV_${module}})
 endforeach()
 
-# OpenVINO: unpacked by `./dev setup` (inference/openvino.sh). It and OpenCV both want a libtbb.so.12: the one of OpenVINO,
+# OpenVINO: unpacked by `./dev setup` (inference/engine/openvino.sh). It and OpenCV both want a libtbb.so.12: the one of OpenVINO,
 # which is newer, is linked by name, so that both get it.
 set(IMGREC_OPENVINO AUTO CACHE STRING "The OpenVINO engine: AUTO (where it was unpacked), ON or OFF")
 set(IMGREC_OPENVINO_DIR ${PROJECT_SOURCE_DIR}/build/openvino CACHE PATH "Where OpenVINO was unpacked: include/ and lib/")

@@ -13,7 +13,7 @@
 #include "cmd/signals.hpp"
 #include "cmd/terminal.hpp"
 #include "inference/classifier_factory.hpp"
-#include "inference/model_loader.hpp"
+#include "inference/models/model_loader.hpp"
 #include "lib/base/log.hpp"
 #include "lib/job/image_type.hpp"
 #include "lib/job/job.hpp"

@@ -7,7 +7,7 @@
 #include "cmd/command.hpp"
 #include "cmd/exit_code.hpp"
 #include "cmd/terminal.hpp"
-#include "inference/model_store.hpp"
+#include "inference/models/model_store.hpp"
 #include "lib/base/digest.hpp"
 
 namespace imgrec {

@@ -9,7 +9,7 @@
 #include "cmd/resolve.hpp"
 #include "cmd/signals.hpp"
 #include "cmd/terminal.hpp"
-#include "inference/model_store.hpp"
+#include "inference/models/model_store.hpp"
 #include "lib/base/log.hpp"
 #include "lib/http/client/curl_client.hpp"
 

@@ -8,7 +8,7 @@
 #include "cmd/exit_code.hpp"
 #include "cmd/image_files.hpp"
 #include "inference/input_tensor.hpp"
-#include "inference/model_store.hpp"
+#include "inference/models/model_store.hpp"
 #include "lib/base/file.hpp"
 
 namespace imgrec {

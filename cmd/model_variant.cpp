@@ -14,9 +14,9 @@
 #include "cmd/image_files.hpp"
 #include "cmd/signals.hpp"
 #include "cmd/terminal.hpp"
-#include "inference/agreement.hpp"
 #include "inference/classifier_factory.hpp"
-#include "inference/model_variant.hpp"
+#include "inference/models/agreement.hpp"
+#include "inference/models/model_variant.hpp"
 #include "lib/base/file.hpp"
 #include "lib/base/text.hpp"
 

@@ -8,7 +8,7 @@
 #include "cmd/roles.hpp"
 #include "cmd/signals.hpp"
 #include "inference/classifier_factory.hpp"
-#include "inference/model_loader.hpp"
+#include "inference/models/model_loader.hpp"
 #include "lib/base/log.hpp"
 #include "lib/local/child_guard.hpp"
 #include "roles/worker/worker.hpp"

@@ -4,9 +4,9 @@
 #include <memory>
 #include <vector>
 
-#include "inference/engine.hpp"
-#include "inference/labels.hpp"
-#include "inference/model_store.hpp"
+#include "inference/engine/engine.hpp"
+#include "inference/models/labels.hpp"
+#include "inference/models/model_store.hpp"
 #include "lib/config/config.hpp"
 #include "lib/ports/classifier.hpp"
 

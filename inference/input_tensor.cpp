@@ -2,7 +2,7 @@
 
 #include <vector>
 
-#include "inference/engine.hpp"
+#include "inference/engine/engine.hpp"
 
 namespace imgrec {
 

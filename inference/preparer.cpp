@@ -1,6 +1,6 @@
 #include "inference/preparer.hpp"
 
-#include "inference/rows.hpp"
+#include "inference/decode/rows.hpp"
 
 namespace imgrec {
 namespace {

@@ -2,8 +2,8 @@
 #pragma once
 
 #include "inference/decode/decode.hpp"
-#include "inference/engine.hpp"
-#include "inference/preprocess.hpp"
+#include "inference/engine/engine.hpp"
+#include "inference/preprocess/preprocess.hpp"
 #include "lib/base/clock.hpp"
 #include "lib/base/result.hpp"
 #include "lib/base/units.hpp"

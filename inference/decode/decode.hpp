@@ -10,9 +10,9 @@
 //          whatever a file says, decoding takes at most about 16 bytes a pixel of the limit.
 #pragma once
 
+#include "inference/decode/image.hpp"
 #include "inference/decode/jpeg.hpp"
-#include "inference/image.hpp"
-#include "inference/rows.hpp"
+#include "inference/decode/rows.hpp"
 #include "lib/base/result.hpp"
 #include "lib/base/units.hpp"
 #include "lib/config/config.hpp"

@@ -4,8 +4,8 @@
 #include <cstdint>
 #include <string>
 
-#include "inference/image.hpp"
-#include "inference/rows.hpp"
+#include "inference/decode/image.hpp"
+#include "inference/decode/rows.hpp"
 #include "lib/base/result.hpp"
 #include "lib/base/units.hpp"
 #include "lib/config/config.hpp"

@@ -6,7 +6,7 @@
 
 #include <memory>
 
-#include "inference/rows.hpp"
+#include "inference/decode/rows.hpp"
 #include "lib/base/result.hpp"
 #include "lib/base/units.hpp"
 #include "lib/config/config.hpp"

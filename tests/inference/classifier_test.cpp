@@ -6,8 +6,8 @@
 #include <cmath>
 
 #include "inference/classifier_factory.hpp"
-#include "inference/engine_openvino.hpp"
-#include "inference/onnx_file.hpp"
+#include "inference/engine/engine_openvino.hpp"
+#include "inference/engine/onnx_file.hpp"
 #include "lib/base/file.hpp"
 #include "tests/inference/encode.hpp"
 #include "tests/inference/tiny_onnx.hpp"

@@ -6,7 +6,7 @@
 #include <cmath>
 #include <functional>
 
-#include "inference/preprocess.hpp"
+#include "inference/preprocess/preprocess.hpp"
 #include "tests/inference/encode.hpp"
 #include "tests/support/fake_clock.hpp"
 

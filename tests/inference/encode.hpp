@@ -5,7 +5,7 @@
 #include <cstdint>
 #include <string>
 
-#include "inference/image.hpp"
+#include "inference/decode/image.hpp"
 
 namespace imgrec::test {
 

@@ -1,4 +1,4 @@
-#include "inference/engine_choice.hpp"
+#include "inference/engine/engine_choice.hpp"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

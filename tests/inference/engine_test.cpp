@@ -1,5 +1,5 @@
 // Both engines on small models, and what a model's loader makes of them.
-#include "inference/engine.hpp"
+#include "inference/engine/engine.hpp"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -7,9 +7,9 @@
 #include <fstream>
 #include <thread>
 
-#include "inference/engine_openvino.hpp"
-#include "inference/model_files.hpp"
-#include "inference/model_loader.hpp"
+#include "inference/engine/engine_openvino.hpp"
+#include "inference/models/model_files.hpp"
+#include "inference/models/model_loader.hpp"
 #include "lib/base/digest.hpp"
 #include "lib/base/file.hpp"
 #include "tests/inference/named_engine.hpp"

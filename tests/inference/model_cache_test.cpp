@@ -1,4 +1,4 @@
-#include "inference/model_cache.hpp"
+#include "inference/models/model_cache.hpp"
 
 #include <fcntl.h>
 #include <gtest/gtest.h>

@@ -1,4 +1,4 @@
-#include "inference/model_store.hpp"
+#include "inference/models/model_store.hpp"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -6,8 +6,8 @@
 #include <deque>
 #include <fstream>
 
-#include "inference/engine_openvino.hpp"
-#include "inference/model_files.hpp"
+#include "inference/engine/engine_openvino.hpp"
+#include "inference/models/model_files.hpp"
 #include "lib/base/digest.hpp"
 #include "lib/base/file.hpp"
 #include "tests/inference/tiny_onnx.hpp"

@@ -1,4 +1,4 @@
-#include "inference/model_variant.hpp"
+#include "inference/models/model_variant.hpp"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -7,9 +7,9 @@
 #include <optional>
 #include <set>
 
-#include "inference/agreement.hpp"
 #include "inference/input_tensor.hpp"
-#include "inference/model_files.hpp"
+#include "inference/models/agreement.hpp"
+#include "inference/models/model_files.hpp"
 #include "lib/base/digest.hpp"
 #include "tests/inference/encode.hpp"
 #include "tests/inference/tiny_onnx.hpp"

@@ -1,6 +1,6 @@
 #include "tests/inference/named_engine.hpp"
 
-#include "inference/engine_openvino.hpp"
+#include "inference/engine/engine_openvino.hpp"
 #include "lib/base/cpu.hpp"
 
 namespace imgrec::test {

@@ -5,7 +5,7 @@
 #include <memory>
 #include <string>
 
-#include "inference/engine.hpp"
+#include "inference/engine/engine.hpp"
 
 namespace imgrec::test {
 

@@ -1,5 +1,5 @@
 // What use_winograd() replaces in a model, and that the model computes the same afterwards.
-#include "inference/openvino_winograd.hpp"
+#include "inference/engine/openvino_winograd.hpp"
 
 #include <gtest/gtest.h>
 
@@ -11,7 +11,7 @@
 #include <sstream>
 #include <vector>
 
-#include "inference/winograd.hpp"
+#include "inference/engine/winograd.hpp"
 
 namespace imgrec {
 namespace {

@@ -12,7 +12,7 @@ import sys
 
 import pytest
 
-PREPARE = pathlib.Path(__file__).resolve().parents[2] / "inference" / "prepare"
+PREPARE = pathlib.Path(__file__).resolve().parents[2] / "inference" / "tools"
 sys.path.insert(0, str(PREPARE))
 
 import onnx_writer  # noqa: E402: found through the path above

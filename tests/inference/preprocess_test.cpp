@@ -1,4 +1,4 @@
-#include "inference/preprocess.hpp"
+#include "inference/preprocess/preprocess.hpp"
 
 #include <gtest/gtest.h>
 

@@ -1,6 +1,6 @@
 """./dev quantize: the int8 variant answers as f32 does, or is refused; the installed model is changed at once or not at all.
 
-Needs the packages of inference/prepare/quantize-requirements.txt: `./dev test` puts them into build/venv/quantize.
+Needs the packages of inference/tools/quantize-requirements.txt: `./dev test` puts them into build/venv/quantize.
 """
 import csv
 import json
@@ -16,7 +16,7 @@ import pytest
 import imgrec
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-PREPARE = ROOT / "inference" / "prepare"
+PREPARE = ROOT / "inference" / "tools"
 MODEL = "resnet18-pqf"
 sys.path.insert(0, str(PREPARE))
 

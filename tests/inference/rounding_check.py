@@ -4,7 +4,7 @@ import json
 import pathlib
 import sys
 
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "inference" / "prepare"))
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "inference" / "tools"))
 
 import calibration  # noqa: E402: found through the path above
 import numpy  # noqa: E402

@@ -1,5 +1,5 @@
 // The kernels against the definition of a convolution, computed in double.
-#include "inference/winograd.hpp"
+#include "inference/engine/winograd.hpp"
 
 #include <gtest/gtest.h>
 

@@ -1,0 +1,33 @@
+// A network that can be run, whatever library runs it.
+#pragma once
+
+#include <memory>
+#include <span>
+#include <string_view>
+
+#include "inference/preprocess/preprocess.hpp"
+#include "lib/base/result.hpp"
+#include "lib/base/units.hpp"
+
+namespace imgrec {
+
+/// One thread at a time; single-threaded inside.
+class Engine {
+ public:
+  virtual ~Engine() = default;
+
+  /// Room for one image of that size (NCHW, 3 channels), to be filled before run(); valid until the next call.
+  virtual std::span<float> input(InputSize size) = 0;
+
+  /// The output, flattened; valid until the next call. Errors: invalid "model_unusable", when the network cannot run on
+  /// an input of this size; transient "out_of_memory".
+  virtual Result<std::span<const float>> run() = 0;
+
+  virtual std::string_view name() const = 0;       // "opencv"
+  virtual std::string_view precision() const = 0;  // "f32"
+};
+
+/// onnx: the bytes of the model file, not needed afterwards. Errors: invalid "model_unusable" with the reason.
+Result<std::unique_ptr<Engine>> make_opencv_engine(ByteView onnx);
+
+}  // namespace imgrec
