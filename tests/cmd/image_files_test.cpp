@@ -1,4 +1,4 @@
-#include "cmd/image_files.hpp"
+#include "cmd/commands/image_files.hpp"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

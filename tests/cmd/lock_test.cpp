@@ -1,4 +1,4 @@
-#include "cmd/lock.hpp"
+#include "cmd/commands/lock.hpp"
 
 #include <gtest/gtest.h>
 #include <sys/wait.h>

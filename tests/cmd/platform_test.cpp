@@ -1,4 +1,4 @@
-#include "cmd/platform.hpp"
+#include "cmd/platform/platform.hpp"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -8,7 +8,7 @@
 #include <map>
 #include <regex>
 
-#include "cmd/resolve.hpp"
+#include "cmd/platform/resolve.hpp"
 #include "lib/base/cpu.hpp"
 #include "tests/support/fake_clock.hpp"
 #include "tests/support/temp_dir.hpp"

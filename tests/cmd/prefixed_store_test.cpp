@@ -1,4 +1,4 @@
-#include "cmd/prefixed_store.hpp"
+#include "cmd/platform/prefixed_store.hpp"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

@@ -1,11 +1,11 @@
-#include "cmd/user_data.hpp"
+#include "cmd/commands/user_data.hpp"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <fstream>
 
-#include "cmd/resolve.hpp"
+#include "cmd/platform/resolve.hpp"
 #include "lib/config/load.hpp"
 #include "tests/support/temp_dir.hpp"
 

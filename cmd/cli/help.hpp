@@ -1,0 +1,16 @@
+// Help texts, made from the tables of commands and settings.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "cmd/cli/command.hpp"
+
+namespace imgrec {
+
+std::string main_help();
+/// Of a group such as "model": its commands.
+std::string group_help(std::string_view group);
+std::string command_help(const Command& command);
+
+}  // namespace imgrec

@@ -1,0 +1,57 @@
+// imgrec bundle upload
+#include <cstdio>
+#include <filesystem>
+
+#include "aws/adapters/s3_store.hpp"
+#include "cmd/cli/command.hpp"
+#include "cmd/cli/exit_code.hpp"
+#include "cmd/cli/terminal.hpp"
+#include "cmd/platform/platforms.hpp"
+#include "lib/base/digest.hpp"
+#include "lib/base/file.hpp"
+
+namespace imgrec {
+namespace {
+
+constexpr std::uint64_t kBundleBytesMax = 4ULL * 1024 * kMiB;  // S3 takes 5 GiB in one call
+constexpr Millis kUploadTimeout = std::chrono::hours(2);
+constexpr std::string_view kGzip = "\x1F\x8B";
+
+Result<std::string> read_bundle(const std::filesystem::path& file) {
+  auto bytes = read_file(file, kBundleBytesMax);
+  if (!bytes) return bytes;
+  if (!bytes->starts_with(kGzip) || !file.filename().string().ends_with(".tar.gz")) {
+    return fail(ErrorKind::invalid, "no_bundle", file.string() + " is no bundle: `./dev bundle` makes one (.tar.gz).");
+  }
+  return bytes;
+}
+
+}  // namespace
+
+int run_bundle_upload(const Invocation& call) {
+  const AwsConfig& aws = call.config().aws;
+  const std::filesystem::path file = call.arguments.front();
+  const auto bytes = read_bundle(file);
+  if (!bytes) return report(bytes.error());
+  const auto buckets = aws_buckets(aws);
+  if (!buckets) return report(buckets.error());
+  auto session = open_aws_session(call.config(), system_clock(), system_rng());
+  if (!session) return report(session.error());
+  const auto store = aws::open_s3_store(**session, {.bucket = buckets->bundle,
+                                                    .setup = bucket_setup(aws.buckets),
+                                                    .call_deadline = 3 * kUploadTimeout,
+                                                    .attempt_timeout = kUploadTimeout});
+  if (!store) return report(store.error());
+  const std::string key = "bundles/" + file.filename().string();
+  if (is_terminal(2)) {
+    std::fprintf(stderr, "Uploading %s to %s ...\n", readable_bytes(static_cast<double>(bytes->size())).c_str(),
+                 buckets->bundle.c_str());
+  }
+  const auto stored = (*store)->put(ObjectKey(key), *bytes, {.content_type = "application/gzip"});
+  if (!stored) return report(stored.error());
+  std::printf("[aws]\nbundle_bucket = \"%s\"\nbundle_key = \"%s\"\nbundle_sha256 = \"%s\"\n", buckets->bundle.c_str(),
+              key.c_str(), sha256_hex(*bytes).c_str());
+  return kExitOk;
+}
+
+}  // namespace imgrec

@@ -1,0 +1,58 @@
+// imgrec config show
+#include <nlohmann/json.hpp>
+
+#include <algorithm>
+#include <cstdio>
+
+#include "cmd/cli/command.hpp"
+#include "cmd/cli/exit_code.hpp"
+
+namespace imgrec {
+namespace {
+
+nlohmann::ordered_json json_value(const Setting& setting, const std::string& shown) {
+  if (setting.is_switch) return shown == "true";
+  if (setting.value_name == "NUMBER" && !setting.secret) return std::stoll(shown);
+  if (setting.value_name == "FRACTION") return nlohmann::ordered_json::parse(shown);
+  return shown;
+}
+
+std::string as_json(const LoadedConfig& loaded) {
+  nlohmann::ordered_json all = nlohmann::ordered_json::object();
+  for (const Setting& setting : settings()) {
+    all[setting.key] = {{"value", json_value(setting, shown_value(setting, loaded.config))},
+                        {"origin", loaded.origin(setting.key)},
+                        {"environment", setting.environment_name()},
+                        {"flags", setting.flags},
+                        {"allowed", setting.allowed},
+                        {"help", setting.help}};
+  }
+  return all.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
+}
+
+std::string as_table(const LoadedConfig& loaded) {
+  std::size_t key_width = 0, value_width = 0;
+  for (const Setting& setting : settings()) {
+    key_width = std::max(key_width, setting.key.size());
+    value_width = std::max(value_width, std::min<std::size_t>(shown_value(setting, loaded.config).size(), 40));
+  }
+  std::string out;
+  for (const Setting& setting : settings()) {
+    std::string line = setting.key;
+    line.resize(std::max(line.size(), key_width) + 2, ' ');
+    line += shown_value(setting, loaded.config);
+    line.resize(std::max(line.size(), key_width + 2 + value_width) + 2, ' ');
+    out += line + loaded.origin(setting.key) + "\n";
+  }
+  return out;
+}
+
+}  // namespace
+
+int run_config_show(const Invocation& call) {
+  const std::string out = call.has("--json") ? as_json(call.loaded) : as_table(call.loaded);
+  std::fwrite(out.data(), 1, out.size(), stdout);
+  return kExitOk;
+}
+
+}  // namespace imgrec

@@ -1,0 +1,30 @@
+// imgrec controller
+#include "roles/controller/controller.hpp"
+
+#include "cmd/cli/exit_code.hpp"
+#include "cmd/cli/roles.hpp"
+#include "cmd/cli/signals.hpp"
+#include "cmd/platform/platform.hpp"
+
+namespace imgrec {
+
+int run_controller_command(const Config& config) {
+  ignore_sigpipe();
+  Interrupts interrupts;
+  auto platform = make_platform(config, system_clock(), system_rng(), {.stores = false});
+  if (!platform) return report(platform.error());
+  auto fleet = platform->make_fleet();
+  if (!fleet) return report(fleet.error());
+  Metrics metrics;
+  const auto controlled = run_controller(config.controller,
+                                         {.requests = *platform->requests,
+                                          .fleet = **fleet,
+                                          .clock = system_clock(),
+                                          .rng = system_rng(),
+                                          .metrics = metrics},
+                                         interrupts.token());
+  if (!controlled) return report(controlled.error());
+  return interrupts.by_keyboard() ? kExitInterrupted : kExitOk;
+}
+
+}  // namespace imgrec

@@ -1,0 +1,261 @@
+// What the roles need of an AWS account: who we are, then queues and buckets. Instances are in doctor_ec2.
+#include <algorithm>
+#include <cmath>
+
+#include "aws/client/protocols.hpp"
+#include "aws/client/wire/xml.hpp"
+#include "cmd/cli/terminal.hpp"
+#include "cmd/commands/bundle_contents.hpp"
+#include "cmd/commands/doctor.hpp"
+#include "cmd/commands/doctor_ec2.hpp"
+#include "cmd/platform/platforms.hpp"
+#include "lib/base/digest.hpp"
+
+namespace imgrec {
+namespace {
+
+constexpr Millis kCallDeadline{20'000};
+constexpr Millis kProbeTimeout{5'000};
+constexpr Millis kSkewWarning{30'000};
+constexpr Millis kSkewMax{300'000};  // AWS refuses signatures that are further off
+constexpr std::uint64_t kBundleBytesMax = 4ULL * 1024 * kMiB;
+constexpr std::string_view kProbe = "written by imgrec doctor";
+
+class AwsDoctor {
+ public:
+  AwsDoctor(const LoadedConfig& loaded, const DoctorScope& scope, Clock& clock, Rng& rng)
+      : loaded_(loaded), config_(loaded.config), scope_(scope), clock_(clock), rng_(rng) {}
+
+  std::vector<Check> run() {
+    if (!check_session() || !check_identity()) return std::move(checks_);
+    check_endpoints();
+    check_queues();
+    if (scope_.sends || scope_.works) check_buckets();
+    if (scope_.launches) {
+      check_bundle();
+      check_ec2(config_, *session_, checks_);
+    }
+    if (scope_.serves) checks_.push_back(check_port(config_));
+    return std::move(checks_);
+  }
+
+ private:
+  bool check_session() {
+    auto session = open_aws_session(config_, clock_, rng_);
+    if (!session) {
+      checks_.push_back(call_failed("settings", session.error(), "See aws.region and the AWS_… variables."));
+      return false;
+    }
+    session_ = std::move(*session);
+    const bool is_ours = !config_.aws.region.empty();
+    checks_.push_back(
+        passed("region", session_->region() + " (" +
+                             (is_ours ? loaded_.origin("aws.region") : "environment, profile or default") + ")"));
+    return true;
+  }
+
+  bool check_identity() {
+    const auto credentials = session_->credentials().get({});
+    if (!credentials) {
+      checks_.push_back(
+          call_failed("credentials", credentials.error(),
+                      "Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY or AWS_PROFILE, or give the instance an "
+                      "instance profile."));
+      return false;
+    }
+    checks_.push_back(passed("credentials", "from " + credentials->source));
+    const auto answer = session_->query({"sts", "GetCallerIdentity"}, {}, Deadline::in(clock_, kCallDeadline), {});
+    if (!answer) {
+      checks_.push_back(
+          call_failed("identity", answer.error().error, "These credentials are none of AWS's, or ended: renew them."));
+      return false;
+    }
+    const auto document = aws::parse_xml(answer->body);
+    const auto* result = document ? document->at({"GetCallerIdentityResult"}) : nullptr;
+    checks_.push_back(passed("identity", result == nullptr ? "unknown" : result->value("Arn")));
+    check_clock();
+    return true;
+  }
+
+  void check_clock() {
+    const Millis skew = session_->caller("sts").clock_skew();
+    const double seconds = std::abs(std::chrono::duration<double>(skew).count());
+    char text[64];
+    std::snprintf(text, sizeof text, "%.1f s %s AWS's", seconds, skew > Millis(0) ? "behind" : "ahead of");
+    Check check = passed("clock", text);
+    if (std::chrono::abs(skew) >= kSkewWarning) {
+      check.status = std::chrono::abs(skew) >= kSkewMax ? CheckStatus::failed : CheckStatus::warning;
+      check.mend = "Let the clock be set from the network: `timedatectl set-ntp true`.";
+    }
+    checks_.push_back(check);
+  }
+
+  void check_endpoints() {
+    std::vector<std::string> services = {"sqs"};
+    if (scope_.sends || scope_.works || scope_.launches) services.emplace_back("s3");
+    if (scope_.launches) services.emplace_back("ec2");
+    for (const std::string& service : services) {
+      const auto endpoint = aws::endpoint_for(session_->endpoints(), service);
+      if (!endpoint) {
+        checks_.push_back(call_failed("endpoint " + service, endpoint.error(), "See aws.endpoint_url."));
+        continue;
+      }
+      HttpClientRequest request;
+      request.url = endpoint->scheme + "://" + endpoint->authority + "/";
+      request.timeout = request.connect_timeout = kProbeTimeout;
+      const MonoTime begun = clock_.mono_now();
+      const auto answer = session_->http().send(request, {});
+      const auto took = std::chrono::duration_cast<Millis>(clock_.mono_now() - begun);
+      checks_.push_back(
+          answer ? passed("endpoint " + service, request.url + " answers in " + std::to_string(took.count()) + " ms")
+                 : call_failed("endpoint " + service, answer.error(), "Is the address right?"));
+    }
+  }
+
+  void check_queues() {
+    Config asked = config_;
+    asked.aws.queues = looks_into_queues() ? "check" : "use";
+    const auto queues = aws::open_sqs_queues(*session_, sqs_rules(asked));
+    check_queue(*queues, config_.queue.dead_letter);
+    check_queue(*queues, config_.queue.request);
+    if (!scope_.serves) return;
+    asked.aws.queues = "use";  // a web node makes its own at its start
+    const auto own = aws::open_sqs_queues(*session_, sqs_rules(asked));
+    check_queue(*own, response_queue_name(config_));
+  }
+
+  // A worker knows its queues by name alone.
+  bool looks_into_queues() const { return scope_.sends || scope_.launches; }
+
+  void check_queue(QueueDirectory& queues, const std::string& name) {
+    const std::string title = "queue " + name;
+    const auto queue = queues.open(name);
+    if (queue && !looks_into_queues()) return checks_.push_back(passed(title, "there"));
+    const auto depth = queue ? (*queue)->depth() : fail(queue.error());
+    if (!depth) {
+      const bool is_own = name == response_queue_name(config_);
+      if (depth.error().kind == ErrorKind::not_found && is_own) {
+        return checks_.push_back(passed(title, "not there yet: `imgrec web` makes it"));
+      }
+      std::string mend =
+          "Compare the queue with what its settings say; a queue without messages can be deleted and made anew.";
+      if (depth.error().kind == ErrorKind::not_found) mend = "`imgrec setup` makes it.";
+      if (depth.error().kind == ErrorKind::denied) mend = rights("sqs:GetQueueUrl and sqs:GetQueueAttributes");
+      return checks_.push_back(call_failed(title, depth.error(), mend));
+    }
+    Check check =
+        passed(title, std::to_string(depth->visible) + " waiting, " + std::to_string(depth->in_flight) + " in work");
+    if (name == config_.queue.dead_letter && depth->visible > 0) {
+      check.status = CheckStatus::warning;
+      check.mend = "These could not be processed. Look at them, then redrive or purge the queue.";
+    }
+    checks_.push_back(check);
+  }
+
+  void check_buckets() {
+    const auto buckets = aws_buckets(config_.aws);
+    if (!buckets) return checks_.push_back(call_failed("buckets", buckets.error(), "Set aws.input_bucket."));
+    check_bucket(buckets->input, config_.aws.input_prefix + "inputs/imgrec-doctor", scope_.sends);
+    check_bucket(buckets->output, config_.aws.output_prefix + "results/imgrec-doctor", scope_.works);
+  }
+
+  void check_bucket(const std::string& bucket, const std::string& key, bool writes) {
+    const std::string title = "bucket " + bucket;
+    const auto mend = [&](const Error& error) {
+      if (error.kind == ErrorKind::not_found) return std::string("`imgrec setup` makes it.");
+      return error.kind == ErrorKind::denied
+                 ? rights("s3:ListBucket, s3:GetObject and what the role writes")
+                 : std::string("Correct aws.input_bucket, aws.output_bucket or aws.region.");
+    };
+    auto store = aws::open_s3_store(
+        *session_, {.bucket = bucket, .setup = aws::BucketSetup::check, .call_deadline = kCallDeadline});
+    if (!store) return checks_.push_back(call_failed(title, store.error(), mend(store.error())));
+    const ObjectKey probe(key);
+    if (writes) {
+      if (const auto put = (*store)->put(probe, kProbe, {}); !put) {
+        return checks_.push_back(call_failed(title, put.error(), mend(put.error())));
+      }
+    }
+    const auto got = (*store)->get(probe, kProbe.size());
+    const bool is_right = got ? *got == kProbe : !writes && got.error().kind == ErrorKind::not_found;
+    if (!is_right) {
+      const Error error =
+          got ? Error{ErrorKind::transient, "another", "It answers another object than was stored."} : got.error();
+      return checks_.push_back(call_failed(title, error, mend(error)));
+    }
+    const bool removed = writes && (*store)->remove({&probe, 1}).has_value();
+    checks_.push_back(
+        passed(title, !writes ? "there, and can be read"
+                              : std::string("there; written and read") +
+                                    (removed ? "" : " (" + key + " stays: it may not be deleted, nor need be)")));
+  }
+
+  void check_bundle() {
+    if (config_.aws.bundle_key.empty()) {
+      return checks_.push_back(
+          {.name = "bundle",
+           .status = CheckStatus::warning,
+           .detail = "aws.bundle_key is not set: the image or the launch template has to start workers",
+           .mend = "`./dev bundle`, then `imgrec bundle upload` prints the settings."});
+    }
+    const auto buckets = aws_buckets(config_.aws);
+    if (!buckets)
+      return checks_.push_back(call_failed("bundle", buckets.error(), "Set aws.bundle_bucket or aws.input_bucket."));
+    const std::string mend = "`imgrec bundle upload` puts it there and prints the settings.";
+    auto store = aws::open_s3_store(*session_, {.bucket = buckets->bundle, .setup = aws::BucketSetup::use});
+    const auto bytes = store ? (*store)->get(ObjectKey(config_.aws.bundle_key), kBundleBytesMax) : fail(store.error());
+    if (!bytes && bytes.error().kind == ErrorKind::denied) {
+      return checks_.push_back({.name = "bundle",
+                                .status = CheckStatus::skipped,
+                                .detail = bytes.error().message,
+                                .mend = "Who is asked here may not read it; the role of the instances has to."});
+    }
+    if (!bytes) return checks_.push_back(call_failed("bundle", bytes.error(), mend));
+    if (const std::string found = sha256_hex(*bytes); found != config_.aws.bundle_sha256) {
+      return checks_.push_back(call_failed("bundle",
+                                           {ErrorKind::invalid, "another_bundle",
+                                            config_.aws.bundle_key + " has the SHA-256 " + found +
+                                                ", not that of aws.bundle_sha256: instances would refuse it."},
+                                           mend));
+    }
+    const auto contents = bundle_contents(*bytes);
+    if (!contents) return checks_.push_back(call_failed("bundle", contents.error(), mend));
+    if (std::ranges::find(contents->models, config_.model.name) == contents->models.end()) {
+      return checks_.push_back(call_failed(
+          "bundle",
+          {ErrorKind::invalid, "another_model",
+           config_.aws.bundle_key + " does not hold the model " + config_.model.name +
+               " but: " + joined(contents->models) + ". Workers would not start."},
+          "`./dev bundle " + config_.model.name + "` and `imgrec bundle upload`, or set model.name to one of those."));
+    }
+    checks_.push_back(passed("bundle", config_.aws.bundle_key + ", " +
+                                           readable_bytes(static_cast<double>(bytes->size())) +
+                                           ", its SHA-256 is right; with the model " + config_.model.name));
+  }
+
+  static std::string joined(const std::vector<std::string>& names) {
+    std::string out;
+    for (const std::string& name : names) out += (out.empty() ? "" : ", ") + name;
+    return out.empty() ? "none" : out;
+  }
+
+  static std::string rights(const std::string& actions) {
+    return "Give the identity above the rights of its role in configs/iam (" + actions + ").";
+  }
+
+  const LoadedConfig& loaded_;
+  const Config& config_;
+  const DoctorScope scope_;
+  Clock& clock_;
+  Rng& rng_;
+  std::unique_ptr<aws::Session> session_;
+  std::vector<Check> checks_;
+};
+
+}  // namespace
+
+std::vector<Check> check_aws(const LoadedConfig& loaded, const DoctorScope& scope, Clock& clock, Rng& rng) {
+  return AwsDoctor(loaded, scope, clock, rng).run();
+}
+
+}  // namespace imgrec

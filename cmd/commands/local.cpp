@@ -1,0 +1,124 @@
+// imgrec local: web and controller in this process, workers as child processes.
+#include <cstdio>
+#include <filesystem>
+#include <optional>
+#include <thread>
+
+#include "cmd/cli/exit_code.hpp"
+#include "cmd/cli/roles.hpp"
+#include "cmd/cli/signals.hpp"
+#include "cmd/commands/lock.hpp"
+#include "cmd/commands/serving.hpp"
+#include "cmd/platform/platform.hpp"
+#include "cmd/platform/resolve.hpp"
+#include "inference/classifier_factory.hpp"
+#include "lib/base/log.hpp"
+#include "lib/local/janitor.hpp"
+#include "roles/controller/controller.hpp"
+
+namespace imgrec {
+namespace {
+
+// The last line of the start: for a person, or for a program that reads JSON lines.
+void announce(const Config& config, int port) {
+  const std::string address = web_address(config, port);
+  if (config.log.format == "json") {
+    log::info("ready", {{"address", address},
+                        {"state_dir", config.state_dir},
+                        {"model", config.model.name},
+                        {"workers_max", config.controller.max}});
+    return;
+  }
+  std::fprintf(stderr, "imgrec local: %s  model %s, up to %d workers, state in %s (Ctrl-C ends it)\n", address.c_str(),
+               config.model.name.c_str(), config.controller.max, config.state_dir.c_str());
+}
+
+// Controller and janitor in threads of their own, begun when the page is there and ended after the last client was
+// answered: what waits for an answer needs workers.
+class Background {
+ public:
+  Background(const Config& config, Platform& platform, Fleet& fleet, Metrics& metrics, Interrupts& interrupts)
+      : config_(config), platform_(platform), fleet_(fleet), metrics_(metrics), interrupts_(interrupts) {}
+
+  void start() {
+    controller_ = std::jthread([this](std::stop_token stop) {
+      const auto ended = run_controller(config_.controller,
+                                        {.requests = *platform_.requests,
+                                         .fleet = fleet_,
+                                         .clock = system_clock(),
+                                         .rng = system_rng(),
+                                         .metrics = metrics_},
+                                        stop);
+      if (!ended) {
+        error_ = ended.error();
+        interrupts_.stop();
+      }
+    });
+    if (platform_.remove_unread) {
+      janitor_ = std::jthread([this](std::stop_token stop) {
+        run_janitor(*platform_.inputs, platform_.remove_unread, {.retention = config_.local.retention}, system_clock(),
+                    stop);
+      });
+    }
+  }
+
+  /// Why the controller gave up; nothing when it did not.
+  std::optional<Error> stop() {
+    janitor_ = {};
+    controller_ = {};
+    return error_;
+  }
+
+ private:
+  const Config& config_;
+  Platform& platform_;
+  Fleet& fleet_;
+  Metrics& metrics_;
+  Interrupts& interrupts_;
+  std::optional<Error> error_;
+  std::jthread controller_, janitor_;
+};
+
+Result<void> check_model(const Config& config) {
+  const auto usable = make_classifier_factory(classifier_options(config, 1));
+  if (!usable) return fail(usable.error());
+  return {};
+}
+
+}  // namespace
+
+int run_local_command(const Config& config) {
+  ignore_sigpipe();
+  Interrupts interrupts;
+  if (auto made = make_state_dir(config); !made) return report(made.error());
+  const std::filesystem::path state_dir = config.state_dir;
+  auto lock = FileLock::take(state_dir / "local.lock", "Another `imgrec local` runs on " + config.state_dir +
+                                                           ": end it, or give this one another --state-dir.");
+  if (!lock) return report(lock.error());
+  auto platform = make_platform(config, system_clock(), system_rng());
+  if (!platform) return report(platform.error());
+  if (auto usable = check_model(config); !usable) return report(usable.error());
+  auto node_lock = lock_web_node(config);
+  if (!node_lock) return report(node_lock.error());
+  auto fleet = platform->make_fleet();
+  if (!fleet) return report(fleet.error());
+  Metrics metrics;
+  Background background(config, *platform, **fleet, metrics, interrupts);
+  const auto served = serve_web(config, *platform,
+                                {.clock = system_clock(),
+                                 .rng = system_rng(),
+                                 .metrics = metrics,
+                                 .on_listening =
+                                     [&](int port) {
+                                       background.start();
+                                       announce(config, port);
+                                     },
+                                 .stop = interrupts.token()});
+  const auto controller_error = background.stop();
+  fleet->reset();  // ends the workers and waits for them
+  if (!served) return report(served.error());
+  if (controller_error) return report(*controller_error);
+  return interrupts.by_keyboard() ? kExitInterrupted : kExitOk;
+}
+
+}  // namespace imgrec

@@ -1,0 +1,193 @@
+// imgrec model list | pull | import | verify | show
+#include "cmd/cli/command.hpp"
+
+#include <unistd.h>
+
+#include <cstdio>
+
+#include "cmd/cli/exit_code.hpp"
+#include "cmd/cli/signals.hpp"
+#include "cmd/cli/terminal.hpp"
+#include "cmd/platform/resolve.hpp"
+#include "inference/models/model_store.hpp"
+#include "lib/base/log.hpp"
+#include "lib/http/client/curl_client.hpp"
+
+namespace imgrec {
+namespace {
+
+void print(const std::string& text) {
+  std::fwrite(text.data(), 1, text.size(), stdout);
+}
+
+ModelStore store_of(const Invocation& call) {
+  return ModelStore(call.config().model.dir);
+}
+
+// An error of one model, not of how the command was called.
+int item_failed(const Error& error) {
+  const int code = report(error);
+  return error.kind == ErrorKind::invalid ? static_cast<int>(kExitItemFailed) : code;
+}
+
+std::string size_of_weights(const ModelEntry& entry) {
+  std::error_code error;
+  const auto bytes = std::filesystem::file_size(entry.weights(), error);
+  return error ? "missing" : readable_bytes(static_cast<double>(bytes));
+}
+
+// "f32, int8 (0.98)": what the model can be computed in, and how far a variant's answers are those in f32.
+std::string precisions_of(const ModelManifest& manifest) {
+  std::string text = "f32";
+  for (const ModelVariant& variant : manifest.variants) {
+    text += ", " + std::string(to_string(variant.precision));
+    if (!variant.agreement) continue;
+    char part[32];
+    std::snprintf(part, sizeof part, " (%.3g)", variant.agreement->top1);
+    text += part;
+  }
+  return text;
+}
+
+std::string variant_text(const ModelVariant& variant) {
+  std::string text;
+  if (const auto& agreement = variant.agreement) {
+    char numbers[160];
+    std::snprintf(numbers, sizeof numbers, "same best label %.3g, top-5 overlap %.3g, score error %.3g, on %d photos",
+                  agreement->top1, agreement->top5_overlap, agreement->score_error, agreement->photos);
+    text = numbers;
+  } else {
+    text = "agreement with f32 not measured";
+  }
+  for (const VariantFile& file : variant.files) text += "; " + printable(file.file);
+  return variant.made_by.empty() ? text : text + "; made by " + printable(variant.made_by);
+}
+
+Result<ModelEntry> find_installed(const ModelStore& store, const std::string& name) {
+  auto entry = store.find(name);
+  if (entry && entry->folder.empty()) {
+    return fail(ErrorKind::not_found, "no_such_model",
+                "The model " + name + " is not installed: `imgrec model pull " + name + "` downloads it.");
+  }
+  return entry;
+}
+
+}  // namespace
+
+int run_model_list(const Invocation& call) {
+  const auto entries = store_of(call).list();
+  if (!entries) return report(entries.error());
+  std::vector<std::vector<std::string>> rows = {
+      {"NAME", "INSTALLED", "SIZE", "PROFILE", "PRECISIONS", "LICENCE", "SOURCE"}};
+  for (const ModelEntry& entry : *entries) {
+    const bool installed = !entry.folder.empty();
+    rows.push_back({printable(entry.manifest.name), installed ? "yes" : "no", installed ? size_of_weights(entry) : "-",
+                    std::string(to_string(entry.manifest.profile)), installed ? precisions_of(entry.manifest) : "-",
+                    printable(entry.manifest.licence), printable(entry.manifest.source)});
+  }
+  print(as_columns(rows));
+  return kExitOk;
+}
+
+int run_model_pull(const Invocation& call) {
+  ignore_sigpipe();
+  Interrupts interrupts;
+  if (auto made = make_state_dir(call.config()); !made) return report(made.error());
+  const std::string& name = call.arguments.front();
+  Clock& clock = system_clock();
+  ProgressLine progress(is_terminal(STDERR_FILENO), clock);
+  const MonoTime begin = clock.mono_now();
+  std::uint64_t first = 0;  // where a resumed transfer began: that part took no time
+  bool begun = false;
+  const auto on_progress = [&](std::uint64_t done, std::uint64_t total) {
+    if (!begun) first = done;
+    begun = true;
+    const double seconds = elapsed_ms(begin, clock.mono_now()) / 1000;
+    const double rate = seconds > 0 ? static_cast<double>(done - std::min(done, first)) / seconds : 0;
+    progress.show(name + "  " + readable_bytes(static_cast<double>(done)) +
+                  (total > 0 ? " of " + readable_bytes(static_cast<double>(total)) : "") + "  " + readable_bytes(rate) +
+                  "/s");
+  };
+  const auto http = make_curl_client("imgrec/" + std::string(version()));
+  const auto pulled = store_of(call).pull(name, *http, on_progress, interrupts.token());
+  progress.clear();
+  if (!pulled)
+    return interrupts.token().stop_requested() ? (report(pulled.error()), kExitInterrupted)
+                                               : item_failed(pulled.error());
+  print("Model " + name + " is installed in " + printable(pulled->folder.string()) + "\n");
+  return kExitOk;
+}
+
+int run_model_import(const Invocation& call) {
+  ImportOptions options{.file = call.arguments.front(),
+                        .name = call.option("--name"),
+                        .labels = call.option("--labels"),
+                        .replace = call.has("--replace")};
+  const auto profile = parse_preprocess_profile(call.option("--profile"));
+  if (!profile) return report(profile.error());
+  options.profile = *profile;
+  if (call.has("--licence")) options.licence = call.option("--licence");
+  if (const std::string output = call.option("--output"); output == "probabilities") {
+    options.output = OutputKind::probabilities;
+  } else if (!output.empty() && output != "logits") {
+    complain("--output is logits or probabilities, not \"" + output + "\".");
+    return kExitUsage;
+  }
+  if (auto made = make_state_dir(call.config()); !made) return report(made.error());
+  const auto imported = store_of(call).import(options);
+  if (!imported) return item_failed(imported.error());
+  print("Model " + options.name + " is installed in " + printable(imported->folder.string()) + "\n");
+  return kExitOk;
+}
+
+int run_model_verify(const Invocation& call) {
+  const ModelStore store = store_of(call);
+  std::vector<std::string> names = call.arguments;
+  if (names.empty()) {
+    const auto entries = store.list();
+    if (!entries) return report(entries.error());
+    for (const ModelEntry& entry : *entries) {
+      if (!entry.folder.empty()) names.push_back(entry.manifest.name);
+    }
+    if (names.empty()) print("No model is installed: `imgrec model list` shows those known.\n");
+  }
+  int worst = kExitOk;
+  for (const std::string& name : names) {
+    const auto entry = find_installed(store, name);
+    if (!entry) {
+      worst = std::max(worst, report(entry.error()));
+      continue;
+    }
+    if (auto intact = store.verify(*entry); !intact)
+      worst = std::max(worst, item_failed(intact.error()));
+    else
+      print(printable(name) + "  intact  sha256 " + entry->manifest.sha256 + "\n");
+  }
+  return worst;
+}
+
+int run_model_show(const Invocation& call) {
+  const auto entry = store_of(call).find(call.arguments.front());
+  if (!entry) return report(entry.error());
+  const ModelManifest& manifest = entry->manifest;
+  const bool installed = !entry->folder.empty();
+  std::vector<std::vector<std::string>> rows = {
+      {"name", printable(manifest.name)},
+      {"installed", installed ? printable(entry->folder.string()) : "no"},
+      {"file", printable(manifest.file)},
+      {"size", installed ? size_of_weights(*entry) : "-"},
+      {"sha256", manifest.sha256},
+      {"licence", printable(manifest.licence)},
+      {"source", printable(manifest.source)},
+      {"input", std::to_string(manifest.input_size) + " x " + std::to_string(manifest.input_size)},
+      {"profile", std::string(to_string(manifest.profile))},
+      {"output", manifest.output == OutputKind::logits ? "logits" : "probabilities"},
+      {"labels", printable(manifest.labels)}};
+  for (const ModelVariant& variant : manifest.variants) {
+    rows.push_back({std::string(to_string(variant.precision)), variant_text(variant)});
+  }
+  print(as_columns(rows));
+  return kExitOk;
+}
+
+}  // namespace imgrec

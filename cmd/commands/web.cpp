@@ -1,0 +1,92 @@
+// imgrec web
+#include <unistd.h>
+
+#include <cstdio>
+#include <filesystem>
+
+#include "cmd/cli/exit_code.hpp"
+#include "cmd/cli/roles.hpp"
+#include "cmd/cli/signals.hpp"
+#include "cmd/commands/lock.hpp"
+#include "cmd/commands/serving.hpp"
+#include "cmd/platform/platform.hpp"
+#include "cmd/platform/resolve.hpp"
+#include "lib/base/log.hpp"
+#include "lib/base/text.hpp"
+#include "roles/web/web.hpp"
+
+namespace imgrec {
+
+Result<FileLock> lock_web_node(const Config& config) {
+  if (auto made = make_state_dir(config); !made) return fail(made.error());
+  const std::filesystem::path file = std::filesystem::path(config.state_dir) / ("web-" + config.web.node + ".lock");
+  return FileLock::take(file, "Another web node named " + config.web.node + " runs on " + config.state_dir +
+                                  ": each needs its own response queue. Give one of them another --node.");
+}
+
+std::optional<std::vector<std::string>> known_hosts(const WebConfig& web) {
+  const bool loopback = web.bind.starts_with("127.") || web.bind == "::1";
+  if (!loopback || web.hosts == "*") return std::nullopt;
+  std::vector<std::string> names;
+  for (const std::string_view name : split(web.hosts, ',')) {
+    if (!name.empty()) names.emplace_back(name);
+  }
+  char own[256] = "";
+  if (::gethostname(own, sizeof own - 1) == 0 && own[0] != '\0') names.emplace_back(own);
+  return names;
+}
+
+std::string web_address(const Config& config, int port) {
+  // What a browser on this machine can open.
+  std::string host = config.web.bind;
+  if (host == "0.0.0.0") host = "127.0.0.1";
+  if (host == "::") host = "::1";
+  if (host.find(':') != std::string::npos) host = "[" + host + "]";
+  return "http://" + host + ":" + std::to_string(port) + "/";
+}
+
+Result<void> serve_web(const Config& config, const Platform& platform, const WebRun& run) {
+  auto responses = platform.queues->open(response_queue_name(config));
+  if (!responses) return fail(responses.error());
+  WebPorts ports{.requests = *platform.requests,
+                 .responses = **responses,
+                 .responses_name = response_queue_name(config),
+                 .inputs = *platform.inputs,
+                 .outputs = *platform.outputs,
+                 .clock = run.clock,
+                 .rng = run.rng,
+                 .metrics = run.metrics,
+                 .on_listening = run.on_listening};
+  const WebSettings settings{.web = config.web,
+                             .image = config.image,
+                             .top_k = config.model.top_k,
+                             .input_bucket = platform.input_bucket,
+                             .known_hosts = known_hosts(config.web),
+                             .fifo_requests = config.queue.fifo};
+  return run_web(settings, std::move(ports), run.stop);
+}
+
+int run_web_command(const Config& config) {
+  ignore_sigpipe();
+  Interrupts interrupts;
+  auto platform = make_platform(config, system_clock(), system_rng());
+  if (!platform) return report(platform.error());
+  auto lock = lock_web_node(config);
+  if (!lock) return report(lock.error());
+  Metrics metrics;
+  const auto served = serve_web(config, *platform,
+                                {.clock = system_clock(),
+                                 .rng = system_rng(),
+                                 .metrics = metrics,
+                                 .on_listening =
+                                     [&](int port) {
+                                       log::info("listening", {{"address", web_address(config, port)},
+                                                               {"state_dir", config.state_dir},
+                                                               {"node", config.web.node}});
+                                     },
+                                 .stop = interrupts.token()});
+  if (!served) return report(served.error());
+  return interrupts.by_keyboard() ? kExitInterrupted : kExitOk;
+}
+
+}  // namespace imgrec

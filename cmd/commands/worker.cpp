@@ -1,0 +1,70 @@
+// imgrec worker
+#include <unistd.h>
+
+#include <thread>
+
+#include "cmd/cli/exit_code.hpp"
+#include "cmd/cli/roles.hpp"
+#include "cmd/cli/signals.hpp"
+#include "cmd/platform/platform.hpp"
+#include "inference/classifier_factory.hpp"
+#include "inference/models/model_loader.hpp"
+#include "lib/base/log.hpp"
+#include "lib/local/child_guard.hpp"
+#include "roles/worker/worker.hpp"
+
+namespace imgrec {
+namespace {
+
+std::string default_worker_id() {
+  char host[256] = "";
+  ::gethostname(host, sizeof host - 1);
+  return std::string(host) + "-" + std::to_string(::getpid());
+}
+
+}  // namespace
+
+int run_worker_command(const Config& config, const WorkerHooks& hooks) {
+  ignore_sigpipe();
+  Interrupts interrupts;
+  const auto guard = make_child_guard([&] { interrupts.stop(); });
+  auto platform = make_platform(config, system_clock(), system_rng());
+  if (!platform) return report(platform.error());
+  const ClassifierOptions options = classifier_options(config, config.worker.threads);
+  const auto model = load_model(options);
+  if (!model) return report(model.error());
+  log::info(
+      "model loaded",
+      {{"model", options.model}, {"engine", model->engine}, {"precision", model->precision}, {"why", model->why}});
+  auto make_classifier = make_classifier_factory(*model, options);
+  if (!make_classifier) return report(make_classifier.error());
+  std::jthread notice_watcher;
+  if (platform->watch_for_notice) {
+    notice_watcher = std::jthread([&](std::stop_token stop) {
+      const auto drain = [&](const std::string& action) {
+        log::warning("this machine is taken away: draining", {{"action", action}});
+        interrupts.stop();
+      };
+      platform->watch_for_notice(drain, stop);
+    });
+  }
+  WorkerSettings settings{.worker = config.worker, .queue = config.queue, .image = config.image};
+  if (settings.worker.id.empty()) settings.worker.id = default_worker_id();
+  Metrics metrics;
+  WorkerPorts ports{.requests = *platform->requests,
+                    .replies = *platform->queues,
+                    .dead_letters = *platform->dead_letters,
+                    .inputs = *platform->inputs,
+                    .outputs = *platform->outputs,
+                    .make_classifier = std::move(*make_classifier),
+                    .clock = system_clock(),
+                    .rng = system_rng(),
+                    .metrics = metrics,
+                    .on_ready = [&] { guard->ready(); },
+                    .on_step = hooks.on_step};
+  const auto worked = run_worker(settings, std::move(ports), interrupts.token());
+  if (!worked) return report(worked.error());
+  return interrupts.by_keyboard() ? kExitInterrupted : kExitOk;
+}
+
+}  // namespace imgrec

@@ -1,0 +1,53 @@
+#include "cmd/platform/platform.hpp"
+
+#include "cmd/platform/platforms.hpp"
+#include "lib/config/settings.hpp"
+
+namespace imgrec {
+namespace {
+
+constexpr PlatformDefault kAwsDefaults[] = {
+    {"controller.max", "2"},             // each costs money
+    {"controller.interval", "5s"},       // two calls each time, and EC2 throttles
+    {"controller.idle_cooldown", "2m"},  // a machine needs a minute to be there again
+};
+
+}  // namespace
+
+Result<Platform> make_platform(const Config& config, Clock& clock, Rng& rng, const PlatformNeeds& needs) {
+  if (config.platform == "local") return make_local_platform(config, clock, rng);
+  if (config.platform == "aws") return make_aws_platform(config, clock, rng, needs);
+  return fail(ErrorKind::invalid, "no_such_platform",
+              "There is no platform " + config.platform + ": use --platform=local or --platform=aws.");
+}
+
+std::span<const PlatformDefault> platform_defaults(std::string_view platform) {
+  if (platform == "aws") return kAwsDefaults;
+  return {};
+}
+
+void apply_platform_defaults(LoadedConfig& loaded) {
+  for (const auto& [key, value] : platform_defaults(loaded.config.platform)) {
+    if (loaded.origins.contains(std::string(key))) continue;
+    find_setting(key)->set(loaded.config, value);
+    loaded.origins[std::string(key)] = "default on " + loaded.config.platform;
+  }
+}
+
+std::string response_queue_name(const Config& config) {
+  return config.queue.response_prefix + "-" + config.web.node;
+}
+
+std::vector<std::pair<std::string, std::string>> worker_environment(const Config& config) {
+  Config child = config;
+  child.worker.threads = config.local.worker_threads;
+  // All settings, so that the child's are the parent's whatever file, flags and environment those came from.
+  std::vector<std::pair<std::string, std::string>> variables = {{"IMGREC_CONFIG", ""}};
+  for (const Setting& setting : settings()) {
+    if (setting.key == "worker.id" || setting.key == "worker.app_tier_id") continue;  // the fleet's to give
+    variables.emplace_back(setting.environment_name(), setting.get(child));
+  }
+  return variables;
+}
+
+}  // namespace imgrec

@@ -1,0 +1,64 @@
+// Where queues, stores and instances are: the only place that knows which platform it is.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <span>
+#include <stop_token>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "lib/base/clock.hpp"
+#include "lib/base/result.hpp"
+#include "lib/base/rng.hpp"
+#include "lib/config/config.hpp"
+#include "lib/config/load.hpp"
+#include "lib/local/janitor.hpp"
+#include "lib/ports/fleet.hpp"
+#include "lib/ports/message_queue.hpp"
+#include "lib/ports/object_store.hpp"
+
+namespace imgrec {
+
+/// The ports that roles are given. Everything closes with it.
+struct Platform {
+  std::shared_ptr<void> connection;  // what the ports share, where there is such a thing; it closes last
+  std::unique_ptr<QueueDirectory> queues;
+  std::shared_ptr<MessageQueue> requests, dead_letters;
+  std::shared_ptr<ObjectStore> inputs, outputs;  // may be one and the same
+  std::string input_bucket;                      // what requests call the store of inputs
+  /// Empty where queues and stores have rules of their own for what is old: then nothing of theirs is ours to delete.
+  RemoveUnread remove_unread;
+  /// Called where instances are wanted: the controller alone.
+  std::function<Result<std::unique_ptr<Fleet>>()> make_fleet;
+  /// Blocks until this machine is about to be taken away (on_notice says how, once) or a stop is requested. Empty where
+  /// that does not happen.
+  std::function<void(const std::function<void(const std::string& action)>& on_notice, std::stop_token stop)>
+      watch_for_notice;
+};
+
+/// What a role asks of its platform: what it does not use needs no rights.
+struct PlatformNeeds {
+  bool stores = true;  // else inputs and outputs may be null
+};
+
+/// Errors: invalid "no_such_platform"; else as of the ports opened.
+Result<Platform> make_platform(const Config& config, Clock& clock, Rng& rng, const PlatformNeeds& needs = {});
+
+/// Defaults that only one platform has: on AWS a look at the queue costs money and a machine takes a minute to start.
+struct PlatformDefault {
+  std::string_view key, value;
+};
+std::span<const PlatformDefault> platform_defaults(std::string_view platform);
+
+/// Sets them where neither file nor environment nor flag did.
+void apply_platform_defaults(LoadedConfig& loaded);
+
+/// The response queue of this web node: PREFIX-NODE.
+std::string response_queue_name(const Config& config);
+
+/// Everything a child worker needs to run with this Config, as environment variables.
+std::vector<std::pair<std::string, std::string>> worker_environment(const Config& config);
+
+}  // namespace imgrec

@@ -1,0 +1,187 @@
+// On AWS: SQS queues, S3 buckets, EC2 instances.
+#include <algorithm>
+#include <optional>
+
+#include "aws/adapters/s3_store.hpp"
+#include "aws/adapters/spot_notice.hpp"
+#include "aws/adapters/sqs_queue.hpp"
+#include "cmd/commands/user_data.hpp"
+#include "cmd/platform/platforms.hpp"
+#include "cmd/platform/prefixed_store.hpp"
+#include "lib/base/environment.hpp"
+#include "lib/config/settings_aws.hpp"
+
+namespace imgrec {
+namespace {
+
+constexpr Seconds kDeadLetterRetention = std::chrono::days(14);  // the longest that SQS keeps a message
+constexpr Seconds kResponseRetentionMin = std::chrono::hours(1);
+
+Environment environment_with(const AwsConfig& aws) {
+  Environment environment;
+  for (const std::string& entry : environment_of_this_process()) {
+    const auto equals = entry.find('=');
+    if (equals != entry.npos) environment.emplace(entry.substr(0, equals), entry.substr(equals + 1));
+  }
+  const std::pair<const char*, const std::string*> own[] = {{"AWS_ENDPOINT_URL", &aws.endpoint_url},
+                                                            {"AWS_ENDPOINT_URL_SQS", &aws.sqs_endpoint_url},
+                                                            {"AWS_ENDPOINT_URL_S3", &aws.s3_endpoint_url},
+                                                            {"AWS_ENDPOINT_URL_EC2", &aws.ec2_endpoint_url}};
+  // One address for every service replaces all that the environment says.
+  if (!aws.endpoint_url.empty()) {
+    std::erase_if(environment, [](const auto& entry) { return entry.first.starts_with("AWS_ENDPOINT_URL"); });
+  }
+  for (const auto& [name, url] : own) {
+    if (url->empty()) continue;
+    environment[name] = *url;
+    environment.erase("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS");
+  }
+  return environment;
+}
+
+aws::QueueSetup queue_setup(const std::string& word) {
+  if (word == "use") return aws::QueueSetup::use;
+  return word == "check" ? aws::QueueSetup::check : aws::QueueSetup::create;
+}
+
+Result<std::shared_ptr<ObjectStore>> open_store(aws::Session& session, const std::string& bucket,
+                                                const std::string& prefix, aws::BucketSetup setup) {
+  auto store = aws::open_s3_store(session, {.bucket = bucket, .setup = setup});
+  if (!store) return fail(store.error());
+  if (prefix.empty()) return std::shared_ptr<ObjectStore>(std::move(*store));
+  return std::shared_ptr<ObjectStore>(make_prefixed_store(std::move(*store), prefix));
+}
+
+Result<void> open_stores(aws::Session& session, const AwsConfig& aws, const AwsBuckets& buckets, Platform& platform) {
+  const auto setup = bucket_setup(aws.buckets);
+  auto inputs = open_store(session, buckets.input, aws.input_prefix, setup);
+  if (!inputs) return fail(inputs.error());
+  const bool is_one = buckets.input == buckets.output;
+  auto outputs = open_store(session, buckets.output, aws.output_prefix, is_one ? aws::BucketSetup::use : setup);
+  if (!outputs) return fail(outputs.error());
+  platform.inputs = *std::move(inputs);
+  platform.outputs = *std::move(outputs);
+  return {};
+}
+
+}  // namespace
+
+aws::SqsRules sqs_rules(const Config& config) {
+  const QueueConfig queue = config.queue;
+  const aws::QueueSetup setup = queue_setup(config.aws.queues);
+  const std::string own_responses = response_queue_name(config);
+  const Seconds response_retention = std::max(kResponseRetentionMin, std::chrono::ceil<Seconds>(config.web.wait_max));
+  aws::SqsRules rules;
+  rules.options_of = [=](const std::string& name) -> std::optional<aws::SqsQueueOptions> {
+    if (name == queue.request) {
+      return aws::SqsQueueOptions{.fifo = queue.fifo,
+                                  .receives_max = queue.receives_max + kReceivesBeyondWorkers,
+                                  .dead_letter = queue.dead_letter,
+                                  .setup = setup,
+                                  .visibility = queue.visibility};
+    }
+    if (name == queue.dead_letter) {
+      return aws::SqsQueueOptions{
+          .fifo = queue.fifo, .dead_letter = {}, .setup = setup, .retention = kDeadLetterRetention};
+    }
+    if (name == own_responses) {
+      // Web nodes come and go, so each makes its own queue also where the others are only checked.
+      return aws::SqsQueueOptions{
+          .fifo = queue.fifo,
+          .dead_letter = {},
+          .setup = setup == aws::QueueSetup::use ? aws::QueueSetup::use : aws::QueueSetup::create,
+          .retention = response_retention};
+    }
+    // Another node's: a request must not make queues.
+    if (name.starts_with(queue.response_prefix + "-")) {
+      return aws::SqsQueueOptions{.fifo = queue.fifo, .dead_letter = {}, .setup = aws::QueueSetup::use};
+    }
+    return std::nullopt;
+  };
+  return rules;
+}
+
+aws::BucketSetup bucket_setup(const std::string& word) {
+  if (word == "use") return aws::BucketSetup::use;
+  return word == "check" ? aws::BucketSetup::check : aws::BucketSetup::create;
+}
+
+Result<AwsBuckets> aws_buckets(const AwsConfig& aws) {
+  if (aws.input_bucket.empty()) {
+    return fail(ErrorKind::invalid, "no_bucket",
+                "No bucket is named for the images: give --input-bucket NAME (aws.input_bucket), and --output-bucket "
+                "where results belong elsewhere.");
+  }
+  return AwsBuckets{.input = aws.input_bucket,
+                    .output = aws.output_bucket.empty() ? aws.input_bucket : aws.output_bucket,
+                    .bundle = aws.bundle_bucket.empty() ? aws.input_bucket : aws.bundle_bucket};
+}
+
+Result<std::unique_ptr<aws::Session>> open_aws_session(const Config& config, Clock& clock, Rng& rng) {
+  return aws::open_session(environment_with(config.aws),
+                           {.region = config.aws.region, .endpoint_url = {}, .user_agent = "imgrec"}, clock, rng);
+}
+
+Result<aws::Ec2FleetOptions> ec2_fleet_options(const Config& config, const aws::EndpointSettings& endpoints) {
+  const AwsConfig& aws = config.aws;
+  aws::Ec2FleetOptions options{.name = aws.fleet,
+                               .launch_template = aws.launch_template,
+                               .template_version = aws.launch_template_version,
+                               .image_id = aws.image_id,
+                               .instance_types = list_of(aws.instance_types),
+                               .subnets = list_of(aws.subnets),
+                               .zones = list_of(aws.zones),
+                               .security_groups = list_of(aws.security_groups),
+                               .instance_profile = aws.instance_profile,
+                               .key_name = aws.key_name,
+                               .user_data = {},
+                               .tags = {},
+                               .spot = aws.spot,
+                               .instances_max = std::max(1, config.controller.max)};
+  for (const std::string& tag : list_of(aws.tags)) {
+    options.tags[tag.substr(0, tag.find('='))] = tag.substr(tag.find('=') + 1);
+  }
+  if (!aws.bundle_key.empty()) {
+    auto user_data = worker_user_data(config, endpoints);
+    if (!user_data) return fail(user_data.error());
+    options.user_data = std::move(*user_data);
+  }
+  return options;
+}
+
+Result<Platform> make_aws_platform(const Config& config, Clock& clock, Rng& rng, const PlatformNeeds& needs) {
+  const auto buckets = aws_buckets(config.aws);
+  if (!buckets) return fail(buckets.error());
+  auto opened = open_aws_session(config, clock, rng);
+  if (!opened) return fail(opened.error());
+  const std::shared_ptr<aws::Session> session = std::move(*opened);
+  Platform platform;
+  platform.connection = session;
+  platform.queues = aws::open_sqs_queues(*session, sqs_rules(config));
+  // The dead-letter queue first: the other's redrive policy names it.
+  auto dead_letters = platform.queues->open(config.queue.dead_letter);
+  if (!dead_letters) return fail(dead_letters.error());
+  auto requests = platform.queues->open(config.queue.request);
+  if (!requests) return fail(requests.error());
+  platform.dead_letters = *dead_letters;
+  platform.requests = *requests;
+  platform.input_bucket = buckets->input;
+  if (needs.stores) {
+    if (auto opened_stores = open_stores(*session, config.aws, *buckets, platform); !opened_stores) {
+      return fail(opened_stores.error());
+    }
+  }
+  platform.make_fleet = [config, session]() -> Result<std::unique_ptr<Fleet>> {
+    auto options = ec2_fleet_options(config, session->endpoints());
+    if (!options) return fail(options.error());
+    return aws::make_ec2_fleet(*session, std::move(*options));
+  };
+  if (config.aws.spot && session->imds() != nullptr) {
+    platform.watch_for_notice = [session, &clock](const auto& on_notice, std::stop_token stop) {
+      aws::watch_spot_notice(*session->imds(), clock, on_notice, stop);
+    };
+  }
+  return platform;
+}
+
+}  // namespace imgrec

@@ -1,0 +1,40 @@
+// The platforms themselves. For cmd/platform/platform.cpp, and for commands that exist on one of them alone.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "aws/adapters/ec2_fleet.hpp"
+#include "aws/adapters/s3_store.hpp"
+#include "aws/adapters/sqs_queue.hpp"
+#include "aws/client/session.hpp"
+#include "cmd/platform/platform.hpp"
+
+namespace imgrec {
+
+// The worker gives up poison at receives_max and answers for it. This is the backstop for messages at which workers
+// die before they can count: the queue itself moves them away a few deliveries later.
+inline constexpr int kReceivesBeyondWorkers = 3;
+
+Result<Platform> make_local_platform(const Config& config, Clock& clock, Rng& rng);
+Result<Platform> make_aws_platform(const Config& config, Clock& clock, Rng& rng, const PlatformNeeds& needs);
+
+/// The session of this process's environment and of [aws]. No call is made. Errors: as aws::open_session().
+Result<std::unique_ptr<aws::Session>> open_aws_session(const Config& config, Clock& clock, Rng& rng);
+
+/// What [aws] says about instances, with the user-data that they get. Errors: as worker_user_data().
+Result<aws::Ec2FleetOptions> ec2_fleet_options(const Config& config, const aws::EndpointSettings& endpoints);
+
+/// The buckets, with what they default to. Errors: invalid "no_bucket".
+struct AwsBuckets {
+  std::string input, output, bundle;
+};
+Result<AwsBuckets> aws_buckets(const AwsConfig& aws);
+
+/// The queues that this service has, and how they are to be.
+aws::SqsRules sqs_rules(const Config& config);
+
+/// The word of aws.buckets.
+aws::BucketSetup bucket_setup(const std::string& word);
+
+}  // namespace imgrec
