@@ -1,4 +1,4 @@
-// What a bundle says of itself (bundle/make.py writes it: bundle.json in a .tar.gz).
+// What a bundle says of itself (aws/deploy/make_bundle.py writes it: bundle.json in a .tar.gz).
 #pragma once
 
 #include <string>

@@ -20,7 +20,7 @@ def make(model="resnet18-pqf"):
         fcntl.flock(lock, fcntl.LOCK_EX)
         known = output / "made"
         if not known.exists() or known.read_text().split("\n\n")[0] != state:
-            done = subprocess.run(["/usr/bin/python3", str(imgrec.ROOT / "bundle/make.py"), "--build", str(build), "--model", model,
+            done = subprocess.run(["/usr/bin/python3", str(imgrec.ROOT / "aws/deploy/make_bundle.py"), "--build", str(build), "--model", model,
                                    "--model-dir", str(models), "--output", str(output)], check=True, capture_output=True, text=True)
             known.write_text(state + "\n\n" + done.stdout)
         path, sha256 = known.read_text().split("\n\n")[1].split()

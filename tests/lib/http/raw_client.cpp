@@ -1,4 +1,4 @@
-#include "tests/http/raw_client.hpp"
+#include "tests/lib/http/raw_client.hpp"
 
 #include <arpa/inet.h>
 #include <netinet/in.h>

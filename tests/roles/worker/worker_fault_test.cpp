@@ -1,5 +1,5 @@
 // Queues, stores and classifiers that fail, answer late or not at all.
-#include "tests/worker/worker_fixture.hpp"
+#include "tests/roles/worker/worker_fixture.hpp"
 
 namespace imgrec {
 namespace {

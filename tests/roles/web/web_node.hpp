@@ -10,9 +10,9 @@
 #include "lib/job/job.hpp"
 #include "lib/telemetry/metrics.hpp"
 #include "roles/web/web.hpp"
+#include "tests/roles/web/http_client.hpp"
 #include "tests/support/memory_queue.hpp"
 #include "tests/support/memory_store.hpp"
-#include "tests/web/http_client.hpp"
 
 namespace imgrec::test {
 

@@ -7,7 +7,7 @@
 #include <regex>
 #include <sstream>
 
-#include "tests/config/sample_values.hpp"
+#include "tests/lib/config/sample_values.hpp"
 #include "tests/support/temp_dir.hpp"
 
 namespace imgrec {

@@ -28,7 +28,7 @@ def unpacked(tmp_path_factory):
 
 def make(output, *more):
     models = imgrec.model_dir()
-    return subprocess.run(["/usr/bin/python3", str(imgrec.ROOT / "bundle/make.py"), "--build", os.environ["IMGREC_BUILD_DIR"],
+    return subprocess.run(["/usr/bin/python3", str(imgrec.ROOT / "aws/deploy/make_bundle.py"), "--build", os.environ["IMGREC_BUILD_DIR"],
                            "--model-dir", str(models), "--output", str(output), *more], capture_output=True, text=True)
 
 

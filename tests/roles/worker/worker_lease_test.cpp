@@ -1,5 +1,5 @@
 // Leases that are kept, leases that are lost, and what a worker does with what it holds when it has to end.
-#include "tests/worker/worker_fixture.hpp"
+#include "tests/roles/worker/worker_fixture.hpp"
 
 namespace imgrec {
 namespace {

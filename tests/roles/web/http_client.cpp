@@ -1,4 +1,4 @@
-#include "tests/web/http_client.hpp"
+#include "tests/roles/web/http_client.hpp"
 
 #include <arpa/inet.h>
 #include <netinet/in.h>

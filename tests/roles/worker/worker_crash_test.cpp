@@ -1,6 +1,6 @@
 // Workers that are killed, at each step and at random: no image is lost, answered wrongly, or stored twice.
-#include "tests/worker/cut_ports.hpp"
-#include "tests/worker/worker_fixture.hpp"
+#include "tests/roles/worker/cut_ports.hpp"
+#include "tests/roles/worker/worker_fixture.hpp"
 
 namespace imgrec {
 namespace {

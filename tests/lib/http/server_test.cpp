@@ -6,7 +6,7 @@
 #include <mutex>
 
 #include "lib/http/server/problem.hpp"
-#include "tests/http/raw_client.hpp"
+#include "tests/lib/http/raw_client.hpp"
 
 namespace imgrec {
 namespace {

@@ -7,7 +7,7 @@
 #include <set>
 
 #include "lib/local/sqlite_queue.hpp"
-#include "tests/local/child_process.hpp"
+#include "tests/lib/local/child_process.hpp"
 #include "tests/support/temp_dir.hpp"
 
 namespace imgrec {

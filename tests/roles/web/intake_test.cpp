@@ -3,7 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "tests/web/web_node.hpp"
+#include "tests/roles/web/web_node.hpp"
 
 namespace imgrec {
 namespace {

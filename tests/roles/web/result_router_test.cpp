@@ -4,8 +4,8 @@
 
 #include <atomic>
 
+#include "tests/roles/web/web_node.hpp"
 #include "tests/support/fake_clock.hpp"
-#include "tests/web/web_node.hpp"
 
 namespace imgrec {
 namespace {

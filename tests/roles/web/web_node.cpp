@@ -1,4 +1,4 @@
-#include "tests/web/web_node.hpp"
+#include "tests/roles/web/web_node.hpp"
 
 #include <gtest/gtest.h>
 

@@ -3,7 +3,7 @@
 
 #include <nlohmann/json.hpp>
 
-#include "tests/worker/worker_fixture.hpp"
+#include "tests/roles/worker/worker_fixture.hpp"
 
 namespace imgrec {
 namespace {

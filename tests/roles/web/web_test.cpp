@@ -8,8 +8,8 @@
 #include <nlohmann/json.hpp>
 #include <set>
 
+#include "tests/roles/web/web_node.hpp"
 #include "tests/support/shared_data.hpp"
-#include "tests/web/web_node.hpp"
 
 namespace imgrec {
 namespace {

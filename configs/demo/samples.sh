@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Fetches the demo's photos into a folder: demo/samples.sh FOLDER
+# Fetches the demo's photos into a folder: configs/demo/samples.sh FOLDER
 set -euo pipefail
 here=$(dirname "${BASH_SOURCE[0]}")
 target=$1

@@ -5,7 +5,7 @@
 #include <atomic>
 
 #include "lib/http/server/server.hpp"
-#include "tests/http/raw_client.hpp"
+#include "tests/lib/http/raw_client.hpp"
 
 namespace imgrec {
 namespace {

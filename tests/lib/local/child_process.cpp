@@ -1,4 +1,4 @@
-#include "tests/local/child_process.hpp"
+#include "tests/lib/local/child_process.hpp"
 
 #include <fcntl.h>
 #include <poll.h>

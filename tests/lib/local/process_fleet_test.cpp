@@ -10,7 +10,7 @@
 #include <fstream>
 
 #include "lib/base/file.hpp"
-#include "tests/local/child_process.hpp"
+#include "tests/lib/local/child_process.hpp"
 #include "tests/support/fake_clock.hpp"
 #include "tests/support/temp_dir.hpp"
 

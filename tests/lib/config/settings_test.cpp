@@ -6,7 +6,7 @@
 #include <map>
 #include <set>
 
-#include "tests/config/sample_values.hpp"
+#include "tests/lib/config/sample_values.hpp"
 
 namespace imgrec {
 namespace {
