@@ -3,8 +3,8 @@
 #include <nlohmann/json.hpp>
 
 #include "lib/base/log.hpp"
+#include "lib/base/outage_log.hpp"
 #include "lib/base/text.hpp"
-#include "lib/base/trouble_log.hpp"
 
 namespace imgrec::aws {
 namespace {
@@ -16,7 +16,7 @@ constexpr const char* kPath = "/latest/meta-data/spot/instance-action";
 
 void watch_spot_notice(Imds& imds, Clock& clock, const std::function<void(const std::string& action)>& on_notice,
                        std::stop_token stop) {
-  TroubleLog trouble("watching for a Spot notice", clock);
+  OutageLog outage("watching for a Spot notice", clock);
   do {
     const auto got = imds.get(kPath, stop);
     if (got) {
@@ -31,9 +31,9 @@ void watch_spot_notice(Imds& imds, Clock& clock, const std::function<void(const 
     if (stop.stop_requested()) return;
     // "If there is no notice, you receive an HTTP 404 error."
     if (got || got.error().kind == ErrorKind::not_found) {
-      trouble.succeeded();
+      outage.succeeded();
     } else {
-      trouble.failed(got.error());
+      outage.failed(got.error());
     }
   } while (clock.sleep_for(kInterval, stop));
 }

@@ -271,13 +271,13 @@ Command setup() {
 
 Command doctor() {
   return {.name = "doctor",
-          .summary = "Check what the service needs, and say how to mend what is wrong",
+          .summary = "Check what the service needs, and say how to fix what is wrong",
           .settings = kConfigCommand,
           .examples = {{"imgrec doctor", "this machine, for `imgrec local`"},
                        {"imgrec doctor --config aws.toml", "the AWS account; instances by a dry run"},
                        {"imgrec doctor --config aws.toml --for worker --json", "one role's part, for programs"}},
           .options = {{"--for", "ROLE", "what one role needs: web, worker or controller; without it: all"},
-                      {"--json", "", "an object: ok, and checks with name, status, detail and mend"}},
+                      {"--json", "", "an object: ok, and checks with name, status, detail and fix"}},
           .notes = "Exits with 1 when a check failed. Warnings and what could not be asked are no failures.",
           .run = run_doctor};
 }

@@ -19,7 +19,7 @@ std::string as_json(const std::vector<Check>& checks, bool ok) {
     all["checks"].push_back({{"name", check.name},
                              {"status", std::string(to_string(check.status))},
                              {"detail", check.detail},
-                             {"mend", check.mend}});
+                             {"fix", check.fix}});
   }
   return all.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
 }
@@ -31,7 +31,7 @@ std::string as_text(const std::vector<Check>& checks) {
   for (const Check& check : checks) {
     const std::string status = check.status == CheckStatus::failed ? "FAILED" : std::string(to_string(check.status));
     out += padded(status, 9) + padded(printable(check.name), name_width + 2) + printable(check.detail) + "\n";
-    if (!check.mend.empty()) out += std::string(9, ' ') + "-> " + printable(check.mend) + "\n";
+    if (!check.fix.empty()) out += std::string(9, ' ') + "-> " + printable(check.fix) + "\n";
   }
   const auto count = [&](CheckStatus status) { return std::ranges::count(checks, status, &Check::status); };
   return out + "\n" + std::to_string(count(CheckStatus::ok)) + " ok, " + std::to_string(count(CheckStatus::warning)) +
@@ -60,28 +60,28 @@ Result<DoctorScope> parse_doctor_scope(const std::string& role) {
 }
 
 Check passed(std::string name, std::string detail) {
-  return {.name = std::move(name), .status = CheckStatus::ok, .detail = std::move(detail), .mend = {}};
+  return {.name = std::move(name), .status = CheckStatus::ok, .detail = std::move(detail), .fix = {}};
 }
 
-Check failed(std::string name, const Error& error, std::string mend) {
-  return {.name = std::move(name), .status = CheckStatus::failed, .detail = error.message, .mend = std::move(mend)};
+Check failed(std::string name, const Error& error, std::string fix) {
+  return {.name = std::move(name), .status = CheckStatus::failed, .detail = error.message, .fix = std::move(fix)};
 }
 
-Check call_failed(std::string name, const Error& error, std::string mend) {
+Check call_failed(std::string name, const Error& error, std::string fix) {
   const bool may_pass = error.kind == ErrorKind::transient || error.kind == ErrorKind::throttled;
   return failed(std::move(name), error,
                 may_pass ? "Try again; if it stays so: are network, proxy and endpoint (aws.endpoint_url) right?"
-                         : std::move(mend));
+                         : std::move(fix));
 }
 
 Check check_model(const Config& config) {
   const std::string name = "model " + config.model.name;
-  const std::string mend =
+  const std::string fix =
       "`imgrec model pull " + config.model.name + "`, or `imgrec model import`; --model names another.";
   const auto entry = ModelStore(config.model.dir).find(config.model.name);
-  if (!entry) return failed(name, entry.error(), mend);
+  if (!entry) return failed(name, entry.error(), fix);
   if (entry->folder.empty()) {
-    return failed(name, {ErrorKind::not_found, "no_such_model", "It is not in " + config.model.dir + "."}, mend);
+    return failed(name, {ErrorKind::not_found, "no_such_model", "It is not in " + config.model.dir + "."}, fix);
   }
   std::vector<std::pair<std::string, std::string>> files = {{entry->manifest.file, entry->manifest.sha256}};
   for (const ModelVariant& variant : entry->manifest.variants) {
@@ -89,9 +89,9 @@ Check check_model(const Config& config) {
   }
   for (const auto& [file, sha256] : files) {
     const auto found = sha256_hex_of_file(entry->folder / file);
-    if (!found) return failed(name, found.error(), mend);
+    if (!found) return failed(name, found.error(), fix);
     if (*found != sha256) {
-      return failed(name, {ErrorKind::invalid, "damaged", file + " is damaged: its SHA-256 is another."}, mend);
+      return failed(name, {ErrorKind::invalid, "damaged", file + " is damaged: its SHA-256 is another."}, fix);
     }
   }
   return passed(name, std::to_string(files.size()) + " files, checked by their SHA-256, in " + entry->folder.string());

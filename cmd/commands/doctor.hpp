@@ -24,7 +24,7 @@ struct Check {
   std::string name;  // "queue imgrec-requests"
   CheckStatus status = CheckStatus::ok;
   std::string detail;  // what was found
-  std::string mend;    // what to do; empty when nothing is wrong
+  std::string fix;     // what to do; empty when nothing is wrong
 };
 
 /// Whose work is checked: each role needs only a part, and may do only that.
@@ -49,8 +49,8 @@ Check check_port(const Config& config);
 Check check_model(const Config& config);
 
 Check passed(std::string name, std::string detail);
-Check failed(std::string name, const Error& error, std::string mend);
-/// Of a call over the network: what may pass by itself is to be tried again, whatever mend says.
-Check call_failed(std::string name, const Error& error, std::string mend);
+Check failed(std::string name, const Error& error, std::string fix);
+/// Of a call over the network: what may pass by itself is to be tried again, whatever fix says.
+Check call_failed(std::string name, const Error& error, std::string fix);
 
 }  // namespace imgrec

@@ -85,7 +85,7 @@ class AwsDoctor {
     Check check = passed("clock", text);
     if (std::chrono::abs(skew) >= kSkewWarning) {
       check.status = std::chrono::abs(skew) >= kSkewMax ? CheckStatus::failed : CheckStatus::warning;
-      check.mend = "Let the clock be set from the network: `timedatectl set-ntp true`.";
+      check.fix = "Let the clock be set from the network: `timedatectl set-ntp true`.";
     }
     checks_.push_back(check);
   }
@@ -137,17 +137,17 @@ class AwsDoctor {
       if (depth.error().kind == ErrorKind::not_found && is_own) {
         return checks_.push_back(passed(title, "not there yet: `imgrec web` makes it"));
       }
-      std::string mend =
+      std::string fix =
           "Compare the queue with what its settings say; a queue without messages can be deleted and made anew.";
-      if (depth.error().kind == ErrorKind::not_found) mend = "`imgrec setup` makes it.";
-      if (depth.error().kind == ErrorKind::denied) mend = rights("sqs:GetQueueUrl and sqs:GetQueueAttributes");
-      return checks_.push_back(call_failed(title, depth.error(), mend));
+      if (depth.error().kind == ErrorKind::not_found) fix = "`imgrec setup` makes it.";
+      if (depth.error().kind == ErrorKind::denied) fix = rights("sqs:GetQueueUrl and sqs:GetQueueAttributes");
+      return checks_.push_back(call_failed(title, depth.error(), fix));
     }
     Check check =
         passed(title, std::to_string(depth->visible) + " waiting, " + std::to_string(depth->in_flight) + " in work");
     if (name == config_.queue.dead_letter && depth->visible > 0) {
       check.status = CheckStatus::warning;
-      check.mend = "These could not be processed. Look at them, then redrive or purge the queue.";
+      check.fix = "These could not be processed. Look at them, then redrive or purge the queue.";
     }
     checks_.push_back(check);
   }
@@ -161,7 +161,7 @@ class AwsDoctor {
 
   void check_bucket(const std::string& bucket, const std::string& key, bool writes) {
     const std::string title = "bucket " + bucket;
-    const auto mend = [&](const Error& error) {
+    const auto fix = [&](const Error& error) {
       if (error.kind == ErrorKind::not_found) return std::string("`imgrec setup` makes it.");
       return error.kind == ErrorKind::denied
                  ? rights("s3:ListBucket, s3:GetObject and what the role writes")
@@ -169,11 +169,11 @@ class AwsDoctor {
     };
     auto store = aws::open_s3_store(
         *session_, {.bucket = bucket, .setup = aws::BucketSetup::check, .call_deadline = kCallDeadline});
-    if (!store) return checks_.push_back(call_failed(title, store.error(), mend(store.error())));
+    if (!store) return checks_.push_back(call_failed(title, store.error(), fix(store.error())));
     const ObjectKey probe(key);
     if (writes) {
       if (const auto put = (*store)->put(probe, kProbe, {}); !put) {
-        return checks_.push_back(call_failed(title, put.error(), mend(put.error())));
+        return checks_.push_back(call_failed(title, put.error(), fix(put.error())));
       }
     }
     const auto got = (*store)->get(probe, kProbe.size());
@@ -181,7 +181,7 @@ class AwsDoctor {
     if (!is_right) {
       const Error error =
           got ? Error{ErrorKind::transient, "another", "It answers another object than was stored."} : got.error();
-      return checks_.push_back(call_failed(title, error, mend(error)));
+      return checks_.push_back(call_failed(title, error, fix(error)));
     }
     const bool removed = writes && (*store)->remove({&probe, 1}).has_value();
     checks_.push_back(
@@ -196,30 +196,30 @@ class AwsDoctor {
           {.name = "bundle",
            .status = CheckStatus::warning,
            .detail = "aws.bundle_key is not set: the image or the launch template has to start workers",
-           .mend = "`./dev bundle`, then `imgrec bundle upload` prints the settings."});
+           .fix = "`./dev bundle`, then `imgrec bundle upload` prints the settings."});
     }
     const auto buckets = aws_buckets(config_.aws);
     if (!buckets)
       return checks_.push_back(call_failed("bundle", buckets.error(), "Set aws.bundle_bucket or aws.input_bucket."));
-    const std::string mend = "`imgrec bundle upload` puts it there and prints the settings.";
+    const std::string fix = "`imgrec bundle upload` puts it there and prints the settings.";
     auto store = aws::open_s3_store(*session_, {.bucket = buckets->bundle, .setup = aws::BucketSetup::use});
     const auto bytes = store ? (*store)->get(ObjectKey(config_.aws.bundle_key), kBundleBytesMax) : fail(store.error());
     if (!bytes && bytes.error().kind == ErrorKind::denied) {
       return checks_.push_back({.name = "bundle",
                                 .status = CheckStatus::skipped,
                                 .detail = bytes.error().message,
-                                .mend = "Who is asked here may not read it; the role of the instances has to."});
+                                .fix = "Who is asked here may not read it; the role of the instances has to."});
     }
-    if (!bytes) return checks_.push_back(call_failed("bundle", bytes.error(), mend));
+    if (!bytes) return checks_.push_back(call_failed("bundle", bytes.error(), fix));
     if (const std::string found = sha256_hex(*bytes); found != config_.aws.bundle_sha256) {
       return checks_.push_back(call_failed("bundle",
                                            {ErrorKind::invalid, "another_bundle",
                                             config_.aws.bundle_key + " has the SHA-256 " + found +
                                                 ", not that of aws.bundle_sha256: instances would refuse it."},
-                                           mend));
+                                           fix));
     }
     const auto contents = bundle_contents(*bytes);
-    if (!contents) return checks_.push_back(call_failed("bundle", contents.error(), mend));
+    if (!contents) return checks_.push_back(call_failed("bundle", contents.error(), fix));
     if (std::ranges::find(contents->models, config_.model.name) == contents->models.end()) {
       return checks_.push_back(call_failed(
           "bundle",

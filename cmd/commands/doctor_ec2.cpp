@@ -49,12 +49,12 @@ class Ec2Doctor {
   }
 
   // Denied is no failure of the service: the controller itself need not describe these.
-  void not_asked_or_failed(const std::string& name, const Error& error, const std::string& mend) {
-    if (error.kind != ErrorKind::denied) return checks_.push_back(call_failed(name, error, mend));
+  void not_asked_or_failed(const std::string& name, const Error& error, const std::string& fix) {
+    if (error.kind != ErrorKind::denied) return checks_.push_back(call_failed(name, error, fix));
     checks_.push_back({.name = name,
                        .status = CheckStatus::skipped,
                        .detail = error.message,
-                       .mend = "To have it checked: the rights of configs/iam/deployer.json."});
+                       .fix = "To have it checked: the rights of configs/iam/deployer.json."});
   }
 
   void check_things(const std::string& name, const char* operation, const char* parameter,
@@ -79,18 +79,18 @@ class Ec2Doctor {
   void check_image() {
     if (aws_.image_id.empty()) return;
     const std::string name = "image " + aws_.image_id;
-    const std::string mend =
+    const std::string fix =
         "Correct aws.image_id: a Debian 12 of this region (https://wiki.debian.org/Cloud/AmazonEC2Image/Bookworm).";
     const auto answer = ask("DescribeImages", {{"ImageId.1", aws_.image_id}});
-    if (!answer) return not_asked_or_failed(name, answer.error(), mend);
+    if (!answer) return not_asked_or_failed(name, answer.error(), fix);
     const auto* image = answer->at({"imagesSet", "item"});
     if (image == nullptr) {
       return checks_.push_back(
-          call_failed(name, {ErrorKind::not_found, "no_such_image", "It is not in " + session_.region() + "."}, mend));
+          call_failed(name, {ErrorKind::not_found, "no_such_image", "It is not in " + session_.region() + "."}, fix));
     }
     if (const std::string state = image->value("imageState"); state != "available") {
       return checks_.push_back(
-          call_failed(name, {ErrorKind::invalid, "image_unusable", "Its state is " + state + "."}, mend));
+          call_failed(name, {ErrorKind::invalid, "image_unusable", "Its state is " + state + "."}, fix));
     }
     const std::string architecture = image->value("architecture");
     const bool is_arm = architecture == "arm64";
@@ -112,19 +112,19 @@ class Ec2Doctor {
           {.name = "instance profile",
            .status = CheckStatus::failed,
            .detail = "aws.instance_profile is not set: workers would have no credentials.",
-           .mend = "Make a role with configs/iam/worker.json and an instance profile of it, and name that."});
+           .fix = "Make a role with configs/iam/worker.json and an instance profile of it, and name that."});
     }
     const std::string name = aws_.instance_profile.substr(aws_.instance_profile.rfind('/') + 1);
     const auto answer = session_.query({"iam", "GetInstanceProfile"}, {{"InstanceProfileName", name}},
                                        Deadline::in(session_.clock(), kCallDeadline), {});
-    const std::string mend =
+    const std::string fix =
         "Correct aws.instance_profile: the name or ARN of an instance profile whose role has configs/iam/worker.json.";
-    if (!answer) return not_asked_or_failed("instance profile", answer.error().error, mend);
+    if (!answer) return not_asked_or_failed("instance profile", answer.error().error, fix);
     const auto document = aws::parse_xml(answer->body);
     const auto* roles = document ? document->at({"GetInstanceProfileResult", "InstanceProfile", "Roles"}) : nullptr;
     if (roles == nullptr || roles->children.empty()) {
       return checks_.push_back(
-          call_failed("instance profile", {ErrorKind::invalid, "no_role", name + " has no role."}, mend));
+          call_failed("instance profile", {ErrorKind::invalid, "no_role", name + " has no role."}, fix));
     }
     checks_.push_back(passed("instance profile", name + ", role " + roles->children.front().value("RoleName")));
   }
@@ -164,7 +164,7 @@ class Ec2Doctor {
           {.name = "vCPU quota",
            .status = CheckStatus::skipped,
            .detail = why,
-           .mend = "See that it allows " + std::to_string(needed) + " vCPUs: Service Quotas, Amazon EC2."});
+           .fix = "See that it allows " + std::to_string(needed) + " vCPUs: Service Quotas, Amazon EC2."});
     };
     if (!is_standard) return skipped("These types have a quota of their own kind.");
     auto endpoint = aws::endpoint_for(session_.endpoints(), "servicequotas");

@@ -20,11 +20,11 @@ constexpr std::uint64_t kFreeBytesLow = 1024 * kMiB;
 constexpr std::uint64_t kFreeBytesMin = 100 * kMiB;
 
 Check check_state_folder(const Config& config) {
-  const std::string mend = "Give your user the folder, or choose another with --state-dir.";
-  if (auto made = make_state_dir(config); !made) return failed("state folder", made.error(), mend);
+  const std::string fix = "Give your user the folder, or choose another with --state-dir.";
+  if (auto made = make_state_dir(config); !made) return failed("state folder", made.error(), fix);
   const auto probe = std::filesystem::path(config.state_dir) / ".imgrec-doctor";
   const auto written = write_file_atomic(probe, "probe", WriteMode::replace);
-  if (!written) return failed("state folder", written.error(), mend);
+  if (!written) return failed("state folder", written.error(), fix);
   std::error_code ignored;
   std::filesystem::remove(probe, ignored);
   return passed("state folder", config.state_dir + " can be written");
@@ -33,13 +33,13 @@ Check check_state_folder(const Config& config) {
 Check check_disk(const Config& config) {
   struct statvfs space = {};
   if (::statvfs(config.state_dir.c_str(), &space) != 0) {
-    return {.name = "disk space", .status = CheckStatus::skipped, .detail = std::strerror(errno), .mend = {}};
+    return {.name = "disk space", .status = CheckStatus::skipped, .detail = std::strerror(errno), .fix = {}};
   }
   const std::uint64_t bytes = static_cast<std::uint64_t>(space.f_bavail) * space.f_frsize;
   Check check = passed("disk space", readable_bytes(static_cast<double>(bytes)) + " free in " + config.state_dir);
   if (bytes >= kFreeBytesLow) return check;
   check.status = bytes < kFreeBytesMin ? CheckStatus::failed : CheckStatus::warning;
-  check.mend = "Free some space, choose another --state-dir, or keep images for a shorter time (--retention).";
+  check.fix = "Free some space, choose another --state-dir, or keep images for a shorter time (--retention).";
   return check;
 }
 
@@ -67,16 +67,16 @@ Check check_port(const Config& config) {
   const std::string name = "port " + std::to_string(config.web.port);
   const int error = try_to_listen(config);
   if (error == 0) return passed(name, "free on " + config.web.bind);
-  std::string mend = "Choose another address with --bind.";
+  std::string fix = "Choose another address with --bind.";
   if (error == EADDRINUSE) {
-    mend = "Another program listens there (is the service running already?): end it, or choose another --port.";
+    fix = "Another program listens there (is the service running already?): end it, or choose another --port.";
   } else if (error == EACCES) {
-    mend = "Ports below 1024 are root's: choose another --port.";
+    fix = "Ports below 1024 are root's: choose another --port.";
   }
   return failed(name,
                 {ErrorKind::denied, "port_unusable",
                  "Cannot listen on " + config.web.bind + ": " + std::string(std::strerror(error)) + "."},
-                std::move(mend));
+                std::move(fix));
 }
 
 std::vector<Check> check_local(const LoadedConfig& loaded, const DoctorScope& scope) {
@@ -89,7 +89,7 @@ std::vector<Check> check_local(const LoadedConfig& loaded, const DoctorScope& sc
       "workers", std::to_string(config.controller.max) + " at most, on " + std::to_string(usable_cores()) + " cores");
   if (config.controller.max > usable_cores()) {
     workers.status = CheckStatus::warning;
-    workers.mend = "More workers than cores only wait for each other: lower --max-workers.";
+    workers.fix = "More workers than cores only wait for each other: lower --max-workers.";
   }
   checks.push_back(workers);
   return checks;

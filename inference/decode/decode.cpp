@@ -15,7 +15,7 @@ constexpr std::uint64_t kSideMax = 65'535;
 // What is kept between images: a 12-megapixel photo. A larger one gives its memory back.
 constexpr std::size_t kKeptBytes = 36 * kMiB;
 
-void give_back(Image& image) {
+void release(Image& image) {
   if (image.rgb.capacity() > kKeptBytes) image.rgb = {};
 }
 
@@ -120,7 +120,7 @@ Result<void> ImageDecoder::decode_checked(ByteView bytes, RowSink& sink) {
 Result<void> ImageDecoder::decode(ByteView bytes, RowSink& sink) try {
   for (Image* image : {&image_, &turned_, &whole_}) {
     image->clear();
-    give_back(*image);
+    release(*image);
   }
   if (bytes.size() > limits_.bytes_max) {
     return fail(ErrorKind::invalid, "image_too_large",

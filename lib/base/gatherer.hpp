@@ -1,4 +1,4 @@
-// Items of many threads, taken by one in batches: so that what costs a call each travels in company.
+// Items of many threads, taken by one in batches: so that what costs a call each travels in batches.
 #pragma once
 
 #include <algorithm>
@@ -16,10 +16,10 @@
 
 namespace imgrec {
 
-/// How long one that takes `usual` all in all may be held up on its way to gather company: a part of that, and half a
+/// How long one that takes `usual` all in all may be held up on its way to fill a batch: a part of that, and half a
 /// second at most. As many as are under way at that time arrive in `usual` (Little's law), so where 80 of them pass by
 /// one place, an eighth fills batches of ten there, whatever the pace.
-constexpr Millis company_wait(Millis usual, int part = 8) {
+constexpr Millis linger_for(Millis usual, int part = 8) {
   constexpr Millis kMax{500};
   return std::clamp(usual / part, Millis(0), kMax);
 }
@@ -48,12 +48,12 @@ class Gatherer {
     return std::nullopt;
   }
 
-  /// Waits for an item, then for company as long as `linger` says or until the batch is full. Empty: closed, and
+  /// Waits for an item, then for more as long as `linger` says or until the batch is full. Empty: closed, and
   /// nothing is left.
   std::vector<T> take() {
     std::unique_lock lock(mutex_);
     has_item_.wait(lock, [&] { return closed_ || !items_.empty(); });
-    while (!items_.empty() && items_.size() < options_.batch_max && !hurried_) {
+    while (!items_.empty() && items_.size() < options_.batch_max && !flushing_) {
       const MonoTime end = items_.front().pushed_at + linger();
       if (clock_.mono_now() >= end) break;
       std::stop_source woken;
@@ -72,17 +72,17 @@ class Gatherer {
     return batch;
   }
 
-  /// From now on nothing waits for company.
-  void hurry() {
+  /// From now on nothing lingers.
+  void flush() {
     std::lock_guard lock(mutex_);
-    hurried_ = true;
+    flushing_ = true;
     if (lingering_) lingering_->request_stop();
   }
 
   /// No more pushes; take() gives what is left, at once.
   void close() {
     std::lock_guard lock(mutex_);
-    closed_ = hurried_ = true;
+    closed_ = flushing_ = true;
     has_item_.notify_all();
     has_place_.notify_all();
     if (lingering_) lingering_->request_stop();
@@ -100,8 +100,8 @@ class Gatherer {
   std::mutex mutex_;
   std::condition_variable has_item_, has_place_;
   std::deque<Item> items_;
-  std::optional<std::stop_source> lingering_;  // the consumer waits for company; a stop wakes it
-  bool hurried_ = false, closed_ = false;
+  std::optional<std::stop_source> lingering_;  // the consumer lingers; a stop wakes it
+  bool flushing_ = false, closed_ = false;
 };
 
 }  // namespace imgrec

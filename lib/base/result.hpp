@@ -37,7 +37,7 @@ inline std::unexpected<Error> fail(Error error) {
   return std::unexpected(std::move(error));
 }
 
-/// True for the kinds that another attempt may mend.
+/// True for the kinds that another attempt may fix.
 constexpr bool is_retryable(ErrorKind kind) {
   return kind == ErrorKind::transient || kind == ErrorKind::throttled;
 }

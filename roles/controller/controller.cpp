@@ -8,7 +8,7 @@
 
 #include "lib/base/ids.hpp"
 #include "lib/base/log.hpp"
-#include "lib/base/trouble_log.hpp"
+#include "lib/base/outage_log.hpp"
 #include "roles/controller/policy/policy.hpp"
 
 namespace imgrec {
@@ -83,7 +83,7 @@ class Controller {
   Metrics::Counter& launches_;
   Metrics::Counter& terminations_;
   Metrics::Counter& blind_;
-  TroubleLog reading_, describing_, launching_, terminating_;
+  OutageLog reading_, describing_, launching_, terminating_;
   std::optional<Launch> unknown_;  // a launch of which the answer was lost
   std::optional<Summary> explained_;
 };

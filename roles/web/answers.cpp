@@ -35,7 +35,7 @@ constexpr std::array<std::pair<std::string_view, int>, 18> kStatusOfCode{{
     {"stopping", kServiceUnavailable},
 }};
 
-struct Trouble {
+struct Failure {
   std::string code, title, detail;
   bool retryable = false;
 };
@@ -48,7 +48,7 @@ std::string title_of(std::string_view code) {
   return title;
 }
 
-Trouble trouble_of(const Error& error) {
+Failure failure_of(const Error& error) {
   return {error.code, title_of(error.code), error.message, is_retryable(error.kind)};
 }
 
@@ -61,25 +61,25 @@ Error unanswered(WaitEnd how) {
 }
 
 /// What is wrong with an image; nothing when it has labels, or when it is accepted and still pending.
-std::optional<Trouble> trouble_of(const ImageSlot& slot, WaitEnd how) {
-  if (slot.refused) return trouble_of(*slot.refused);
+std::optional<Failure> failure_of(const ImageSlot& slot, WaitEnd how) {
+  if (slot.refused) return failure_of(*slot.refused);
   if (slot.result && slot.result->error) {
     const JobError& error = *slot.result->error;
-    return Trouble{error.kind, error.title, error.detail, error.retryable};
+    return Failure{error.kind, error.title, error.detail, error.retryable};
   }
   if (slot.result || how == WaitEnd::accepted) return std::nullopt;
-  return trouble_of(unanswered(how));
+  return failure_of(unanswered(how));
 }
 
-int status_for(const AnswerForm& form, const Trouble& trouble) {
-  const int status = status_of(trouble.code, trouble.retryable);
+int status_for(const AnswerForm& form, const Failure& failure) {
+  const int status = status_of(failure.code, failure.retryable);
   return form.held && status == kServiceUnavailable ? kGatewayTimeout : status;
 }
 
-Response trouble_response(const AnswerForm& form, const Trouble& trouble, const RequestId& request) {
-  const int status = status_for(form, trouble);
-  if (form.style == Style::text) return {.status = status, .headers = {}, .body = trouble.detail + "\n"};
-  Response response = problem_response(status, trouble.code, trouble.detail, request);
+Response failure_response(const AnswerForm& form, const Failure& failure, const RequestId& request) {
+  const int status = status_for(form, failure);
+  if (form.style == Style::text) return {.status = status, .headers = {}, .body = failure.detail + "\n"};
+  Response response = problem_response(status, failure.code, failure.detail, request);
   if (status == kServiceUnavailable) response.headers.emplace_back("Retry-After", "2");
   response.headers.emplace_back("Cache-Control", "no-store");
   return response;
@@ -90,21 +90,21 @@ std::string pending_json(const JobId& job, std::string_view name) {
          ",\"status\":\"pending\",\"location\":" + json_quote(job_location(job)) + "}";
 }
 
-std::string refused_json(const ImageSlot& slot, const Trouble& trouble) {
-  return "{\"v\":1,\"name\":" + json_quote(slot.name) + ",\"error\":{\"kind\":" + json_quote(trouble.code) +
-         ",\"title\":" + json_quote(trouble.title) + ",\"detail\":" + json_quote(trouble.detail) +
-         ",\"retryable\":" + (trouble.retryable ? "true" : "false") + "}}";
+std::string refused_json(const ImageSlot& slot, const Failure& failure) {
+  return "{\"v\":1,\"name\":" + json_quote(slot.name) + ",\"error\":{\"kind\":" + json_quote(failure.code) +
+         ",\"title\":" + json_quote(failure.title) + ",\"detail\":" + json_quote(failure.detail) +
+         ",\"retryable\":" + (failure.retryable ? "true" : "false") + "}}";
 }
 
 std::string item_json(const ImageSlot& slot, WaitEnd how) {
   if (slot.result) return to_json(*slot.result);
-  if (const auto trouble = trouble_of(slot, how)) return refused_json(slot, *trouble);
+  if (const auto failure = failure_of(slot, how)) return refused_json(slot, *failure);
   return pending_json(slot.job, slot.name);
 }
 
 int list_status(const AnswerForm& form, WaitEnd how) {
   if (how == WaitEnd::answered) return 200;
-  return how == WaitEnd::accepted ? 202 : status_for(form, trouble_of(unanswered(how)));
+  return how == WaitEnd::accepted ? 202 : status_for(form, failure_of(unanswered(how)));
 }
 
 Response json_list(const AnswerForm& form, WaitEnd how, const std::vector<ImageSlot>& slots) {
@@ -123,8 +123,8 @@ void extend(Response& response, std::string_view members) {
 }
 
 Response json_single(const AnswerForm& form, WaitEnd how, const ImageSlot& slot, const RequestId& request) {
-  if (const auto trouble = trouble_of(slot, how)) {
-    Response response = trouble_response(form, *trouble, request);
+  if (const auto failure = failure_of(slot, how)) {
+    Response response = failure_response(form, *failure, request);
     extend(response, ",\"name\":" + json_quote(slot.name) +
                          (slot.job.empty() ? std::string() : ",\"job\":" + json_quote(slot.job.str())));
     return response;
@@ -141,8 +141,8 @@ std::string text_line(Dialect dialect, const ImageSlot& slot) {
 Response text_list(const AnswerForm& form, WaitEnd how, const std::vector<ImageSlot>& slots) {
   std::string body;
   for (const ImageSlot& slot : slots) {
-    const auto trouble = trouble_of(slot, how);
-    body += trouble ? "error: " + trouble->detail : text_line(form.dialect, slot);
+    const auto failure = failure_of(slot, how);
+    body += failure ? "error: " + failure->detail : text_line(form.dialect, slot);
     body += '\n';
   }
   return {.status = list_status(form, how), .headers = {}, .body = std::move(body)};
@@ -159,7 +159,7 @@ int status_of(std::string_view code, bool retryable) {
 }
 
 Response error_response(const AnswerForm& form, const Error& error, const RequestId& request) {
-  return trouble_response(form, trouble_of(error), request);
+  return failure_response(form, failure_of(error), request);
 }
 
 Response images_response(const AnswerForm& form, WaitEnd how, const std::vector<ImageSlot>& slots,
@@ -169,7 +169,7 @@ Response images_response(const AnswerForm& form, WaitEnd how, const std::vector<
     return single ? json_single(form, how, slots.front(), request) : json_list(form, how, slots);
   }
   if (!single) return text_list(form, how, slots);
-  if (const auto trouble = trouble_of(slots.front(), how)) return trouble_response(form, *trouble, request);
+  if (const auto failure = failure_of(slots.front(), how)) return failure_response(form, *failure, request);
   return {.headers = {}, .body = text_line(form.dialect, slots.front())};
 }
 

@@ -18,7 +18,7 @@ class ByteBudget {
     std::unique_lock lock(mutex_);
     changed_.wait(lock, [&] { return closed_ || used_ == 0 || used_ + bytes <= bytes_max_; });
     used_ += bytes;
-    return {this, [bytes](ByteBudget* budget) { budget->give_back(bytes); }};
+    return {this, [bytes](ByteBudget* budget) { budget->release(bytes); }};
   }
 
   /// Nobody waits any more.
@@ -34,7 +34,7 @@ class ByteBudget {
   }
 
  private:
-  void give_back(std::uint64_t bytes) {
+  void release(std::uint64_t bytes) {
     std::lock_guard lock(mutex_);
     used_ -= bytes;
     changed_.notify_all();

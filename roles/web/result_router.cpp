@@ -10,7 +10,7 @@ namespace imgrec {
 namespace {
 
 constexpr Millis kLongSleep{3'600'000};
-constexpr std::size_t kCrowd = 16;    // fewer waiters than that bring a batch no company
+constexpr std::size_t kCrowd = 16;    // fewer waiters than that never fill a batch
 constexpr Millis kCrowdLingerMin{5};  // also before the first answer tells how long they take
 constexpr int kMeanOver = 16;         // answers, for the mean of their time
 constexpr int kOldAfter = 4;          // times that mean
@@ -114,7 +114,7 @@ std::size_t ResultRouter::waiting_clients() const {
 Millis ResultRouter::linger() const {
   std::lock_guard lock(mutex_);
   if (waiters_.size() < kCrowd) return Millis(0);
-  return std::max(kCrowdLingerMin, company_wait(mean_wait_));
+  return std::max(kCrowdLingerMin, linger_for(mean_wait_));
 }
 
 void ResultRouter::stop() {

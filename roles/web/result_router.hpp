@@ -74,7 +74,7 @@ class ResultRouter {
   std::size_t pending_jobs() const;
   std::size_t waiting_clients() const;
   /// How long messages of this node may gather to travel in one call: 0 while few wait for an answer, else
-  /// company_wait() of what answers take lately.
+  /// linger_for() of what answers take lately.
   Millis linger() const;
 
   /// Ends the threads, then every request that still waits.

@@ -11,7 +11,7 @@ ClassifierPool::Loan::Loan(ClassifierPool& pool, std::unique_ptr<Classifier> cla
     : pool_(pool), classifier_(std::move(classifier)), since_(pool.clock_.mono_now()) {}
 
 ClassifierPool::Loan::~Loan() {
-  pool_.give_back(std::move(classifier_), elapsed_ms(since_, pool_.clock_.mono_now()));
+  pool_.release(std::move(classifier_), elapsed_ms(since_, pool_.clock_.mono_now()));
 }
 
 std::unique_ptr<ClassifierPool::Loan> ClassifierPool::borrow(std::stop_token stop) {
@@ -23,7 +23,7 @@ std::unique_ptr<ClassifierPool::Loan> ClassifierPool::borrow(std::stop_token sto
   return std::make_unique<Loan>(*this, std::move(classifier));
 }
 
-void ClassifierPool::give_back(std::unique_ptr<Classifier> classifier, double loan_ms) {
+void ClassifierPool::release(std::unique_ptr<Classifier> classifier, double loan_ms) {
   constexpr double kNewest = 0.2;  // weight of the latest loan in the mean
   std::lock_guard lock(mutex_);
   mean_loan_ms_ = mean_loan_ms_ ? (1 - kNewest) * *mean_loan_ms_ + kNewest * loan_ms : loan_ms;

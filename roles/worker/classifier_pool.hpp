@@ -42,7 +42,7 @@ class ClassifierPool {
   std::optional<double> mean_loan_ms() const;
 
  private:
-  void give_back(std::unique_ptr<Classifier> classifier, double loan_ms);
+  void release(std::unique_ptr<Classifier> classifier, double loan_ms);
 
   Clock& clock_;
   ModelInfo model_;

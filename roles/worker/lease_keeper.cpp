@@ -11,7 +11,7 @@ LeaseKeeper::LeaseKeeper(MessageQueue& queue, Clock& clock, Millis visibility, W
       clock_(clock),
       visibility_(visibility),
       metrics_(metrics),
-      trouble_("renewing leases", clock),
+      outage_("renewing leases", clock),
       thread_([this](const std::stop_token& stop) { run(stop); }) {}
 
 LeaseKeeper::~LeaseKeeper() = default;
@@ -26,7 +26,7 @@ void LeaseKeeper::forget(const Receipt& receipt) {
   due_.erase(receipt);
 }
 
-void LeaseKeeper::give_back(std::span<const Receipt> receipts, Millis delay) {
+void LeaseKeeper::release(std::span<const Receipt> receipts, Millis delay) {
   std::lock_guard renewing(renewing_);
   {
     std::lock_guard lock(mutex_);
@@ -89,9 +89,9 @@ void LeaseKeeper::renew(std::span<const Receipt> receipts) {
   const MonoTime begin = clock_.mono_now();
   const auto outcomes = queue_.extend(receipts, visibility_);
   if (outcomes) {
-    trouble_.succeeded();
+    outage_.succeeded();
   } else {
-    trouble_.failed(outcomes.error());
+    outage_.failed(outcomes.error());
   }
   const Millis retry = visibility_ / 8;  // a failed renewal has several more tries before the lease ends
   std::lock_guard lock(mutex_);

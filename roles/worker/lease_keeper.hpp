@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "lib/base/clock.hpp"
-#include "lib/base/trouble_log.hpp"
+#include "lib/base/outage_log.hpp"
 #include "lib/ports/message_queue.hpp"
 #include "roles/worker/worker_metrics.hpp"
 
@@ -29,7 +29,7 @@ class LeaseKeeper {
   /// The message is not renewed any more; one renewal may still be on its way.
   void forget(const Receipt& receipt);
   /// Makes the messages visible to all workers after `delay`. Best effort: where it fails, their leases run out.
-  void give_back(std::span<const Receipt> receipts, Millis delay);
+  void release(std::span<const Receipt> receipts, Millis delay);
   /// What is held now, oldest lease first.
   std::vector<Receipt> held() const;
 
@@ -42,7 +42,7 @@ class LeaseKeeper {
   Clock& clock_;
   const Millis visibility_;
   WorkerMetrics& metrics_;
-  TroubleLog trouble_;
+  OutageLog outage_;
   std::mutex renewing_;  // held during a renewal, so that none overtakes the return of the same message
   mutable std::mutex mutex_;
   std::map<Receipt, MonoTime> due_;  // when the lease is to be renewed

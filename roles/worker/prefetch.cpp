@@ -14,7 +14,7 @@ constexpr double kRefillMs = 100;  // a poll of a queue that has messages, with 
 
 }  // namespace
 
-Holding holding(const HoldingState& state) {
+PrefetchWindow prefetch_window(const PrefetchState& state) {
   const auto used_up_in = [&](double ms) {
     if (!state.mean_ms) return 1;
     return static_cast<int>(std::clamp(std::ceil(state.threads * ms / std::max(0.01, *state.mean_ms)), 1.0, 10'000.0));

@@ -8,7 +8,7 @@
 #include <variant>
 
 #include "roles/worker/classifier_pool.hpp"
-#include "roles/worker/patience.hpp"
+#include "roles/worker/retrier.hpp"
 #include "roles/worker/worker.hpp"
 #include "roles/worker/worker_metrics.hpp"
 
@@ -46,8 +46,8 @@ struct JobContext {
   const WorkerSettings& settings;
   const WorkerPorts& ports;
   ClassifierPool& classifiers;
-  Patience& reading;  // apart, so that reads that work do not hide a store that is full
-  Patience& storing;
+  Retrier& reading;  // apart, so that reads that work do not hide a store that is full
+  Retrier& storing;
   WorkerId worker;
   std::stop_token abandon;                      // give up what is being worked on
   std::function<void()> on_classified = [] {};  // called when the job holds neither a classifier nor an image any more
@@ -58,7 +58,7 @@ struct JobContext {
 Millis return_delay(int receive_count);
 
 /// received → parsed → (poison? delivered before, and its result there already?) → fetched → classified → stored. Never
-/// throws (a classifier that does counts as a bug: the message is returned, and becomes poison when that does not mend
+/// throws (a classifier that does counts as a bug: the message is returned, and becomes poison when that does not fix
 /// it).
 std::variant<Answer, Return> process_job(const JobContext& context, HeldMessage held);
 

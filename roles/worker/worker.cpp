@@ -14,7 +14,7 @@
 #include "lib/base/cpu.hpp"
 #include "lib/base/ids.hpp"
 #include "lib/base/log.hpp"
-#include "roles/worker/finisher.hpp"
+#include "roles/worker/completer.hpp"
 #include "roles/worker/lease_keeper.hpp"
 #include "roles/worker/prefetch.hpp"
 #include "roles/worker/process_job.hpp"
@@ -28,7 +28,7 @@ constexpr int kAheadMax = 4;
 constexpr int kStoringMax = 4;
 constexpr int kAnswerWaitPart = 4;        // of an image's time: each worker answers only a share of the images
 constexpr Millis kRemoveWithin{1'000};    // much less than a lease
-constexpr Millis kStartPatience{60'000};  // the queue may be out of reach so long at the start
+constexpr Millis kStartRetryMax{60'000};  // the queue may be out of reach so long at the start
 
 class Worker {
  public:
@@ -45,12 +45,12 @@ class Worker {
         unclassified_(unclassified_max_),
         inbox_(static_cast<std::size_t>(threads_ + settings.worker.prefetch)),
         leases_(ports.requests, ports.clock, settings.queue.visibility, metrics_),
-        finisher_(ports, leases_, metrics_,
-                  {.fifo = settings.queue.fifo,
-                   .abandon = abandon_.get_token(),
-                   .linger = [this](const Answer& first, std::size_t count) { return linger(first, count); },
-                   .linger_removal = [this] { return linger_removal(); },
-                   .on_done = [this](std::size_t count) { done(static_cast<int>(count)); }}) {
+        completer_(ports, leases_, metrics_,
+                   {.fifo = settings.queue.fifo,
+                    .abandon = abandon_.get_token(),
+                    .linger = [this](const Answer& first, std::size_t count) { return linger(first, count); },
+                    .linger_removal = [this] { return linger_removal(); },
+                    .on_done = [this](std::size_t count) { done(static_cast<int>(count)); }}) {
     const int jobs = static_cast<int>(unclassified_max_) + std::min(settings.worker.prefetch, kStoringMax);
     for (int i = 0; i < jobs; ++i) job_threads_.emplace_back([this] { work(); });
   }
@@ -62,7 +62,7 @@ class Worker {
   void take(std::vector<Message> messages);
   bool wait_for_room(const std::stop_token& stop);
   int room() const;
-  Holding wanted() const;
+  PrefetchWindow wanted() const;
   bool is_refill_due() const;
   void work();
   void work_on(HeldMessage held);
@@ -77,7 +77,7 @@ class Worker {
   const WorkerId id_;
   WorkerMetrics metrics_;
   ClassifierPool classifiers_;
-  Patience reading_, storing_;
+  Retrier reading_, storing_;
   std::stop_source no_more_;  // begin no other job
   std::stop_source abandon_;  // give up those begun
   std::stop_source empty_;    // while draining: nothing is held any more
@@ -91,7 +91,7 @@ class Worker {
   std::counting_semaphore<> unclassified_;  // jobs that may begin: what is begun is not returned at a stop
   BoundedQueue<HeldMessage> inbox_;
   LeaseKeeper leases_;
-  Finisher finisher_;
+  Completer completer_;
   std::vector<std::jthread> job_threads_;
 };
 
@@ -106,7 +106,7 @@ Result<void> Worker::run(const std::stop_token& stop) {
 
 Result<void> Worker::receive_until_end(const std::stop_token& stop) {
   const Millis idle_max = settings_.worker.exit_when_idle;
-  TroubleLog trouble("receiving requests", ports_.clock);
+  OutageLog outage("receiving requests", ports_.clock);
   Backoff backoff({Millis(100), Millis(5'000)}, ports_.rng);
   const MonoTime start = ports_.clock.mono_now();
   bool received_once = false;
@@ -122,13 +122,13 @@ Result<void> Worker::receive_until_end(const std::stop_token& stop) {
     auto messages = ports_.requests.receive(options, stop);
     if (!messages) {
       if (stop.stop_requested()) break;
-      const bool give_up = !is_retryable(messages.error().kind) || ports_.clock.mono_now() - start >= kStartPatience;
+      const bool give_up = !is_retryable(messages.error().kind) || ports_.clock.mono_now() - start >= kStartRetryMax;
       if (!received_once && give_up) return fail(messages.error());
-      trouble.failed(messages.error());
+      outage.failed(messages.error());
       if (!ports_.clock.sleep_for(backoff.next(), stop)) break;
       continue;
     }
-    trouble.succeeded();
+    outage.succeeded();
     backoff.reset();
     received_once = true;
     {
@@ -163,17 +163,17 @@ void Worker::take(std::vector<Message> messages) {
 }
 
 // With mutex_ held.
-Holding Worker::wanted() const {
-  return holding({.threads = threads_,
-                  .prefetch_max = settings_.worker.prefetch,
-                  .mean_ms = classifiers_.mean_loan_ms(),
-                  .backlog = backlog_});
+PrefetchWindow Worker::wanted() const {
+  return prefetch_window({.threads = threads_,
+                          .prefetch_max = settings_.worker.prefetch,
+                          .mean_ms = classifiers_.mean_loan_ms(),
+                          .backlog = backlog_});
 }
 
 // With mutex_ held.
 bool Worker::is_refill_due() const {
-  const Holding holding = wanted();
-  return held_ < holding.target && held_ <= holding.refill_at;
+  const PrefetchWindow window = wanted();
+  return held_ < window.target && held_ <= window.refill_at;
 }
 
 // How many messages more may be held now.
@@ -217,11 +217,11 @@ void Worker::work_on(HeldMessage held) {
   auto end = process_job(context, std::move(held));
   let_another_begin();  // also when it ended without
   if (auto* answer = std::get_if<Answer>(&end)) {
-    finisher_.push(std::move(*answer));
+    completer_.push(std::move(*answer));
     return;
   }
   const Return& back = std::get<Return>(end);
-  leases_.give_back({&back.held.message.receipt, 1}, back.delay);
+  leases_.release({&back.held.message.receipt, 1}, back.delay);
   metrics_.count(Outcome::returned);
   done(1);
 }
@@ -232,10 +232,10 @@ Millis Worker::linger(const Answer& first, std::size_t count) const {
     std::lock_guard lock(mutex_);
     if (held_ <= static_cast<int>(count)) return Millis(0);
   }
-  // By the queue's clock and this machine's: where they differ much, company_wait() has its limits.
+  // By the queue's clock and this machine's: where they differ much, linger_for() has its limits.
   const auto queued = std::chrono::floor<Millis>(first.held.received_wall - first.held.message.sent_at);
   const auto held = std::chrono::floor<Millis>(ports_.clock.mono_now() - first.held.received_at);
-  const Millis wait = company_wait(queued + held, kAnswerWaitPart);
+  const Millis wait = linger_for(queued + held, kAnswerWaitPart);
   const double next_two_ms = 2 * classifiers_.mean_loan_ms().value_or(0) / static_cast<double>(threads_);
   return static_cast<double>(wait.count()) < next_two_ms ? Millis(0) : wait;
 }
@@ -259,12 +259,12 @@ void Worker::done(int count) {
 
 void Worker::drain() {
   no_more_.request_stop();
-  finisher_.hurry();
+  completer_.flush();
   std::vector<Receipt> unbegun;
   while (auto held = inbox_.try_pop()) unbegun.push_back(held->message.receipt);
   if (!unbegun.empty()) {
     log::info("returning prefetched messages", {{"messages", unbegun.size()}});
-    leases_.give_back(unbegun, Millis(0));
+    leases_.release(unbegun, Millis(0));
   }
   bool wait = false;
   {
@@ -277,11 +277,11 @@ void Worker::drain() {
     const std::vector<Receipt> unfinished = leases_.held();
     log::warning("drain_timeout passed; returning unfinished messages", {{"messages", unfinished.size()}});
     abandon_.request_stop();
-    leases_.give_back(unfinished, Millis(0));
+    leases_.release(unfinished, Millis(0));
   }
   // A classification under way cannot be interrupted: this waits for its end.
   for (std::jthread& thread : job_threads_) thread.join();
-  finisher_.close();
+  completer_.close();
 }
 
 Result<void> check(const WorkerSettings& settings) {

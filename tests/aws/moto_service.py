@@ -1,4 +1,4 @@
-"""Starts moto's server on the given port, mended where it differs from AWS and the product depends on it:
+"""Starts moto's server on the given port, fixed where it differs from AWS and the product depends on it:
 
 - RunInstances starts MaxCount instances (moto: MinCount), and knows a ClientToken that it saw before.
 

@@ -28,7 +28,7 @@ def doctor(*flags, env=None):
     assert done.returncode == (0 if found.get("ok") else 1), done.stderr
     for check in checks.values():
         assert check["status"] in ("ok", "warning", "failed", "skipped") and check["detail"]
-        assert check["status"] != "failed" or check["mend"], f"{check['name']} does not say how to mend it"
+        assert check["status"] != "failed" or check["fix"], f"{check['name']} does not say how to fix it"
     return checks
 
 
@@ -50,7 +50,7 @@ def test_a_machine_that_is_well(tmp_path):
 
 
 def test_a_model_that_is_missing_or_damaged(tmp_path):
-    assert "imgrec model pull" in local(tmp_path, "--model", "resnet18")["model resnet18"]["mend"]
+    assert "imgrec model pull" in local(tmp_path, "--model", "resnet18")["model resnet18"]["fix"]
     folder = imgrec.model_dir(MODEL) / MODEL
     copy = tmp_path / "models" / MODEL
     copy.mkdir(parents=True)
@@ -67,13 +67,13 @@ def test_a_port_that_is_taken(tmp_path):
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
         check = local(tmp_path, "--port", str(port))[f"port {port}"]
-        assert check["status"] == "failed" and "--port" in check["mend"]
+        assert check["status"] == "failed" and "--port" in check["fix"]
 
 
 def test_a_state_folder_that_cannot_be_made(tmp_path):
     (tmp_path / "file").write_text("")
     checks = doctor("--state-dir", tmp_path / "file/state", "--model", MODEL, "--model-dir", imgrec.model_dir(MODEL), "--port", "0")
-    assert failed(checks) == {"state folder"} and "--state-dir" in checks["state folder"]["mend"]
+    assert failed(checks) == {"state folder"} and "--state-dir" in checks["state folder"]["fix"]
 
 
 def test_people_get_a_table(tmp_path):
@@ -119,7 +119,7 @@ def aws(account, who, *flags, url=None):
 def test_an_account_without_anything(account):
     checks = aws(account, "admin")
     assert {"queue imgrec-requests", "queue imgrec-dead", "bucket in-bucket", "bucket out-bucket"} <= failed(checks)
-    assert "imgrec setup" in checks["queue imgrec-requests"]["mend"] and "imgrec setup" in checks["bucket in-bucket"]["mend"]
+    assert "imgrec setup" in checks["queue imgrec-requests"]["fix"] and "imgrec setup" in checks["bucket in-bucket"]["fix"]
     assert checks["identity"]["detail"].endswith(":user/admin")
     assert "imgrec web" in checks["queue imgrec-responses-web-1"]["detail"]
 
@@ -141,7 +141,7 @@ def test_an_account_that_is_ready(account, ready):
     assert not failed(checks), checks
     assert "SHA-256 is right; with the model resnet18" in checks["bundle"]["detail"]
     assert checks["launch"]["status"] == "ok" and "role imgrec-worker" in checks["instance profile"]["detail"]
-    assert checks["vCPU quota"]["status"] == "skipped" and "4 vCPUs" in checks["vCPU quota"]["mend"]  # moto has none of EC2's
+    assert checks["vCPU quota"]["status"] == "skipped" and "4 vCPUs" in checks["vCPU quota"]["fix"]  # moto has none of EC2's
     assert not failed(aws(account, "admin", *ready))  # moto knows no right to delete one object of a batch
     left = account.client("s3").list_objects_v2(Bucket="in-bucket").get("KeyCount")
     assert left == 0, "the probe is deleted again"
@@ -158,20 +158,20 @@ def test_each_role_by_itself_with_its_own_rights(account, ready, role):
 def test_rights_that_are_missing(account, ready):
     checks = aws(account, "worker", *ready)
     assert {"bucket in-bucket", "launch"} <= failed(checks)
-    assert "configs/iam" in checks["bucket in-bucket"]["mend"] and "iam:PassRole" in checks["launch"]["mend"]
+    assert "configs/iam" in checks["bucket in-bucket"]["fix"] and "iam:PassRole" in checks["launch"]["fix"]
 
 
 def test_another_bundle_image_network_and_profile(account, ready):
     checks = aws(account, "admin", "--aws-bundle-key", ready[1], "--aws-bundle-sha256", "0" * 64, "--aws-image-id", "ami-00000000",
                  "--aws-subnets", "subnet-00000000", "--aws-security-groups", "sg-00000000", "--aws-instance-profile", "none")
     assert {"bundle", "image ami-00000000", "subnets", "security groups", "instance profile"} <= failed(checks)
-    assert "aws.subnets" in checks["subnets"]["mend"] and "imgrec bundle upload" in checks["bundle"]["mend"]
+    assert "aws.subnets" in checks["subnets"]["fix"] and "imgrec bundle upload" in checks["bundle"]["fix"]
 
 
 def test_a_bundle_without_the_model_of_the_settings(account, ready):
     bundle = aws(account, "deployer", *ready, "--model", "resnet50")["bundle"]
     assert bundle["status"] == "failed" and "resnet50 but: mobile, resnet18" in bundle["detail"]
-    assert "./dev bundle resnet50" in bundle["mend"]
+    assert "./dev bundle resnet50" in bundle["fix"]
     assert aws(account, "deployer", *ready, "--model", "mobile")["bundle"]["status"] == "ok"
 
 
@@ -193,7 +193,7 @@ def test_a_queue_that_differs_and_dead_messages(account, ready):
     sqs.send_message(QueueUrl=url, MessageBody="poison")
     try:
         checks = aws(account, "admin", *ready, "--queue-receives-max", "50")
-        assert checks["queue imgrec-dead"]["status"] == "warning" and "redrive" in checks["queue imgrec-dead"]["mend"]
+        assert checks["queue imgrec-dead"]["status"] == "warning" and "redrive" in checks["queue imgrec-dead"]["fix"]
         assert "queue imgrec-requests" in failed(checks)
     finally:
         sqs.purge_queue(QueueUrl=url)
@@ -205,13 +205,13 @@ def test_wrong_credentials_end_the_questions(account):
     assert failed(checks) == {"identity"} and set(checks) == {"region", "credentials", "identity"}
     del environment["AWS_ACCESS_KEY_ID"], environment["AWS_SECRET_ACCESS_KEY"]
     checks = doctor("--platform", "aws", "--input-bucket", "in-bucket", env={**environment, "HOME": "/nonexistent"})
-    assert failed(checks) == {"credentials"} and "AWS_PROFILE" in checks["credentials"]["mend"]
+    assert failed(checks) == {"credentials"} and "AWS_PROFILE" in checks["credentials"]["fix"]
 
 
 def test_an_endpoint_that_does_not_answer(account, ready):
     checks = aws(account, "admin", *ready, "--aws-sqs-endpoint-url", "http://127.0.0.1:1")
     assert "endpoint sqs" in failed(checks) and "queue imgrec-requests" in failed(checks)
-    assert "aws.endpoint_url" in checks["endpoint sqs"]["mend"]
+    assert "aws.endpoint_url" in checks["endpoint sqs"]["fix"]
 
 
 # --- what moto cannot answer ---------------------------------------------------------------------------------------------
@@ -266,7 +266,7 @@ def test_the_quota(account, ready, quota, status):
     with imposter(account, quota=quota) as url:
         check = aws(account, "admin", *ready, url=url)["vCPU quota"]
     assert check["status"] == status and "4 vCPUs for 2 instances" in check["detail"]
-    assert status == "ok" or "--max-workers" in check["mend"]
+    assert status == "ok" or "--max-workers" in check["fix"]
 
 
 @pytest.mark.parametrize("seconds,status", [(0, "ok"), (120, "warning"), (-4000, "failed")])
@@ -274,4 +274,4 @@ def test_the_clock(account, ready, seconds, status):
     with imposter(account, ahead_seconds=seconds) as url:
         check = aws(account, "admin", *ready, url=url)["clock"]
     assert check["status"] == status, check
-    assert status == "ok" or "timedatectl" in check["mend"]
+    assert status == "ok" or "timedatectl" in check["fix"]

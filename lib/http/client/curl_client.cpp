@@ -79,7 +79,7 @@ class HandlePool {
     idle_.pop_back();
     return handles;
   }
-  void give_back(std::unique_ptr<Handles> handles) {
+  void release(std::unique_ptr<Handles> handles) {
     handles->forget_request();
     std::lock_guard lock(mutex_);
     if (idle_.size() < kIdleHandlesMax) idle_.push_back(std::move(handles));
@@ -421,7 +421,7 @@ class CurlClient final : public HttpClient {
       if (auto prepared = transfer.prepare(user_agent_); !prepared) return fail(prepared.error());
       return transfer.run(stop);
     }();
-    pool_.give_back(std::move(handles));
+    pool_.release(std::move(handles));
     return result;
   }
 

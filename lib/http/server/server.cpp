@@ -1,4 +1,4 @@
-#include "lib/http/server/hub.hpp"
+#include "lib/http/server/server_context.hpp"
 #include "lib/http/server/session.hpp"
 // Asio first (see lib/http/server/asio.hpp).
 #include <netinet/tcp.h>
@@ -11,7 +11,7 @@ namespace imgrec {
 namespace {
 
 using boost::system::error_code;
-using http::Hub;
+using http::ServerContext;
 using http::Session;
 namespace asio = boost::asio;
 
@@ -31,23 +31,23 @@ asio::awaitable<void> sleep(asio::steady_timer& timer, asio::steady_timer::durat
   co_await timer.async_wait(asio::redirect_error(asio::use_awaitable, cancelled));
 }
 
-asio::awaitable<void> accept_loop(Hub& hub) {
-  while (!hub.draining) {
-    if (hub.slots_used >= hub.options.connections_max) {
-      co_await sleep(hub.accept_wake, std::chrono::hours(1));  // a freed slot wakes it
+asio::awaitable<void> accept_loop(ServerContext& context) {
+  while (!context.draining) {
+    if (context.slots_used >= context.options.connections_max) {
+      co_await sleep(context.accept_wake, std::chrono::hours(1));  // a freed slot wakes it
       continue;
     }
     error_code failure;
-    auto socket = co_await hub.acceptor.async_accept(asio::redirect_error(asio::use_awaitable, failure));
-    if (hub.draining) break;
+    auto socket = co_await context.acceptor.async_accept(asio::redirect_error(asio::use_awaitable, failure));
+    if (context.draining) break;
     if (failure == asio::error::connection_aborted) continue;
     if (failure) {  // no file descriptors or memory left, most likely: those in use come back
       log::warning("cannot accept a connection", {{"error", failure.message()}});
-      co_await sleep(hub.accept_wake, Millis(100));
+      co_await sleep(context.accept_wake, Millis(100));
       continue;
     }
     set_socket_options(socket);
-    Session::start(std::make_shared<Session>(hub, std::move(socket)));
+    Session::start(std::make_shared<Session>(context, std::move(socket)));
   }
 }
 
@@ -132,27 +132,27 @@ bool Responder::send(Response response) {
 }
 
 struct Server::Impl {
-  Impl(ServerOptions options, RequestHandler handler) : hub(std::move(options), std::move(handler)) {}
+  Impl(ServerOptions options, RequestHandler handler) : context(std::move(options), std::move(handler)) {}
 
   // On the I/O thread.
   void close_to_new() {
-    hub.draining = true;
+    context.draining = true;
     error_code ignored;
-    hub.acceptor.close(ignored);
-    hub.accept_wake.cancel();
-    std::lock_guard lock(hub.mutex);
-    hub.closed_to_new = true;
-    hub.changed.notify_all();
+    context.acceptor.close(ignored);
+    context.accept_wake.cancel();
+    std::lock_guard lock(context.mutex);
+    context.closed_to_new = true;
+    context.changed.notify_all();
   }
 
   template <class Function>
   void each_session(Function function) {
-    for (const auto& [key, weak] : hub.sessions) {
+    for (const auto& [key, weak] : context.sessions) {
       if (const auto session = weak.lock()) function(*session);
     }
   }
 
-  Hub hub;
+  ServerContext context;
   std::optional<asio::executor_work_guard<asio::io_context::executor_type>> work;
   std::thread io_thread;
 };
@@ -162,64 +162,64 @@ Server::Server(ServerOptions options, RequestHandler handler)
 
 Server::~Server() {
   if (!impl_->io_thread.joinable()) return;
-  asio::post(impl_->hub.io, [impl = impl_.get()] {
+  asio::post(impl_->context.io, [impl = impl_.get()] {
     impl->close_to_new();
-    impl->each_session([](Session& session) { session.cut(); });
+    impl->each_session([](Session& session) { session.abort(); });
   });
-  impl_->hub.pool.stop();
+  impl_->context.pool.stop();
   // The loop is not stopped: it ends by itself when the last session has ended.
   impl_->work.reset();
   impl_->io_thread.join();
-  impl_->hub.gate->close();
+  impl_->context.io_handle->close();
 }
 
 Result<int> Server::start() {
-  auto& hub = impl_->hub;
+  auto& context = impl_->context;
   if (impl_->io_thread.joinable()) return fail(ErrorKind::bug, "started_twice", "The server runs already.");
-  if (hub.options.port < 0 || hub.options.port > 65535) {
-    return cannot_listen(hub.options, asio::error::invalid_argument);
+  if (context.options.port < 0 || context.options.port > 65535) {
+    return cannot_listen(context.options, asio::error::invalid_argument);
   }
-  if (const auto failure = listen(hub.acceptor, hub.options)) {
+  if (const auto failure = listen(context.acceptor, context.options)) {
     error_code ignored;
-    hub.acceptor.close(ignored);
-    return cannot_listen(hub.options, failure);
+    context.acceptor.close(ignored);
+    return cannot_listen(context.options, failure);
   }
-  const int port = hub.acceptor.local_endpoint().port();
-  impl_->work.emplace(hub.io.get_executor());
-  hub.pool.start(hub.options.blocking_threads);
-  asio::co_spawn(hub.io, accept_loop(hub), [](std::exception_ptr failure) {
+  const int port = context.acceptor.local_endpoint().port();
+  impl_->work.emplace(context.io.get_executor());
+  context.pool.start(context.options.blocking_threads);
+  asio::co_spawn(context.io, accept_loop(context), [](std::exception_ptr failure) {
     if (failure) std::rethrow_exception(failure);  // to run_io, which logs it
   });
-  impl_->io_thread = std::thread([&io = hub.io] { run_io(io); });
+  impl_->io_thread = std::thread([&io = context.io] { run_io(io); });
   return port;
 }
 
 bool Server::drain(Millis timeout) {
   if (!impl_->io_thread.joinable()) return true;
-  auto& hub = impl_->hub;
-  asio::post(hub.io, [impl = impl_.get()] {
+  auto& context = impl_->context;
+  asio::post(context.io, [impl = impl_.get()] {
     impl->close_to_new();
     impl->each_session([](Session& session) { session.drain(); });
   });
-  std::unique_lock lock(hub.mutex);
-  hub.changed.wait_for(lock, timeout, [&] { return hub.closed_to_new && hub.sessions_open == 0; });
-  const bool all_answered = hub.closed_to_new && hub.sessions_busy == 0;
+  std::unique_lock lock(context.mutex);
+  context.changed.wait_for(lock, timeout, [&] { return context.closed_to_new && context.sessions_open == 0; });
+  const bool all_answered = context.closed_to_new && context.sessions_busy == 0;
   lock.unlock();
-  asio::post(hub.io, [impl = impl_.get()] { impl->each_session([](Session& session) { session.cut(); }); });
+  asio::post(context.io, [impl = impl_.get()] { impl->each_session([](Session& session) { session.abort(); }); });
   lock.lock();
-  hub.changed.wait(lock, [&] { return hub.sessions_open == 0; });
+  context.changed.wait(lock, [&] { return context.sessions_open == 0; });
   return all_answered;
 }
 
 ServerStats Server::stats() const {
-  auto& hub = impl_->hub;
+  auto& context = impl_->context;
   ServerStats stats;
-  stats.connections_total = hub.connections_total;
-  stats.requests_total = hub.requests_total;
-  stats.refused_total = hub.refused_total;
-  stats.body_bytes_buffered = hub.budget.used();
-  std::lock_guard lock(hub.mutex);
-  stats.connections_open = hub.sessions_open;
+  stats.connections_total = context.connections_total;
+  stats.requests_total = context.requests_total;
+  stats.refused_total = context.refused_total;
+  stats.body_bytes_buffered = context.budget.used();
+  std::lock_guard lock(context.mutex);
+  stats.connections_open = context.sessions_open;
   return stats;
 }
 

@@ -24,23 +24,23 @@ constexpr Millis kLingerDraining{1'000};
 
 // Bytes of the budget; given back, from whatever thread, when session and handler have let go of them.
 struct Reservation {
-  Hub& hub;
+  ServerContext& context;
   std::uint64_t bytes;
-  Reservation(Hub& the_hub, std::uint64_t count) : hub(the_hub), bytes(count) {}
+  Reservation(ServerContext& the_hub, std::uint64_t count) : context(the_hub), bytes(count) {}
   Reservation(const Reservation&) = delete;
   ~Reservation() {
-    asio::post(hub.io, [&budget = hub.budget, count = bytes] { budget.release(count); });
+    asio::post(context.io, [&budget = context.budget, count = bytes] { budget.release(count); });
   }
   void shrink_to(std::uint64_t count) {  // on the I/O thread
-    hub.budget.release(bytes - count);
+    context.budget.release(bytes - count);
     bytes = count;
   }
 };
 
 class SessionSink final : public Responder::Sink {
  public:
-  SessionSink(std::shared_ptr<Gate> gate, std::weak_ptr<Session> session, std::uint64_t serial)
-      : gate_(std::move(gate)), session_(std::move(session)), serial_(serial) {}
+  SessionSink(std::shared_ptr<IoHandle> io_handle, std::weak_ptr<Session> session, std::uint64_t serial)
+      : gate_(std::move(io_handle)), session_(std::move(session)), serial_(serial) {}
   bool send(Response response) override { return deliver(std::move(response)); }
   void abandon() override { deliver(std::nullopt); }
 
@@ -53,7 +53,7 @@ class SessionSink final : public Responder::Sink {
     return true;
   }
 
-  const std::shared_ptr<Gate> gate_;
+  const std::shared_ptr<IoHandle> gate_;
   const std::weak_ptr<Session> session_;
   const std::uint64_t serial_;
   std::atomic<bool> used_ = false;
@@ -61,8 +61,8 @@ class SessionSink final : public Responder::Sink {
 
 }  // namespace
 
-Session::Session(Hub& hub, asio::ip::tcp::socket socket)
-    : hub_(hub), socket_(std::move(socket)), timer_(hub.io), wake_(hub.io), slot_(hub.take_slot()) {
+Session::Session(ServerContext& context, asio::ip::tcp::socket socket)
+    : context_(context), socket_(std::move(socket)), timer_(context.io), wake_(context.io), slot_(context.take_slot()) {
   error_code gone;
   const auto peer = socket_.remote_endpoint(gone);
   if (gone) return;
@@ -71,12 +71,12 @@ Session::Session(Hub& hub, asio::ip::tcp::socket socket)
 }
 
 void Session::start(std::shared_ptr<Session> session) {
-  Hub& hub = session->hub_;
-  hub.sessions.emplace(session.get(), session);
-  hub.connections_total.fetch_add(1, std::memory_order_relaxed);
-  hub.count_open(1);
+  ServerContext& context = session->context_;
+  context.sessions.emplace(session.get(), session);
+  context.connections_total.fetch_add(1, std::memory_order_relaxed);
+  context.count_open(1);
   // co_spawn(…, detached) would swallow an exception (memory, most likely), and with it the session's end.
-  asio::co_spawn(hub.io, run(session), [session](std::exception_ptr failure) {
+  asio::co_spawn(context.io, run(session), [session](std::exception_ptr failure) {
     if (failure) {
       try {
         std::rethrow_exception(failure);
@@ -85,9 +85,9 @@ void Session::start(std::shared_ptr<Session> session) {
       }
     }
     session->enter(Stage::idle);
-    session->cut();
-    session->hub_.sessions.erase(session.get());
-    session->hub_.count_open(-1);
+    session->abort();
+    session->context_.sessions.erase(session.get());
+    session->context_.count_open(-1);
   });
 }
 
@@ -99,14 +99,14 @@ asio::awaitable<void> Session::run(std::shared_ptr<Session> self) {
 
 asio::awaitable<bool> Session::serve_one() {
   enter(Stage::idle);
-  if (hub_.draining || cut_) co_return false;
+  if (context_.draining || aborted_) co_return false;
   forget_request();
   auto outcome = co_await read_head();
   if (outcome == Outcome::ok) outcome = co_await read_body();
   disarm();
   if (outcome == Outcome::closed) co_return false;
   if (outcome == Outcome::refused) {
-    hub_.refused_total.fetch_add(1, std::memory_order_relaxed);
+    context_.refused_total.fetch_add(1, std::memory_order_relaxed);
     head_.keep_alive = false;
     answer_ = make_error(refusal_.status, refusal_.code, refusal_.detail);
   } else {
@@ -114,7 +114,7 @@ asio::awaitable<bool> Session::serve_one() {
     if (!co_await wait_for_answer()) co_return false;
     if (!answer_) answer_ = make_error(500, "internal_error", "The server failed to answer; see its log.");
   }
-  if (hub_.draining || wants_close(*answer_)) head_.keep_alive = false;
+  if (context_.draining || wants_close(*answer_)) head_.keep_alive = false;
   if (!co_await write_answer()) co_return false;
   if (head_.keep_alive) co_return true;
   co_await linger();
@@ -133,14 +133,14 @@ void Session::forget_request() {
 asio::awaitable<Session::Outcome> Session::read_head() {
   std::size_t scanned = 0;
   if (in_.empty()) {
-    arm(hub_.options.idle_timeout);
+    arm(context_.options.idle_timeout);
     if (!co_await read_more()) co_return Outcome::closed;
   }
   enter(Stage::busy);
   id_ = RequestId(random_hex(system_rng(), 8));
-  arm(hub_.options.header_timeout);
+  arm(context_.options.header_timeout);
   while (true) {
-    auto scan = scan_head(in_, scanned, hub_.options.header_bytes_max);
+    auto scan = scan_head(in_, scanned, context_.options.header_bytes_max);
     if (scan.state == HeadState::refused) {
       refusal_ = std::move(scan.refusal);
       co_return Outcome::refused;
@@ -163,19 +163,19 @@ asio::awaitable<Session::Outcome> Session::read_head() {
 asio::awaitable<Session::Outcome> Session::read_body() {
   disarm();
   if (!head_.chunked && head_.content_length == 0) co_return Outcome::ok;
-  if (head_.content_length > hub_.options.body_bytes_max) {
+  if (head_.content_length > context_.options.body_bytes_max) {
     co_return refuse(413, "body_too_large",
                      "The body has " + std::to_string(head_.content_length) + " bytes; at most " +
-                         std::to_string(hub_.options.body_bytes_max) + " are taken.");
+                         std::to_string(context_.options.body_bytes_max) + " are taken.");
   }
   // How long a chunked body gets is not known before its end: room for the largest, given back then. (Growing step by
   // step, several half-read bodies could wait for each other.)
-  const auto bytes = head_.chunked ? hub_.options.body_bytes_max : head_.content_length;
+  const auto bytes = head_.chunked ? context_.options.body_bytes_max : head_.content_length;
   if (!co_await admit(bytes)) co_return Outcome::closed;
   if (head_.expects_continue && in_.empty()) {  // not needed when the body comes anyway
     if (!co_await write_continue()) co_return Outcome::closed;
   }
-  arm(hub_.options.body_timeout);
+  arm(context_.options.body_timeout);
   if (!head_.chunked) co_return co_await read_sized_body();
   const auto outcome = co_await read_chunked_body();
   std::static_pointer_cast<Reservation>(reservation_)->shrink_to(body_.size());
@@ -184,22 +184,22 @@ asio::awaitable<Session::Outcome> Session::read_body() {
 
 // Waits unread until there is room for the body; false when the client went away.
 asio::awaitable<bool> Session::admit(std::uint64_t bytes) {
-  if (!hub_.budget.try_take(bytes)) {
+  if (!context_.budget.try_take(bytes)) {
     MemoryBudget::Waiter waiter{bytes, &wake_};
-    hub_.budget.wait(waiter);
+    context_.budget.wait(waiter);
     watch_peer();
-    while (!waiter.granted && !peer_gone_ && !cut_) {
+    while (!waiter.granted && !peer_gone_ && !aborted_) {
       error_code cancelled;
       wake_.expires_at(asio::steady_timer::time_point::max());
       co_await wake_.async_wait(asio::redirect_error(asio::use_awaitable, cancelled));
     }
     unwatch_peer();
     if (!waiter.granted) {
-      hub_.budget.give_up(waiter);
+      context_.budget.give_up(waiter);
       co_return false;
     }
   }
-  reservation_ = std::make_shared<Reservation>(hub_, bytes);
+  reservation_ = std::make_shared<Reservation>(context_, bytes);
   co_return true;
 }
 
@@ -211,7 +211,7 @@ asio::awaitable<Session::Outcome> Session::read_sized_body() {
   in_.erase(0, first);
   std::ptrdiff_t at_once = 0;
   while (body_.size() < size) {
-    if (timed_out_ || cut_) co_return on_silence("The body");
+    if (timed_out_ || aborted_) co_return on_silence("The body");
     const auto length = receive_body(size);
     if (length == 0) co_return on_silence("The body");
     at_once += length > 0 ? length : 0;
@@ -242,7 +242,7 @@ std::ptrdiff_t Session::receive_body(std::size_t size) {
 }
 
 asio::awaitable<Session::Outcome> Session::read_chunked_body() {
-  ChunkDecoder decoder(hub_.options.body_bytes_max, hub_.options.header_bytes_max);
+  ChunkDecoder decoder(context_.options.body_bytes_max, context_.options.header_bytes_max);
   while (true) {
     const auto taken = decoder.feed(in_, body_);
     if (!taken) co_return refuse(taken.error().status, taken.error().code, taken.error().detail);
@@ -254,7 +254,7 @@ asio::awaitable<Session::Outcome> Session::read_chunked_body() {
 
 // Appends what arrives next to in_; false at the end, on an error, and after the time limit.
 asio::awaitable<bool> Session::read_more() {
-  if (timed_out_ || cut_) co_return false;
+  if (timed_out_ || aborted_) co_return false;
   const auto before = in_.size();
   in_.resize(before + kReadBytes);
   error_code ec;
@@ -266,7 +266,7 @@ asio::awaitable<bool> Session::read_more() {
 
 void Session::dispatch() {
   ++serial_;
-  hub_.requests_total.fetch_add(1, std::memory_order_relaxed);
+  context_.requests_total.fetch_add(1, std::memory_order_relaxed);
   Request request{.id = id_,
                   .method = head_.method,
                   .target = std::move(head_.target),
@@ -277,13 +277,13 @@ void Session::dispatch() {
                   .remote = remote_,
                   .received_at = received_at_};
   body_ = {};
-  Responder responder(std::make_shared<SessionSink>(hub_.gate, weak_from_this(), serial_));
+  Responder responder(std::make_shared<SessionSink>(context_.io_handle, weak_from_this(), serial_));
   // The task keeps the slot and the reservation: what a client leaves behind in the queue is bounded by them too.
-  hub_.pool.post([&hub = hub_, request = std::move(request), responder = std::move(responder), slot = slot_,
-                  reservation = std::move(reservation_)]() mutable {
+  context_.pool.post([&context = context_, request = std::move(request), responder = std::move(responder), slot = slot_,
+                      reservation = std::move(reservation_)]() mutable {
     const RequestId id = request.id;
     try {
-      hub.handler(std::move(request), std::move(responder));
+      context.handler(std::move(request), std::move(responder));
     } catch (const std::exception& e) {
       log::error("a request handler failed", {{"request", id}, {"error", e.what()}});
     } catch (...) {
@@ -302,13 +302,13 @@ void Session::deliver(std::uint64_t serial, std::optional<Response> response) {
 // False when there is nobody left to answer.
 asio::awaitable<bool> Session::wait_for_answer() {
   watch_peer();
-  while (!answered_ && !peer_gone_ && !cut_) {
+  while (!answered_ && !peer_gone_ && !aborted_) {
     error_code cancelled;
     wake_.expires_at(asio::steady_timer::time_point::max());
     co_await wake_.async_wait(asio::redirect_error(asio::use_awaitable, cancelled));
   }
   unwatch_peer();
-  co_return !peer_gone_ && !cut_;
+  co_return !peer_gone_ && !aborted_;
 }
 
 ResponseMessage Session::take_message() {
@@ -331,8 +331,8 @@ asio::awaitable<bool> Session::write_answer() {
   auto message = take_message();
   boost::beast::http::response_serializer<boost::beast::http::string_body> serializer(message);
   while (!serializer.is_done()) {
-    if (cut_) co_return false;
-    arm(hub_.options.write_timeout);  // of each step: the limit is on standing still
+    if (aborted_) co_return false;
+    arm(context_.options.write_timeout);  // of each step: the limit is on standing still
     error_code ec;
     co_await boost::beast::http::async_write_some(socket_, serializer, asio::redirect_error(asio::use_awaitable, ec));
     if (ec) co_return false;
@@ -343,7 +343,7 @@ asio::awaitable<bool> Session::write_answer() {
 
 asio::awaitable<bool> Session::write_continue() {
   static constexpr std::string_view kContinue = "HTTP/1.1 100 Continue\r\n\r\n";
-  arm(hub_.options.write_timeout);
+  arm(context_.options.write_timeout);
   error_code ec;
   co_await asio::async_write(socket_, asio::buffer(kContinue), asio::redirect_error(asio::use_awaitable, ec));
   co_return !ec;
@@ -355,7 +355,7 @@ asio::awaitable<void> Session::linger() {
   enter(Stage::lingering);
   error_code ignored;
   socket_.shutdown(asio::ip::tcp::socket::shutdown_send, ignored);
-  arm(hub_.draining ? kLingerDraining : kLinger);
+  arm(context_.draining ? kLingerDraining : kLinger);
   bool more = true;
   while (more) {
     in_.clear();
@@ -365,7 +365,7 @@ asio::awaitable<void> Session::linger() {
 }
 
 Response Session::make_error(int status, const std::string& code, const std::string& detail) const {
-  if (hub_.options.make_error) return hub_.options.make_error(status, code, detail, id_);
+  if (context_.options.make_error) return context_.options.make_error(status, code, detail, id_);
   Response plain;
   plain.status = status;
   plain.body = code + ": " + detail + "\n";
@@ -422,7 +422,7 @@ void Session::unwatch_peer() {
 }
 
 void Session::enter(Stage stage) {
-  if ((stage_ == Stage::busy) != (stage == Stage::busy)) hub_.count_busy(stage == Stage::busy ? 1 : -1);
+  if ((stage_ == Stage::busy) != (stage == Stage::busy)) context_.count_busy(stage == Stage::busy ? 1 : -1);
   stage_ = stage;
 }
 
@@ -431,8 +431,8 @@ void Session::drain() {
   if (stage_ == Stage::idle && socket_.available(ignored) == 0) socket_.cancel(ignored);
 }
 
-void Session::cut() {
-  cut_ = true;
+void Session::abort() {
+  aborted_ = true;
   error_code ignored;
   socket_.close(ignored);
   timer_.cancel();

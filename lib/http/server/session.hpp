@@ -1,7 +1,7 @@
 // One connection: reads a request, hands it on, waits for its answer, writes it, and again. Private to lib/http.
 #pragma once
 
-#include "lib/http/server/hub.hpp"
+#include "lib/http/server/server_context.hpp"
 // Asio first (see there).
 #include "lib/http/server/response_message.hpp"
 #include "lib/http/syntax/request_head.hpp"
@@ -11,14 +11,14 @@ namespace imgrec::http {
 /// Lives on the I/O thread. run() owns it; others hold it weakly.
 class Session : public std::enable_shared_from_this<Session> {
  public:
-  Session(Hub& hub, asio::ip::tcp::socket socket);
+  Session(ServerContext& context, asio::ip::tcp::socket socket);
   /// Spawns run(); returns at once.
   static void start(std::shared_ptr<Session> session);
 
   /// Closes when idle, else after the answer in progress.
   void drain();
   /// Closes now.
-  void cut();
+  void abort();
   /// The answer to request number `serial`; nothing: the Responder was dropped.
   void deliver(std::uint64_t serial, std::optional<Response> response);
 
@@ -53,7 +53,7 @@ class Session : public std::enable_shared_from_this<Session> {
   void unwatch_peer();
   void enter(Stage stage);
 
-  Hub& hub_;
+  ServerContext& context_;
   asio::ip::tcp::socket socket_;
   asio::steady_timer timer_;  // the time limit of the present step
   asio::steady_timer wake_;   // cancelled when something waited for has happened
@@ -64,7 +64,7 @@ class Session : public std::enable_shared_from_this<Session> {
   std::uint64_t watched_ = 0;
   bool timed_out_ = false;
   bool peer_gone_ = false;
-  bool cut_ = false;
+  bool aborted_ = false;
 
   std::string in_;  // received and not used yet
   // The request in progress.

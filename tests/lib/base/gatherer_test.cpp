@@ -68,7 +68,7 @@ TEST(Gatherer, HurryAndCloseEndTheWait) {
     auto batch = std::async([&] { return numbers.take(); });
     numbers.push(1);
     clock.wait_for_sleepers(1);
-    closes ? numbers.close() : numbers.hurry();
+    closes ? numbers.close() : numbers.flush();
     EXPECT_THAT(batch.get(), ElementsAre(1));
     EXPECT_EQ(numbers.push(2).has_value(), closes);
     EXPECT_THAT(numbers.take(), SizeIs(closes ? 0 : 1)) << "at once";
@@ -97,10 +97,10 @@ TEST(Gatherer, BeyondItsLimitPushWaits) {
 }
 
 TEST(CompanyWait, IsAPartOfTheUsualTimeWithALimit) {
-  EXPECT_EQ(company_wait(80ms), 10ms);
-  EXPECT_EQ(company_wait(80ms, 4), 20ms);
-  EXPECT_EQ(company_wait(1h), 500ms);
-  EXPECT_EQ(company_wait(-1h), 0ms) << "clocks that differ";
+  EXPECT_EQ(linger_for(80ms), 10ms);
+  EXPECT_EQ(linger_for(80ms, 4), 20ms);
+  EXPECT_EQ(linger_for(1h), 500ms);
+  EXPECT_EQ(linger_for(-1h), 0ms) << "clocks that differ";
 }
 
 }  // namespace

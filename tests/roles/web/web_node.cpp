@@ -10,7 +10,7 @@ namespace {
 using namespace std::chrono_literals;
 using namespace std::string_view_literals;
 
-constexpr auto kPatience = 20s;
+constexpr auto kRetry = 20s;
 constexpr std::string_view kMagic = "\xFF\xD8\xFF\xE0"sv;
 
 }  // namespace
@@ -44,7 +44,7 @@ JobResult answer_of(const JobRequest& request, const std::string& image) {
 
 std::vector<JobRequest> Backend::take(int count) {
   std::vector<JobRequest> taken;
-  const MonoTime end = system_clock().mono_now() + kPatience;
+  const MonoTime end = system_clock().mono_now() + kRetry;
   while (std::ssize(taken) < count && system_clock().mono_now() < end) {
     const int wanted = std::min(count - static_cast<int>(taken.size()), 10);
     const auto messages = requests.receive({.messages_max = wanted, .wait = 200ms, .visibility = 60s}, {});
@@ -123,7 +123,7 @@ FakeWorker::FakeWorker(Backend& backend)
       }) {}
 
 bool eventually(const std::function<bool()>& condition) {
-  const MonoTime end = system_clock().mono_now() + kPatience;
+  const MonoTime end = system_clock().mono_now() + kRetry;
   while (system_clock().mono_now() < end) {
     if (condition()) return true;
     system_clock().sleep_for(5ms, {});

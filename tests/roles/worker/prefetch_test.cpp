@@ -5,9 +5,9 @@
 namespace imgrec {
 namespace {
 
-TEST(Holding, AQuarterOfASecondAheadWithinItsLimits) {
+TEST(PrefetchWindow, AQuarterOfASecondAheadWithinItsLimits) {
   const auto target = [](int threads, int prefetch_max, std::optional<double> mean_ms) {
-    return holding({.threads = threads, .prefetch_max = prefetch_max, .mean_ms = mean_ms}).target;
+    return prefetch_window({.threads = threads, .prefetch_max = prefetch_max, .mean_ms = mean_ms}).target;
   };
   EXPECT_EQ(target(1, 10, std::nullopt), 2) << "nothing is known yet";
   EXPECT_EQ(target(1, 10, 75.0), 1 + 4);
@@ -19,10 +19,11 @@ TEST(Holding, AQuarterOfASecondAheadWithinItsLimits) {
   EXPECT_EQ(target(2, 0, std::nullopt), 2);
 }
 
-TEST(Holding, InABacklogAWholeBatchFits) {
+TEST(PrefetchWindow, InABacklogAWholeBatchFits) {
   for (const int threads : {1, 2, 4}) {
     for (const double mean_ms : {0.5, 3.0, 30.0, 75.0}) {
-      const Holding now = holding({.threads = threads, .prefetch_max = 20, .mean_ms = mean_ms, .backlog = true});
+      const PrefetchWindow now =
+          prefetch_window({.threads = threads, .prefetch_max = 20, .mean_ms = mean_ms, .backlog = true});
       EXPECT_GE(now.target - now.refill_at, 10) << threads << " threads, " << mean_ms << " ms";
       EXPECT_LE(now.target, threads + 20);
       EXPECT_GT(now.refill_at, threads) << "some are at hand while others are fetched";
@@ -32,11 +33,12 @@ TEST(Holding, InABacklogAWholeBatchFits) {
   }
 }
 
-TEST(Holding, SlowImagesAreFetchedWhenHalfIsUsedUp) {
-  const Holding now = holding({.threads = 1, .prefetch_max = 20, .mean_ms = 75.0});
+TEST(PrefetchWindow, SlowImagesAreFetchedWhenHalfIsUsedUp) {
+  const PrefetchWindow now = prefetch_window({.threads = 1, .prefetch_max = 20, .mean_ms = 75.0});
   EXPECT_EQ(now.target, 5);
   EXPECT_EQ(now.refill_at, 3);
-  const Holding slowest = holding({.threads = 1, .prefetch_max = 20, .mean_ms = 5000.0, .backlog = true});
+  const PrefetchWindow slowest =
+      prefetch_window({.threads = 1, .prefetch_max = 20, .mean_ms = 5000.0, .backlog = true});
   EXPECT_EQ(slowest.target, 2);
   EXPECT_EQ(slowest.refill_at, 1);
 }

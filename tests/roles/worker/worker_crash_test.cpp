@@ -1,5 +1,5 @@
 // Workers that are killed, at each step and at random: no image is lost, answered wrongly, or stored twice.
-#include "tests/roles/worker/cut_ports.hpp"
+#include "tests/roles/worker/severed_ports.hpp"
 #include "tests/roles/worker/worker_fixture.hpp"
 
 namespace imgrec {

@@ -1,4 +1,4 @@
-#include "lib/base/trouble_log.hpp"
+#include "lib/base/outage_log.hpp"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -10,16 +10,16 @@
 namespace imgrec {
 namespace {
 
-TEST(TroubleLog, OneLineWhenItBeginsAndOneWhenItIsOver) {
+TEST(OutageLog, OneLineWhenItBeginsAndOneWhenItIsOver) {
   test::FakeClock clock;
-  TroubleLog trouble("storing results", clock);
+  OutageLog outage("storing results", clock);
   testing::internal::CaptureStderr();
-  trouble.succeeded();
+  outage.succeeded();
   EXPECT_EQ(testing::internal::GetCapturedStderr(), "") << "nothing to say";
 
   testing::internal::CaptureStderr();
   for (int i = 0; i < 7; ++i) {
-    trouble.failed({ErrorKind::transient, "disk_full", "The disk is full."});
+    outage.failed({ErrorKind::transient, "disk_full", "The disk is full."});
     clock.advance(Millis(100));
   }
   const std::string begin = testing::internal::GetCapturedStderr();
@@ -28,8 +28,8 @@ TEST(TroubleLog, OneLineWhenItBeginsAndOneWhenItIsOver) {
   EXPECT_THAT(begin, testing::HasSubstr("disk_full"));
 
   testing::internal::CaptureStderr();
-  trouble.succeeded();
-  trouble.succeeded();
+  outage.succeeded();
+  outage.succeeded();
   const std::string end = testing::internal::GetCapturedStderr();
   EXPECT_EQ(std::ranges::count(end, '\n'), 1) << end;
   EXPECT_THAT(end, testing::HasSubstr("storing results works again"));

@@ -12,12 +12,12 @@
 
 #include "lib/base/gatherer.hpp"
 #include "roles/worker/lease_keeper.hpp"
-#include "roles/worker/patience.hpp"
 #include "roles/worker/process_job.hpp"
+#include "roles/worker/retrier.hpp"
 
 namespace imgrec {
 
-struct FinisherOptions {
+struct CompleterOptions {
   bool fifo = false;  // all queues of the service are FIFO: group = session, dedup = job
   std::stop_token abandon;
   /// How long a batch of `count` answers may gather whose first is `first`; see Gatherer.
@@ -32,17 +32,17 @@ struct FinisherOptions {
 
 /// Thread-safe; two threads of its own. A message is removed only when it was dead-lettered (if it had to be) and
 /// answered. Where that fails, it goes back to the queue: its result is stored, so the next delivery only answers.
-class Finisher {
+class Completer {
  public:
-  Finisher(const WorkerPorts& ports, LeaseKeeper& leases, WorkerMetrics& metrics, FinisherOptions options);
-  ~Finisher();
-  Finisher(const Finisher&) = delete;
-  Finisher& operator=(const Finisher&) = delete;
+  Completer(const WorkerPorts& ports, LeaseKeeper& leases, WorkerMetrics& metrics, CompleterOptions options);
+  ~Completer();
+  Completer(const Completer&) = delete;
+  Completer& operator=(const Completer&) = delete;
 
   /// Waits while too many wait already.
   void push(Answer answer);
   /// From now on nothing waits for company.
-  void hurry();
+  void flush();
   /// Finishes what was pushed, and ends.
   void close();
 
@@ -62,8 +62,8 @@ class Finisher {
   const WorkerPorts& ports_;
   LeaseKeeper& leases_;
   WorkerMetrics& metrics_;
-  const FinisherOptions options_;
-  Patience patience_;
+  const CompleterOptions options_;
+  Retrier retrier_;
   Gatherer<Answer> answers_, removals_;
   std::jthread removing_, answering_;
 };

@@ -1,4 +1,4 @@
-#include "lib/http/server/hub.hpp"
+#include "lib/http/server/server_context.hpp"
 
 namespace imgrec::http {
 
@@ -23,31 +23,31 @@ void MemoryBudget::grant() {
   }
 }
 
-Hub::Hub(ServerOptions options_given, RequestHandler handler_given)
+ServerContext::ServerContext(ServerOptions options_given, RequestHandler handler_given)
     : options(std::move(options_given)),
       handler(std::move(handler_given)),
-      gate(std::make_shared<Gate>(io)),
+      io_handle(std::make_shared<IoHandle>(io)),
       budget(options.buffered_bytes_max),
       acceptor(io),
       accept_wake(io) {}
 
-std::shared_ptr<void> Hub::take_slot() {
+std::shared_ptr<void> ServerContext::take_slot() {
   ++slots_used;
-  return std::shared_ptr<void>(this, [](Hub* hub) {
-    asio::post(hub->io, [hub] {
-      --hub->slots_used;
-      hub->accept_wake.cancel();
+  return std::shared_ptr<void>(this, [](ServerContext* context) {
+    asio::post(context->io, [context] {
+      --context->slots_used;
+      context->accept_wake.cancel();
     });
   });
 }
 
-void Hub::count_open(int change) {
+void ServerContext::count_open(int change) {
   std::lock_guard lock(mutex);
   sessions_open += static_cast<std::uint64_t>(change);
   changed.notify_all();
 }
 
-void Hub::count_busy(int change) {
+void ServerContext::count_busy(int change) {
   std::lock_guard lock(mutex);
   sessions_busy += static_cast<std::uint64_t>(change);
   changed.notify_all();

@@ -8,22 +8,22 @@
 
 #include "lib/base/backoff.hpp"
 #include "lib/base/clock.hpp"
+#include "lib/base/outage_log.hpp"
 #include "lib/base/result.hpp"
 #include "lib/base/rng.hpp"
-#include "lib/base/trouble_log.hpp"
 
 namespace imgrec {
 
-struct PatienceOptions {
+struct RetryOptions {
   BackoffOptions backoff{Millis(50), Millis(5'000)};
   Millis max{600'000};  // how long one call is tried again
 };
 
 /// Thread-safe.
-class Patience {
+class Retrier {
  public:
-  Patience(std::string what, Clock& clock, Rng& rng, PatienceOptions options = {})
-      : clock_(clock), rng_(rng), options_(options), trouble_(std::move(what), clock) {}
+  Retrier(std::string what, Clock& clock, Rng& rng, RetryOptions options = {})
+      : clock_(clock), rng_(rng), options_(options), outage_(std::move(what), clock) {}
 
   /// Repeats `call` (returning a Result) while its error is retryable, until a stop is requested or patience ends; then
   /// returns the last error.
@@ -34,11 +34,11 @@ class Patience {
     while (true) {
       auto outcome = call();
       if (outcome) {
-        trouble_.succeeded();
+        outage_.succeeded();
         return outcome;
       }
       if (!is_retryable(outcome.error().kind)) return outcome;
-      trouble_.failed(outcome.error());
+      outage_.failed(outcome.error());
       if (clock_.mono_now() >= end || !clock_.sleep_for(backoff.next(), stop)) return outcome;
     }
   }
@@ -46,8 +46,8 @@ class Patience {
  private:
   Clock& clock_;
   Rng& rng_;
-  const PatienceOptions options_;
-  TroubleLog trouble_;
+  const RetryOptions options_;
+  OutageLog outage_;
 };
 
 }  // namespace imgrec

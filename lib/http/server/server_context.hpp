@@ -23,9 +23,9 @@ namespace asio = boost::asio;
 class Session;
 
 /// The way of an answer to its session from any thread, and at any time: also after the server is gone.
-class Gate {
+class IoHandle {
  public:
-  explicit Gate(asio::io_context& io) : io_(&io) {}
+  explicit IoHandle(asio::io_context& io) : io_(&io) {}
   template <class Function>
   void post(Function function) {
     std::lock_guard lock(mutex_);
@@ -69,13 +69,13 @@ class MemoryBudget {
   std::list<Waiter*> waiters_;
 };
 
-struct Hub {
-  Hub(ServerOptions options, RequestHandler handler);
+struct ServerContext {
+  ServerContext(ServerOptions options, RequestHandler handler);
 
   const ServerOptions options;
   const RequestHandler handler;
   asio::io_context io{1};
-  std::shared_ptr<Gate> gate;
+  std::shared_ptr<IoHandle> io_handle;
   WorkPool pool;
   MemoryBudget budget;
   asio::ip::tcp::acceptor acceptor;

@@ -1,4 +1,4 @@
-#include "roles/worker/finisher.hpp"
+#include "roles/worker/completer.hpp"
 
 #include <algorithm>
 #include <utility>
@@ -11,7 +11,7 @@ namespace {
 constexpr std::size_t kWaitingMax = 64;  // answers; more than a batch, so that the next can gather
 constexpr Millis kSendTimeout{10'000};   // of one call
 constexpr std::size_t kLoggedNameMax = 256;
-constexpr PatienceOptions kPatience{.backoff = {Millis(50), Millis(2'000)}, .max = Millis(20'000)};
+constexpr RetryOptions kRetry{.backoff = {Millis(50), Millis(2'000)}, .max = Millis(20'000)};
 
 // The queue is not there, or cannot be: another attempt changes nothing.
 bool is_missing(const Error& error) {
@@ -20,12 +20,12 @@ bool is_missing(const Error& error) {
 
 }  // namespace
 
-Finisher::Finisher(const WorkerPorts& ports, LeaseKeeper& leases, WorkerMetrics& metrics, FinisherOptions options)
+Completer::Completer(const WorkerPorts& ports, LeaseKeeper& leases, WorkerMetrics& metrics, CompleterOptions options)
     : ports_(ports),
       leases_(leases),
       metrics_(metrics),
       options_(std::move(options)),
-      patience_("sending and removing messages", ports.clock, ports.rng, kPatience),
+      retrier_("sending and removing messages", ports.clock, ports.rng, kRetry),
       answers_(ports.clock, {.batch_max = kBatchMax, .waiting_max = kWaitingMax, .linger = options_.linger}),
       removals_(ports.clock, {.batch_max = kBatchMax,
                               .waiting_max = kWaitingMax,
@@ -33,27 +33,27 @@ Finisher::Finisher(const WorkerPorts& ports, LeaseKeeper& leases, WorkerMetrics&
       removing_([this] { run_removals(); }),
       answering_([this] { run_answers(); }) {}
 
-Finisher::~Finisher() {
+Completer::~Completer() {
   close();
 }
 
-void Finisher::push(Answer answer) {
+void Completer::push(Answer answer) {
   answers_.push(std::move(answer));
 }
 
-void Finisher::hurry() {
-  answers_.hurry();
-  removals_.hurry();
+void Completer::flush() {
+  answers_.flush();
+  removals_.flush();
 }
 
-void Finisher::close() {
+void Completer::close() {
   answers_.close();
   if (answering_.joinable()) answering_.join();
   removals_.close();
   if (removing_.joinable()) removing_.join();
 }
 
-void Finisher::run_answers() {
+void Completer::run_answers() {
   for (Batch batch = answers_.take(); !batch.empty(); batch = answers_.take()) {
     const std::size_t count = batch.size();
     Batch answered;
@@ -73,7 +73,7 @@ void Finisher::run_answers() {
   }
 }
 
-void Finisher::run_removals() {
+void Completer::run_removals() {
   for (Batch batch = removals_.take(); !batch.empty(); batch = removals_.take()) {
     const std::size_t count = batch.size();
     try {
@@ -84,7 +84,7 @@ void Finisher::run_removals() {
   }
 }
 
-OutgoingMessage Finisher::message(const Answer& answer, std::string body) const {
+OutgoingMessage Completer::message(const Answer& answer, std::string body) const {
   OutgoingMessage message{.body = std::move(body), .group_id = {}, .dedup_id = {}};
   if (options_.fifo) {
     const bool known = !answer.job.empty();
@@ -95,7 +95,7 @@ OutgoingMessage Finisher::message(const Answer& answer, std::string body) const 
 }
 
 // Returns those that may go on.
-Finisher::Batch Finisher::dead_letter(Batch batch) {
+Completer::Batch Completer::dead_letter(Batch batch) {
   Batch kept;
   for (Answer& answer : batch) {
     if (answer.dead_letter.empty()) {
@@ -104,7 +104,7 @@ Finisher::Batch Finisher::dead_letter(Batch batch) {
     }
     // One by one: rare, and as large as messages may be.
     const OutgoingMessage letter = message(answer, answer.dead_letter);
-    const auto sent = patience_.retry(options_.abandon, [&]() -> Result<MessageId> {
+    const auto sent = retrier_.retry(options_.abandon, [&]() -> Result<MessageId> {
       auto outcomes = ports_.dead_letters.send({&letter, 1}, Deadline::in(ports_.clock, kSendTimeout));
       if (!outcomes) return fail(outcomes.error());
       return outcomes->at(0);
@@ -119,7 +119,7 @@ Finisher::Batch Finisher::dead_letter(Batch batch) {
 }
 
 // Returns those that were answered, or cannot be.
-Finisher::Batch Finisher::answer(Batch batch) {
+Completer::Batch Completer::answer(Batch batch) {
   std::map<std::string, Batch> by_queue;
   Batch answered;
   for (Answer& answer : batch) {
@@ -133,7 +133,7 @@ Finisher::Batch Finisher::answer(Batch batch) {
   return answered;
 }
 
-void Finisher::send_answers(const std::string& reply_to, Batch& group, Batch& answered) {
+void Completer::send_answers(const std::string& reply_to, Batch& group, Batch& answered) {
   std::vector<OutgoingMessage> messages;
   std::size_t bytes = 0;
   Batch later;  // what would make the call too large
@@ -147,7 +147,7 @@ void Finisher::send_answers(const std::string& reply_to, Batch& group, Batch& an
     messages.push_back(message(answer, answer.body));
     now.push_back(std::move(answer));
   }
-  const auto outcomes = patience_.retry(options_.abandon, [&]() -> Result<std::vector<Result<MessageId>>> {
+  const auto outcomes = retrier_.retry(options_.abandon, [&]() -> Result<std::vector<Result<MessageId>>> {
     const auto queue = ports_.replies.open(reply_to);
     if (!queue) return fail(queue.error());
     return (*queue)->send(messages, Deadline::in(ports_.clock, kSendTimeout));
@@ -170,10 +170,10 @@ void Finisher::send_answers(const std::string& reply_to, Batch& group, Batch& an
   if (!later.empty()) send_answers(reply_to, later, answered);
 }
 
-void Finisher::remove(Batch batch) {
+void Completer::remove(Batch batch) {
   std::vector<Receipt> receipts;
   for (const Answer& answer : batch) receipts.push_back(answer.held.message.receipt);
-  const auto outcomes = patience_.retry(options_.abandon, [&] { return ports_.requests.remove(receipts); });
+  const auto outcomes = retrier_.retry(options_.abandon, [&] { return ports_.requests.remove(receipts); });
   for (std::size_t i = 0; i < batch.size(); ++i) {
     const Result<void> removed = outcomes ? (*outcomes)[i] : Result<void>(fail(outcomes.error()));
     if (!removed && removed.error().kind != ErrorKind::not_found) {
@@ -191,13 +191,13 @@ void Finisher::remove(Batch batch) {
   }
 }
 
-void Finisher::send_back(const Answer& answer, const Error& error) {
+void Completer::send_back(const Answer& answer, const Error& error) {
   log::warning("job not finished; back to the queue", {{"job", answer.job}, {"error", describe(error)}});
   metrics_.count(Outcome::returned);
-  leases_.give_back({&answer.held.message.receipt, 1}, return_delay(answer.held.message.receive_count));
+  leases_.release({&answer.held.message.receipt, 1}, return_delay(answer.held.message.receive_count));
 }
 
-void Finisher::report(const Answer& answer) {
+void Completer::report(const Answer& answer) {
   metrics_.count(answer.outcome);
   if (answer.outcome == Outcome::labelled) metrics_.observe(answer.timings);
   if (answer.outcome == Outcome::unreadable) return;  // logged where it was found

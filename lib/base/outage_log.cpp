@@ -1,10 +1,10 @@
-#include "lib/base/trouble_log.hpp"
+#include "lib/base/outage_log.hpp"
 
 #include "lib/base/log.hpp"
 
 namespace imgrec {
 
-void TroubleLog::failed(const Error& error) {
+void OutageLog::failed(const Error& error) {
   std::lock_guard lock(mutex_);
   ++failures_;
   if (since_) {
@@ -15,7 +15,7 @@ void TroubleLog::failed(const Error& error) {
   log::warning(what_ + " fails; trying again until it works", {{"error", describe(error)}});
 }
 
-void TroubleLog::succeeded() {
+void OutageLog::succeeded() {
   std::lock_guard lock(mutex_);
   if (!since_) return;
   log::info(what_ + " works again", {{"failures", failures_}, {"after_ms", elapsed_ms(*since_, clock_.mono_now())}});

@@ -12,10 +12,10 @@
 namespace imgrec {
 
 /// Thread-safe.
-class TroubleLog {
+class OutageLog {
  public:
   /// what: as the log line begins ("receiving requests").
-  TroubleLog(std::string what, Clock& clock) : what_(std::move(what)), clock_(clock) {}
+  OutageLog(std::string what, Clock& clock) : what_(std::move(what)), clock_(clock) {}
   void failed(const Error& error);
   void succeeded();
 
