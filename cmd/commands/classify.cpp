@@ -45,7 +45,7 @@ std::string json_line(const FileOutcome& outcome, const LoadedModel& model) {
     line["precision"] = model.precision;
   } else {
     const Error& error = outcome.classification.error();
-    line["error"] = {{"kind", error.code}, {"detail", error.message}, {"retryable", is_retryable(error.kind)}};
+    line["error"] = {{"code", error.code}, {"detail", error.message}, {"retryable", is_retryable(error.kind)}};
   }
   return line.dump(-1, ' ', false, ordered_json::error_handler_t::replace) + "\n";
 }

@@ -60,13 +60,15 @@ struct WebConfig {
 };
 
 struct WorkerConfig {
-  std::string id;                // empty: host name and process id
-  std::string app_tier_id;       // "app-tier-1"; given by the fleet
-  int threads = 0;               // images at a time; 0: usable cores
-  int prefetch = 20;             // messages held beyond those being worked on, at most
-  Millis poll_wait{20'000};      // long poll
-  Seconds exit_when_idle{0};     // 0: never
-  Millis drain_timeout{30'000};  // SIGTERM: time to finish; what is left is returned to the queue
+  std::string id;                 // empty: host name and process id
+  std::string app_tier_id;        // "app-tier-1"; given by the fleet
+  int threads = 0;                // images at a time; 0: usable cores
+  int prefetch = 20;              // messages held beyond those being worked on, at most
+  Millis poll_wait{20'000};       // long poll
+  Seconds exit_when_idle{0};      // 0: never
+  Millis drain_timeout{30'000};   // SIGTERM: time to finish; what is left is returned to the queue
+  Millis answer_linger_max{500};  // a batch of answers waits no longer for more of them
+  Millis removal_linger{1'000};   // finished messages are removed so much later, in batches, while there is other work
 };
 
 struct ControllerConfig {

@@ -174,6 +174,14 @@ void add_workers(std::vector<Setting>& all) {
                           {},
                           kWorkerCommand | kFleet},
                          In{&Config::worker, &WorkerConfig::drain_timeout}, {Millis(0), hours(1)}));
+  all.push_back(duration(
+      {"worker.answer_linger_max", "a batch of answers waits no longer for more of them", {}, kWorkerCommand | kFleet},
+      In{&Config::worker, &WorkerConfig::answer_linger_max}, {Millis(0), Seconds(5)}));
+  all.push_back(duration({"worker.removal_linger",
+                          "finished messages are removed so much later, in batches, while there is other work",
+                          {},
+                          kWorkerCommand | kFleet},
+                         In{&Config::worker, &WorkerConfig::removal_linger}, {Millis(0), Seconds(10)}));
   all.push_back(text({"controller.policy", "scaling policy: depth", {"--policy"}, kFleet},
                      In{&Config::controller, &ControllerConfig::policy}, kFilledWord));
   all.push_back(number({"controller.min", "workers kept when there is nothing to do", {"--min-workers"}, kFleet},

@@ -158,7 +158,7 @@ std::string to_json(const JobResult& result) {
   json.open("model", '{').text("name", result.model.name).text("sha256", result.model.sha256);
   json.text("engine", result.model.engine).text("precision", result.model.precision).close('}');
   if (result.error) {
-    json.open("error", '{').text("kind", result.error->kind).text("title", result.error->title);
+    json.open("error", '{').text("code", result.error->code).text("title", result.error->title);
     json.text("detail", result.error->detail).flag("retryable", result.error->retryable).close('}');
   } else {
     json.open("labels", '[');
@@ -212,10 +212,11 @@ Result<JobResult> parse_job_result(std::string_view json) try {
     const Json& error = member(document, "error");
     const Json& retryable = member(error, "retryable");
     if (!retryable.is_boolean()) throw BadMember("\"retryable\" is no boolean");
-    result.error = JobError{.kind = text_of(error, "kind"),
-                            .title = text_of(error, "title"),
-                            .detail = text_of(error, "detail"),
-                            .retryable = retryable.get<bool>()};
+    result.error =
+        JobError{.code = text_of(error, error.contains("code") ? "code" : "kind"),  // results of earlier versions
+                 .title = text_of(error, "title"),
+                 .detail = text_of(error, "detail"),
+                 .retryable = retryable.get<bool>()};
   } else {
     const Json& labels = member(document, "labels");
     if (!labels.is_array() || labels.empty() || labels.size() > kLabelsMax)
@@ -235,6 +236,13 @@ Result<JobResult> parse_job_result(std::string_view json) try {
   return result;
 } catch (const std::exception& error) {
   return fail(ErrorKind::invalid, "bad_result_document", std::string("The result document ") + error.what() + ".");
+}
+
+std::optional<int> document_version(std::string_view json) try {
+  if (json.size() > kDocumentBytesMax) return std::nullopt;
+  return static_cast<int>(integer_of(Json::parse(json, nullptr, /*allow_exceptions=*/false), "v", INT32_MAX));
+} catch (const std::exception&) {
+  return std::nullopt;
 }
 
 std::optional<ReplyAddress> find_reply_address(std::string_view json) try {

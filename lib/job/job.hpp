@@ -56,10 +56,10 @@ struct StageTimings {
   bool operator==(const StageTimings&) const = default;
 };
 
-/// Why an image has no labels. `kind` is an Error's code ("image_truncated"); `retryable` tells whether sending the
+/// Why an image has no labels. `code` is an Error's code ("image_truncated"); `retryable` tells whether sending the
 /// same image again may help.
 struct JobError {
-  std::string kind, title, detail;
+  std::string code, title, detail;
   bool retryable = false;
   bool operator==(const JobError&) const = default;
 };
@@ -87,6 +87,9 @@ std::string to_json(const JobResult& result);
 /// "bad_request_message" / "bad_result_document", and names the member.
 Result<JobRequest> parse_job_request(std::string_view json);
 Result<JobResult> parse_job_result(std::string_view json);
+
+/// The "v" of a document, also of one that the parsers refuse; nothing when it has none.
+std::optional<int> document_version(std::string_view json);
 
 /// To whom a request message belongs: enough to answer it with an error when parse_job_request refuses it.
 struct ReplyAddress {

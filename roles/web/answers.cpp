@@ -65,7 +65,7 @@ std::optional<Failure> failure_of(const ImageSlot& slot, WaitEnd how) {
   if (slot.refused) return failure_of(*slot.refused);
   if (slot.result && slot.result->error) {
     const JobError& error = *slot.result->error;
-    return Failure{error.kind, error.title, error.detail, error.retryable};
+    return Failure{error.code, error.title, error.detail, error.retryable};
   }
   if (slot.result || how == WaitEnd::accepted) return std::nullopt;
   return failure_of(unanswered(how));
@@ -91,7 +91,7 @@ std::string pending_json(const JobId& job, std::string_view name) {
 }
 
 std::string refused_json(const ImageSlot& slot, const Failure& failure) {
-  return "{\"v\":1,\"name\":" + json_quote(slot.name) + ",\"error\":{\"kind\":" + json_quote(failure.code) +
+  return "{\"v\":1,\"name\":" + json_quote(slot.name) + ",\"error\":{\"code\":" + json_quote(failure.code) +
          ",\"title\":" + json_quote(failure.title) + ",\"detail\":" + json_quote(failure.detail) +
          ",\"retryable\":" + (failure.retryable ? "true" : "false") + "}}";
 }

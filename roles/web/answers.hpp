@@ -21,7 +21,7 @@ struct AnswerForm {
   bool held = false;
 };
 
-/// 400 to 500 for the code of an Error or the kind of a JobError; 503 for others that may succeed later.
+/// 400 to 500 for the code of an Error or the code of a JobError; 503 for others that may succeed later.
 int status_of(std::string_view code, bool retryable);
 
 /// An error of the whole request.

@@ -273,7 +273,7 @@ void Api::list_results(const Request& request, Reply reply) {
   // As the reference systems list them: name → label, the latest of equal names.
   std::vector<std::pair<std::string_view, std::string>> labels;
   for (const JobResult& result : results) {
-    std::string label = result.error ? "error: " + result.error->kind : result.labels.front().label;
+    std::string label = result.error ? "error: " + result.error->code : result.labels.front().label;
     const auto known =
         std::ranges::find(labels, std::string_view(result.name), [](const auto& entry) { return entry.first; });
     if (known == labels.end())

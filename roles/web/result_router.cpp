@@ -114,7 +114,8 @@ std::size_t ResultRouter::waiting_clients() const {
 Millis ResultRouter::linger() const {
   std::lock_guard lock(mutex_);
   if (waiters_.size() < kCrowd) return Millis(0);
-  return std::max(kCrowdLingerMin, linger_for(mean_wait_));
+  return imgrec::linger({.part = 8, .min = kCrowdLingerMin, .max = Millis(500)},
+                        {.more = true, .usual = mean_wait_, .next_two = Millis(0)});
 }
 
 void ResultRouter::stop() {

@@ -18,7 +18,8 @@
 #include <unordered_map>
 #include <vector>
 
-#include "lib/base/gatherer.hpp"
+#include "lib/base/batcher.hpp"
+#include "lib/base/linger.hpp"
 #include "lib/base/rng.hpp"
 #include "lib/ports/message_queue.hpp"
 #include "lib/ports/object_store.hpp"
@@ -74,7 +75,7 @@ class ResultRouter {
   std::size_t pending_jobs() const;
   std::size_t waiting_clients() const;
   /// How long messages of this node may gather to travel in one call: 0 while few wait for an answer, else
-  /// linger_for() of what answers take lately.
+  /// See lib/base/linger.hpp: a part of what answers take lately.
   Millis linger() const;
 
   /// Ends the threads, then every request that still waits.
@@ -117,7 +118,7 @@ class ResultRouter {
   int checks_now_ = 0;  // of the next
   Millis mean_wait_{};  // for an answer, lately; 0 since nobody waited any more
   Waker waker_;
-  Gatherer<Receipt> delivered_;  // to be removed
+  Batcher<Receipt> delivered_;  // to be removed
   std::jthread remover_;
   std::jthread poller_;
   std::jthread timer_;

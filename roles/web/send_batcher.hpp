@@ -5,7 +5,7 @@
 #include <thread>
 #include <vector>
 
-#include "lib/base/gatherer.hpp"
+#include "lib/base/batcher.hpp"
 #include "lib/ports/message_queue.hpp"
 
 namespace imgrec {
@@ -43,7 +43,7 @@ class SendBatcher {
   MessageQueue& queue_;
   Clock& clock_;
   const Millis send_timeout_;
-  Gatherer<Item> items_;
+  Batcher<Item> items_;
   std::jthread thread_;
 };
 

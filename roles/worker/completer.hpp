@@ -10,7 +10,7 @@
 #include <thread>
 #include <vector>
 
-#include "lib/base/gatherer.hpp"
+#include "lib/base/batcher.hpp"
 #include "roles/worker/lease_keeper.hpp"
 #include "roles/worker/process_job.hpp"
 #include "roles/worker/retrier.hpp"
@@ -20,7 +20,7 @@ namespace imgrec {
 struct CompleterOptions {
   bool fifo = false;  // all queues of the service are FIFO: group = session, dedup = job
   std::stop_token abandon;
-  /// How long a batch of `count` answers may gather whose first is `first`; see Gatherer.
+  /// How long a batch of `count` answers may gather whose first is `first`; see Batcher.
   std::function<Millis(const Answer& first, std::size_t count)> linger = [](const Answer&, std::size_t) {
     return Millis(0);
   };
@@ -64,7 +64,7 @@ class Completer {
   WorkerMetrics& metrics_;
   const CompleterOptions options_;
   Retrier retrier_;
-  Gatherer<Answer> answers_, removals_;
+  Batcher<Answer> answers_, removals_;
   std::jthread removing_, answering_;
 };
 

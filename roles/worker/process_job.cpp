@@ -11,7 +11,7 @@ namespace imgrec {
 namespace {
 
 struct Title {
-  std::string_view kind, title;
+  std::string_view code, title;
 };
 constexpr Title kTitles[] = {
     {"unsupported_format", "Unsupported image format"},
@@ -25,15 +25,15 @@ constexpr Title kTitles[] = {
     {"bad_reply_to", "The request names no queue for answers"},
 };
 
-std::string title_of(std::string_view kind) {
-  const auto found = std::ranges::find(kTitles, kind, &Title::kind);
+std::string title_of(std::string_view code) {
+  const auto found = std::ranges::find(kTitles, code, &Title::code);
   return std::string(found == std::end(kTitles) ? "The image was refused" : found->title);
 }
 
 /// Why a job ends without labels.
 struct Refusal {
   Outcome outcome = Outcome::refused;
-  std::string kind, detail;
+  std::string code, detail;
   bool retryable = false;
 };
 
@@ -81,11 +81,11 @@ std::variant<Answer, Return> Job::run() {
 
   if (!may_reply()) {
     return refuse(
-        {.kind = "bad_reply_to", .detail = "Answers go only to queues of this service: reply_to has another prefix."});
+        {.code = "bad_reply_to", .detail = "Answers go only to queues of this service: reply_to has another prefix."});
   }
   if (message.receive_count > context_.settings.queue.receives_max) {
     return refuse({.outcome = Outcome::poison,
-                   .kind = "poison",
+                   .code = "poison",
                    .detail = "It was tried " + std::to_string(context_.settings.queue.receives_max) +
                              " times without a result, so it is not tried again."});
   }
@@ -101,7 +101,7 @@ std::variant<Answer, Return> Job::run() {
   const MonoTime fetch_begun = ports_.clock.mono_now();
   auto image = fetch();
   if (!image && image.error().kind == ErrorKind::invalid) {
-    return refuse({.kind = image.error().code,
+    return refuse({.code = image.error().code,
                    .detail = image.error().message,
                    .retryable = image.error().code.starts_with("input_")});
   }
@@ -113,7 +113,7 @@ std::variant<Answer, Return> Job::run() {
   *image = {};  // storing may take a while
   context_.on_classified();
   if (!classification && classification.error().kind == ErrorKind::invalid) {
-    return refuse({.kind = classification.error().code, .detail = classification.error().message});
+    return refuse({.code = classification.error().code, .detail = classification.error().message});
   }
   if (!classification) return come_back(classification.error());
   if (context_.abandon.stop_requested()) return come_back({ErrorKind::cancelled, "stopped", "The worker ends."});
@@ -176,14 +176,14 @@ std::variant<Answer, Return> Job::refuse_unparsable(const Error& error) {
   request_.session = address->session;
   request_.name = address->name;
   request_.reply_to = address->reply_to;
-  return refuse({.kind = error.code, .detail = error.message});
+  return refuse({.code = error.code, .detail = error.message});
 }
 
 std::variant<Answer, Return> Job::refuse(Refusal refusal) {
   if (refusal.outcome == Outcome::poison || !may_reply()) dead_letter_ = held_.message.body;
   JobResult result = make_result();
-  result.error = JobError{.kind = refusal.kind,
-                          .title = title_of(refusal.kind),
+  result.error = JobError{.code = refusal.code,
+                          .title = title_of(refusal.code),
                           .detail = std::move(refusal.detail),
                           .retryable = refusal.retryable};
   return finish(std::move(result), refusal.outcome);
@@ -191,7 +191,7 @@ std::variant<Answer, Return> Job::refuse(Refusal refusal) {
 
 // Stores the result if there is none. If there is, that one is the answer: all answers to a job agree.
 std::variant<Answer, Return> Job::finish(JobResult result, Outcome outcome) {
-  label_ = result.error ? result.error->kind : result.labels.front().label;
+  label_ = result.error ? result.error->code : result.labels.front().label;
   const MonoTime store_begun = ports_.clock.mono_now();
   result.timings = timings_;  // store_ms is not known before it is stored: only the answer has it
   const std::string document = to_json(result);

@@ -30,7 +30,7 @@ struct Answer {
   std::string reply_to;     // empty: nobody can be answered
   std::string body;         // the result document
   std::string dead_letter;  // empty: none
-  std::string label;        // for the log: the first label, or the error's kind
+  std::string label;        // for the log: the first label, or the error's code
   StageTimings timings;
   MonoTime answered_at{};
 };

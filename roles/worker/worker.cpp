@@ -13,6 +13,7 @@
 #include "lib/base/bounded_queue.hpp"
 #include "lib/base/cpu.hpp"
 #include "lib/base/ids.hpp"
+#include "lib/base/linger.hpp"
 #include "lib/base/log.hpp"
 #include "roles/worker/completer.hpp"
 #include "roles/worker/lease_keeper.hpp"
@@ -26,8 +27,7 @@ namespace {
 // an image of image.bytes_max), and storing their results (at 3 ms an image, four cover a store that takes 12 ms).
 constexpr int kAheadMax = 4;
 constexpr int kStoringMax = 4;
-constexpr int kAnswerWaitPart = 4;        // of an image's time: each worker answers only a share of the images
-constexpr Millis kRemoveWithin{1'000};    // much less than a lease
+constexpr int kAnswerLingerPart = 4;      // as each worker answers only a share of the images
 constexpr Millis kStartRetryMax{60'000};  // the queue may be out of reach so long at the start
 
 class Worker {
@@ -232,19 +232,22 @@ Millis Worker::linger(const Answer& first, std::size_t count) const {
     std::lock_guard lock(mutex_);
     if (held_ <= static_cast<int>(count)) return Millis(0);
   }
-  // By the queue's clock and this machine's: where they differ much, linger_for() has its limits.
+  // By the queue's clock and this machine's; where they differ much, the rule's limits hold.
   const auto queued = std::chrono::floor<Millis>(first.held.received_wall - first.held.message.sent_at);
   const auto held = std::chrono::floor<Millis>(ports_.clock.mono_now() - first.held.received_at);
-  const Millis wait = linger_for(queued + held, kAnswerWaitPart);
-  const double next_two_ms = 2 * classifiers_.mean_loan_ms().value_or(0) / static_cast<double>(threads_);
-  return static_cast<double>(wait.count()) < next_two_ms ? Millis(0) : wait;
+  const double next_two_ms = 2 * classifiers_.mean_loan_ms().value_or(0) / threads_;
+  return imgrec::linger(
+      {.part = kAnswerLingerPart, .min = Millis(0), .max = settings_.worker.answer_linger_max},
+      {.more = true, .usual = queued + held, .next_two = Millis(static_cast<Millis::rep>(std::ceil(next_two_ms)))});
 }
 
-// Until the worker has nothing else to do, or a second: the message may be delivered again if the worker is killed
-// meanwhile, and is then answered again from the store. In a FIFO queue it would hold up its group.
+// Until the worker has nothing else to do, but no longer than removal_linger: the message may be delivered again if the
+// worker is killed meanwhile, and is then answered again from the store. In a FIFO queue it would hold up its group.
 Millis Worker::linger_removal() const {
   std::lock_guard lock(mutex_);
-  return settings_.queue.fifo || held_ == 0 ? Millis(0) : kRemoveWithin;
+  const Millis wait = settings_.worker.removal_linger;
+  return imgrec::linger({.part = 1, .min = wait, .max = wait},
+                        {.more = !settings_.queue.fifo && held_ > 0, .usual = wait, .next_two = Millis(0)});
 }
 
 void Worker::done(int count) {

@@ -59,8 +59,8 @@ def test_one_bad_file_is_an_error_of_its_own(models, photos, tmp_path):
     assert done.returncode == 1
     lines = [json.loads(line) for line in done.stdout.splitlines()]
     assert ["labels" in line for line in lines] == [True, False, False, True]
-    assert lines[1]["error"]["kind"] == "image_truncated" and lines[1]["error"]["retryable"] is False
-    assert lines[2]["error"]["kind"] == "file_unreadable"
+    assert lines[1]["error"]["code"] == "image_truncated" and lines[1]["error"]["retryable"] is False
+    assert lines[2]["error"]["code"] == "file_unreadable"
     assert lines[0]["labels"] == lines[3]["labels"]
     assert str(broken) in done.stderr and "2 failed" in done.stderr
 

@@ -30,7 +30,10 @@ inline std::string other_value(const Setting& setting) {
   if (const auto text = kTexts.find(setting.key); text != kTexts.end()) return text->second;
   if (setting.is_switch) return setting.get(Config()) == "true" ? "false" : "true";
   if (setting.value_name == "SIZE") return setting.key == "web.header_bytes_max" ? "32KiB" : "100MiB";
-  if (setting.value_name == "DURATION") return setting.key == "worker.poll_wait" ? "7s" : "17m";
+  if (setting.value_name == "DURATION") {
+    Config config;
+    return setting.set(config, "17m") ? "17m" : "3s";  // some are limited to seconds
+  }
   if (setting.value_name == "NUMBER") return "77";
   if (setting.value_name == "NAME") return "another-name";
   if (setting.value_name == "REGION") return "eu-central-1";

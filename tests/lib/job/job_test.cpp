@@ -46,7 +46,7 @@ TEST(JobResult, SurvivesTheWireWithLabelsOrAnError) {
   JobResult failed = sample_result();
   failed.labels.clear();
   failed.error =
-      JobError{.kind = "image_truncated", .title = "The image ends early", .detail = "d", .retryable = false};
+      JobError{.code = "image_truncated", .title = "The image ends early", .detail = "d", .retryable = false};
   EXPECT_EQ(parse_job_result(to_json(failed)), failed);
 }
 
@@ -76,6 +76,24 @@ TEST(JobRequest, ANewerWritersMembersAreIgnored) {
   auto document = nlohmann::json::parse(to_json(sample_request()));
   document["colour"] = "blue";
   EXPECT_TRUE(parse_job_request(document.dump()));
+}
+
+TEST(JobResult, AnErrorOfAnEarlierVersionIsRead) {
+  JobResult failed = sample_result();
+  failed.labels.clear();
+  failed.error = JobError{.code = "poison", .title = "t", .detail = "d", .retryable = true};
+  auto document = nlohmann::json::parse(to_json(failed));
+  document["error"]["kind"] = document["error"]["code"];
+  document["error"].erase("code");
+  EXPECT_EQ(parse_job_result(document.dump()), failed);
+}
+
+TEST(DocumentVersion, IsReadFromAnyObjectThatHasOne) {
+  EXPECT_EQ(document_version(to_json(sample_request())), 1);
+  EXPECT_EQ(document_version(R"({"v":2,"anything":[]})"), 2);
+  for (const char* text : {"", "{", "[]", "7", "{}", R"({"v":"2"})", R"({"v":-1})", R"({"v":1.5})"}) {
+    EXPECT_EQ(document_version(text), std::nullopt) << text;
+  }
 }
 
 TEST(ReplyAddress, IsFoundInAMessageThatIsNoRequest) {

@@ -23,7 +23,7 @@ JobResult labelled(const std::string& job, const std::string& session = "s") {
 
 ImageSlot failed(const std::string& kind, bool retryable = false) {
   ImageSlot slot{.name = "a.jpg", .job = JobId("J"), .result = labelled("J"), .refused = {}};
-  slot.result->error = JobError{.kind = kind, .title = "T", .detail = "The detail.", .retryable = retryable};
+  slot.result->error = JobError{.code = kind, .title = "T", .detail = "The detail.", .retryable = retryable};
   slot.result->labels.clear();
   return slot;
 }

@@ -31,9 +31,9 @@ JobResult answer_of(const JobRequest& request, const std::string& image) {
   const std::string content = image.substr(kMagic.size());
   if (sha256_hex(image) != request.input.sha256 || image.size() != request.input.bytes) {
     result.error =
-        JobError{.kind = "wrong_bytes", .title = "Wrong bytes", .detail = "Not the image sent.", .retryable = false};
+        JobError{.code = "wrong_bytes", .title = "Wrong bytes", .detail = "Not the image sent.", .retryable = false};
   } else if (content.starts_with("error ")) {
-    result.error = JobError{.kind = content.substr(6), .title = "No", .detail = "It is bad.", .retryable = false};
+    result.error = JobError{.code = content.substr(6), .title = "No", .detail = "It is bad.", .retryable = false};
   } else {
     for (int i = 0; i < request.top_k; ++i) {
       result.labels.push_back({.index = i, .wnid = "", .label = i == 0 ? content : "other", .score = 0.9 / (i + 1)});

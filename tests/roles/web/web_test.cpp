@@ -179,7 +179,7 @@ TEST(Aliases, UploadClassifyResultsReset) {
   const json results = json::parse(several.body)["results"];
   ASSERT_EQ(results.size(), 3U);
   EXPECT_EQ(results[0]["labels"][0]["label"], "dog");
-  EXPECT_EQ(results[1]["error"]["kind"], "image_corrupt");
+  EXPECT_EQ(results[1]["error"]["code"], "image_corrupt");
   EXPECT_EQ(results[2]["name"], "b2.jpg");
 
   const auto list = [&](const std::string& of) {
@@ -271,9 +271,9 @@ TEST(V1Classify, SeveralImagesInTheOrderSentEachWithItsOwnLabelsOrError) {
   const json results = json::parse(reply.body)["results"];
   ASSERT_EQ(results.size(), 4U);
   EXPECT_EQ(results[0]["labels"][0]["label"], "one");
-  EXPECT_EQ(results[1]["error"]["kind"], "unsupported_format");
+  EXPECT_EQ(results[1]["error"]["code"], "unsupported_format");
   EXPECT_EQ(results[1]["name"], "2.txt");
-  EXPECT_EQ(results[2]["error"]["kind"], "image_truncated");
+  EXPECT_EQ(results[2]["error"]["code"], "image_truncated");
   EXPECT_EQ(results[3]["labels"][0]["label"], "four");
 }
 
@@ -362,7 +362,7 @@ TEST(V1Classify, RespondAsyncForSeveralIsAListOfJobs) {
   const json jobs = json::parse(reply.body)["jobs"];
   ASSERT_EQ(jobs.size(), 3U);
   EXPECT_EQ(node.get(jobs[0]["location"]).status, 202);
-  EXPECT_EQ(jobs[1]["error"]["kind"], "unsupported_format");
+  EXPECT_EQ(jobs[1]["error"]["code"], "unsupported_format");
   EXPECT_EQ(jobs[2]["name"], "3");
   backend.take(2);
 }
@@ -406,7 +406,7 @@ TEST(V1Jobs, SurviveARestartAndTellErrors) {
   EXPECT_EQ(json::parse(node.get(locations[0]).body)["labels"][0]["label"], "cat");
   const HttpReply failed = node.get(locations[1]);
   EXPECT_EQ(failed.status, 200);
-  EXPECT_EQ(json::parse(failed.body)["error"]["kind"], "image_corrupt");
+  EXPECT_EQ(json::parse(failed.body)["error"]["code"], "image_corrupt");
   EXPECT_EQ(node.get(locations[2]).status, 202);
   EXPECT_TRUE(eventually([&] { return backend.responses.bodies().empty(); }))
       << "answers of the earlier life are removed";

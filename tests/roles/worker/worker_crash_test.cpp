@@ -119,7 +119,7 @@ TEST_F(WorkerCrashTest, AnImageThatKillsEveryWorkerEndsAsPoisonAndHarmsNoOther) 
     requests_->expire_leases();
   }
   EXPECT_EQ(kills, 3);
-  EXPECT_EQ(answer_to(killer.job).error->kind, "poison");
+  EXPECT_EQ(answer_to(killer.job).error->code, "poison");
   ASSERT_EQ(dead_->bodies().size(), 1u);
   EXPECT_EQ(dead_->bodies()[0], to_json(killer));
   for (const auto& [job, image] : images_) {

@@ -116,7 +116,7 @@ TEST_F(WorkerFaultTest, AClassifierThatAlwaysThrowsEndsInPoison) {
   classifiers_.throw_next(1000);
   run();
   EXPECT_EQ(classifiers_.faults.calls(FakeClassifiers::Call::classify), settings_.queue.receives_max);
-  EXPECT_EQ(answer_to(request.job).error->kind, "poison");
+  EXPECT_EQ(answer_to(request.job).error->code, "poison");
   EXPECT_THAT(dead_->bodies(), SizeIs(1));
   EXPECT_THAT(requests_->bodies(), IsEmpty());
 }
@@ -130,7 +130,7 @@ TEST_F(WorkerFaultTest, PoisonIsRemovedOnlyWhenItIsKept) {
   dead_->faults.fail_next(QueueCall::send, 1, {ErrorKind::denied, "denied", "Not allowed."});
   run();
   EXPECT_EQ(dead_->bodies(), std::vector<std::string>{to_json(request)});
-  EXPECT_EQ(answer_to(request.job).error->kind, "poison");
+  EXPECT_EQ(answer_to(request.job).error->code, "poison");
   EXPECT_THAT(requests_->bodies(), IsEmpty());
 }
 

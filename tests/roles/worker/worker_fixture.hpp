@@ -133,13 +133,13 @@ class WorkerFixture : public testing::Test {
     const auto all = answers();
     for (const auto& [job, image] : images_) {
       EXPECT_EQ(outputs_.writes(result_key(job)), 1) << "results of " << job;
-      ASSERT_FALSE(stored(job).error) << stored(job).error->kind;
+      ASSERT_FALSE(stored(job).error) << stored(job).error->code;
       EXPECT_EQ(stored(job).labels.at(0).label, FakeClassifiers::label_of(image));
       EXPECT_GE(all.count(job), 1u) << "answers to " << job;
     }
     for (const auto& [job, answer] : all) {
       ASSERT_TRUE(images_.contains(job));
-      ASSERT_FALSE(answer.error) << answer.error->kind;
+      ASSERT_FALSE(answer.error) << answer.error->code;
       EXPECT_EQ(answer.labels.at(0).label, FakeClassifiers::label_of(images_[job])) << "mismatched: " << job;
     }
     EXPECT_TRUE(requests_->bodies().empty());

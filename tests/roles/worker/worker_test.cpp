@@ -141,7 +141,7 @@ TEST_F(WorkerTest, AnImageAtFaultIsAnsweredWithItsError) {
     run();
     const JobResult answer = answer_to(request.job);
     ASSERT_TRUE(answer.error) << code;
-    EXPECT_EQ(answer.error->kind, code);
+    EXPECT_EQ(answer.error->code, code);
     EXPECT_NE(answer.error->title, "The image was refused") << "a title of its own";
     EXPECT_FALSE(answer.error->detail.empty());
     EXPECT_FALSE(answer.error->retryable);
@@ -163,12 +163,12 @@ TEST_F(WorkerTest, AnInputThatIsNotWhatWasUploadedIsNeverClassified) {
   escaping.input.key = ObjectKey("../../etc/passwd");
   requests_->push(to_json(escaping));
   run();
-  EXPECT_EQ(answer_to(missing.job).error->kind, "input_missing");
+  EXPECT_EQ(answer_to(missing.job).error->code, "input_missing");
   EXPECT_TRUE(answer_to(missing.job).error->retryable) << "sending it again stores it again";
-  EXPECT_EQ(answer_to(other.job).error->kind, "input_mismatch");
-  EXPECT_EQ(answer_to(large.job).error->kind, "image_too_large");
+  EXPECT_EQ(answer_to(other.job).error->code, "input_mismatch");
+  EXPECT_EQ(answer_to(large.job).error->code, "image_too_large");
   EXPECT_THAT(answer_to(large.job).error->detail, HasSubstr("64 bytes"));
-  EXPECT_EQ(answer_to(escaping.job).error->kind, "bad_key");
+  EXPECT_EQ(answer_to(escaping.job).error->code, "bad_key");
   EXPECT_EQ(classifiers_.faults.calls(FakeClassifiers::Call::classify), 0);
   EXPECT_THAT(requests_->bodies(), IsEmpty());
 }
@@ -182,8 +182,8 @@ TEST_F(WorkerTest, APoisonMessageIsAnsweredAndKeptButNeverTouched) {
   run();
   EXPECT_EQ(inputs_.faults.calls(StoreCall::get), 0);
   EXPECT_EQ(classifiers_.faults.calls(FakeClassifiers::Call::classify), 0);
-  EXPECT_EQ(answer_to(request.job).error->kind, "poison");
-  EXPECT_EQ(stored(request.job).error->kind, "poison");
+  EXPECT_EQ(answer_to(request.job).error->code, "poison");
+  EXPECT_EQ(stored(request.job).error->code, "poison");
   EXPECT_THAT(dead_->bodies(), ElementsAre(to_json(request)));
   EXPECT_THAT(requests_->bodies(), IsEmpty());
 }
@@ -220,7 +220,7 @@ TEST_F(WorkerTest, AMessageThatIsNoRequestIsKeptAndAnsweredIfItCanBe) {
               testing::UnorderedElementsAre("no JSON", "[]", broken.dump(), newer.dump(), elsewhere.dump()));
   EXPECT_THAT(answers(), SizeIs(2));
   const JobResult answer = answer_to(JobId(broken["job"].get<std::string>()));
-  EXPECT_EQ(answer.error->kind, "bad_request_message");
+  EXPECT_EQ(answer.error->code, "bad_request_message");
   EXPECT_THAT(answer.error->detail, HasSubstr("input"));
   EXPECT_EQ(answer_to(JobId(newer["job"].get<std::string>())).name, "newer.jpg");
   EXPECT_THAT(queues_.queue("somebody-elses-queue")->bodies(), IsEmpty());
@@ -232,7 +232,7 @@ TEST_F(WorkerTest, AnswersGoOnlyToQueuesOfThisService) {
   requests_->push(to_json(request));
   run();
   EXPECT_THAT(queues_.queue("somebody-elses-queue")->bodies(), IsEmpty());
-  EXPECT_EQ(stored(request.job).error->kind, "bad_reply_to");
+  EXPECT_EQ(stored(request.job).error->code, "bad_reply_to");
   EXPECT_THAT(dead_->bodies(), SizeIs(1));
   EXPECT_THAT(requests_->bodies(), IsEmpty());
 }

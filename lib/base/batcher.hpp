@@ -1,7 +1,6 @@
-// Items of many threads, taken by one in batches: so that what costs a call each travels in batches.
+// Collects the items of many threads; one thread takes them in batches, so that several travel in one call.
 #pragma once
 
-#include <algorithm>
 #include <condition_variable>
 #include <cstddef>
 #include <deque>
@@ -16,28 +15,20 @@
 
 namespace imgrec {
 
-/// How long one that takes `usual` all in all may be held up on its way to fill a batch: a part of that, and half a
-/// second at most. As many as are under way at that time arrive in `usual` (Little's law), so where 80 of them pass by
-/// one place, an eighth fills batches of ten there, whatever the pace.
-constexpr Millis linger_for(Millis usual, int part = 8) {
-  constexpr Millis kMax{500};
-  return std::clamp(usual / part, Millis(0), kMax);
-}
-
 /// Thread-safe; any number of producers, one consumer. First in, first out.
 template <class T>
-class Gatherer {
+class Batcher {
  public:
   struct Options {
     std::size_t batch_max = 10;
-    std::size_t waiting_max = 10'000;  // more: push() waits
-    /// How long a batch may gather, counted from its first item's push, now that it has so many; 0: it leaves. Asked
-    /// when a batch begins and at every push, with a lock held: it must not call the Gatherer.
+    std::size_t waiting_max = 10'000;  // push() waits while there are so many
+    /// How long a batch of `count` items may wait for more, counted from the push of its first; 0: it leaves now (see
+    /// linger.hpp). Asked when a batch begins and at every push, with a lock held: it must not call the Batcher.
     std::function<Millis(const T& first, std::size_t count)> linger = [](const T&, std::size_t) { return Millis(0); };
   };
-  Gatherer(Clock& clock, Options options) : clock_(clock), options_(std::move(options)) {}
+  Batcher(Clock& clock, Options options) : clock_(clock), options_(std::move(options)) {}
 
-  /// Waits for a place. Gives the item back when closed.
+  /// Waits while waiting_max items wait. Returns the item when the batcher is closed, else nothing.
   std::optional<T> push(T item) {
     std::unique_lock lock(mutex_);
     has_place_.wait(lock, [&] { return closed_ || items_.size() < options_.waiting_max; });
@@ -48,8 +39,8 @@ class Gatherer {
     return std::nullopt;
   }
 
-  /// Waits for an item, then for more as long as `linger` says or until the batch is full. Empty: closed, and
-  /// nothing is left.
+  /// Waits for an item, then for more as long as `linger` says or until the batch is full. Returns no items when the
+  /// batcher is closed and nothing is left.
   std::vector<T> take() {
     std::unique_lock lock(mutex_);
     has_item_.wait(lock, [&] { return closed_ || !items_.empty(); });
@@ -72,14 +63,14 @@ class Gatherer {
     return batch;
   }
 
-  /// From now on nothing lingers.
+  /// From now on no batch waits for more.
   void flush() {
     std::lock_guard lock(mutex_);
     flushing_ = true;
     if (lingering_) lingering_->request_stop();
   }
 
-  /// No more pushes; take() gives what is left, at once.
+  /// Refuses further pushes; take() returns what is left without waiting.
   void close() {
     std::lock_guard lock(mutex_);
     closed_ = flushing_ = true;

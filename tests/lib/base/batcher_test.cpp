@@ -1,4 +1,4 @@
-#include "lib/base/gatherer.hpp"
+#include "lib/base/batcher.hpp"
 
 #include <gmock/gmock.h>
 
@@ -14,9 +14,9 @@ using namespace std::chrono_literals;
 using testing::ElementsAre;
 using testing::IsEmpty;
 using testing::SizeIs;
-using Numbers = Gatherer<int>;
+using Numbers = Batcher<int>;
 
-TEST(Gatherer, GivesWhatIsThereUpToABatch) {
+TEST(Batcher, GivesWhatIsThereUpToABatch) {
   test::FakeClock clock;
   Numbers numbers(clock, {.batch_max = 3});
   for (int i = 0; i < 5; ++i) EXPECT_FALSE(numbers.push(i));
@@ -26,7 +26,7 @@ TEST(Gatherer, GivesWhatIsThereUpToABatch) {
   EXPECT_THAT(numbers.take(), IsEmpty());
 }
 
-TEST(Gatherer, WaitsForCompanyFromTheFirstItemOn) {
+TEST(Batcher, WaitsForMoreFromTheFirstItemOn) {
   test::FakeClock clock;
   Numbers numbers(clock, {.batch_max = 3, .linger = [](const int&, std::size_t) { return Millis(100); }});
   numbers.push(1);
@@ -40,7 +40,7 @@ TEST(Gatherer, WaitsForCompanyFromTheFirstItemOn) {
   EXPECT_THAT(batch.get(), ElementsAre(1, 2));
 }
 
-TEST(Gatherer, AFullBatchLeavesAtOnce) {
+TEST(Batcher, AFullBatchLeavesAtOnce) {
   test::FakeClock clock;
   Numbers numbers(clock, {.batch_max = 3, .linger = [](const int&, std::size_t) { return Millis(100); }});
   auto batch = std::async([&] { return numbers.take(); });
@@ -51,7 +51,7 @@ TEST(Gatherer, AFullBatchLeavesAtOnce) {
   EXPECT_THAT(batch.get(), SizeIs(3));
 }
 
-TEST(Gatherer, LeavesWhenNobodyElseIsToCome) {
+TEST(Batcher, LeavesWhenNobodyElseIsToCome) {
   test::FakeClock clock;
   Numbers numbers(clock, {.linger = [](const int&, std::size_t count) { return Millis(count < 2 ? 100 : 0); }});
   auto batch = std::async([&] { return numbers.take(); });
@@ -61,7 +61,7 @@ TEST(Gatherer, LeavesWhenNobodyElseIsToCome) {
   EXPECT_THAT(batch.get(), ElementsAre(1, 2));
 }
 
-TEST(Gatherer, HurryAndCloseEndTheWait) {
+TEST(Batcher, FlushAndCloseEndTheWait) {
   for (const bool closes : {false, true}) {
     test::FakeClock clock;
     Numbers numbers(clock, {.linger = [](const int&, std::size_t) { return Millis(100); }});
@@ -75,16 +75,16 @@ TEST(Gatherer, HurryAndCloseEndTheWait) {
   }
 }
 
-TEST(Gatherer, GivesBackWhatItDoesNotTake) {
+TEST(Batcher, ReturnsWhatItDoesNotTake) {
   test::FakeClock clock;
-  Gatherer<std::unique_ptr<int>> items(clock, {});
+  Batcher<std::unique_ptr<int>> items(clock, {});
   items.close();
   const auto back = items.push(std::make_unique<int>(1));
   ASSERT_TRUE(back);
   EXPECT_EQ(**back, 1);
 }
 
-TEST(Gatherer, BeyondItsLimitPushWaits) {
+TEST(Batcher, BeyondItsLimitPushWaits) {
   test::FakeClock clock;
   Numbers numbers(clock, {.batch_max = 2, .waiting_max = 2});
   numbers.push(1);
@@ -94,13 +94,6 @@ TEST(Gatherer, BeyondItsLimitPushWaits) {
   EXPECT_THAT(numbers.take(), SizeIs(2));
   EXPECT_FALSE(third.get());
   EXPECT_THAT(numbers.take(), ElementsAre(3));
-}
-
-TEST(CompanyWait, IsAPartOfTheUsualTimeWithALimit) {
-  EXPECT_EQ(linger_for(80ms), 10ms);
-  EXPECT_EQ(linger_for(80ms, 4), 20ms);
-  EXPECT_EQ(linger_for(1h), 500ms);
-  EXPECT_EQ(linger_for(-1h), 0ms) << "clocks that differ";
 }
 
 }  // namespace

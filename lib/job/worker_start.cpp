@@ -1,0 +1,37 @@
+#include "lib/job/worker_start.hpp"
+
+#include <nlohmann/json.hpp>
+
+#include "lib/base/clock.hpp"
+
+namespace imgrec {
+
+ObjectKey worker_start_key() {
+  return ObjectKey("status/worker-start");
+}
+
+std::string to_json(const WorkerStartFailure& failure) {
+  const nlohmann::ordered_json document = {{"v", 1},
+                                           {"code", failure.code},
+                                           {"detail", failure.detail},
+                                           {"worker", failure.worker},
+                                           {"version", failure.version},
+                                           {"at", to_rfc3339(failure.at)}};
+  return document.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+}
+
+Result<WorkerStartFailure> parse_worker_start(std::string_view json) {
+  const auto document = nlohmann::json::parse(json, nullptr, /*allow_exceptions=*/false);
+  const auto text = [&](const char* name) {
+    const auto found = document.is_object() ? document.find(name) : document.end();
+    return found != document.end() && found->is_string() ? found->get<std::string>() : std::string();
+  };
+  const auto at = parse_rfc3339(text("at"));
+  if (text("code").empty() || !at) {
+    return fail(ErrorKind::invalid, "bad_worker_start", "The object status/worker-start cannot be read.");
+  }
+  return WorkerStartFailure{
+      .code = text("code"), .detail = text("detail"), .worker = text("worker"), .version = text("version"), .at = *at};
+}
+
+}  // namespace imgrec
