@@ -16,12 +16,16 @@ int run_controller_command(const Config& config) {
   auto fleet = platform->make_fleet();
   if (!fleet) return report(fleet.error());
   Metrics metrics;
+  DecisionHistory decisions(static_cast<std::size_t>(config.metrics.decisions_max));
+  TimeSeries series(controller_series());
   const auto controlled = run_controller(config.controller,
                                          {.requests = *platform->requests,
                                           .fleet = **fleet,
                                           .clock = system_clock(),
                                           .rng = system_rng(),
-                                          .metrics = metrics},
+                                          .metrics = metrics,
+                                          .decisions = decisions,
+                                          .series = series},
                                          interrupts.token());
   if (!controlled) return report(controlled.error());
   return interrupts.by_keyboard() ? kExitInterrupted : kExitOk;

@@ -38,7 +38,12 @@ void announce(const Config& config, int port) {
 class Background {
  public:
   Background(const Config& config, Platform& platform, Fleet& fleet, Metrics& metrics, Interrupts& interrupts)
-      : config_(config), platform_(platform), fleet_(fleet), metrics_(metrics), interrupts_(interrupts) {}
+      : config_(config),
+        platform_(platform),
+        fleet_(fleet),
+        metrics_(metrics),
+        interrupts_(interrupts),
+        decisions_(static_cast<std::size_t>(config.metrics.decisions_max)) {}
 
   void start() {
     controller_ = std::jthread([this](std::stop_token stop) {
@@ -47,7 +52,9 @@ class Background {
                                          .fleet = fleet_,
                                          .clock = system_clock(),
                                          .rng = system_rng(),
-                                         .metrics = metrics_},
+                                         .metrics = metrics_,
+                                         .decisions = decisions_,
+                                         .series = series_},
                                         stop);
       if (!ended) {
         error_ = ended.error();
@@ -75,6 +82,8 @@ class Background {
   Fleet& fleet_;
   Metrics& metrics_;
   Interrupts& interrupts_;
+  DecisionHistory decisions_;
+  TimeSeries series_{controller_series()};
   std::optional<Error> error_;
   std::jthread controller_, janitor_;
 };

@@ -80,6 +80,11 @@ struct ControllerConfig {
   bool dry_run = false;
 };
 
+/// What a process tells about itself.
+struct MetricsConfig {
+  int decisions_max = 1000;  // latest decisions of the controller that are kept
+};
+
 /// Lists are written with commas: "c7i.large,c7a.large".
 struct AwsConfig {
   std::string region;            // empty: as AWS_REGION or the profile says, else us-east-1
@@ -133,6 +138,7 @@ struct Config {
   WebConfig web;
   WorkerConfig worker;
   ControllerConfig controller;
+  MetricsConfig metrics;
   AwsConfig aws;
   LocalConfig local;
   ClassifyConfig classify;

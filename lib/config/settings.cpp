@@ -199,6 +199,14 @@ void add_workers(std::vector<Setting>& all) {
                         In{&Config::controller, &ControllerConfig::dry_run}));
 }
 
+void add_metrics(std::vector<Setting>& all) {
+  all.push_back(number({"metrics.decisions_max",
+                        "latest decisions of the controller that are kept; equal ones in a row are one",
+                        {},
+                        kControllerCommand | kLocalCommand},
+                       In{&Config::metrics, &MetricsConfig::decisions_max}, {1, 100'000}));
+}
+
 void add_local_and_classify(std::vector<Setting>& all) {
   constexpr unsigned kFleet = kControllerCommand | kLocalCommand;
   all.push_back(number({"local.worker_threads", "images at a time per worker process", {}, kFleet},
@@ -221,6 +229,7 @@ std::vector<Setting> make_settings() {
   add_queue(all);
   add_web(all);
   add_workers(all);
+  add_metrics(all);
   add_aws_settings(all);
   add_local_and_classify(all);
   return all;

@@ -29,7 +29,8 @@ struct Instance {
 };
 
 struct LaunchRequest {
-  int count = 1;
+  int count = 1;  // new instances
+  int total = 0;  // pending and running ones in all, the new ones among them: for fleets that take a size, not a number
   LaunchToken token;  // the same token again launches nothing more and answers the same instances
 };
 

@@ -18,9 +18,12 @@ inline constexpr std::string_view kMetricsContentType = "text/plain; version=0.0
 
 /// Thread-safe. Asking for the same name and labels again gives the same metric; the help text is the first one's.
 /// Names and labels are constants of the code: std::invalid_argument for one that Prometheus does not allow, and for a
-/// name that is of another type already.
+/// name that is of another type already. Memory is bounded: beyond kSeriesPerNameMax different label sets of one name,
+/// all further ones share one series whose label values are "other".
 class Metrics {
  public:
+  static constexpr int kSeriesPerNameMax = 100;
+
   Metrics();
   ~Metrics();
   Metrics(const Metrics&) = delete;
@@ -42,7 +45,8 @@ class Metrics {
   Histogram& histogram(const std::string& name, const std::string& help, const std::vector<double>& buckets,
                        const MetricLabels& labels = {});
   /// Read when the metrics are scraped; `read` is called from the scraping thread and must stay callable until it is
-  /// replaced (by asking for the same gauge again) or the Metrics are gone. It must not call the Metrics. NaN: unknown.
+  /// replaced (by asking for the same gauge again) or the Metrics are gone. It must not call the Metrics. NaN: unknown,
+  /// and left out of the text.
   void gauge(const std::string& name, const std::string& help, std::function<double()> read,
              const MetricLabels& labels = {});
 

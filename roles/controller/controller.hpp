@@ -1,14 +1,18 @@
-// observe → decide → explain → apply, every interval.
+// observe → decide (pure) → reconcile (pure) → explain → apply, every interval.
 #pragma once
 
 #include <stop_token>
+#include <string>
+#include <vector>
 
 #include "lib/base/clock.hpp"
 #include "lib/base/rng.hpp"
 #include "lib/config/config.hpp"
 #include "lib/ports/fleet.hpp"
 #include "lib/ports/message_queue.hpp"
+#include "lib/telemetry/decision_history.hpp"
 #include "lib/telemetry/metrics.hpp"
+#include "lib/telemetry/time_series.hpp"
 
 namespace imgrec {
 
@@ -18,7 +22,13 @@ struct ControllerPorts {
   Clock& clock;
   Rng& rng;
   Metrics& metrics;
+  DecisionHistory& decisions;
+  TimeSeries& series;  // made with controller_series()
 };
+
+/// The columns that the controller records, one value per round: messages by state, instances by state, and how many
+/// instances are wanted.
+std::vector<std::string> controller_series();
 
 /// Runs until a stop is requested. A port that fails is logged and asked again at the next interval: nothing is decided
 /// on what could not be read. With dry_run decisions are logged and not applied. max = 0 is an error here: cmd resolves

@@ -21,7 +21,7 @@ ARROWS = {
     "lib/http/server": BASE | {"lib/ports", "lib/http/syntax"},
     "lib/http/client": BASE | {"lib/ports", "lib/http/syntax"},
     "lib/local": PORTS,
-    "lib/telemetry": PORTS,
+    "lib/telemetry": BASE,
     "roles/worker": ROLES,
     "roles/controller": ROLES | {"roles/controller/policy"},
     "roles/controller/policy": BASE | {"lib/ports"},

@@ -16,6 +16,7 @@ using test::FaultAt;
 using test::FleetCall;
 using test::QueueCall;
 using testing::HasSubstr;
+using testing::Not;
 
 class ControllerTest : public testing::Test {
  protected:
@@ -24,8 +25,15 @@ class ControllerTest : public testing::Test {
   void start(ControllerConfig config) {
     interval_ = config.interval;
     thread_ = std::jthread([this, config](const std::stop_token& stop) {
-      outcome_ = run_controller(
-          config, {.requests = queue_, .fleet = fleet_, .clock = clock_, .rng = rng_, .metrics = metrics_}, stop);
+      outcome_ = run_controller(config,
+                                {.requests = queue_,
+                                 .fleet = fleet_,
+                                 .clock = clock_,
+                                 .rng = rng_,
+                                 .metrics = metrics_,
+                                 .decisions = decisions_,
+                                 .series = series_},
+                                stop);
     });
     clock_.wait_for_sleepers(1);  // the first round is over
   }
@@ -63,6 +71,8 @@ class ControllerTest : public testing::Test {
   test::FakeClock clock_;
   test::SeededRng rng_;
   Metrics metrics_;
+  DecisionHistory decisions_{100};
+  TimeSeries series_{controller_series()};
   test::MemoryQueue queue_{clock_};
   test::FakeFleet fleet_{clock_, {.instances_max = 6, .boot = Millis(3'000), .stop = Millis(2'000)}};
   Result<void> outcome_;
@@ -182,6 +192,8 @@ TEST(ControllerTokens, TheSameTokenIsUsedUntilTheOutcomeIsKnownAndThenNoMore) {
   test::FakeClock clock;
   test::SeededRng rng;
   Metrics metrics;
+  DecisionHistory decisions(100);
+  TimeSeries series(controller_series());
   test::MemoryQueue queue(clock);
   test::FakeFleet fleet(clock, {.instances_max = 10});
   BlindFleet blind(fleet);
@@ -190,8 +202,15 @@ TEST(ControllerTokens, TheSameTokenIsUsedUntilTheOutcomeIsKnownAndThenNoMore) {
   fleet.faults.fail_next(FleetCall::launch, 1, test::injected_error(), FaultAt::after);
   {
     std::jthread controller([&](const std::stop_token& stop) {
-      EXPECT_TRUE(run_controller(
-          kConfig, {.requests = queue, .fleet = blind, .clock = clock, .rng = rng, .metrics = metrics}, stop));
+      EXPECT_TRUE(run_controller(kConfig,
+                                 {.requests = queue,
+                                  .fleet = blind,
+                                  .clock = clock,
+                                  .rng = rng,
+                                  .metrics = metrics,
+                                  .decisions = decisions,
+                                  .series = series},
+                                 stop));
     });
     const auto until = [&](auto condition) {
       const auto give_up = std::chrono::steady_clock::now() + Seconds(20);
@@ -267,15 +286,53 @@ TEST_F(ControllerTest, ShowsWhatItSees) {
   EXPECT_THAT(metrics, HasSubstr("imgrec_controller_launches_total 3"));
   queue_.faults.fail_next(QueueCall::depth);
   rounds(1);
-  EXPECT_THAT(metrics_.scrape(), HasSubstr("imgrec_queue_messages{state=\"visible\"} Nan")) << "a failure is no number";
+  EXPECT_THAT(metrics_.scrape(), Not(HasSubstr("imgrec_queue_messages"))) << "a failure is no number";
+  EXPECT_THAT(metrics_.scrape(), Not(HasSubstr("imgrec_instances_wanted")));
+  EXPECT_THAT(metrics_.scrape(), HasSubstr("imgrec_instances{state=\"pending\"} 3")) << "the fleet could be read";
+}
+
+TEST_F(ControllerTest, RemembersWhatItDecidedAndWhy) {
+  start(kConfig);
+  push(9);
+  rounds(1);
+  queue_.faults.fail_next(QueueCall::depth);
+  rounds(1);
+  const auto latest = decisions_.latest(10);
+  ASSERT_EQ(latest.size(), 3U);
+  EXPECT_EQ(latest[0].seen, std::nullopt);
+  EXPECT_EQ(latest[0].wanted, std::nullopt);
+  EXPECT_THAT(latest[0].error, Not(testing::IsEmpty()));
+  EXPECT_EQ(latest[1].wanted, 4);
+  EXPECT_EQ(latest[1].actions.launch, 4);
+  EXPECT_EQ(latest[1].seen->visible, 9U);
+  EXPECT_THAT(latest[1].why, HasSubstr("9 messages"));
+  EXPECT_EQ(latest[2].wanted, 0);
+  const auto wanted = series_.read("wanted", Resolution::second, {});
+  ASSERT_EQ(wanted.size(), 2U) << "nothing was decided in the third second";
+  EXPECT_EQ(wanted[1].mean, 4);
+  EXPECT_EQ(series_.read("visible", Resolution::second, {}).back().mean, 9);
+}
+
+TEST_F(ControllerTest, ALaunchThatFailsIsInTheHistory) {
+  fleet_.faults.fail_next(FleetCall::launch);
+  push(1);
+  start(kConfig);
+  EXPECT_THAT(decisions_.latest(1).at(0).error, Not(testing::IsEmpty()));
 }
 
 TEST_F(ControllerTest, RefusesRulesThatContradictThemselves) {
   const auto error_of = [&](auto change) {
     ControllerConfig config = kConfig;
     change(config);
-    const auto outcome = run_controller(
-        config, {.requests = queue_, .fleet = fleet_, .clock = clock_, .rng = rng_, .metrics = metrics_}, {});
+    const auto outcome = run_controller(config,
+                                        {.requests = queue_,
+                                         .fleet = fleet_,
+                                         .clock = clock_,
+                                         .rng = rng_,
+                                         .metrics = metrics_,
+                                         .decisions = decisions_,
+                                         .series = series_},
+                                        {});
     return outcome ? std::string("no error") : outcome.error().code;
   };
   EXPECT_EQ(error_of([](auto& config) { config.max = 0; }), "bad_scaling_rules");

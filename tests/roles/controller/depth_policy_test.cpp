@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "roles/controller/policy/policy.hpp"
+#include "roles/controller/reconcile.hpp"
 #include "tests/support/fake_clock.hpp"
 
 namespace imgrec {
@@ -32,6 +33,19 @@ Observation seen(QueueDepth depth, std::vector<Instance> instances = {}, MonoTim
   return {.at = at, .depth = depth, .instances = std::move(instances)};
 }
 
+// What the policy wants, and what then is done about it.
+struct Outcome {
+  int wanted = 0, launch = 0;
+  std::vector<InstanceId> terminate;
+  std::string why;
+};
+
+Outcome decide(const Observation& observation, PolicyState& state, const ScalingRules& rules) {
+  const Decision decision = decide_depth(observation, state, rules);
+  const Actions actions = reconcile(observation, decision, rules);
+  return {.wanted = decision.wanted, .launch = actions.launch, .terminate = actions.terminate, .why = decision.why};
+}
+
 struct Case {
   const char* name;
   QueueDepth depth;
@@ -46,7 +60,7 @@ class DepthPolicyTable : public testing::TestWithParam<Case> {};
 TEST_P(DepthPolicyTable, Decides) {
   const Case& c = GetParam();
   PolicyState state;
-  const Decision decision = decide_depth(seen(c.depth, fleet(c.running, c.pending, c.stopping)), state, c.rules);
+  const Outcome decision = decide(seen(c.depth, fleet(c.running, c.pending, c.stopping)), state, c.rules);
   EXPECT_EQ(decision.wanted, c.wanted);
   EXPECT_EQ(decision.launch, c.launch);
   EXPECT_EQ(decision.terminate.size(), c.terminate);
@@ -85,7 +99,7 @@ INSTANTIATE_TEST_SUITE_P(
 TEST(DepthPolicy, InstancesGoOnceTheQueueStayedEmptyForTheCooldown) {
   PolicyState state;
   const auto decide_at = [&](Millis after, QueueDepth depth) {
-    return decide_depth(seen(depth, fleet(3), kStart + after), state, rules(1, 8));
+    return decide(seen(depth, fleet(3), kStart + after), state, rules(1, 8));
   };
   EXPECT_THAT(decide_at(Millis(0), messages(0)).terminate, IsEmpty());
   EXPECT_THAT(decide_at(Millis(9'999), messages(0)).terminate, IsEmpty());
@@ -98,7 +112,7 @@ TEST(DepthPolicy, InstancesGoOnceTheQueueStayedEmptyForTheCooldown) {
 TEST(DepthPolicy, TheNewestGoFirstAndNoneTwice) {
   PolicyState state{.empty_since = kStart - Seconds(60)};
   // Oldest first: i-1 is stopping already, i-2 and i-3 run, i-4 boots.
-  const auto decision = decide_depth(seen(messages(0), fleet(2, 1, 1)), state, rules(1, 8));
+  const auto decision = decide(seen(messages(0), fleet(2, 1, 1)), state, rules(1, 8));
   EXPECT_THAT(decision.terminate, ElementsAre(InstanceId("i-4"), InstanceId("i-3")));
 }
 
@@ -122,9 +136,9 @@ TEST(DepthPolicy, KeepsItsLimitsWhateverIsObserved) {
         all - static_cast<int>(std::ranges::count(observation.instances, InstanceState::stopping, &Instance::state));
     const int gone = [&] {
       PolicyState copy = state;
-      return static_cast<int>(decide_depth(observation, copy, limits).terminate.size());
+      return static_cast<int>(decide(observation, copy, limits).terminate.size());
     }();
-    const Decision decision = decide_depth(observation, state, limits);
+    const Outcome decision = decide(observation, state, limits);
     SCOPED_TRACE(decision.why);
 
     EXPECT_EQ(gone, static_cast<int>(decision.terminate.size())) << "the same input decides the same";

@@ -1,0 +1,43 @@
+// Does what reconcile asks for. What fails is logged, and asked for again when the next round still finds it missing.
+#pragma once
+
+#include <optional>
+#include <vector>
+
+#include "lib/base/clock.hpp"
+#include "lib/base/outage_log.hpp"
+#include "lib/base/rng.hpp"
+#include "lib/ports/fleet.hpp"
+#include "lib/telemetry/metrics.hpp"
+#include "roles/controller/reconcile.hpp"
+
+namespace imgrec {
+
+/// Not thread-safe: one controller's. Blocks as the fleet does.
+class Applier {
+ public:
+  Applier(Fleet& fleet, Clock& clock, Rng& rng, Metrics& metrics);
+
+  /// The first failure, when there is one; the other actions are tried all the same. No fleet there is can drain an
+  /// instance without ending it, so actions that cancel or begin a drain are not expected (reconcile makes none unless
+  /// told that drains are possible).
+  Result<void> apply(const Actions& actions);
+
+ private:
+  struct Launch {
+    LaunchToken token;
+    int count = 0;
+  };
+
+  Result<void> launch(int count, int total);
+  Result<void> terminate(const std::vector<InstanceId>& ids);
+
+  Fleet& fleet_;
+  Rng& rng_;
+  Metrics::Counter& launches_;
+  Metrics::Counter& terminations_;
+  OutageLog launching_, terminating_;
+  std::optional<Launch> unanswered_;  // a launch of which the answer was lost
+};
+
+}  // namespace imgrec

@@ -1,0 +1,72 @@
+#include "roles/controller/observe.hpp"
+
+#include <algorithm>
+#include <atomic>
+#include <limits>
+#include <utility>
+
+namespace imgrec {
+namespace {
+
+constexpr double kUnknown = std::numeric_limits<double>::quiet_NaN();
+
+}  // namespace
+
+struct Observer::Gauges {
+  std::atomic<double> visible{kUnknown}, in_flight{kUnknown}, delayed{kUnknown}, oldest_age_s{kUnknown};
+  std::atomic<double> pending{kUnknown}, running{kUnknown}, stopping{kUnknown};
+};
+
+Observer::Observer(MessageQueue& requests, Fleet& fleet, Clock& clock, Metrics& metrics)
+    : requests_(requests),
+      fleet_(fleet),
+      clock_(clock),
+      gauges_(std::make_shared<Gauges>()),
+      reading_("reading the request queue's depth", clock),
+      describing_("describing the fleet", clock) {
+  const auto add = [&](const char* name, const char* help, std::atomic<double> Gauges::* value,
+                       const MetricLabels& labels) {
+    metrics.gauge(name, help, [gauges = gauges_, value] { return ((*gauges).*value).load(); }, labels);
+  };
+  constexpr auto kDepth = "imgrec_queue_messages";
+  constexpr auto kDepthHelp = "Messages of the request queue, as the controller saw them last.";
+  add(kDepth, kDepthHelp, &Gauges::visible, {{"state", "visible"}});
+  add(kDepth, kDepthHelp, &Gauges::in_flight, {{"state", "in_flight"}});
+  add(kDepth, kDepthHelp, &Gauges::delayed, {{"state", "delayed"}});
+  add("imgrec_queue_oldest_age_seconds", "Age of the oldest request.", &Gauges::oldest_age_s, {});
+  constexpr auto kInstances = "imgrec_instances";
+  constexpr auto kInstancesHelp = "Worker instances, as the controller saw them last.";
+  add(kInstances, kInstancesHelp, &Gauges::pending, {{"state", "pending"}});
+  add(kInstances, kInstancesHelp, &Gauges::running, {{"state", "running"}});
+  add(kInstances, kInstancesHelp, &Gauges::stopping, {{"state", "stopping"}});
+}
+
+Result<Observation> Observer::observe() {
+  auto depth = requests_.depth();
+  gauges_->visible = depth ? static_cast<double>(depth->visible) : kUnknown;
+  gauges_->in_flight = depth ? static_cast<double>(depth->in_flight) : kUnknown;
+  gauges_->delayed = depth ? static_cast<double>(depth->delayed) : kUnknown;
+  gauges_->oldest_age_s = depth ? static_cast<double>(depth->oldest_age.count()) / 1000 : kUnknown;
+  if (depth)
+    reading_.succeeded();
+  else
+    reading_.failed(depth.error());
+
+  auto instances = fleet_.describe();
+  const auto count = [&](InstanceState state) {
+    return instances ? static_cast<double>(std::ranges::count(*instances, state, &Instance::state)) : kUnknown;
+  };
+  gauges_->pending = count(InstanceState::pending);
+  gauges_->running = count(InstanceState::running);
+  gauges_->stopping = count(InstanceState::stopping);
+  if (instances)
+    describing_.succeeded();
+  else
+    describing_.failed(instances.error());
+
+  if (!depth) return fail(depth.error());
+  if (!instances) return fail(instances.error());
+  return Observation{.at = clock_.mono_now(), .depth = *depth, .instances = *std::move(instances)};
+}
+
+}  // namespace imgrec
