@@ -283,11 +283,14 @@ Command doctor() {
 }
 
 Command version_command() {
-  return {.name = "version",
-          .summary = "Print the version",
-          .settings = kConfigCommand,
-          .examples = {{"imgrec version", ""}},
-          .run = run_version};
+  return {
+      .name = "version",
+      .summary = "Print the version",
+      .settings = kConfigCommand,
+      .examples = {{"imgrec version", ""},
+                   {"imgrec version --json", "for programs: with the arithmetic of this processor's int8 and bf16"}},
+      .options = {{"--json", "", "an object: version, openvino (in this build), arithmetic"}},
+      .run = run_version};
 }
 
 }  // namespace

@@ -56,6 +56,7 @@ std::string variant_text(const ModelVariant& variant) {
     std::snprintf(numbers, sizeof numbers, "same best label %.3g, top-5 overlap %.3g, score error %.3g, on %d photos",
                   agreement->top1, agreement->top5_overlap, agreement->score_error, agreement->photos);
     text = numbers;
+    if (!agreement->arithmetic.empty()) text += ", computed in " + printable(agreement->arithmetic);
   } else {
     text = "agreement with f32 not measured";
   }

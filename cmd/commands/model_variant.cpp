@@ -17,6 +17,7 @@
 #include "inference/classifier_factory.hpp"
 #include "inference/models/agreement.hpp"
 #include "inference/models/model_variant.hpp"
+#include "lib/base/cpu.hpp"
 #include "lib/base/file.hpp"
 #include "lib/base/text.hpp"
 
@@ -191,6 +192,11 @@ int measured_failed(const Error& error) {
   return error.kind == ErrorKind::invalid ? static_cast<int>(kExitItemFailed) : code;
 }
 
+std::string_view arithmetic_of(Precision precision) {
+  const ProcessorFeatures has = processor_features();
+  return precision == Precision::bf16 ? bf16_arithmetic(has) : int8_arithmetic(has);
+}
+
 std::optional<double> fraction_of(const std::string& text) {
   double value = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
@@ -241,7 +247,7 @@ int run_model_add_variant(const Invocation& call) {
   options.model_dir = staged->models();
   const auto compared = compare_with_f32(call.config(), options, *files);
   if (!compared) return measured_failed(compared.error());
-  const auto published = staged->publish(compared->meter, *bound);
+  const auto published = staged->publish(compared->meter, *bound, arithmetic_of(*precision));
   if (!published) return measured_failed(published.error());
   call.has("--json") ? print_json(*compared) : print_text(*compared);
   return kExitOk;

@@ -25,9 +25,29 @@ std::string percent(double part) {
   return text;
 }
 
-std::string measured(const ModelVariant* variant) {
-  if (variant == nullptr || !variant->agreement) return ", agreement with f32 not measured";
-  return ", " + percent(variant->agreement->top1) + " of " + std::to_string(variant->agreement->photos) +
+std::string_view arithmetic_of(const EngineWish& wish, Precision precision) {
+  return precision == Precision::bf16 ? bf16_arithmetic(wish.processor) : int8_arithmetic(wish.processor);
+}
+
+// What was measured of a variant in this processor's arithmetic; what was measured in another says nothing here.
+struct Measured {
+  const Agreement* agreement = nullptr;
+  std::string why_not;  // set where there is no agreement
+};
+
+Measured measured_here(const EngineWish& wish, const ModelVariant* variant) {
+  if (variant == nullptr || !variant->agreement) return {.agreement = nullptr, .why_not = "was not measured"};
+  const std::string_view here = arithmetic_of(wish, variant->precision);
+  const std::string& there = variant->agreement->arithmetic;
+  if (there == here) return {.agreement = &*variant->agreement, .why_not = {}};
+  return {.agreement = nullptr,
+          .why_not = "was measured in " + (there.empty() ? "an arithmetic that it does not name" : there) +
+                     ", not in this processor's " + std::string(here)};
+}
+
+std::string measured_text(const Measured& measured) {
+  if (measured.agreement == nullptr) return ", agreement with f32 " + measured.why_not;
+  return ", " + percent(measured.agreement->top1) + " of " + std::to_string(measured.agreement->photos) +
          " answers as in f32";
 }
 
@@ -40,9 +60,10 @@ std::string against_int8(const EngineWish& wish, const ModelManifest& manifest) 
   const ModelVariant* variant = manifest.variant(Precision::int8);
   if (variant == nullptr) return "no int8 variant (" + quantize_hint(manifest) + ")";
   if (int8_instructions(wish.processor).empty()) return "no int8 instructions in this processor";
-  if (!variant->agreement) return "the int8 variant's agreement with f32 was not measured";
-  if (variant->agreement->top1 < wish.agreement_min) {
-    return "int8 agrees with f32 in " + percent(variant->agreement->top1) + ", " + percent(wish.agreement_min) +
+  const Measured measured = measured_here(wish, variant);
+  if (measured.agreement == nullptr) return "the int8 variant's agreement with f32 " + measured.why_not;
+  if (measured.agreement->top1 < wish.agreement_min) {
+    return "int8 agrees with f32 in " + percent(measured.agreement->top1) + ", " + percent(wish.agreement_min) +
            " are wanted";
   }
   return "";
@@ -50,9 +71,9 @@ std::string against_int8(const EngineWish& wish, const ModelManifest& manifest) 
 
 std::string against_bf16(const EngineWish& wish, const ModelManifest& manifest) {
   if (!wish.processor.amx_bf16) return "no AMX-BF16 in this processor";
-  const ModelVariant* variant = manifest.variant(Precision::bf16);
-  if (variant != nullptr && variant->agreement && variant->agreement->top1 < wish.agreement_min) {
-    return "bf16 agrees with f32 in " + percent(variant->agreement->top1) + ", " + percent(wish.agreement_min) +
+  const Measured measured = measured_here(wish, manifest.variant(Precision::bf16));
+  if (measured.agreement != nullptr && measured.agreement->top1 < wish.agreement_min) {
+    return "bf16 agrees with f32 in " + percent(measured.agreement->top1) + ", " + percent(wish.agreement_min) +
            " are wanted";
   }
   return "";
@@ -61,17 +82,18 @@ std::string against_bf16(const EngineWish& wish, const ModelManifest& manifest) 
 EngineCandidate in_int8(const EngineWish& wish, const ModelManifest& manifest) {
   const std::string native = int8_instructions(wish.processor);
   const std::string with = native.empty() ? float_instructions(wish.processor) : native;
-  return {"openvino", Precision::int8, with + measured(manifest.variant(Precision::int8))};
+  return {"openvino", Precision::int8, with + measured_text(measured_here(wish, manifest.variant(Precision::int8)))};
 }
 
 EngineCandidate in_bf16(const EngineWish& wish, const ModelManifest& manifest) {
-  return {"openvino", Precision::bf16, bf16_instructions(wish.processor) + measured(manifest.variant(Precision::bf16))};
+  return {"openvino", Precision::bf16,
+          bf16_instructions(wish.processor) + measured_text(measured_here(wish, manifest.variant(Precision::bf16)))};
 }
 
-bool bf16_is_faster(const ModelManifest& manifest) {
+bool bf16_is_faster(const EngineWish& wish, const ModelManifest& manifest) {
   const ModelVariant *int8 = manifest.variant(Precision::int8), *bf16 = manifest.variant(Precision::bf16);
-  return int8 != nullptr && bf16 != nullptr && int8->time_ratio && bf16->time_ratio &&
-         *bf16->time_ratio < *int8->time_ratio;
+  return measured_here(wish, int8).agreement != nullptr && measured_here(wish, bf16).agreement != nullptr &&
+         int8->time_ratio && bf16->time_ratio && *bf16->time_ratio < *int8->time_ratio;
 }
 
 std::vector<EngineCandidate> automatic_precision(const EngineWish& wish, const ModelManifest& manifest) {
@@ -82,7 +104,7 @@ std::vector<EngineCandidate> automatic_precision(const EngineWish& wish, const M
     candidates.push_back(in_bf16(wish, manifest));
     if (!no_int8.empty()) candidates.back().why += "; " + no_int8;
   }
-  if (candidates.size() == 2 && bf16_is_faster(manifest)) std::swap(candidates[0], candidates[1]);
+  if (candidates.size() == 2 && bf16_is_faster(wish, manifest)) std::swap(candidates[0], candidates[1]);
   EngineCandidate f32{"openvino", Precision::f32, float_instructions(wish.processor)};
   if (candidates.empty()) f32.why += "; " + no_int8 + "; " + no_bf16;
   candidates.push_back(std::move(f32));

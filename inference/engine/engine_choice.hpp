@@ -29,7 +29,8 @@ struct EngineCandidate {
 /// processor has products of 8-bit integers (AMX, VNNI) and the variant's measured agreement is agreement_min or more;
 /// bf16 only on AMX (without it, it is slower than f32: 31 ms against 21 ms of a ResNet-18 on one core with
 /// AVX512-BF16) and where no measured agreement is below agreement_min; of the two the one with the lower time_ratio,
-/// int8 where that was not measured. Errors: invalid "engine_unavailable", invalid "precision_unavailable", which say
+/// int8 where that was not measured. Figures that were measured in another arithmetic than this processor's count as
+/// not measured, and `why` says so. Errors: invalid "engine_unavailable", invalid "precision_unavailable", which say
 /// how to get it.
 Result<std::vector<EngineCandidate>> choose_engines(const EngineWish& wish, const ModelManifest& manifest);
 

@@ -49,7 +49,8 @@ Agreement agreement_of(const Json& document) {
   return {.top1 = part_of(document, "top1"),
           .top5_overlap = part_of(document, "top5_overlap"),
           .score_error = part_of(document, "score_error"),
-          .photos = photos->get<int>()};
+          .photos = photos->get<int>(),
+          .arithmetic = document.contains("arithmetic") ? text_of(document, "arithmetic") : ""};
 }
 
 std::vector<VariantFile> variant_files_of(const Json& document) {
@@ -148,6 +149,7 @@ Json json_of(const ModelVariant& variant) {
                          {"top5_overlap", agreement->top5_overlap},
                          {"score_error", agreement->score_error},
                          {"photos", agreement->photos}};
+    if (!agreement->arithmetic.empty()) json["agreement"]["arithmetic"] = agreement->arithmetic;
   }
   if (variant.time_ratio) json["time_ratio"] = *variant.time_ratio;
   json["made_by"] = variant.made_by;

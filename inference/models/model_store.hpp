@@ -38,6 +38,7 @@ struct Agreement {
   double top5_overlap = 0;  // mean part of the five best labels that both have
   double score_error = 0;   // mean difference of the best label's score
   int photos = 0;
+  std::string arithmetic{};  // in which the variant was computed (lib/base/cpu.hpp); empty: not recorded
 };
 
 struct VariantFile {

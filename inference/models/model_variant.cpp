@@ -134,13 +134,15 @@ StagedVariant::~StagedVariant() {
   if (lock_.ok()) fs::remove_all(models_, ignored);
 }
 
-Result<ModelEntry> StagedVariant::publish(const AgreementMeter& measured, double agreement_min) {
+Result<ModelEntry> StagedVariant::publish(const AgreementMeter& measured, double agreement_min,
+                                          std::string_view arithmetic) {
   if (measured.photos() < kAgreementPhotosMin) {
     return fail(ErrorKind::invalid, "too_few_photos",
                 "An agreement measured on " + std::to_string(measured.photos()) +
                     " photos says little: give at least " + std::to_string(kAgreementPhotosMin) + ".");
   }
-  const Agreement agreement = measured.mean();
+  Agreement agreement = measured.mean();
+  agreement.arithmetic = arithmetic;
   if (!(agreement.top1 >= agreement_min)) {
     char bound[32];
     std::snprintf(bound, sizeof bound, "%.1f %%", 100 * agreement_min);

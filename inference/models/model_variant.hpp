@@ -3,6 +3,7 @@
 
 #include <filesystem>
 #include <string>
+#include <string_view>
 
 #include "inference/models/agreement.hpp"
 #include "inference/models/model_store.hpp"
@@ -36,10 +37,10 @@ class StagedVariant {
   const std::filesystem::path& models() const { return models_; }
 
   /// Puts the variant into the installed model, in the place of one of the same precision. The manifest is written last
-  /// and at once: a crash before it leaves the model as it was. Errors: invalid "agreement_too_low" (says the figures)
-  /// and "too_few_photos"; invalid "model_changed", when another model took its place meanwhile; as
-  /// write_file_atomic().
-  Result<ModelEntry> publish(const AgreementMeter& measured, double agreement_min);
+  /// and at once: a crash before it leaves the model as it was. `arithmetic`: what it was measured in. Errors: invalid
+  /// "agreement_too_low" (says the figures) and "too_few_photos"; invalid "model_changed", when another model took its
+  /// place meanwhile; as write_file_atomic().
+  Result<ModelEntry> publish(const AgreementMeter& measured, double agreement_min, std::string_view arithmetic);
 
  private:
   StagedVariant(ModelEntry entry, std::filesystem::path models, Fd lock)

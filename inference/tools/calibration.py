@@ -94,7 +94,8 @@ class Network:
     """One image at a time on one core, as imgrec runs it: what is not of eight bits in bf16 on AMX, else in f32."""
 
     def __init__(self, model, exact=False):
-        has_amx = "amx_bf16" in pathlib.Path("/proc/cpuinfo").read_text()
+        has_amx = "BF16" in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES") and \
+            "amx_bf16" in pathlib.Path("/proc/cpuinfo").read_text()
         settings = {"INFERENCE_NUM_THREADS": 1, "NUM_STREAMS": 1,
                     "INFERENCE_PRECISION_HINT": "bf16" if has_amx and not exact else "f32"}
         self.request = openvino.Core().compile_model(model, "CPU", settings).create_infer_request()

@@ -37,6 +37,21 @@ def imgrec(arguments, *words):
     return subprocess.run([arguments.imgrec, "model", *map(str, words), *places], stdout=subprocess.PIPE, text=True, check=False)
 
 
+def require_integers(arguments):
+    """Ends before anything is computed where this processor's int8 says nothing of the int8 that will be used."""
+    done = subprocess.run([arguments.imgrec, "version", "--json"], stdout=subprocess.PIPE, text=True, check=False)
+    if done.returncode != 0:
+        sys.exit(done.returncode)  # it has said why
+    program = json.loads(done.stdout)
+    if not program["openvino"]:
+        stop("this build has no OpenVINO, which int8 needs: `./dev setup` fetches it and builds again.")
+    if program["arithmetic"]["int8"] == "saturating":
+        stop("this processor cannot measure int8: it has neither VNNI nor AMX, so sums of 8-bit products saturate in 16 bits, "
+             "answers differ from those of processors that have them, and little time is gained. Nothing was changed. Use f32 on "
+             "this processor (imgrec does so by itself), and quantize on one like those that will use the variant: Intel since "
+             "Cascade Lake, AMD since Zen 4 (on AWS for example c6i, m6i, c7i, c7a).")
+
+
 def write_tensors(arguments, path):
     """Has imgrec decode and resize the photos. Returns what it says about the model, and the readable photos in order."""
     done = imgrec(arguments, "tensors", arguments.model, "--images", arguments.images, "--output", path)
@@ -76,6 +91,7 @@ def publish(arguments, work, made_by):
 
 
 def quantize(arguments, work):
+    require_integers(arguments)
     description, photos = write_tensors(arguments, work / "photos.npy")
     for_calibration, held_out, different = split(photos)
     if different < PHOTOS_MIN:

@@ -25,6 +25,7 @@ constexpr ProcessorFeatures kAmx{.avx2 = true,
 struct Measured {
   double top1 = -1;
   std::optional<double> time_ratio = std::nullopt;
+  const char* arithmetic = nullptr;  // AMX's, unless it is given
 };
 
 ModelManifest manifest(const std::optional<Measured>& int8, const std::optional<Measured>& bf16 = std::nullopt) {
@@ -32,7 +33,12 @@ ModelManifest manifest(const std::optional<Measured>& int8, const std::optional<
   model.name = "m";
   const auto add = [&](Precision precision, const Measured& measured) {
     ModelVariant variant{.precision = precision};
-    if (measured.top1 >= 0) variant.agreement = Agreement{.top1 = measured.top1, .photos = 64};
+    if (measured.top1 >= 0) {
+      const char* amx = precision == Precision::bf16 ? "amx_bf16" : "amx_int8";
+      variant.agreement = Agreement{.top1 = measured.top1,
+                                    .photos = 64,
+                                    .arithmetic = measured.arithmetic == nullptr ? amx : measured.arithmetic};
+    }
     variant.time_ratio = measured.time_ratio;
     model.variants.push_back(variant);
   };
@@ -71,7 +77,8 @@ struct Case {
 };
 
 TEST(EngineChoice, AutoTakesTheFastestThatIsNativeAndAccurate) {
-  const ModelManifest good = manifest(Measured{.top1 = 0.99}), bare = manifest(std::nullopt);
+  const ModelManifest good = manifest(Measured{.top1 = 0.99}), bare = manifest(std::nullopt),
+                      good_in_vnni = manifest(Measured{.top1 = 0.99, .arithmetic = "vnni"});
   const std::vector<Case> cases = {
       {"AMX, int8 as good as wanted", kAmx, good, "openvino int8, openvino bf16, openvino f32, opencv f32",
        "AMX-INT8, 99 % of 64 answers as in f32"},
@@ -82,8 +89,8 @@ TEST(EngineChoice, AutoTakesTheFastestThatIsNativeAndAccurate) {
       {"never without a measurement", kAmx, manifest(Measured{}), "openvino bf16, openvino f32, opencv f32",
        "the int8 variant's agreement with f32 was not measured"},
       {"no variant", kAmx, bare, "openvino bf16, openvino f32, opencv f32", "./dev quantize m --images DIR"},
-      {"VNNI", kVnni, good, "openvino int8, openvino f32, opencv f32", "AVX512-VNNI"},
-      {"VNNI of a client's processor", kAvxVnni, good, "openvino int8, openvino f32, opencv f32", "AVX-VNNI"},
+      {"VNNI", kVnni, good_in_vnni, "openvino int8, openvino f32, opencv f32", "AVX512-VNNI"},
+      {"VNNI of a client's processor", kAvxVnni, good_in_vnni, "openvino int8, openvino f32, opencv f32", "AVX-VNNI"},
       {"bf16 without AMX is slower than f32", kVnni, bare, "openvino f32, opencv f32", "AVX-512; no int8 variant"},
       {"int8 is not native", kOld, good, "openvino f32, opencv f32", "AVX2; no int8 instructions in this processor"},
       {"nothing known of the processor", {}, good, "openvino f32, opencv f32", "no int8 instructions"},
@@ -98,8 +105,24 @@ TEST(EngineChoice, AutoTakesTheFastestThatIsNativeAndAccurate) {
        manifest(Measured{.top1 = 0.99, .time_ratio = 0.1}, Measured{.top1 = 0.99, .time_ratio = 0.2}),
        "openvino int8, openvino bf16, openvino f32, opencv f32", "AMX-INT8"},
       {"faster elsewhere, not native here", kVnni,
-       manifest(Measured{.top1 = 0.99, .time_ratio = 0.6}, Measured{.top1 = 0.99, .time_ratio = 0.4}),
+       manifest(Measured{.top1 = 0.99, .time_ratio = 0.6, .arithmetic = "vnni"},
+                Measured{.top1 = 0.99, .time_ratio = 0.4}),
        "openvino int8, openvino f32, opencv f32", "AVX512-VNNI"},
+      {"int8 measured on AMX says nothing of VNNI", kVnni, good, "openvino f32, opencv f32",
+       "the int8 variant's agreement with f32 was measured in amx_int8, not in this processor's vnni"},
+      {"nor the other way round", kAmx, good_in_vnni, "openvino bf16, openvino f32, opencv f32",
+       "was measured in vnni, not in this processor's amx_int8"},
+      {"int8 measured where sums saturate", kVnni, manifest(Measured{.top1 = 1, .arithmetic = "saturating"}),
+       "openvino f32, opencv f32", "was measured in saturating, not in this processor's vnni"},
+      {"measured before the arithmetic was recorded", kAmx, manifest(Measured{.top1 = 1, .arithmetic = ""}),
+       "openvino bf16, openvino f32, opencv f32", "was measured in an arithmetic that it does not name"},
+      {"bf16 measured elsewhere, and bad", kAmx,
+       manifest(std::nullopt, Measured{.top1 = 0.5, .arithmetic = "avx512_bf16"}),
+       "openvino bf16, openvino f32, opencv f32", "agreement with f32 was measured in avx512_bf16"},
+      {"times measured in another arithmetic are not compared", kAmx,
+       manifest(Measured{.top1 = 0.99, .time_ratio = 0.6},
+                Measured{.top1 = 0.99, .time_ratio = 0.4, .arithmetic = "avx512_bf16"}),
+       "openvino int8, openvino bf16, openvino f32, opencv f32", "AMX-INT8"},
   };
   for (const Case& c : cases) {
     EXPECT_EQ(chosen(wish(c.processor), c.model), c.expected) << c.what;

@@ -10,6 +10,7 @@
 #include "inference/engine/engine_openvino.hpp"
 #include "inference/models/model_files.hpp"
 #include "inference/models/model_loader.hpp"
+#include "lib/base/cpu.hpp"
 #include "lib/base/digest.hpp"
 #include "lib/base/file.hpp"
 #include "tests/inference/named_engine.hpp"
@@ -167,7 +168,11 @@ class LoaderTest : public testing::Test {
     manifest_.variants = {
         {.precision = Precision::int8,
          .files = {{.file = "int8.xml", .sha256 = sha256_hex(xml)}, {.file = "int8.bin", .sha256 = sha256_hex(bin)}},
-         .agreement = Agreement{.top1 = 1, .top5_overlap = 1, .score_error = 0, .photos = 64}}};
+         .agreement = Agreement{.top1 = 1,
+                                .top5_overlap = 1,
+                                .score_error = 0,
+                                .photos = 64,
+                                .arithmetic = std::string(int8_arithmetic(processor_features()))}}};
     write(folder_ / "model.json", to_json(manifest_));
   }
   ClassifierOptions options(const std::string& engine, const std::string& precision) const {

@@ -133,7 +133,7 @@ TEST_F(StagedVariantTest, IsAModelOfItsOwnUntilItIsPublished) {
 TEST_F(StagedVariantTest, PublishesFilesAndFigures) {
   auto staged = StagedVariant::make(entry_, int8());
   ASSERT_TRUE(staged);
-  const auto published = staged->publish(measured(50, 1), 0.98);
+  const auto published = staged->publish(measured(50, 1), 0.98, "vnni");
   ASSERT_TRUE(published) << published.error().message;
   const auto found = store_.find("tiny");
   ASSERT_TRUE(found);
@@ -142,6 +142,7 @@ TEST_F(StagedVariantTest, PublishesFilesAndFigures) {
   ASSERT_TRUE(variant->agreement);
   EXPECT_DOUBLE_EQ(variant->agreement->top1, 0.98);
   EXPECT_EQ(variant->agreement->photos, 50);
+  EXPECT_EQ(variant->agreement->arithmetic, "vnni") << "kept in the manifest";
   EXPECT_EQ(variant->made_by, "a test");
   EXPECT_EQ(variant->files[0].sha256, sha256_hex("graph"));
   EXPECT_EQ(variant->files[1].sha256, sha256_hex("weights"));
@@ -150,10 +151,10 @@ TEST_F(StagedVariantTest, PublishesFilesAndFigures) {
 }
 
 TEST_F(StagedVariantTest, ReplacesTheVariantOfThatPrecisionAlone) {
-  ASSERT_TRUE(StagedVariant::make(entry_, {.precision = Precision::bf16})->publish(measured(), 0.98));
-  ASSERT_TRUE(StagedVariant::make(*store_.find("tiny"), int8("old"))->publish(measured(), 0.98));
+  ASSERT_TRUE(StagedVariant::make(entry_, {.precision = Precision::bf16})->publish(measured(), 0.98, "vnni"));
+  ASSERT_TRUE(StagedVariant::make(*store_.find("tiny"), int8("old"))->publish(measured(), 0.98, "vnni"));
   ASSERT_TRUE(write_file_atomic(folder_ / "tiny" / "int8-left.xml", "of a crash", WriteMode::replace));
-  ASSERT_TRUE(StagedVariant::make(*store_.find("tiny"), int8("new"))->publish(measured(), 0.98));
+  ASSERT_TRUE(StagedVariant::make(*store_.find("tiny"), int8("new"))->publish(measured(), 0.98, "vnni"));
   const auto found = store_.find("tiny");
   ASSERT_TRUE(found);
   ASSERT_EQ(found->manifest.variants.size(), 2U);
@@ -167,7 +168,7 @@ TEST_F(StagedVariantTest, ReplacesTheVariantOfThatPrecisionAlone) {
 TEST_F(StagedVariantTest, BelowTheBoundItIsRefused) {
   auto staged = StagedVariant::make(entry_, int8());
   ASSERT_TRUE(staged);
-  const auto refused = staged->publish(measured(100, 3), 0.98);
+  const auto refused = staged->publish(measured(100, 3), 0.98, "vnni");
   ASSERT_FALSE(refused);
   EXPECT_EQ(refused.error().code, "agreement_too_low");
   EXPECT_THAT(refused.error().message, HasSubstr("97.0 % of 100 photos"));
@@ -178,7 +179,7 @@ TEST_F(StagedVariantTest, BelowTheBoundItIsRefused) {
 TEST_F(StagedVariantTest, AFewPhotosAreNoMeasurement) {
   auto staged = StagedVariant::make(entry_, int8());
   ASSERT_TRUE(staged);
-  EXPECT_EQ(staged->publish(measured(kAgreementPhotosMin - 1), 0.98).error().code, "too_few_photos");
+  EXPECT_EQ(staged->publish(measured(kAgreementPhotosMin - 1), 0.98, "vnni").error().code, "too_few_photos");
   expect_untouched();
 }
 
@@ -192,7 +193,7 @@ TEST_F(StagedVariantTest, AModelThatWasReplacedMeanwhileIsLeftAlone) {
                              .profile = PreprocessProfile::tf,
                              .labels = dir_.path() / "names.txt",
                              .replace = true}));
-  EXPECT_EQ(staged->publish(measured(), 0.98).error().code, "model_changed");
+  EXPECT_EQ(staged->publish(measured(), 0.98, "vnni").error().code, "model_changed");
   expect_untouched();
 }
 
@@ -211,7 +212,7 @@ TEST_F(StagedVariantTest, WhatAKilledProcessLeftIsTakenOver) {
   fs::create_directories(folder_ / ".variant-tiny" / "tiny" / "deeper");
   auto staged = StagedVariant::make(entry_, int8());
   ASSERT_TRUE(staged) << staged.error().message;
-  ASSERT_TRUE(staged->publish(measured(), 0.98));
+  ASSERT_TRUE(staged->publish(measured(), 0.98, "vnni"));
 }
 
 TEST_F(StagedVariantTest, WrongFilesAreErrors) {
