@@ -4,6 +4,7 @@
 #include "cmd/cli/exit_code.hpp"
 #include "cmd/cli/roles.hpp"
 #include "cmd/cli/signals.hpp"
+#include "cmd/commands/process_metrics.hpp"
 #include "cmd/platform/platform.hpp"
 
 namespace imgrec {
@@ -15,17 +16,18 @@ int run_controller_command(const Config& config) {
   if (!platform) return report(platform.error());
   auto fleet = platform->make_fleet();
   if (!fleet) return report(fleet.error());
-  Metrics metrics;
-  DecisionHistory decisions(static_cast<std::size_t>(config.metrics.decisions_max));
-  TimeSeries series(controller_series());
+  ControllerTelemetry told(config.metrics);
+  const ChildrenShown children(config, *platform, told.metrics);
+  const auto listener = listen_for_metrics(config.metrics, told.metrics, &told.decisions);
+  if (!listener) return report(listener.error());
   const auto controlled = run_controller(config.controller,
                                          {.requests = *platform->requests,
                                           .fleet = **fleet,
                                           .clock = system_clock(),
                                           .rng = system_rng(),
-                                          .metrics = metrics,
-                                          .decisions = decisions,
-                                          .series = series},
+                                          .metrics = told.metrics,
+                                          .decisions = told.decisions,
+                                          .series = told.series},
                                          interrupts.token());
   if (!controlled) return report(controlled.error());
   return interrupts.by_keyboard() ? kExitInterrupted : kExitOk;

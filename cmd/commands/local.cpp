@@ -8,6 +8,7 @@
 #include "cmd/cli/roles.hpp"
 #include "cmd/cli/signals.hpp"
 #include "cmd/commands/lock.hpp"
+#include "cmd/commands/process_metrics.hpp"
 #include "cmd/commands/serving.hpp"
 #include "cmd/platform/platform.hpp"
 #include "cmd/platform/resolve.hpp"
@@ -37,13 +38,8 @@ void announce(const Config& config, int port) {
 // answered: what waits for an answer needs workers.
 class Background {
  public:
-  Background(const Config& config, Platform& platform, Fleet& fleet, Metrics& metrics, Interrupts& interrupts)
-      : config_(config),
-        platform_(platform),
-        fleet_(fleet),
-        metrics_(metrics),
-        interrupts_(interrupts),
-        decisions_(static_cast<std::size_t>(config.metrics.decisions_max)) {}
+  Background(const Config& config, Platform& platform, Fleet& fleet, ControllerTelemetry& told, Interrupts& interrupts)
+      : config_(config), platform_(platform), fleet_(fleet), told_(told), interrupts_(interrupts) {}
 
   void start() {
     controller_ = std::jthread([this](std::stop_token stop) {
@@ -52,9 +48,9 @@ class Background {
                                          .fleet = fleet_,
                                          .clock = system_clock(),
                                          .rng = system_rng(),
-                                         .metrics = metrics_,
-                                         .decisions = decisions_,
-                                         .series = series_},
+                                         .metrics = told_.metrics,
+                                         .decisions = told_.decisions,
+                                         .series = told_.series},
                                         stop);
       if (!ended) {
         error_ = ended.error();
@@ -80,10 +76,8 @@ class Background {
   const Config& config_;
   Platform& platform_;
   Fleet& fleet_;
-  Metrics& metrics_;
+  ControllerTelemetry& told_;
   Interrupts& interrupts_;
-  DecisionHistory decisions_;
-  TimeSeries series_{controller_series()};
   std::optional<Error> error_;
   std::jthread controller_, janitor_;
 };
@@ -111,12 +105,15 @@ int run_local_command(const Config& config) {
   if (!node_lock) return report(node_lock.error());
   auto fleet = platform->make_fleet();
   if (!fleet) return report(fleet.error());
-  Metrics metrics;
-  Background background(config, *platform, **fleet, metrics, interrupts);
+  ControllerTelemetry told(config.metrics);
+  const ChildrenShown children(config, *platform, told.metrics);
+  const auto listener = listen_for_metrics(config.metrics, told.metrics, &told.decisions);
+  if (!listener) return report(listener.error());
+  Background background(config, *platform, **fleet, told, interrupts);
   const auto served = serve_web(config, *platform,
                                 {.clock = system_clock(),
                                  .rng = system_rng(),
-                                 .metrics = metrics,
+                                 .metrics = told.metrics,
                                  .on_listening =
                                      [&](int port) {
                                        background.start();

@@ -8,6 +8,7 @@
 #include "cmd/cli/roles.hpp"
 #include "cmd/cli/signals.hpp"
 #include "cmd/commands/lock.hpp"
+#include "cmd/commands/process_metrics.hpp"
 #include "cmd/commands/serving.hpp"
 #include "cmd/platform/platform.hpp"
 #include "cmd/platform/resolve.hpp"
@@ -74,6 +75,8 @@ int run_web_command(const Config& config) {
   auto lock = lock_web_node(config);
   if (!lock) return report(lock.error());
   Metrics metrics;
+  const auto listener = listen_for_metrics(config.metrics, metrics, nullptr);
+  if (!listener) return report(listener.error());
   const auto served = serve_web(config, *platform,
                                 {.clock = system_clock(),
                                  .rng = system_rng(),

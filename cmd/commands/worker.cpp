@@ -6,6 +6,7 @@
 #include "cmd/cli/exit_code.hpp"
 #include "cmd/cli/roles.hpp"
 #include "cmd/cli/signals.hpp"
+#include "cmd/commands/process_metrics.hpp"
 #include "cmd/platform/platform.hpp"
 #include "inference/classifier_factory.hpp"
 #include "inference/models/model_loader.hpp"
@@ -51,6 +52,9 @@ int run_worker_command(const Config& config, const WorkerHooks& hooks) {
   WorkerSettings settings{.worker = config.worker, .queue = config.queue, .image = config.image};
   if (settings.worker.id.empty()) settings.worker.id = default_worker_id();
   Metrics metrics;
+  const auto listener = listen_for_metrics(config.metrics, metrics, nullptr);
+  if (!listener) return report(listener.error());
+  const std::jthread metrics_file = keep_metrics_file(config.metrics, settings.worker, metrics);
   WorkerPorts ports{.requests = *platform->requests,
                     .replies = *platform->queues,
                     .dead_letters = *platform->dead_letters,

@@ -38,9 +38,15 @@ std::string response_queue_name(const Config& config) {
   return config.queue.response_prefix + "-" + config.web.node;
 }
 
+std::filesystem::path worker_metrics_dir(const Config& config) {
+  return std::filesystem::path(config.state_dir) / "metrics";
+}
+
 std::vector<std::pair<std::string, std::string>> worker_environment(const Config& config) {
   Config child = config;
   child.worker.threads = config.local.worker_threads;
+  child.metrics.port = "off";  // one port cannot be everybody's; the parent shows what they tell
+  child.metrics.dir = worker_metrics_dir(config).string();
   // All settings, so that the child's are the parent's whatever file, flags and environment those came from.
   std::vector<std::pair<std::string, std::string>> variables = {{"IMGREC_CONFIG", ""}};
   for (const Setting& setting : settings()) {

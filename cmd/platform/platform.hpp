@@ -1,6 +1,7 @@
 // Where queues, stores and instances are: the only place that knows which platform it is.
 #pragma once
 
+#include <filesystem>
 #include <functional>
 #include <memory>
 #include <span>
@@ -30,6 +31,8 @@ struct Platform {
   std::string input_bucket;                      // what requests call the store of inputs
   /// Empty where queues and stores have rules of their own for what is old: then nothing of theirs is ours to delete.
   RemoveUnread remove_unread;
+  /// Where the workers of make_fleet keep their metrics as files. Empty where workers are other machines.
+  std::filesystem::path worker_metrics_dir;
   /// Called where instances are wanted: the controller alone.
   std::function<Result<std::unique_ptr<Fleet>>()> make_fleet;
   /// Blocks until this machine is about to be taken away (on_notice says how, once) or a stop is requested. Empty where
@@ -57,6 +60,9 @@ void apply_platform_defaults(LoadedConfig& loaded);
 
 /// The response queue of this web node: PREFIX-NODE.
 std::string response_queue_name(const Config& config);
+
+/// The folder in which child workers keep their metrics.
+std::filesystem::path worker_metrics_dir(const Config& config);
 
 /// Everything a child worker needs to run with this Config, as environment variables.
 std::vector<std::pair<std::string, std::string>> worker_environment(const Config& config);

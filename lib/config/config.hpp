@@ -82,7 +82,11 @@ struct ControllerConfig {
 
 /// What a process tells about itself.
 struct MetricsConfig {
-  int decisions_max = 1000;  // latest decisions of the controller that are kept
+  std::string port = "off";  // of the metrics listener; off, or a number: 0 is any free one
+  std::string bind = "127.0.0.1";
+  std::string dir;              // each process writes its metrics to a file in it; empty: none
+  Millis file_interval{1'000};  // between two writes of that file
+  int decisions_max = 1000;     // latest decisions of the controller that are kept
 };
 
 /// Lists are written with commas: "c7i.large,c7a.large".

@@ -166,6 +166,10 @@ inline bool is_name(std::string_view text, std::size_t length_max) {
 }
 
 inline const TextRule kPath = {"PATH", "a path on one line", is_one_line};
+inline const TextRule kAddress = {"ADDRESS", "an IPv4 or IPv6 address", [](std::string_view value) {
+                                    return !value.empty() &&
+                                           value.find_first_not_of("0123456789abcdefABCDEF.:") == value.npos;
+                                  }};
 inline const TextRule kWord = {"NAME", "up to 64 of the characters A-Z a-z 0-9 - _ .",
                                [](std::string_view value) { return is_name(value, 64); }};
 inline const TextRule kFilledWord = {"NAME", "1 to 64 of the characters A-Z a-z 0-9 - _ .",

@@ -112,10 +112,7 @@ void add_web(std::vector<Setting>& all) {
     all.push_back(duration({key, help, {}, kServing}, In{&Config::web, member}, range));
   };
   all.push_back(text({"web.bind", "address to listen on; 0.0.0.0: all", {"--bind"}, kServing},
-                     In{&Config::web, &WebConfig::bind},
-                     {"ADDRESS", "an IPv4 or IPv6 address", [](std::string_view value) {
-                        return !value.empty() && value.find_first_not_of("0123456789abcdefABCDEF.:") == value.npos;
-                      }}));
+                     In{&Config::web, &WebConfig::bind}, kAddress));
   count({"web.port", "port to listen on; 0: any free one", {"--port"}}, &WebConfig::port, {0, 65'535});
   all.push_back(text({"web.hosts",
                       "further names by which requests may call this service while it listens on loopback; *: any",
@@ -200,6 +197,20 @@ void add_workers(std::vector<Setting>& all) {
 }
 
 void add_metrics(std::vector<Setting>& all) {
+  all.push_back(text(
+      {"metrics.port", "port that serves /metrics, /healthz and /decisions; off: none, 0: any free one", {}, kServers},
+      In{&Config::metrics, &MetricsConfig::port},
+      {"PORT|off", "off or a whole number from 0 to 65535", [](std::string_view value) {
+         const auto port = parse_whole(value);
+         return value == "off" || (port && *port >= 0 && *port <= 65'535);
+       }}));
+  all.push_back(text({"metrics.bind", "address that it listens on; 0.0.0.0: all", {}, kServers},
+                     In{&Config::metrics, &MetricsConfig::bind}, kAddress));
+  all.push_back(text(
+      {"metrics.dir", "folder in which a worker keeps its metrics as a text file; empty: none", {}, kWorkerCommand},
+      In{&Config::metrics, &MetricsConfig::dir}, kPath));
+  all.push_back(duration({"metrics.file_interval", "between two writes of a worker's metrics file", {}, kServers},
+                         In{&Config::metrics, &MetricsConfig::file_interval}, {Millis(100), hours(1)}));
   all.push_back(number({"metrics.decisions_max",
                         "latest decisions of the controller that are kept; equal ones in a row are one",
                         {},

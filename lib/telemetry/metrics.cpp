@@ -63,6 +63,7 @@ struct Metrics::Impl {
   std::map<Key, std::unique_ptr<PrometheusCounter>> counters;
   std::map<Key, std::unique_ptr<PrometheusHistogram>> histograms;
   std::map<Key, ReadGauge> gauges;
+  std::function<std::vector<std::string>()> read_others;  // under scrape_mutex
 
   // Under `mutex`. The key under which a new series of this kind is kept: its own, or, when the name has as many series
   // as it may have, one with "other" for every label value.
@@ -111,6 +112,11 @@ void Metrics::gauge(const std::string& name, const std::string& help, std::funct
   impl_->gauges.emplace(key, ReadGauge{&added, std::move(read)});
 }
 
+void Metrics::show_others(std::function<std::vector<std::string>()> read) {
+  std::lock_guard lock(impl_->scrape_mutex);
+  impl_->read_others = std::move(read);
+}
+
 std::string Metrics::scrape() {
   std::lock_guard scraping(impl_->scrape_mutex);
   for (auto& [key, gauge] : impl_->gauges) gauge.gauge->Set(gauge.read());  // gauges change under scrape_mutex only
@@ -118,7 +124,10 @@ std::string Metrics::scrape() {
   remove_unknown(families);
   std::ostringstream text;
   prometheus::TextSerializer().Serialize(text, families);
-  return std::move(text).str();
+  if (!impl_->read_others) return std::move(text).str();
+  std::vector<std::string> texts = impl_->read_others();
+  texts.insert(texts.begin(), std::move(text).str());
+  return merge_expositions(texts);
 }
 
 const std::vector<double>& latency_buckets_s() {

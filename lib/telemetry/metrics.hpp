@@ -9,9 +9,9 @@
 #include <utility>
 #include <vector>
 
-namespace imgrec {
+#include "lib/telemetry/exposition.hpp"
 
-using MetricLabels = std::vector<std::pair<std::string, std::string>>;
+namespace imgrec {
 
 /// What scrape() gives.
 inline constexpr std::string_view kMetricsContentType = "text/plain; version=0.0.4; charset=utf-8";
@@ -49,6 +49,10 @@ class Metrics {
   /// and left out of the text.
   void gauge(const std::string& name, const std::string& help, std::function<double()> read,
              const MetricLabels& labels = {});
+
+  /// The texts of other processes that scrape() shows too, read at every scrape; `read` must not block, must not call
+  /// the Metrics, and must stay callable until it is replaced (also by nothing) or the Metrics are gone.
+  void show_others(std::function<std::vector<std::string>()> read);
 
   /// The text exposition format 0.0.4.
   std::string scrape();

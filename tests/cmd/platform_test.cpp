@@ -156,8 +156,10 @@ TEST_F(PlatformTest, AChildsEnvironmentGivesItTheSameSettings) {
   auto child = load_config({.file = {}, .environment = environment, .flags = {}});
   ASSERT_TRUE(child) << child.error().message;
   EXPECT_EQ(child->config.worker.threads, 3);
+  EXPECT_EQ(child->config.metrics.port, "off");
+  EXPECT_EQ(child->config.metrics.dir, config_.state_dir + "/metrics");
   for (const Setting& setting : settings()) {
-    if (setting.key == "worker.threads") continue;
+    if (setting.key == "worker.threads" || setting.key == "metrics.dir") continue;
     EXPECT_EQ(setting.get(child->config), setting.get(config_)) << setting.key;
   }
 }

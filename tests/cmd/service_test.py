@@ -1,9 +1,11 @@
 """The long-running commands: start, signals, locks, workers."""
 import json
 import os
+import re
 import signal
 import subprocess
 import time
+import urllib.request
 
 import pytest
 
@@ -45,6 +47,47 @@ def test_sigint_ends_with_130(model_flags):
 def test_each_role_alone_starts_and_drains(role, model_flags):
     with imgrec.Service(role, *(model_flags if role != "web" else ())) as service:
         assert service.stop() == 0, service.log()
+
+
+def metrics_port(service):
+    return int(service.wait_for_log(r"metrics listening.*port=(\d+)").group(1))
+
+
+def scrape(port, path="/metrics"):
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=30) as answer:
+        return answer.read().decode()
+
+
+@pytest.mark.parametrize("role", ["web", "worker", "controller"])
+def test_each_role_shows_its_metrics_where_a_port_is_given(role, model_flags):
+    with imgrec.Service(role, *(model_flags if role != "web" else ()), "--metrics-port", "0") as service:
+        port = metrics_port(service)
+        assert scrape(port, "/healthz") == "ok\n"
+        assert f"imgrec_{role}_" in scrape(port)
+        if role == "controller":
+            decision = json.loads(scrape(port, "/decisions"))["decisions"][0]
+            assert decision["wanted"] == 0 and decision["queue"]["visible"] == 0 and decision["why"]
+        assert service.stop() == 0, service.log()
+
+
+def test_local_shows_the_metrics_of_its_workers_while_they_live(model_flags, photo):
+    with imgrec.Service("local", *model_flags, "--min-workers", "2", "--max-workers", "2", "--metrics-file-interval", "100ms") as service:
+        assert service.classify("a.jpg", photo)[0] == 200
+
+        def tiers():
+            text = service.request("GET", "/metrics")[2].decode()
+            assert text.count("# TYPE imgrec_worker_") == len(set(re.findall("# TYPE (imgrec_worker_\\S+)", text)))
+            return set(re.findall(r'imgrec_worker_\w+\{worker="i-\w+",app_tier_id="([^"]+)"', text))
+
+        imgrec.wait_until(lambda: tiers() == {"app-tier-1", "app-tier-2"}, what="the metrics of both workers")
+        hung, killed = service.children()
+        os.kill(hung, signal.SIGSTOP)
+        imgrec.wait_until(lambda: len(tiers()) == 1, what="the end of the metrics of the worker that hangs")
+        os.kill(hung, signal.SIGCONT)
+        imgrec.wait_until(lambda: len(tiers()) == 2, what="the metrics of the worker that works again")
+        os.kill(killed, signal.SIGKILL)
+        imgrec.wait_until(lambda: killed not in service.children() and len(tiers()) == 2, what="the metrics of the worker in its place")
+        assert service.stop() == 0
 
 
 def test_a_second_signal_ends_at_once(model_flags, photo):

@@ -22,6 +22,7 @@ ARROWS = {
     "lib/http/client": BASE | {"lib/ports", "lib/http/syntax"},
     "lib/local": PORTS,
     "lib/telemetry": BASE,
+    "lib/telemetry/listener": BASE | {"lib/telemetry", "lib/http/server"},
     "roles/worker": ROLES,
     "roles/controller": ROLES | {"roles/controller/policy"},
     "roles/controller/policy": BASE | {"lib/ports"},
