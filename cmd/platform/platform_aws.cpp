@@ -75,7 +75,7 @@ aws::SqsRules sqs_rules(const Config& config) {
   rules.options_of = [=](const std::string& name) -> std::optional<aws::SqsQueueOptions> {
     if (name == queue.request) {
       return aws::SqsQueueOptions{.fifo = queue.fifo,
-                                  .receives_max = queue.receives_max + kReceivesBeyondWorkers,
+                                  .receives_max = queue.receives_max,
                                   .dead_letter = queue.dead_letter,
                                   .setup = setup,
                                   .visibility = queue.visibility};

@@ -14,9 +14,8 @@ namespace {
 SqliteQueueRules queue_rules(const QueueConfig& queue) {
   return {[queue](const std::string& name) -> std::optional<SqliteQueueOptions> {
     if (name == queue.request) {
-      return SqliteQueueOptions{.fifo = queue.fifo,
-                                .receives_max = queue.receives_max + kReceivesBeyondWorkers,
-                                .dead_letter = queue.dead_letter};
+      return SqliteQueueOptions{
+          .fifo = queue.fifo, .receives_max = queue.receives_max, .dead_letter = queue.dead_letter};
     }
     // A FIFO queue's dead letters are in a FIFO queue, as SQS wants it.
     if (name == queue.dead_letter) return SqliteQueueOptions{.fifo = queue.fifo, .receives_max = 0, .dead_letter = {}};

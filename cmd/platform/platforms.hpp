@@ -12,10 +12,6 @@
 
 namespace imgrec {
 
-// The worker gives up poison at receives_max and answers for it. This is the backstop for messages at which workers
-// die before they can count: the queue itself moves them away a few deliveries later.
-inline constexpr int kReceivesBeyondWorkers = 3;
-
 Result<Platform> make_local_platform(const Config& config, Clock& clock, Rng& rng);
 Result<Platform> make_aws_platform(const Config& config, Clock& clock, Rng& rng, const PlatformNeeds& needs);
 

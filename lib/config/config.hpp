@@ -35,7 +35,7 @@ struct QueueConfig {
   std::string response_prefix = "imgrec-responses";  // one queue per web node: PREFIX-NODE
   std::string dead_letter = "imgrec-dead";
   bool fifo = false;
-  int receives_max = 5;       // deliveries of one message before it counts as poison
+  int receives_max = 1'000;   // deliveries after which the queue gives up a message; see worker.attempts_max
   Millis visibility{30'000};  // lease of a received message; extended while it is worked on
 };
 
@@ -60,15 +60,19 @@ struct WebConfig {
 };
 
 struct WorkerConfig {
-  std::string id;                 // empty: host name and process id
-  std::string app_tier_id;        // "app-tier-1"; given by the fleet
-  int threads = 0;                // images at a time; 0: usable cores
-  int prefetch = 20;              // messages held beyond those being worked on, at most
-  Millis poll_wait{20'000};       // long poll
-  Seconds exit_when_idle{0};      // 0: never
-  Millis drain_timeout{30'000};   // SIGTERM: time to finish; what is left is returned to the queue
-  Millis answer_linger_max{500};  // a batch of answers waits no longer for more of them
-  Millis removal_linger{1'000};   // finished messages are removed so much later, in batches, while there is other work
+  std::string id;                      // empty: host name and process id
+  std::string app_tier_id;             // "app-tier-1"; given by the fleet
+  int threads = 0;                     // images at a time; 0: usable cores
+  int prefetch = 20;                   // messages held beyond those being worked on, at most
+  Millis poll_wait{20'000};            // long poll
+  Seconds exit_when_idle{0};           // 0: never
+  Millis drain_timeout{30'000};        // SIGTERM: time to finish; what is left is returned to the queue
+  Millis answer_linger_max{500};       // a batch of answers waits no longer for more of them
+  int attempts_max = 3;                // times that a suspect image is tried alone before it counts as poison
+  int engine_failures_max = 3;         // failures of the engine in a row, after which the worker ends
+  Millis outage_hold_max{60'000};      // messages are held so long while a store or queue fails, then returned
+  Millis other_version_delay{60'000};  // a message of another version waits so long for other workers
+  Millis removal_linger{1'000};  // finished messages are removed so much later, in batches, while there is other work
 };
 
 struct ControllerConfig {

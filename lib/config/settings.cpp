@@ -90,8 +90,11 @@ void add_queue(std::vector<Setting>& all) {
                      In{&Config::queue, &QueueConfig::dead_letter}, kQueueName));
   all.push_back(boolean({"queue.fifo", "first in, first out within a session", {}, kServers},
                         In{&Config::queue, &QueueConfig::fifo}));
-  all.push_back(number({"queue.receives_max", "deliveries of a message before it is given up as poison", {}, kServers},
-                       In{&Config::queue, &QueueConfig::receives_max}, {1, 100}));
+  all.push_back(number({"queue.receives_max",
+                        "deliveries after which the queue gives up a message; workers judge by worker.attempts_max",
+                        {},
+                        kServers},
+                       In{&Config::queue, &QueueConfig::receives_max}, {1, 1000}));
   all.push_back(duration({"queue.visibility",
                           "lease of a received message; extended while it is worked on",
                           {},
@@ -171,6 +174,26 @@ void add_workers(std::vector<Setting>& all) {
                           {},
                           kWorkerCommand | kFleet},
                          In{&Config::worker, &WorkerConfig::drain_timeout}, {Millis(0), hours(1)}));
+  all.push_back(number({"worker.attempts_max",
+                        "times that an image at which workers died is tried alone before it is given up",
+                        {},
+                        kWorkerCommand | kFleet},
+                       In{&Config::worker, &WorkerConfig::attempts_max}, {1, 100}));
+  all.push_back(number({"worker.engine_failures_max",
+                        "failures of the engine in a row, after which the worker ends",
+                        {},
+                        kWorkerCommand | kFleet},
+                       In{&Config::worker, &WorkerConfig::engine_failures_max}, {1, 1000}));
+  all.push_back(duration({"worker.outage_hold_max",
+                          "messages are held so long while a store or queue fails, then returned",
+                          {},
+                          kWorkerCommand | kFleet},
+                         In{&Config::worker, &WorkerConfig::outage_hold_max}, {Seconds(1), hours(1)}));
+  all.push_back(duration({"worker.other_version_delay",
+                          "a message of another version waits so long for workers of that version",
+                          {},
+                          kWorkerCommand | kFleet},
+                         In{&Config::worker, &WorkerConfig::other_version_delay}, {Seconds(1), hours(12)}));
   all.push_back(duration(
       {"worker.answer_linger_max", "a batch of answers waits no longer for more of them", {}, kWorkerCommand | kFleet},
       In{&Config::worker, &WorkerConfig::answer_linger_max}, {Millis(0), Seconds(5)}));

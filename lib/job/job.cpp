@@ -271,6 +271,10 @@ ObjectKey result_key(const JobId& job) {
   return ObjectKey("results/" + job.str() + ".json");
 }
 
+ObjectKey attempt_key(const JobId& job, int attempt) {
+  return ObjectKey("attempts/" + job.str() + "." + std::to_string(attempt));
+}
+
 Result<SessionId> parse_session_id(std::string_view text) {
   constexpr std::string_view kAllowed = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-";
   if (text.empty() || text.size() > 64 || text.find_first_not_of(kAllowed) != std::string_view::npos) {

@@ -13,6 +13,9 @@
 
 namespace imgrec {
 
+/// "v" of the documents that this build reads and writes.
+constexpr int kJobVersion = 1;
+
 struct Label {
   int index = 0;      // class number of the model's output
   std::string wnid;   // WordNet id ("n02437312"); empty for models with other classes
@@ -101,9 +104,10 @@ struct ReplyAddress {
 /// Nothing when the message has no valid job or no reply_to.
 std::optional<ReplyAddress> find_reply_address(std::string_view json);
 
-/// Where a job's objects lie: "inputs/JOB" and "results/JOB.json".
+/// Where a job's objects lie: "inputs/JOB", "results/JOB.json" and "attempts/JOB.N" (roles/worker/attempts.hpp).
 ObjectKey input_key(const JobId& job);
 ObjectKey result_key(const JobId& job);
+ObjectKey attempt_key(const JobId& job, int attempt);
 
 /// [A-Za-z0-9_-]{1,64}; else ErrorKind::invalid, "bad_session_id".
 Result<SessionId> parse_session_id(std::string_view text);

@@ -40,7 +40,7 @@ Result<std::uint64_t> sweep_old_objects(ObjectStore& store, const JanitorOptions
   std::uint64_t removed = 0;
   if (options.retention == Seconds(0)) return removed;
   const WallTime limit = clock.wall_now() - options.retention;
-  for (const std::string_view prefix : {"inputs/", "results/"}) {
+  for (const std::string_view prefix : {"inputs/", "results/", "attempts/"}) {
     const auto swept = sweep_prefix(store, prefix, limit, options.pause, clock, stop);
     if (!swept) return swept;
     removed += *swept;

@@ -11,15 +11,16 @@
 #include <vector>
 
 #include "lib/base/batcher.hpp"
+#include "roles/worker/dependency.hpp"
 #include "roles/worker/lease_keeper.hpp"
 #include "roles/worker/process_job.hpp"
-#include "roles/worker/retrier.hpp"
 
 namespace imgrec {
 
 struct CompleterOptions {
   bool fifo = false;  // all queues of the service are FIFO: group = session, dedup = job
   std::stop_token abandon;
+  Millis outage_hold_max{60'000};  // what cannot be sent or removed for so long goes back to the queue
   /// How long a batch of `count` answers may gather whose first is `first`; see Batcher.
   std::function<Millis(const Answer& first, std::size_t count)> linger = [](const Answer&, std::size_t) {
     return Millis(0);
@@ -41,10 +42,13 @@ class Completer {
 
   /// Waits while too many wait already.
   void push(Answer answer);
-  /// From now on nothing waits for company.
+  /// From now on no batch waits for more.
   void flush();
   /// Finishes what was pushed, and ends.
   void close();
+  /// As Dependency: the queues of answers and dead letters, and removals.
+  bool works() const { return queues_.works(); }
+  bool may_be_tried() const { return queues_.may_be_tried(); }
 
  private:
   using Batch = std::vector<Answer>;
@@ -63,7 +67,7 @@ class Completer {
   LeaseKeeper& leases_;
   WorkerMetrics& metrics_;
   const CompleterOptions options_;
-  Retrier retrier_;
+  Dependency queues_;
   Batcher<Answer> answers_, removals_;
   std::jthread removing_, answering_;
 };

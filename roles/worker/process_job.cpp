@@ -6,9 +6,12 @@
 
 #include "lib/base/digest.hpp"
 #include "lib/base/log.hpp"
+#include "roles/worker/attempts.hpp"
 
 namespace imgrec {
 namespace {
+
+constexpr const char* kInputMismatch = "input_mismatch";
 
 struct Title {
   std::string_view code, title;
@@ -18,9 +21,9 @@ constexpr Title kTitles[] = {
     {"image_too_large", "Image too large"},
     {"image_truncated", "The image ends early"},
     {"image_corrupt", "The image is damaged"},
-    {"input_missing", "The image is not stored"},
     {"input_mismatch", "The stored image is another one"},
     {"poison", "The image could not be processed"},
+    {"expired", "The image was not classified in time"},
     {"bad_request_message", "The request cannot be read"},
     {"bad_reply_to", "The request names no queue for answers"},
 };
@@ -37,24 +40,34 @@ struct Refusal {
   bool retryable = false;
 };
 
+using End = std::variant<Answer, Return, Suspect>;
+
 class Job {
  public:
   Job(const JobContext& context, HeldMessage held)
       : context_(context), ports_(context.ports), held_(std::move(held)), begun_(ports_.clock.mono_now()) {}
 
-  std::variant<Answer, Return> run();
+  End run();
 
  private:
-  using End = std::variant<Answer, Return>;
-
+  End leave_to_others();
   End refuse_unparsable(const Error& error);
   End refuse(Refusal refusal);
+  End expire();
+  End drop_cancelled();
   End finish(JobResult result, Outcome outcome);
   End answer(std::string body, Outcome outcome);
   End come_back(const Error& error);
+  End work_on_image();
+  std::optional<End> answer_again();
+  Result<bool> begin_attempt();
   Result<std::string> fetch();
   Result<Classification> classify(const std::string& image);
+  Result<std::string> stored_result();
+  Result<std::optional<std::string>> store(const JobResult& result);
   JobResult make_result() const;
+  bool is_suspect() const { return held_.message.receive_count > 1; }
+  bool is_expired() const { return ports_.clock.wall_now() >= request_.expires_at; }
   bool may_reply() const { return request_.reply_to.starts_with(context_.settings.queue.response_prefix); }
   double ms_since(MonoTime time) const { return elapsed_ms(time, ports_.clock.mono_now()); }
 
@@ -66,16 +79,20 @@ class Job {
   StageTimings timings_;
   std::string label_;
   std::string dead_letter_;
+  std::optional<Attempts> attempts_;  // of a suspect that is tried
 };
 
-std::variant<Answer, Return> Job::run() {
+End Job::run() {
   ports_.on_step(JobStep::received);
   const Message& message = held_.message;
   timings_.queue_ms =
       std::max(0.0, std::chrono::duration<double, std::milli>(held_.received_wall - message.sent_at).count()) +
       elapsed_ms(held_.received_at, begun_);
   auto parsed = parse_job_request(message.body);
-  if (!parsed) return refuse_unparsable(parsed.error());
+  if (!parsed) {
+    const auto version = document_version(message.body);
+    return version && *version != kJobVersion ? leave_to_others() : refuse_unparsable(parsed.error());
+  }
   request_ = *std::move(parsed);
   ports_.on_step(JobStep::parsed);
 
@@ -83,32 +100,40 @@ std::variant<Answer, Return> Job::run() {
     return refuse(
         {.code = "bad_reply_to", .detail = "Answers go only to queues of this service: reply_to has another prefix."});
   }
-  if (message.receive_count > context_.settings.queue.receives_max) {
-    return refuse({.outcome = Outcome::poison,
-                   .code = "poison",
-                   .detail = "It was tried " + std::to_string(context_.settings.queue.receives_max) +
-                             " times without a result, so it is not tried again."});
-  }
   // Not at the first delivery: nearly none has a result, and the look-up would be a quarter of an image's calls to the
   // store. One that has (the queue's count is approximate) costs work twice; finish() finds the result that is there.
-  if (message.receive_count > 1) {
-    auto stored = context_.reading.retry(
-        context_.abandon, [&] { return ports_.outputs.get(result_key(request_.job), kMessageBytesMax); });
-    if (stored) return answer(*std::move(stored), Outcome::answered_again);
-    if (stored.error().kind != ErrorKind::not_found) return come_back(stored.error());
+  if (is_suspect()) {
+    if (auto answered = answer_again()) return *std::move(answered);
   }
+  if (is_expired()) return expire();
+  if (is_suspect() && !held_.alone) return Suspect{.held = std::move(held_)};
+  return work_on_image();
+}
 
+End Job::work_on_image() {
   const MonoTime fetch_begun = ports_.clock.mono_now();
   auto image = fetch();
+  if (!image && image.error().kind == ErrorKind::not_found) return drop_cancelled();
   if (!image && image.error().kind == ErrorKind::invalid) {
     return refuse({.code = image.error().code,
                    .detail = image.error().message,
-                   .retryable = image.error().code.starts_with("input_")});
+                   .retryable = image.error().code == kInputMismatch});
   }
   if (!image) return come_back(image.error());
   timings_.fetch_ms = ms_since(fetch_begun);
   ports_.on_step(JobStep::fetched);
 
+  if (is_suspect()) {
+    const auto begun = begin_attempt();
+    if (!begun) return come_back(begun.error());
+    if (!*begun) {
+      return refuse({.outcome = Outcome::poison,
+                     .code = "poison",
+                     .detail = "It was tried " + std::to_string(context_.settings.worker.attempts_max) +
+                               " times alone and each time the worker ended without a result, so it is not tried "
+                               "again. It is kept in the dead-letter queue."});
+    }
+  }
   auto classification = classify(*image);
   *image = {};  // storing may take a while
   context_.on_classified();
@@ -116,7 +141,10 @@ std::variant<Answer, Return> Job::run() {
     return refuse({.code = classification.error().code, .detail = classification.error().message});
   }
   if (!classification) return come_back(classification.error());
-  if (context_.abandon.stop_requested()) return come_back({ErrorKind::cancelled, "stopped", "The worker ends."});
+  if (context_.abandon.stop_requested()) {
+    if (attempts_) attempts_->undo();
+    return come_back({ErrorKind::cancelled, "stopped", "The worker ends."});
+  }
   ports_.on_step(JobStep::classified);
 
   JobResult result = make_result();
@@ -124,49 +152,101 @@ std::variant<Answer, Return> Job::run() {
   return finish(std::move(result), Outcome::labelled);
 }
 
-// The image, or an error: invalid is the request's own fault and stays, anything else may pass.
+// A result that is there already, unless it is an error that another attempt may replace.
+std::optional<End> Job::answer_again() {
+  auto stored = stored_result();
+  if (!stored && stored.error().kind == ErrorKind::not_found) return std::nullopt;
+  if (!stored) return come_back(stored.error());
+  const auto result = parse_job_result(*stored);
+  if (result && result->error && result->error->retryable) return std::nullopt;
+  return answer(*std::move(stored), Outcome::answered_again);
+}
+
+Result<std::string> Job::stored_result() {
+  return context_.reading.call(context_.abandon,
+                               [&] { return ports_.outputs.get(result_key(request_.job), kMessageBytesMax); });
+}
+
+// The image, or an error: not_found and invalid are about this image, anything else may pass.
 Result<std::string> Job::fetch() {
   const JobInput& input = request_.input;
-  auto image = context_.reading.retry(context_.abandon,
-                                      [&] { return ports_.inputs.get(input.key, context_.settings.image.bytes_max); });
-  if (!image && image.error().kind == ErrorKind::not_found) {
-    return fail(ErrorKind::invalid, "input_missing", "The uploaded image is not in the store any more: send it again.");
-  }
+  auto image = context_.reading.call(context_.abandon,
+                                     [&] { return ports_.inputs.get(input.key, context_.settings.image.bytes_max); });
   if (!image && image.error().code == "object_too_large") {
     return fail(ErrorKind::invalid, "image_too_large",
                 "The file has more than " + std::to_string(context_.settings.image.bytes_max) + " bytes.");
   }
   if (image && sha256_hex(*image) != input.sha256) {
-    return fail(ErrorKind::invalid, "input_mismatch",
+    return fail(ErrorKind::invalid, kInputMismatch,
                 "The stored bytes are not those that were uploaded: send it again.");
   }
   return image;
 }
 
+// Counts that this suspect is tried; false when it was tried too often. First the process shows that it can classify an
+// image at all: where a build or a machine dies on every image, it dies now, and nothing is counted against this one.
+Result<bool> Job::begin_attempt() {
+  {
+    const auto classifier = context_.classifiers.borrow(context_.abandon);
+    if (!classifier) return fail(ErrorKind::cancelled, "stopped", "The worker ends.");
+    if (auto proven = context_.engine.prove(**classifier); !proven) {
+      context_.on_engine_lost(proven.error());
+      return fail(proven.error());
+    }
+  }
+  attempts_.emplace(ports_.outputs, context_.storing, request_.job, context_.settings.worker.attempts_max);
+  return attempts_->begin(context_.abandon);
+}
+
 Result<Classification> Job::classify(const std::string& image) {
   const MonoTime wait_begun = ports_.clock.mono_now();
   const auto classifier = context_.classifiers.borrow(context_.abandon);
-  if (!classifier) return fail(ErrorKind::cancelled, "stopped", "The worker ends.");
+  if (!classifier) {
+    if (attempts_) attempts_->undo();
+    return fail(ErrorKind::cancelled, "stopped", "The worker ends.");
+  }
   timings_.queue_ms += ms_since(wait_begun);
-  auto outcome = [&]() -> Result<Classification> {
-    try {
-      return (**classifier).classify(image, std::max(1, request_.top_k));
-    } catch (const std::exception& error) {
-      return fail(ErrorKind::bug, "classifier_threw", error.what());
-    } catch (...) {
-      return fail(ErrorKind::bug, "classifier_threw", "An exception of no known type.");
-    }
-  }();
+  auto outcome = classify_guarded(**classifier, image, request_.top_k);
+  if (outcome || outcome.error().kind == ErrorKind::invalid) {
+    context_.engine.succeeded();
+  } else {
+    context_.metrics.engine_failures.add();
+    if (attempts_) attempts_->undo();  // the worker lives, and it is the machine's failure
+    auto works = context_.engine.failed(**classifier, outcome.error());
+    if (!works) context_.on_engine_lost(works.error());
+  }
   if (!outcome) return outcome;
-  if (outcome->labels.empty()) return fail(ErrorKind::bug, "no_labels", "The classifier answered no labels.");
   timings_.decode_ms = outcome->decode_ms;
   timings_.preprocess_ms = outcome->preprocess_ms;
   timings_.infer_ms = outcome->infer_ms;
   return outcome;
 }
 
-// Nobody reads such a message better a second time: it is kept for a person, and whoever can be told is told.
-std::variant<Answer, Return> Job::refuse_unparsable(const Error& error) {
+// While versions change, some workers are older than the web tier, or newer: one of the others can read it.
+End Job::leave_to_others() {
+  const Millis delay = context_.settings.worker.other_version_delay;
+  log::warning("request message of another version; back to the queue for workers of that version",
+               {{"message", held_.message.id}, {"delay_ms", delay.count()}});
+  return Return{.held = std::move(held_), .job = {}, .delay = delay};
+}
+
+End Job::expire() {
+  return refuse({.outcome = Outcome::expired,
+                 .code = "expired",
+                 .detail = "Its time ran out at " + to_rfc3339(request_.expires_at) +
+                           " before it could be classified: send it again.",
+                 .retryable = true});
+}
+
+// Whoever sent the image left and had it removed, or it is older than the images that are kept: nobody waits for it.
+End Job::drop_cancelled() {
+  auto stored = stored_result();
+  if (stored) return answer(*std::move(stored), Outcome::answered_again);
+  if (stored.error().kind != ErrorKind::not_found) return come_back(stored.error());
+  return answer("", Outcome::cancelled);
+}
+
+End Job::refuse_unparsable(const Error& error) {
   log::warning("request message cannot be read; to the dead letters",
                {{"message", held_.message.id}, {"error", describe(error)}});
   dead_letter_ = held_.message.body;
@@ -179,7 +259,7 @@ std::variant<Answer, Return> Job::refuse_unparsable(const Error& error) {
   return refuse({.code = error.code, .detail = error.message});
 }
 
-std::variant<Answer, Return> Job::refuse(Refusal refusal) {
+End Job::refuse(Refusal refusal) {
   if (refusal.outcome == Outcome::poison || !may_reply()) dead_letter_ = held_.message.body;
   JobResult result = make_result();
   result.error = JobError{.code = refusal.code,
@@ -189,32 +269,47 @@ std::variant<Answer, Return> Job::refuse(Refusal refusal) {
   return finish(std::move(result), refusal.outcome);
 }
 
-// Stores the result if there is none. If there is, that one is the answer: all answers to a job agree.
-std::variant<Answer, Return> Job::finish(JobResult result, Outcome outcome) {
+// Stores the result. If there is one already, that one is the answer: all answers to a job agree.
+End Job::finish(JobResult result, Outcome outcome) {
   label_ = result.error ? result.error->code : result.labels.front().label;
   const MonoTime store_begun = ports_.clock.mono_now();
   result.timings = timings_;  // store_ms is not known before it is stored: only the answer has it
-  const std::string document = to_json(result);
-  const PutOptions options{.only_if_absent = true, .content_type = "application/json"};
-  const auto put = context_.storing.retry(
-      context_.abandon, [&] { return ports_.outputs.put(result_key(request_.job), document, options); });
-  if (!put) return come_back(put.error());
+  auto earlier = store(result);
+  if (!earlier) return come_back(earlier.error());
   const double store_ms = ms_since(store_begun);
   ports_.on_step(JobStep::stored);
-  if (*put == PutOutcome::already_there) {
-    auto stored = context_.reading.retry(
-        context_.abandon, [&] { return ports_.outputs.get(result_key(request_.job), kMessageBytesMax); });
-    if (!stored) return come_back(stored.error());
+  if (attempts_ && outcome != Outcome::poison) attempts_->forget();
+  if (*earlier) {
     // A poison message whose labels were stored by an earlier delivery is none; one that was refused still is.
-    const auto earlier = parse_job_result(*stored);
-    if (outcome == Outcome::poison && earlier && !earlier->error) dead_letter_.clear();
-    return answer(*std::move(stored), Outcome::answered_again);
+    const auto there = parse_job_result(**earlier);
+    if (outcome == Outcome::poison && there && !there->error) dead_letter_.clear();
+    return answer(**std::move(earlier), Outcome::answered_again);
   }
   result.timings.store_ms = timings_.store_ms = store_ms;
   return answer(to_json(result), outcome);
 }
 
-std::variant<Answer, Return> Job::answer(std::string body, Outcome outcome) {
+// Returns the result that stays when one is there already: labels replace an error, nothing replaces labels.
+Result<std::optional<std::string>> Job::store(const JobResult& result) {
+  const ObjectKey key = result_key(request_.job);
+  const std::string document = to_json(result);
+  PutOptions options{.only_if_absent = true, .content_type = "application/json"};
+  const auto put = [&] {
+    return context_.storing.call(context_.abandon, [&] { return ports_.outputs.put(key, document, options); });
+  };
+  const auto first = put();
+  if (!first) return fail(first.error());
+  if (*first == PutOutcome::stored) return std::nullopt;
+  auto stored = stored_result();
+  if (!stored) return fail(stored.error());
+  const auto earlier = parse_job_result(*stored);
+  if (result.error || !earlier || !earlier->error) return *std::move(stored);
+  options.only_if_absent = false;
+  if (const auto replaced = put(); !replaced) return fail(replaced.error());
+  return std::nullopt;
+}
+
+End Job::answer(std::string body, Outcome outcome) {
   Answer answer;
   answer.outcome = outcome;
   answer.job = request_.job;
@@ -229,15 +324,15 @@ std::variant<Answer, Return> Job::answer(std::string body, Outcome outcome) {
   return answer;
 }
 
-std::variant<Answer, Return> Job::come_back(const Error& error) {
-  Return back{.held = std::move(held_), .job = request_.job, .delay = Millis(0)};
+End Job::come_back(const Error& error) {
+  Return returned{.held = std::move(held_), .job = request_.job, .delay = Millis(0)};
   if (!context_.abandon.stop_requested()) {
     log::warning(
         "job not done; back to the queue",
-        {{"job", request_.job}, {"receive_count", back.held.message.receive_count}, {"error", describe(error)}});
-    back.delay = return_delay(back.held.message.receive_count);
+        {{"job", request_.job}, {"receive_count", returned.held.message.receive_count}, {"error", describe(error)}});
+    returned.delay = return_delay(returned.held.message.receive_count);
   }
-  return back;
+  return returned;
 }
 
 JobResult Job::make_result() const {
@@ -258,22 +353,23 @@ Millis return_delay(int receive_count) {
   return Seconds(1 << std::clamp(receive_count - 1, 0, 5));
 }
 
-std::variant<Answer, Return> process_job(const JobContext& context, HeldMessage held) {
-  // Enough to return the message, also when the job took the rest with it.
-  HeldMessage rest{.message = {.id = held.message.id,
-                               .receipt = held.message.receipt,
-                               .body = {},
-                               .group_id = {},
-                               .receive_count = held.message.receive_count,
-                               .sent_at = held.message.sent_at},
-                   .received_at = held.received_at,
-                   .received_wall = held.received_wall};
+std::variant<Answer, Return, Suspect> process_job(const JobContext& context, HeldMessage held) {
+  // Enough to return the message when the job has consumed it.
+  HeldMessage remains{.message = {.id = held.message.id,
+                                  .receipt = held.message.receipt,
+                                  .body = {},
+                                  .group_id = {},
+                                  .receive_count = held.message.receive_count,
+                                  .sent_at = held.message.sent_at},
+                      .received_at = held.received_at,
+                      .received_wall = held.received_wall};
   try {
     return Job(context, std::move(held)).run();
   } catch (const std::exception& error) {
-    log::error("job ended by an exception; back to the queue", {{"message", rest.message.id}, {"error", error.what()}});
-    const Millis delay = return_delay(rest.message.receive_count);
-    return Return{.held = std::move(rest), .job = {}, .delay = delay};
+    log::error("job ended by an exception; back to the queue",
+               {{"message", remains.message.id}, {"error", error.what()}});
+    const Millis delay = return_delay(remains.message.receive_count);
+    return Return{.held = std::move(remains), .job = {}, .delay = delay};
   }
 }
 

@@ -8,7 +8,8 @@
 #include <variant>
 
 #include "roles/worker/classifier_pool.hpp"
-#include "roles/worker/retrier.hpp"
+#include "roles/worker/dependency.hpp"
+#include "roles/worker/engine_check.hpp"
 #include "roles/worker/worker.hpp"
 #include "roles/worker/worker_metrics.hpp"
 
@@ -18,6 +19,7 @@ struct HeldMessage {
   Message message;
   MonoTime received_at{};
   WallTime received_wall{};
+  bool alone = false;  // nothing else is in work in this process: a suspect may be tried
 };
 
 /// What is left to do for a message once its result is stored: dead-letter, answer, remove, in this order.
@@ -42,24 +44,38 @@ struct Return {
   Millis delay{0};
 };
 
+/// The message was delivered before and has no result, so a worker may have died of it: it is to be worked on again
+/// with `alone` set.
+struct Suspect {
+  HeldMessage held;
+};
+
 struct JobContext {
   const WorkerSettings& settings;
   const WorkerPorts& ports;
   ClassifierPool& classifiers;
-  Retrier& reading;  // apart, so that reads that work do not hide a store that is full
-  Retrier& storing;
+  Dependency& reading;  // apart, so that reads that work do not hide a store that is full
+  Dependency& storing;
+  EngineCheck& engine;
+  WorkerMetrics& metrics;
   WorkerId worker;
   std::stop_token abandon;                      // give up what is being worked on
   std::function<void()> on_classified = [] {};  // called when the job holds neither a classifier nor an image any more
+  std::function<void(const Error&)> on_engine_lost = [](const Error&) {
+  };  // the engine is given up: the worker must end
 };
 
-/// How long a message stays hidden that could not be finished: 1 s, doubled with each delivery up to 32 s, so that what
-/// passes by itself has passed before the message counts as poison.
+/// How long a message stays hidden that could not be finished: 1 s, doubled with each delivery up to 32 s.
 Millis return_delay(int receive_count);
 
-/// received → parsed → (poison? delivered before, and its result there already?) → fetched → classified → stored. Never
-/// throws (a classifier that does counts as a bug: the message is returned, and becomes poison when that does not fix
-/// it).
-std::variant<Answer, Return> process_job(const JobContext& context, HeldMessage held);
+/// received → parsed → (delivered before? its result is answered again, or it is a suspect) → fetched → (a suspect
+/// alone? its attempt is counted) → classified → stored. Never throws.
+///
+/// Who is at fault when there are no labels:
+///   the image    it is refused, expired, or was tried attempts_max times alone without a worker surviving it: an error
+///                is stored and answered
+///   the machine  the engine or a service fails: the message goes back, as often as it takes
+///   nobody       the image was removed because its client left: the message is dropped
+std::variant<Answer, Return, Suspect> process_job(const JobContext& context, HeldMessage held);
 
 }  // namespace imgrec

@@ -4,7 +4,9 @@
 #include <atomic>
 #include <cmath>
 #include <condition_variable>
+#include <deque>
 #include <mutex>
+#include <optional>
 #include <semaphore>
 #include <thread>
 #include <utility>
@@ -28,7 +30,15 @@ namespace {
 constexpr int kAheadMax = 4;
 constexpr int kStoringMax = 4;
 constexpr int kAnswerLingerPart = 4;      // as each worker answers only a share of the images
+constexpr Millis kOutagePoll{200};        // how often an outage's end is looked for
 constexpr Millis kStartRetryMax{60'000};  // the queue may be out of reach so long at the start
+
+// A missing object and a bad key are about one image; whatever else the store says, it cannot be read now (a bucket
+// that is missing, say, is no reason to drop an image).
+bool is_outage_of_reads(const Error& error) {
+  const bool answered = error.code == "no_such_object" || error.code == "object_too_large" || error.code == "bad_key";
+  return !answered && error.kind != ErrorKind::cancelled;
+}
 
 class Worker {
  public:
@@ -39,8 +49,12 @@ class Worker {
         id_(settings.worker.id.empty() ? "worker-" + random_hex(ports.rng, 4) : settings.worker.id),
         metrics_(ports.metrics),
         classifiers_(std::move(classifiers), ports.clock),
-        reading_("reading from the object store", ports.clock, ports.rng),
-        storing_("storing results", ports.clock, ports.rng),
+        engine_(settings.worker.engine_failures_max),
+        reading_("reading from the object store", ports.clock, ports.rng,
+                 {.hold_max = settings.worker.outage_hold_max, .is_outage = is_outage_of_reads}),
+        storing_("storing results", ports.clock, ports.rng,
+                 {.hold_max = settings.worker.outage_hold_max,
+                  .is_outage = [](const Error& error) { return error.kind != ErrorKind::cancelled; }}),
         unclassified_max_(threads_ + std::min(settings.worker.prefetch, kAheadMax)),
         unclassified_(unclassified_max_),
         inbox_(static_cast<std::size_t>(threads_ + settings.worker.prefetch)),
@@ -48,6 +62,7 @@ class Worker {
         completer_(ports, leases_, metrics_,
                    {.fifo = settings.queue.fifo,
                     .abandon = abandon_.get_token(),
+                    .outage_hold_max = settings.worker.outage_hold_max,
                     .linger = [this](const Answer& first, std::size_t count) { return linger(first, count); },
                     .linger_removal = [this] { return linger_removal(); },
                     .on_done = [this](std::size_t count) { done(static_cast<int>(count)); }}) {
@@ -59,13 +74,20 @@ class Worker {
 
  private:
   Result<void> receive_until_end(const std::stop_token& stop);
+  Result<std::vector<Message>> receive(int messages_max, const std::stop_token& stop);
   void take(std::vector<Message> messages);
   bool wait_for_room(const std::stop_token& stop);
+  bool wait_out_outage(const std::stop_token& stop);
+  bool services_work() const { return reading_.works() && storing_.works() && completer_.works(); }
+  void park(HeldMessage suspect);
+  std::deque<HeldMessage> take_suspects();
+  bool work_on_suspect(const std::stop_token& stop);
   int room() const;
   PrefetchWindow wanted() const;
   bool is_refill_due() const;
   void work();
   void work_on(HeldMessage held);
+  void lose_engine(const Error& error);
   Millis linger(const Answer& first, std::size_t count) const;
   Millis linger_removal() const;
   void done(int count);
@@ -77,13 +99,18 @@ class Worker {
   const WorkerId id_;
   WorkerMetrics metrics_;
   ClassifierPool classifiers_;
-  Retrier reading_, storing_;
+  EngineCheck engine_;
+  Dependency reading_, storing_;
+  std::stop_source end_;      // receive no more: stopped from outside, or the engine is lost
   std::stop_source no_more_;  // begin no other job
   std::stop_source abandon_;  // give up those begun
   std::stop_source empty_;    // while draining: nothing is held any more
   mutable std::mutex mutex_;
   std::condition_variable_any room_;
-  int held_ = 0;          // messages neither answered nor returned
+  int held_ = 0;                      // messages neither answered nor returned
+  std::deque<HeldMessage> suspects_;  // each waits until nothing else is in work
+  std::stop_source poll_;             // ends the receive call under way
+  std::optional<Error> engine_lost_;
   bool backlog_ = false;  // the last receive brought as many messages as it asked for
   bool draining_ = false;
   MonoTime idle_since_{};
@@ -98,9 +125,11 @@ class Worker {
 Result<void> Worker::run(const std::stop_token& stop) {
   log::info("worker ready", {{"worker", id_}, {"threads", threads_}, {"model", classifiers_.model().name}});
   ports_.on_ready();
-  auto outcome = receive_until_end(stop);
+  const std::stop_callback ends(stop, [this] { end_.request_stop(); });
+  auto outcome = receive_until_end(end_.get_token());
   drain();
   log::info("worker ended", {{"worker", id_}});
+  if (engine_lost_) return fail(*engine_lost_);  // no thread is left that could write it
   return outcome;
 }
 
@@ -110,16 +139,20 @@ Result<void> Worker::receive_until_end(const std::stop_token& stop) {
   Backoff backoff({Millis(100), Millis(5'000)}, ports_.rng);
   const MonoTime start = ports_.clock.mono_now();
   bool received_once = false;
+  bool one_by_one = false;  // more suspects may follow, each to be worked on alone: no use in holding several
   {
     std::lock_guard lock(mutex_);
     idle_since_ = start;
   }
   while (wait_for_room(stop)) {
-    ReceiveOptions options{.messages_max = std::min(room(), static_cast<int>(kBatchMax)),
-                           .wait = settings_.worker.poll_wait,
-                           .visibility = settings_.queue.visibility};
-    if (idle_max > Millis(0)) options.wait = std::min(options.wait, idle_max);
-    auto messages = ports_.requests.receive(options, stop);
+    if (work_on_suspect(stop)) {
+      one_by_one = true;
+      continue;
+    }
+    if (!wait_out_outage(stop)) break;
+    if (!services_work()) one_by_one = true;  // the one message tries whether they do again
+    const int messages_max = one_by_one ? 1 : std::min(room(), static_cast<int>(kBatchMax));
+    auto messages = receive(messages_max, stop);
     if (!messages) {
       if (stop.stop_requested()) break;
       const bool give_up = !is_retryable(messages.error().kind) || ports_.clock.mono_now() - start >= kStartRetryMax;
@@ -131,9 +164,10 @@ Result<void> Worker::receive_until_end(const std::stop_token& stop) {
     outage.succeeded();
     backoff.reset();
     received_once = true;
+    one_by_one = !messages->empty() && messages->front().receive_count > 1;
     {
       std::lock_guard lock(mutex_);
-      backlog_ = std::ssize(*messages) == options.messages_max;
+      backlog_ = std::ssize(*messages) == messages_max;
     }
     if (!messages->empty()) {
       take(*std::move(messages));
@@ -146,6 +180,25 @@ Result<void> Worker::receive_until_end(const std::stop_token& stop) {
     }
   }
   return {};
+}
+
+// Also returns, with what has come, when a suspect is parked meanwhile.
+Result<std::vector<Message>> Worker::receive(int messages_max, const std::stop_token& stop) {
+  ReceiveOptions options{
+      .messages_max = messages_max, .wait = settings_.worker.poll_wait, .visibility = settings_.queue.visibility};
+  const Millis idle_max = settings_.worker.exit_when_idle;
+  if (idle_max > Millis(0)) options.wait = std::min(options.wait, idle_max);
+  std::stop_source poll;
+  {
+    std::lock_guard lock(mutex_);
+    if (!suspects_.empty()) return std::vector<Message>();
+    poll_ = poll;
+  }
+  const std::stop_callback on_stop(stop, [&poll] { poll.request_stop(); });
+  auto messages = ports_.requests.receive(options, poll.get_token());
+  if (!messages && messages.error().kind == ErrorKind::cancelled && !stop.stop_requested())
+    return std::vector<Message>();
+  return messages;
 }
 
 void Worker::take(std::vector<Message> messages) {
@@ -176,17 +229,67 @@ bool Worker::is_refill_due() const {
   return held_ < window.target && held_ <= window.refill_at;
 }
 
+std::deque<HeldMessage> Worker::take_suspects() {
+  std::lock_guard lock(mutex_);
+  return std::exchange(suspects_, {});
+}
+
 // How many messages more may be held now.
 int Worker::room() const {
   std::lock_guard lock(mutex_);
   return std::max(1, wanted().target - held_);
 }
 
-// False when a stop is requested.
+// Waits until messages may be received, or a suspect may be worked on. Returns false when a stop is requested.
 bool Worker::wait_for_room(const std::stop_token& stop) {
   std::unique_lock lock(mutex_);
-  room_.wait(lock, stop, [&] { return is_refill_due(); });
+  room_.wait(lock, stop,
+             [&] { return suspects_.empty() ? is_refill_due() : held_ == static_cast<int>(suspects_.size()); });
   return !stop.stop_requested();
+}
+
+// While a store or a queue fails nothing more is received. What is held tries whether it works again; when all of it
+// was returned, one message more is received for that. Returns false when a stop is requested.
+bool Worker::wait_out_outage(const std::stop_token& stop) {
+  while (!services_work()) {
+    {
+      std::lock_guard lock(mutex_);
+      if (!suspects_.empty()) return true;
+      const bool due = reading_.may_be_tried() && storing_.may_be_tried() && completer_.may_be_tried();
+      if (held_ == 0 && due) return true;
+    }
+    if (!ports_.clock.sleep_for(kOutagePoll, stop)) return false;
+  }
+  return true;
+}
+
+// The suspect is worked on when nothing else is in work: if the worker dies, it is the only one at which it can have
+// died. Meanwhile nothing is received.
+void Worker::park(HeldMessage suspect) {
+  std::lock_guard lock(mutex_);
+  suspects_.push_back(std::move(suspect));
+  poll_.request_stop();
+  room_.notify_all();
+}
+
+// Returns false when there is none. Other suspects go back first: to other workers, or to this one later. In a FIFO
+// queue a group's next message comes only when this one is done, as always.
+bool Worker::work_on_suspect(const std::stop_token& stop) {
+  std::vector<Receipt> others;
+  {
+    std::lock_guard lock(mutex_);
+    if (suspects_.empty() || held_ != static_cast<int>(suspects_.size())) return false;
+    for (std::size_t i = 1; i < suspects_.size(); ++i) others.push_back(suspects_[i].message.receipt);
+  }
+  if (!others.empty()) leases_.release(others, Millis(0));
+  std::unique_lock lock(mutex_);
+  HeldMessage suspect = std::move(suspects_.front());
+  suspects_.clear();
+  held_ = 1;
+  suspect.alone = true;
+  inbox_.push(std::move(suspect));
+  room_.wait(lock, stop, [&] { return held_ == 0; });
+  return true;
 }
 
 void Worker::work() {
@@ -211,19 +314,36 @@ void Worker::work_on(HeldMessage held) {
                            .classifiers = classifiers_,
                            .reading = reading_,
                            .storing = storing_,
+                           .engine = engine_,
+                           .metrics = metrics_,
                            .worker = id_,
                            .abandon = abandon_.get_token(),
-                           .on_classified = let_another_begin};
+                           .on_classified = let_another_begin,
+                           .on_engine_lost = [this](const Error& error) { lose_engine(error); }};
   auto end = process_job(context, std::move(held));
   let_another_begin();  // also when it ended without
   if (auto* answer = std::get_if<Answer>(&end)) {
     completer_.push(std::move(*answer));
     return;
   }
-  const Return& back = std::get<Return>(end);
-  leases_.release({&back.held.message.receipt, 1}, back.delay);
+  if (auto* suspect = std::get_if<Suspect>(&end)) {
+    park(std::move(suspect->held));
+    return;
+  }
+  const Return& returned = std::get<Return>(end);
+  leases_.release({&returned.held.message.receipt, 1}, returned.delay);
   metrics_.count(Outcome::returned);
   done(1);
+}
+
+// Everything held goes back, and the process ends: this machine or this model cannot do the work.
+void Worker::lose_engine(const Error& error) {
+  {
+    std::lock_guard lock(mutex_);
+    if (!engine_lost_) engine_lost_ = error;
+  }
+  log::error("the engine cannot be used here; the worker ends", {{"error", describe(error)}});
+  end_.request_stop();
 }
 
 // An answer waits for the next ones while this worker has some to give, and where two or more are done in that time.
@@ -247,7 +367,9 @@ Millis Worker::linger_removal() const {
   std::lock_guard lock(mutex_);
   const Millis wait = settings_.worker.removal_linger;
   return imgrec::linger({.part = 1, .min = wait, .max = wait},
-                        {.more = !settings_.queue.fifo && held_ > 0, .usual = wait, .next_two = Millis(0)});
+                        {.more = !settings_.queue.fifo && held_ > static_cast<int>(suspects_.size()),
+                         .usual = wait,
+                         .next_two = Millis(0)});
 }
 
 void Worker::done(int count) {
@@ -257,7 +379,7 @@ void Worker::done(int count) {
     idle_since_ = ports_.clock.mono_now();
     if (draining_) empty_.request_stop();
   }
-  if (is_refill_due()) room_.notify_all();
+  room_.notify_all();
 }
 
 void Worker::drain() {
@@ -265,6 +387,7 @@ void Worker::drain() {
   completer_.flush();
   std::vector<Receipt> unbegun;
   while (auto held = inbox_.try_pop()) unbegun.push_back(held->message.receipt);
+  for (const HeldMessage& suspect : take_suspects()) unbegun.push_back(suspect.message.receipt);
   if (!unbegun.empty()) {
     log::info("returning prefetched messages", {{"messages", unbegun.size()}});
     leases_.release(unbegun, Millis(0));
@@ -295,7 +418,8 @@ Result<void> check(const WorkerSettings& settings) {
     return bad("worker.poll_wait is 0 to 20 s.");
   }
   if (settings.queue.visibility < Seconds(1)) return bad("queue.visibility is 1 s or more.");
-  if (settings.queue.receives_max < 1) return bad("queue.receives_max is 1 or more.");
+  if (settings.worker.attempts_max < 1) return bad("worker.attempts_max is 1 or more.");
+  if (settings.worker.engine_failures_max < 1) return bad("worker.engine_failures_max is 1 or more.");
   return {};
 }
 

@@ -7,6 +7,8 @@ const char* to_string(Outcome outcome) {
     case Outcome::labelled: return "labelled";
     case Outcome::refused: return "refused";
     case Outcome::poison: return "poison";
+    case Outcome::expired: return "expired";
+    case Outcome::cancelled: return "cancelled";
     case Outcome::answered_again: return "answered_again";
     case Outcome::unreadable: return "unreadable";
     case Outcome::returned: return "returned";
@@ -26,6 +28,7 @@ Metrics::Histogram& stage(Metrics& metrics, const char* name) {
 WorkerMetrics::WorkerMetrics(Metrics& metrics)
     : leases_extended(metrics.counter("imgrec_worker_leases_extended_total", "Leases of held messages renewed.")),
       leases_lost(metrics.counter("imgrec_worker_leases_lost_total", "Messages delivered again while held here.")),
+      engine_failures(metrics.counter("imgrec_worker_engine_failures_total", "Images on which the engine failed.")),
       redeliveries(metrics.counter("imgrec_worker_redeliveries_total", "Messages received that had been before.")),
       metrics_(metrics),
       queue_(stage(metrics, "queue")),

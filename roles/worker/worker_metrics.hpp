@@ -13,7 +13,9 @@ namespace imgrec {
 enum class Outcome {
   labelled,        // classified
   refused,         // the image, or the request, is at fault: answered with an error
-  poison,          // received too often: answered with an error, dead-lettered
+  poison,          // tried alone too often: answered with an error, dead-lettered
+  expired,         // too late: answered with an error, unclassified
+  cancelled,       // its image was removed, as its client left: dropped
   answered_again,  // the result was there already
   unreadable,      // no request that could be answered: dead-lettered
   returned,        // not now: back to the queue
@@ -30,6 +32,7 @@ class WorkerMetrics {
 
   Metrics::Counter& leases_extended;
   Metrics::Counter& leases_lost;
+  Metrics::Counter& engine_failures;
   Metrics::Counter& redeliveries;
   /// Shared with the gauge, which may be read after the worker's end.
   std::shared_ptr<std::atomic<int>> in_progress = std::make_shared<std::atomic<int>>(0);

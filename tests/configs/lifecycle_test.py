@@ -7,7 +7,7 @@ import aws_account
 ROOT = aws_account.ROOT
 
 
-def test_it_ends_images_and_results_and_nothing_else(tmp_path):
+def test_it_ends_what_belongs_to_jobs_and_nothing_else(tmp_path):
     rules = json.loads((ROOT / "configs/s3-lifecycle.json").read_text())
     with aws_account.Moto(tmp_path) as server:
         s3 = server.client("s3")
@@ -15,6 +15,6 @@ def test_it_ends_images_and_results_and_nothing_else(tmp_path):
         s3.put_bucket_lifecycle_configuration(Bucket="in-bucket", LifecycleConfiguration=rules)
         taken = s3.get_bucket_lifecycle_configuration(Bucket="in-bucket")["Rules"]
     layout = set(re.findall(r'ObjectKey\("(\w+/)" \+ job', (ROOT / "lib/job/job.cpp").read_text()))
-    assert {rule["Filter"]["Prefix"] for rule in taken} == layout == {"inputs/", "results/"}
+    assert {rule["Filter"]["Prefix"] for rule in taken} == layout == {"inputs/", "results/", "attempts/"}
     # A request waits for four days at most (aws/adapters/sqs_queue.hpp): its image has to be there as long.
     assert all(rule["Status"] == "Enabled" and rule["Expiration"]["Days"] > 4 for rule in taken)

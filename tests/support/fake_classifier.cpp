@@ -1,6 +1,7 @@
 #include "tests/support/fake_classifier.hpp"
 
 #include <algorithm>
+#include <limits>
 #include <stdexcept>
 
 #include "lib/base/digest.hpp"
@@ -58,6 +59,10 @@ Result<Classification> FakeClassifiers::classify(ByteView image, int top_k) {
     const std::string label = i == 0 ? label_of(image) : "other-" + std::to_string(i);
     classification.labels.push_back({.index = i, .wnid = "", .label = label, .score = 0.5 / (1 + i)});
   }
+  {
+    std::lock_guard lock(mutex_);
+    if (nans_ > 0 && nans_-- > 0) classification.labels.front().score = std::numeric_limits<double>::quiet_NaN();
+  }
   classification.decode_ms = 1;
   classification.preprocess_ms = 2;
   classification.infer_ms = 3;
@@ -77,6 +82,11 @@ void FakeClassifiers::set_duration(Millis duration) {
 void FakeClassifiers::throw_next(int count) {
   std::lock_guard lock(mutex_);
   throws_ = count;
+}
+
+void FakeClassifiers::answer_nan_next(int count) {
+  std::lock_guard lock(mutex_);
+  nans_ = count;
 }
 
 void FakeClassifiers::hold() {

@@ -32,6 +32,8 @@ class FakeClassifiers {
   void set_duration(Millis duration);
   /// The next `count` calls throw a std::runtime_error.
   void throw_next(int count);
+  /// The next `count` calls answer scores that are no numbers.
+  void answer_nan_next(int count);
   /// Calls from now on stay inside classify() until release().
   void hold();
   void release();
@@ -47,7 +49,7 @@ class FakeClassifiers {
   std::condition_variable changed_;
   std::function<void(ByteView)> on_image_;
   Millis duration_{0};
-  int throws_ = 0;
+  int throws_ = 0, nans_ = 0;
   bool holding_ = false;
   int held_ = 0;
 };

@@ -22,10 +22,7 @@ const char* name_of(JobStep step) {
 
 class WorkerCrashTest : public test::WorkerFixture {
  protected:
-  WorkerCrashTest() {
-    settings_.worker.drain_timeout = Millis(0);
-    settings_.queue.receives_max = 1000;  // a kill counts a delivery against every message that was held
-  }
+  WorkerCrashTest() { settings_.worker.drain_timeout = Millis(0); }
 
   /// Runs a worker until `dies` says so at one of its steps, or until it is idle. True when it was killed.
   bool run_until_killed(std::function<bool(JobStep)> dies) {
@@ -104,11 +101,10 @@ TEST_F(WorkerCrashTest, ManyKillsAtRandomStepsLoseNothing) {
 }
 
 TEST_F(WorkerCrashTest, AnImageThatKillsEveryWorkerEndsAsPoisonAndHarmsNoOther) {
-  settings_.queue.receives_max = 3;
-  settings_.worker.threads = 1;
-  settings_.worker.prefetch = 0;  // so that the killer alone is counted against
+  settings_.worker.threads = 8;
+  settings_.worker.prefetch = 20;
   const JobRequest killer = submit("a killer");
-  for (int i = 0; i < 5; ++i) submit("image " + std::to_string(i));
+  for (int i = 0; i < 30; ++i) submit("image " + std::to_string(i));
   classifiers_.on_image([&](ByteView image) {
     if (image == "a killer") kill_();
   });
@@ -118,7 +114,7 @@ TEST_F(WorkerCrashTest, AnImageThatKillsEveryWorkerEndsAsPoisonAndHarmsNoOther) 
     kills += run_until_killed([](JobStep) { return false; });
     requests_->expire_leases();
   }
-  EXPECT_EQ(kills, 3);
+  EXPECT_EQ(kills, 1 + settings_.worker.attempts_max) << "the first time it was not alone";
   EXPECT_EQ(answer_to(killer.job).error->code, "poison");
   ASSERT_EQ(dead_->bodies().size(), 1u);
   EXPECT_EQ(dead_->bodies()[0], to_json(killer));
@@ -126,6 +122,42 @@ TEST_F(WorkerCrashTest, AnImageThatKillsEveryWorkerEndsAsPoisonAndHarmsNoOther) 
     if (job == killer.job) continue;
     EXPECT_EQ(answer_to(job).labels.at(0).label, test::FakeClassifiers::label_of(image));
   }
+}
+
+TEST_F(WorkerCrashTest, ACrashLoopIsNoVerdictOnAnyImage) {
+  settings_.worker.threads = 8;
+  for (int i = 0; i < 20; ++i) submit("image " + std::to_string(i));
+  classifiers_.on_image([&](ByteView) { kill_(); });  // a build that dies on every image
+  for (int kills = 0; kills < 30; ++kills) {
+    ASSERT_TRUE(run_until_killed([](JobStep) { return false; }));
+    requests_->expire_leases();
+  }
+  EXPECT_TRUE(answers().empty());
+  EXPECT_TRUE(outputs_.keys().empty()) << "no attempt was counted";
+  classifiers_.on_image([](ByteView) {});  // a build that works
+  EXPECT_FALSE(run_until_killed([](JobStep) { return false; }));
+  expect_all_done();
+}
+
+TEST_F(WorkerCrashTest, ASuspectIsWorkedOnAlone) {
+  settings_.worker.threads = 4;
+  submit("a suspect");
+  deliver_once();
+  for (int i = 0; i < 30; ++i) submit("image " + std::to_string(i));
+  std::atomic<int> inside = 0;
+  bool seen = false;
+  classifiers_.on_image([&](ByteView image) {
+    ++inside;
+    if (image == "a suspect") {
+      seen = true;
+      EXPECT_EQ(inside, 1);
+      EXPECT_EQ(visible() + outputs_.keys().size() - 1, 30u) << "all others are done, or held by nobody";
+    }
+    --inside;
+  });
+  run();
+  EXPECT_TRUE(seen);
+  expect_all_done();
 }
 
 }  // namespace

@@ -44,7 +44,7 @@ TEST_F(WorkerFaultTest, AFullStoreHoldsTheJobsUntilThereIsRoom) {
   outputs_.set_capacity(0);
   testing::internal::CaptureStderr();
   start();
-  until([&] { return outputs_.faults.calls(StoreCall::put) >= 30; });
+  until([&] { return outputs_.faults.calls(StoreCall::put) >= 10; });
   EXPECT_THAT(answers(), IsEmpty());
   EXPECT_EQ(requests_->bodies().size(), 6u);
   outputs_.set_capacity(kMiB);
@@ -93,45 +93,138 @@ TEST_F(WorkerFaultTest, ADuplicateDeliveryWhileTheFirstIsWorkedOnStoresOnce) {
   expect_all_done();
 }
 
-TEST_F(WorkerFaultTest, AClassifierThatFailsOnceIsAskedAgainLater) {
+TEST_F(WorkerFaultTest, AnEngineThatFailsOnceIsAskedAgainLater) {
   submit("an image");
   classifiers_.faults.fail_next(FakeClassifiers::Call::classify, 1, {ErrorKind::bug, "engine", "The engine broke."});
   run();
   expect_all_done();
   EXPECT_EQ(receives_of_all(), 1);
+  EXPECT_THAT(metrics_.scrape(), HasSubstr("imgrec_worker_engine_failures_total 1"));
 }
 
-TEST_F(WorkerFaultTest, AClassifierThatThrowsDoesNotEndTheWorker) {
-  settings_.worker.exit_when_idle = Seconds(10);
-  for (int i = 0; i < 5; ++i) submit("image " + std::to_string(i));
-  classifiers_.throw_next(7);
-  run();
-  expect_all_done();
-  EXPECT_EQ(receives_of_all(), 7);
-}
-
-TEST_F(WorkerFaultTest, AClassifierThatAlwaysThrowsEndsInPoison) {
+TEST_F(WorkerFaultTest, AnEngineThatThrowsNowAndThenDoesNotEndTheWorker) {
+  settings_.worker.threads = 1;
   settings_.worker.exit_when_idle = Seconds(60);
-  const JobRequest request = submit("an image");
+  for (int i = 0; i < 10; ++i) submit("image " + std::to_string(i));
+  std::atomic<int> seen = 0;
+  classifiers_.on_image([&](ByteView image) {
+    if (image.starts_with("image ") && ++seen % 2 == 0) throw std::runtime_error("now and then");
+  });
+  run();
+  ASSERT_TRUE(outcome_) << describe(outcome_.error());
+  expect_all_done();
+}
+
+TEST_F(WorkerFaultTest, AnEngineThatFailsOnTheBuiltInImageTooEndsTheWorkerAndHarmsNoImage) {
+  for (int i = 0; i < 10; ++i) submit("image " + std::to_string(i));
   classifiers_.throw_next(1000);
   run();
-  EXPECT_EQ(classifiers_.faults.calls(FakeClassifiers::Call::classify), settings_.queue.receives_max);
-  EXPECT_EQ(answer_to(request.job).error->code, "poison");
-  EXPECT_THAT(dead_->bodies(), SizeIs(1));
-  EXPECT_THAT(requests_->bodies(), IsEmpty());
+  ASSERT_FALSE(outcome_);
+  EXPECT_EQ(outcome_.error().code, "engine_failed");
+  EXPECT_THAT(answers(), IsEmpty());
+  EXPECT_THAT(outputs_.keys(), IsEmpty());
+  EXPECT_THAT(dead_->bodies(), IsEmpty());
+  classifiers_.throw_next(0);  // a machine whose engine works
+  settings_.worker.exit_when_idle = Seconds(60);
+  run();
+  expect_all_done();
+}
+
+TEST_F(WorkerFaultTest, AnEngineThatKeepsFailingOnImagesEndsTheWorker) {
+  settings_.worker.threads = 1;
+  for (int i = 0; i < 10; ++i) submit("image " + std::to_string(i));
+  classifiers_.on_image([&](ByteView image) {
+    if (image.starts_with("image ")) throw std::runtime_error("out of memory");
+  });
+  run();
+  ASSERT_FALSE(outcome_);
+  EXPECT_EQ(outcome_.error().code, "engine_failed");
+  EXPECT_THAT(outcome_.error().message, HasSubstr("3 images in a row"));
+  EXPECT_THAT(answers(), IsEmpty());
+  EXPECT_THAT(dead_->bodies(), IsEmpty());
+}
+
+TEST_F(WorkerFaultTest, ScoresThatAreNoNumbersAreTheEnginesFault) {
+  submit("an image");
+  classifiers_.answer_nan_next(1);
+  run();
+  expect_all_done();
+  EXPECT_EQ(receives_of_all(), 1);
+}
+
+TEST_F(WorkerFaultTest, AnImageThatTheEngineCannotTakeGoesBackUntilItExpires) {
+  settings_.worker.engine_failures_max = 1000;
+  settings_.worker.exit_when_idle = Seconds(60);
+  const JobRequest request = submit("too much");
+  for (int i = 0; i < 5; ++i) submit("image " + std::to_string(i));
+  std::atomic<int> tried = 0;
+  classifiers_.on_image([&](ByteView image) {
+    if (image == "too much") ++tried, throw std::runtime_error("out of memory");
+  });
+  start();
+  until([&] { return requests_->bodies().empty(); }, Millis(100));
+  finish();
+  EXPECT_GT(tried, 2 * settings_.worker.attempts_max) << "a failure of the engine is no attempt";
+  EXPECT_EQ(answer_to(request.job).error->code, "expired");
+  EXPECT_THAT(dead_->bodies(), IsEmpty());
+  EXPECT_THAT(answers(), SizeIs(6));
 }
 
 TEST_F(WorkerFaultTest, PoisonIsRemovedOnlyWhenItIsKept) {
-  settings_.queue.receives_max = 1;
   settings_.worker.exit_when_idle = Seconds(60);
   const JobRequest request = submit("an image");
-  ASSERT_THAT(*requests_->receive({}, {}), SizeIs(1));
-  requests_->expire_leases();
+  for (int i = 1; i <= settings_.worker.attempts_max; ++i) {
+    ASSERT_TRUE(outputs_.put(attempt_key(request.job, i), "1", {}));
+  }
+  deliver_once();
   dead_->faults.fail_next(QueueCall::send, 1, {ErrorKind::denied, "denied", "Not allowed."});
   run();
   EXPECT_EQ(dead_->bodies(), std::vector<std::string>{to_json(request)});
   EXPECT_EQ(answer_to(request.job).error->code, "poison");
   EXPECT_THAT(requests_->bodies(), IsEmpty());
+}
+
+TEST_F(WorkerFaultTest, AStoreThatRefusesForMinutesDeadLettersNothing) {
+  for (const bool reading : {true, false}) {
+    for (int i = 0; i < 30; ++i) submit("image " + std::to_string(i));
+    settings_.worker.exit_when_idle = Seconds(0);
+    auto& store = reading ? inputs_ : outputs_;
+    store.faults.set_outage(Error{ErrorKind::denied, "access_denied", "No rights."});
+    start();
+    const MonoTime begin = clock_.mono_now();
+    until([&] { return clock_.mono_now() - begin > Seconds(600); }, Millis(100));
+    EXPECT_LE(receives_of_all(), 60) << "it stops receiving; one message at a time tries the store";
+    EXPECT_THAT(dead_->bodies(), IsEmpty());
+    store.faults.set_outage(std::nullopt);
+    until([&] { return requests_->bodies().empty(); });
+    worker_.request_stop();
+    finish();
+    expect_all_done();
+  }
+}
+
+TEST_F(WorkerFaultTest, ABucketThatIsMissingDropsNoImage) {
+  for (int i = 0; i < 5; ++i) submit("image " + std::to_string(i));
+  inputs_.faults.fail_next(StoreCall::get, 12, {ErrorKind::not_found, "no_such_bucket", "There is no bucket."});
+  run();
+  expect_all_done();
+}
+
+TEST_F(WorkerFaultTest, DuringAnOutageOneCallTriesForAll) {
+  settings_.worker.threads = 8;
+  for (int i = 0; i < 8; ++i) submit("image " + std::to_string(i));
+  classifiers_.hold();
+  start();
+  classifiers_.wait_for_held(8);
+  outputs_.faults.set_outage(injected_error());
+  classifiers_.release();
+  const MonoTime begin = clock_.mono_now();
+  until([&] { return clock_.mono_now() - begin > Seconds(50); });
+  EXPECT_LE(outputs_.faults.calls(StoreCall::put), 8 + 60) << "eight that back off alone would make far more";
+  outputs_.faults.set_outage(std::nullopt);
+  finish();
+  expect_all_done();
+  EXPECT_EQ(receives_of_all(), 0);
 }
 
 TEST_F(WorkerFaultTest, AResponseQueueThatIsGoneCostsOnlyTheAnswer) {

@@ -60,6 +60,12 @@ class WorkerFixture : public testing::Test {
     return request;
   }
 
+  /// The first message is delivered to a worker that dies before it does anything: from now on it is a suspect.
+  void deliver_once() {
+    ASSERT_EQ(requests_->receive({.messages_max = 1}, {})->size(), 1u);
+    requests_->expire_leases();
+  }
+
   WorkerPorts ports() {
     return {.requests = *requests_,
             .replies = queues_,

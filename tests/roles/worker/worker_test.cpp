@@ -58,11 +58,95 @@ TEST_F(WorkerTest, ALoneMessageWaitsForNothing) {
   EXPECT_EQ(answer_to(request.job).labels.at(0).label, FakeClassifiers::label_of("an image"));
 }
 
-TEST_F(WorkerTest, AnExpiredRequestIsStillProcessed) {
-  submit("an image");
+TEST_F(WorkerTest, AnExpiredRequestEndsUnclassified) {
+  const JobRequest request = submit("an image");
   clock_.advance(Seconds(3600));
   run();
+  ASSERT_TRUE(answer_to(request.job).error);
+  EXPECT_EQ(answer_to(request.job).error->code, "expired");
+  EXPECT_TRUE(answer_to(request.job).error->retryable);
+  EXPECT_EQ(classifiers_.faults.calls(FakeClassifiers::Call::classify), 0);
+  EXPECT_THAT(requests_->bodies(), IsEmpty());
+  EXPECT_THAT(dead_->bodies(), IsEmpty());
+}
+
+TEST_F(WorkerTest, AnImageThatWasRemovedIsDroppedWithoutAWord) {
+  const JobRequest request = submit("an image whose client left");
+  ASSERT_TRUE(inputs_.remove({{request.input.key}}));
+  run();
+  EXPECT_THAT(replies()->bodies(), IsEmpty());
+  EXPECT_THAT(outputs_.keys(), IsEmpty());
+  EXPECT_THAT(requests_->bodies(), IsEmpty());
+  EXPECT_THAT(dead_->bodies(), IsEmpty());
+  EXPECT_THAT(metrics_.scrape(), HasSubstr("imgrec_worker_jobs_total{outcome=\"cancelled\"} 1"));
+}
+
+TEST_F(WorkerTest, AnImageThatWasRemovedAfterItsResultIsAnsweredFromTheStore) {
+  const JobRequest request = submit("an image");
+  run();
+  ASSERT_TRUE(inputs_.remove({{request.input.key}}));
+  requests_->push(to_json(request));
+  run();
+  EXPECT_THAT(answers(), SizeIs(2));
   expect_all_done();
+}
+
+TEST_F(WorkerTest, AMessageOfAnotherVersionWaitsForAWorkerOfThatVersion) {
+  auto newer = nlohmann::json::parse(to_json(make_request("x")));
+  newer["v"] = 2;
+  newer["input"] = "elsewhere";
+  requests_->push(newer.dump());
+  settings_.worker.exit_when_idle = Seconds(0);
+  start();
+  until([&] { return requests_->depth()->delayed + requests_->depth()->in_flight == 1 && visible() == 0; });
+  until([&] { return metrics_.scrape().find("outcome=\"returned\"} 3") != std::string::npos; }, Millis(500));
+  worker_.request_stop();
+  finish();
+  EXPECT_THAT(requests_->bodies(), ElementsAre(newer.dump()));
+  EXPECT_THAT(replies()->bodies(), IsEmpty());
+  EXPECT_THAT(dead_->bodies(), IsEmpty());
+}
+
+TEST_F(WorkerTest, LabelsReplaceAStoredErrorAndNothingReplacesLabels) {
+  const JobRequest request = submit("an image");
+  JobResult refused{.job = request.job,
+                    .session = request.session,
+                    .name = request.name,
+                    .model = {},
+                    .labels = {},
+                    .error = JobError{.code = "poison", .title = "t", .detail = "d", .retryable = false},
+                    .timings = {},
+                    .worker = WorkerId("w-2"),
+                    .app_tier_id = "",
+                    .completed_at = clock_.wall_now()};
+  ASSERT_TRUE(outputs_.put(result_key(request.job), to_json(refused), {}));
+  run();  // sent again from the dead letters
+  EXPECT_FALSE(answer_to(request.job).error);
+  EXPECT_EQ(stored(request.job).labels.at(0).label, FakeClassifiers::label_of("an image"));
+  const std::string labels = *outputs_.get(result_key(request.job), kMiB);
+  requests_->push(to_json(request));
+  clock_.advance(Seconds(3600));  // it expires, but has labels
+  run();
+  EXPECT_EQ(*outputs_.get(result_key(request.job), kMiB), labels);
+  EXPECT_EQ(replies()->bodies().back(), labels);
+}
+
+TEST_F(WorkerTest, AStoredErrorThatMayPassDoesNotStopARedelivery) {
+  const JobRequest request = submit("an image");
+  JobResult expired{.job = request.job,
+                    .session = request.session,
+                    .name = request.name,
+                    .model = {},
+                    .labels = {},
+                    .error = JobError{.code = "input_mismatch", .title = "t", .detail = "d", .retryable = true},
+                    .timings = {},
+                    .worker = WorkerId("w-2"),
+                    .app_tier_id = "",
+                    .completed_at = clock_.wall_now()};
+  ASSERT_TRUE(outputs_.put(result_key(request.job), to_json(expired), {}));
+  deliver_once();
+  run();
+  EXPECT_EQ(answer_to(request.job).labels.at(0).label, FakeClassifiers::label_of("an image"));
 }
 
 TEST_F(WorkerTest, AResultThatIsThereIsAnsweredAgainWithoutWork) {
@@ -153,8 +237,6 @@ TEST_F(WorkerTest, AnImageAtFaultIsAnsweredWithItsError) {
 }
 
 TEST_F(WorkerTest, AnInputThatIsNotWhatWasUploadedIsNeverClassified) {
-  const JobRequest missing = make_request("never stored");
-  requests_->push(to_json(missing));
   JobRequest other = submit("the image");
   ASSERT_TRUE(inputs_.put(other.input.key, "another image", {}));
   settings_.image.bytes_max = 64;
@@ -163,8 +245,6 @@ TEST_F(WorkerTest, AnInputThatIsNotWhatWasUploadedIsNeverClassified) {
   escaping.input.key = ObjectKey("../../etc/passwd");
   requests_->push(to_json(escaping));
   run();
-  EXPECT_EQ(answer_to(missing.job).error->code, "input_missing");
-  EXPECT_TRUE(answer_to(missing.job).error->retryable) << "sending it again stores it again";
   EXPECT_EQ(answer_to(other.job).error->code, "input_mismatch");
   EXPECT_EQ(answer_to(large.job).error->code, "image_too_large");
   EXPECT_THAT(answer_to(large.job).error->detail, HasSubstr("64 bytes"));
@@ -173,56 +253,50 @@ TEST_F(WorkerTest, AnInputThatIsNotWhatWasUploadedIsNeverClassified) {
   EXPECT_THAT(requests_->bodies(), IsEmpty());
 }
 
-TEST_F(WorkerTest, APoisonMessageIsAnsweredAndKeptButNeverTouched) {
-  const JobRequest request = submit("an image that kills workers");
-  for (int i = 0; i < settings_.queue.receives_max; ++i) {
-    ASSERT_THAT(*requests_->receive({}, {}), SizeIs(1));
-    requests_->expire_leases();
-  }
+TEST_F(WorkerTest, AMessageDeliveredOftenIsNoPoison) {
+  const JobRequest request = submit("an image that was held by workers that died");
+  for (int i = 0; i < 20; ++i) deliver_once();
   run();
-  EXPECT_EQ(inputs_.faults.calls(StoreCall::get), 0);
-  EXPECT_EQ(classifiers_.faults.calls(FakeClassifiers::Call::classify), 0);
+  EXPECT_EQ(answer_to(request.job).labels.at(0).label, FakeClassifiers::label_of(images_[request.job]));
+  expect_all_done();
+  EXPECT_THAT(outputs_.keys(), ElementsAre(result_key(request.job))) << "its attempts are forgotten";
+}
+
+TEST_F(WorkerTest, APoisonMessageIsAnsweredAndKeptButNotClassified) {
+  const JobRequest request = submit("an image that kills workers");
+  for (int i = 1; i <= settings_.worker.attempts_max; ++i) {
+    ASSERT_TRUE(outputs_.put(attempt_key(request.job, i), "1", {}));
+  }
+  deliver_once();
+  classifiers_.on_image([&](ByteView image) { EXPECT_NE(image, images_[request.job]); });
+  run();
   EXPECT_EQ(answer_to(request.job).error->code, "poison");
   EXPECT_EQ(stored(request.job).error->code, "poison");
   EXPECT_THAT(dead_->bodies(), ElementsAre(to_json(request)));
   EXPECT_THAT(requests_->bodies(), IsEmpty());
 }
 
-TEST_F(WorkerTest, AMessageDeliveredTooOftenWhoseResultIsThereIsNoPoison) {
-  const JobRequest request = submit("an image");
-  run();
-  requests_->push(to_json(request));
-  for (int i = 0; i < settings_.queue.receives_max; ++i) {
-    ASSERT_THAT(*requests_->receive({}, {}), SizeIs(1));
-    requests_->expire_leases();
-  }
-  run();
-  EXPECT_THAT(answers(), SizeIs(2));
-  expect_all_done();
-}
-
 TEST_F(WorkerTest, AMessageThatIsNoRequestIsKeptAndAnsweredIfItCanBe) {
   auto broken = nlohmann::json::parse(to_json(make_request("x")));
   broken.erase("input");
-  auto newer = nlohmann::json::parse(to_json(make_request("x", "newer.jpg")));
-  newer["v"] = 2;
-  newer["session"] = "no session!";
+  auto without_session = nlohmann::json::parse(to_json(make_request("x", "odd.jpg")));
+  without_session["session"] = "no session!";
   auto elsewhere = nlohmann::json::parse(to_json(make_request("x")));
   elsewhere.erase("input");
   elsewhere["reply_to"] = "somebody-elses-queue";
   for (const std::string& body :
-       {std::string("no JSON"), std::string("[]"), broken.dump(), newer.dump(), elsewhere.dump()}) {
+       {std::string("no JSON"), std::string("[]"), broken.dump(), without_session.dump(), elsewhere.dump()}) {
     requests_->push(body);
   }
   run();
   EXPECT_THAT(requests_->bodies(), IsEmpty());
   EXPECT_THAT(dead_->bodies(),
-              testing::UnorderedElementsAre("no JSON", "[]", broken.dump(), newer.dump(), elsewhere.dump()));
+              testing::UnorderedElementsAre("no JSON", "[]", broken.dump(), without_session.dump(), elsewhere.dump()));
   EXPECT_THAT(answers(), SizeIs(2));
   const JobResult answer = answer_to(JobId(broken["job"].get<std::string>()));
   EXPECT_EQ(answer.error->code, "bad_request_message");
   EXPECT_THAT(answer.error->detail, HasSubstr("input"));
-  EXPECT_EQ(answer_to(JobId(newer["job"].get<std::string>())).name, "newer.jpg");
+  EXPECT_EQ(answer_to(JobId(without_session["job"].get<std::string>())).name, "odd.jpg");
   EXPECT_THAT(queues_.queue("somebody-elses-queue")->bodies(), IsEmpty());
 }
 
@@ -329,7 +403,8 @@ TEST_F(WorkerTest, RefusesSettingsOutOfRange) {
   EXPECT_EQ(error_of([](auto& settings) { settings.worker.prefetch = -1; }), "bad_worker_settings");
   EXPECT_EQ(error_of([](auto& settings) { settings.worker.poll_wait = Seconds(21); }), "bad_worker_settings");
   EXPECT_EQ(error_of([](auto& settings) { settings.queue.visibility = Millis(0); }), "bad_worker_settings");
-  EXPECT_EQ(error_of([](auto& settings) { settings.queue.receives_max = 0; }), "bad_worker_settings");
+  EXPECT_EQ(error_of([](auto& settings) { settings.worker.attempts_max = 0; }), "bad_worker_settings");
+  EXPECT_EQ(error_of([](auto& settings) { settings.worker.engine_failures_max = 0; }), "bad_worker_settings");
 }
 
 }  // namespace
