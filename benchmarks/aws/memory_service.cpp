@@ -9,12 +9,16 @@
 
 #include <cstdio>
 #include <cstdlib>
+#include <functional>
 #include <map>
 #include <mutex>
 #include <span>
 #include <string>
+#include <thread>
+#include <vector>
 
 #include "aws/adapters/md5.hpp"
+#include "lib/base/bounded_queue.hpp"
 #include "lib/base/clock.hpp"
 #include "lib/base/log.hpp"
 #include "lib/http/server/server.hpp"
@@ -26,6 +30,7 @@ namespace {
 using namespace imgrec;
 using nlohmann::json;
 
+constexpr int kConnectionsMax = 1024;
 constexpr int kCallsMax = 256;  // under way at a time; a long poll is one of them
 constexpr std::uint64_t kObjectBytesMax = 64 * kMiB;
 constexpr std::string_view kTarget = "AmazonSQS.";
@@ -204,14 +209,23 @@ int main(int count, char** values) {
   log::configure({.level = log::Level::warning, .role = "memory_service"});
   const Millis latency(count > 1 ? std::atoi(values[1]) : 0);
   Service service(system_clock(), latency);
-  Server server({.port = 0, .blocking_threads = kCallsMax, .connections_max = 1024},
-                [&](Request request, Responder responder) {
-                  try {
-                    responder.send(service.answer(request));
-                  } catch (const json::exception& error) {
-                    responder.send(sqs_error("InvalidParameterValue", error.what()));
-                  }
-                });
+  // A call blocks (a long poll, the wanted latency), which the server's own thread must not.
+  BoundedQueue<std::move_only_function<void()>> calls(kConnectionsMax);
+  std::vector<std::thread> threads;
+  for (int i = 0; i < kCallsMax; ++i) {
+    threads.emplace_back([&] {
+      while (auto call = calls.pop()) (*call)();
+    });
+  }
+  Server server({.port = 0, .connections_max = kConnectionsMax}, [&](Request request, Responder responder) {
+    calls.try_push([&, asked = std::move(request), held = std::move(responder)]() mutable {
+      try {
+        held.send(service.answer(asked));
+      } catch (const json::exception& error) {
+        held.send(sqs_error("InvalidParameterValue", error.what()));
+      }
+    });
+  });
   const auto port = server.start();
   if (!port) {
     std::fprintf(stderr, "memory_service: %s\n", describe(port.error()).c_str());

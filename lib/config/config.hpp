@@ -46,17 +46,22 @@ struct WebConfig {
   std::string node;   // names the response queue; empty: a stable name for this machine
   int threads = 16;   // pool for blocking work (store, queue): as many images wait for the disk at a time
   int connections_max = 1024;
+  int connections_reserve = 64;   // beyond those, for health, metrics and the page (GET and HEAD)
   int pending_jobs_max = 10'000;  // images waiting for their answer on this node
   std::uint64_t header_bytes_max = 16 * kKiB;
   std::uint64_t body_bytes_max = 64 * kMiB;       // of one request (several images)
   std::uint64_t buffered_bytes_max = 512 * kMiB;  // of all request bodies at once; more wait unread
+  std::uint64_t body_bytes_floor = 64 * kKiB;     // of each body, never waits for others
+  std::uint64_t body_rate_min = kKiB;             // bytes a second; a slower body is ended
+  std::uint64_t stream_bytes_max = 256 * kKiB;    // of one streamed answer, waiting to be sent
   int images_per_request_max = 100;
   Millis header_timeout{10'000};  // from the first byte to the end of the headers
   Millis body_timeout{120'000};
-  Millis idle_timeout{75'000};   // keep-alive without a request
-  Millis write_timeout{30'000};  // no progress in sending
-  Millis wait_max{900'000};      // a client is held this long for its answer
-  Millis drain_timeout{30'000};  // SIGTERM: time for requests in progress
+  Millis memory_wait_max{5'000};  // an upload waits for memory; then the slowest one is ended
+  Millis idle_timeout{75'000};    // keep-alive without a request
+  Millis write_timeout{30'000};   // no progress in sending
+  Millis wait_max{900'000};       // a client is held this long for its answer
+  Millis drain_timeout{30'000};   // SIGTERM: time for requests in progress
 };
 
 struct WorkerConfig {

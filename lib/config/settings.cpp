@@ -134,16 +134,27 @@ void add_web(std::vector<Setting>& all) {
                      {"NAME", "up to 40 of the characters A-Z a-z 0-9 - _",
                       [](std::string_view value) { return is_name(value, 40) && value.find('.') == value.npos; }}));
   count({"web.threads", "threads for blocking work (store, queue)"}, &WebConfig::threads, {1, 256});
-  count({"web.connections_max", "open connections; more wait"}, &WebConfig::connections_max, {1, 100'000});
+  count({"web.connections_max", "open connections; beyond it the longest-silent one is closed"},
+        &WebConfig::connections_max, {1, 100'000});
+  count({"web.connections_reserve", "connections beyond that, for GET alone (health, metrics, the page)"},
+        &WebConfig::connections_reserve, {1, 10'000});
   count({"web.pending_jobs_max", "images waiting for their answer"}, &WebConfig::pending_jobs_max, {1, 10'000'000});
   bytes("web.header_bytes_max", "headers of one request", &WebConfig::header_bytes_max, {kKiB, kMiB});
   bytes("web.body_bytes_max", "body of one request (several images)", &WebConfig::body_bytes_max, {kKiB, 4096 * kMiB});
   bytes("web.buffered_bytes_max", "bodies of all requests at once; more wait unread", &WebConfig::buffered_bytes_max,
         {kKiB, 65'536 * kMiB});
+  bytes("web.body_bytes_floor", "of each body, taken even when that memory is used up", &WebConfig::body_bytes_floor,
+        {0, kMiB});
+  bytes("web.body_rate_min", "a second; a body that arrives slower is ended (0: none is)", &WebConfig::body_rate_min,
+        {0, kMiB});
+  bytes("web.stream_bytes_max", "of one streamed answer, waiting to be sent", &WebConfig::stream_bytes_max,
+        {kKiB, 64 * kMiB});
   count({"web.images_per_request_max", "images in one request"}, &WebConfig::images_per_request_max, {1, 10'000});
   time("web.header_timeout", "from the first byte of a request to the end of its headers", &WebConfig::header_timeout,
        {Millis(100), hours(1)});
   time("web.body_timeout", "for the body of a request", &WebConfig::body_timeout, {Millis(100), hours(1)});
+  time("web.memory_wait_max", "an upload waits for memory; then the slowest upload is ended",
+       &WebConfig::memory_wait_max, {Millis(100), hours(1)});
   time("web.idle_timeout", "keep-alive without a request", &WebConfig::idle_timeout, {Millis(100), hours(1)});
   time("web.write_timeout", "without progress in sending an answer", &WebConfig::write_timeout,
        {Millis(100), hours(1)});

@@ -87,41 +87,34 @@ void Api::dispatch(Request request, Reply reply) {
     case Endpoint::metrics:
       return reply.send(
           {.content_type = "text/plain; version=0.0.4; charset=utf-8", .headers = {}, .body = ports_.metrics.scrape()});
-    case Endpoint::results: return list_results(request, std::move(reply));
     case Endpoint::reset:
       if (const auto session = session_of(request)) parts_.results.forget(*session);
       return reply.send(json_response("{\"reset\":true}\n"));
-    case Endpoint::readyz:
-      parts_.pool.post([this, held = std::move(reply)]() mutable { readiness(std::move(held)); });
-      return;
-    case Endpoint::v1_job:
-      parts_.pool.post([this, asked = std::move(request), held = std::move(reply)]() mutable {
-        job_status(asked, std::move(held));
-      });
-      return;
+    case Endpoint::results: return post(std::move(request), std::move(reply), &Api::list_results);
+    case Endpoint::readyz: return post(std::move(request), std::move(reply), &Api::readiness);
+    case Endpoint::v1_job: return post(std::move(request), std::move(reply), &Api::job_status);
     case Endpoint::v1_classify:
-    case Endpoint::images: {
-      // Waits while too much is in memory; the server then reads no more either.
-      auto memory = parts_.memory.take(request.body.size());
-      parts_.pool.post(
-          [this, taken = std::move(memory), asked = std::move(request), held = std::move(reply)]() mutable {
-            receive_images(asked, std::move(held), std::move(taken));
-          });
-      return;
-    }
+    case Endpoint::images: return post(std::move(request), std::move(reply), &Api::receive_images);
     case Endpoint::none: break;
   }
 }
 
-void Api::receive_images(Request& request, Reply reply, std::shared_ptr<void> memory) {
+void Api::post(Request request, Reply reply, void (Api::*work)(Request&, Reply)) {
+  // A task that finds no place is destroyed, and with it the reply, which answers 500.
+  parts_.pool.post([this, work, asked = std::move(request), held = std::move(reply)]() mutable {
+    (this->*work)(asked, std::move(held));
+  });
+}
+
+void Api::receive_images(Request& request, Reply reply) {
   const AnswerForm form = form_for(request, find_route(request.method, request.path));
   const auto top_k = parse_top_k(request);
   if (!top_k) return reply.send(error_response(form, top_k.error(), request.id));
   auto intake = take_images(request, settings_.web, settings_.image);
   if (!intake) return reply.send(error_response(form, intake.error(), request.id));
   // The memory counts as taken until the last image is stored.
-  auto hold = std::make_shared<std::pair<std::shared_ptr<const std::string>, std::shared_ptr<void>>>(intake->body,
-                                                                                                     std::move(memory));
+  auto hold = std::make_shared<std::pair<std::shared_ptr<const std::string>, std::shared_ptr<void>>>(
+      intake->body, std::move(request.memory));
   intake->body = {hold, hold->first.get()};
   wait_for_images(request, std::move(reply), *std::move(intake), top_k->value_or(settings_.top_k));
 }
@@ -226,7 +219,7 @@ Result<std::optional<JobResult>> Api::stored_result(const JobId& job) {
   return *std::move(result);
 }
 
-void Api::job_status(const Request& request, Reply reply) {
+void Api::job_status(Request& request, Reply reply) {
   const AnswerForm form;
   const Error unknown{ErrorKind::not_found, "unknown_job", "There is no job of this id."};
   const auto job = parse_job_id(std::string_view(request.path).substr(kJobsPath.size()));
@@ -262,7 +255,7 @@ void Api::await_job(const JobId& job, Millis wait, Reply reply) {
   if (auto result = stored_result(job); result && *result) pending->answer(0, **std::move(result));
 }
 
-void Api::list_results(const Request& request, Reply reply) {
+void Api::list_results(Request& request, Reply reply) {
   const auto session = session_of(request);
   const std::vector<JobResult> results = session ? parts_.results.of(*session) : std::vector<JobResult>();
   std::string body;
@@ -286,7 +279,7 @@ void Api::list_results(const Request& request, Reply reply) {
   reply.send(json_response("{" + body + "}\n"));
 }
 
-void Api::readiness(Reply reply) {
+void Api::readiness(Request&, Reply reply) {
   std::string missing;
   const auto check = [&](std::string_view what, const std::optional<Error>& error) {
     if (error) missing += std::string(missing.empty() ? "" : " ") + std::string(what) + ": " + describe(*error);

@@ -17,7 +17,6 @@
 
 #include "lib/http/server/server.hpp"
 #include "roles/web/answers.hpp"
-#include "roles/web/byte_budget.hpp"
 #include "roles/web/reply.hpp"
 #include "roles/web/result_router.hpp"
 #include "roles/web/session_results.hpp"
@@ -27,14 +26,13 @@
 
 namespace imgrec {
 
-/// Thread-safe.
+/// Thread-safe. handle() never blocks: what may is run by the pool.
 class Api {
  public:
   struct Parts {
     ResultRouter& router;
     Uploader& uploader;
     TaskPool& pool;
-    ByteBudget& memory;
     SessionResults& results;
   };
   Api(const WebSettings& settings, WebPorts& ports, Parts parts) : settings_(settings), ports_(ports), parts_(parts) {}
@@ -46,15 +44,16 @@ class Api {
 
  private:
   void dispatch(Request request, Reply reply);
-  void receive_images(Request& request, Reply reply, std::shared_ptr<void> memory);
+  void post(Request request, Reply reply, void (Api::*work)(Request&, Reply));
+  void receive_images(Request& request, Reply reply);
   void wait_for_images(Request& request, Reply reply, Intake intake, int top_k);
   void upload_all(const std::shared_ptr<PendingRequest>& pending, const Intake& intake, const JobRequest& common,
                   std::span<const JobId> jobs);
-  void job_status(const Request& request, Reply reply);
+  void job_status(Request& request, Reply reply);
   void await_job(const JobId& job, Millis wait, Reply reply);
   Result<std::optional<JobResult>> stored_result(const JobId& job);
-  void list_results(const Request& request, Reply reply);
-  void readiness(Reply reply);
+  void list_results(Request& request, Reply reply);
+  void readiness(Request& request, Reply reply);
   PendingRequest::Options wait_options(const Request& request, bool held) const;
   void count_answers(WaitEnd how, const std::vector<ImageSlot>& slots);
 

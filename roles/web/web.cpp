@@ -9,7 +9,6 @@
 #include "lib/http/server/problem.hpp"
 #include "lib/http/server/server.hpp"
 #include "roles/web/api.hpp"
-#include "roles/web/byte_budget.hpp"
 #include "roles/web/result_router.hpp"
 #include "roles/web/session_results.hpp"
 #include "roles/web/task_pool.hpp"
@@ -19,16 +18,19 @@ namespace imgrec {
 namespace {
 
 constexpr std::size_t kSessionResultsMax = 5'000;
-constexpr int kLightThreads = 2;  // for what never blocks; the rest runs in the TaskPool
 
 ServerOptions server_options(const WebConfig& web) {
   return {.bind = web.bind,
           .port = web.port,
-          .blocking_threads = kLightThreads,
           .connections_max = web.connections_max,
+          .connections_reserve = web.connections_reserve,
           .header_bytes_max = web.header_bytes_max,
           .body_bytes_max = web.body_bytes_max,
           .buffered_bytes_max = web.buffered_bytes_max,
+          .body_bytes_floor = web.body_bytes_floor,
+          .stream_bytes_max = web.stream_bytes_max,
+          .body_rate_min = web.body_rate_min,
+          .memory_wait_max = web.memory_wait_max,
           .header_timeout = web.header_timeout,
           .body_timeout = web.body_timeout,
           .idle_timeout = web.idle_timeout,
@@ -61,7 +63,6 @@ void wait_for(const std::stop_token& stop) {
 
 Result<void> run_web(const WebSettings& settings, WebPorts ports, std::stop_token stop) {
   SessionResults results(kSessionResultsMax);
-  ByteBudget memory(settings.web.buffered_bytes_max);
   const auto router = std::make_shared<ResultRouter>(
       ResultRouter::Ports{.responses = ports.responses,
                           .outputs = ports.outputs,
@@ -73,9 +74,9 @@ Result<void> run_web(const WebSettings& settings, WebPorts ports, std::stop_toke
   Uploader uploader(
       {.inputs = ports.inputs, .requests = ports.requests, .router = *router, .clock = ports.clock, .rng = ports.rng},
       {.pending_jobs_max = static_cast<std::size_t>(settings.web.pending_jobs_max), .fifo = settings.fifo_requests});
-  TaskPool pool(settings.web.threads, static_cast<std::size_t>(settings.web.connections_max));
-  Api api(settings, ports,
-          {.router = *router, .uploader = uploader, .pool = pool, .memory = memory, .results = results});
+  // Twice, as requests whose clients have left may still wait beside those of their successors.
+  TaskPool pool(settings.web.threads, 2 * static_cast<std::size_t>(settings.web.connections_max));
+  Api api(settings, ports, {.router = *router, .uploader = uploader, .pool = pool, .results = results});
   Server server(server_options(settings.web),
                 [&api](Request request, Responder responder) { api.handle(std::move(request), std::move(responder)); });
 
@@ -92,7 +93,6 @@ Result<void> run_web(const WebSettings& settings, WebPorts ports, std::stop_toke
     router->end_all_at(ports.clock.mono_now() + limit - std::min(limit / 10, Millis(1'000)));
     if (!server.drain(limit)) log::warning("some clients were cut off at the end of the drain");
   }
-  memory.close();
   pool.stop();
   uploader.stop();
   router->stop();

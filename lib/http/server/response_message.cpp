@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <cstdio>
+#include <sstream>
 
 #include "lib/base/log.hpp"
 #include "lib/http/server/problem.hpp"
@@ -70,6 +71,12 @@ ResponseMessage to_message(Response response, bool is_head, const RequestId& id)
   message.set("X-Content-Type-Options", "nosniff");
   if (!is_head && !has_no_content) message.body() = std::move(response.body);
   return message;
+}
+
+std::string head_text(const ResponseMessage& message) {
+  std::ostringstream text;
+  text << message.base();
+  return text.str();
 }
 
 }  // namespace imgrec::http

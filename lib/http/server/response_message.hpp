@@ -16,4 +16,7 @@ bool wants_close(const Response& response);
 /// length of the body, but no body.
 ResponseMessage to_message(Response response, bool is_head, const RequestId& id);
 
+/// The status line, the headers and the empty line.
+std::string head_text(const ResponseMessage& message);
+
 }  // namespace imgrec::http

@@ -5,8 +5,6 @@
 
 #include <thread>
 
-#include "lib/base/log.hpp"
-
 namespace imgrec {
 namespace {
 
@@ -14,6 +12,8 @@ using boost::system::error_code;
 using http::ServerContext;
 using http::Session;
 namespace asio = boost::asio;
+
+constexpr Millis kAcceptPause{100};
 
 // Finds out about clients that vanished: after 30 idle seconds a probe every 10, and three unanswered are the end.
 void set_socket_options(asio::ip::tcp::socket& socket) {
@@ -25,29 +25,42 @@ void set_socket_options(asio::ip::tcp::socket& socket) {
   }
 }
 
-asio::awaitable<void> sleep(asio::steady_timer& timer, asio::steady_timer::duration duration) {
-  error_code cancelled;
-  timer.expires_after(duration);
-  co_await timer.async_wait(asio::redirect_error(asio::use_awaitable, cancelled));
+// Nobody can be told to wait: a connection that finds no place is closed.
+void place(ServerContext& context, asio::ip::tcp::socket socket) {
+  const int connections_max = context.options.connections_max;
+  if (context.connections >= connections_max) context.evict_silent();
+  if (context.connections >= connections_max + context.options.connections_reserve) {
+    context.connections_refused_total.fetch_add(1, std::memory_order_relaxed);
+    return;
+  }
+  set_socket_options(socket);
+  const bool on_reserve = context.connections >= connections_max;
+  Session::start(std::make_shared<Session>(context, std::move(socket), on_reserve));
+}
+
+// Returns false when it failed, and a pause is due.
+asio::awaitable<bool> accept_one(ServerContext& context) {
+  error_code failure;
+  auto socket = co_await context.acceptor.async_accept(asio::redirect_error(asio::use_awaitable, failure));
+  if (context.draining || failure == asio::error::connection_aborted) co_return true;
+  if (!failure) co_return run_guarded(context, "accepting a connection", [&] { place(context, std::move(socket)); });
+  // No file descriptors or memory left, most likely: those of a silent connection help, or those in use come back.
+  context.failures.write("accepting a connection", failure.message());
+  co_return context.evict_silent();
 }
 
 asio::awaitable<void> accept_loop(ServerContext& context) {
   while (!context.draining) {
-    if (context.slots_used >= context.options.connections_max) {
-      co_await sleep(context.accept_wake, std::chrono::hours(1));  // a freed slot wakes it
-      continue;
+    bool accepted = false;
+    try {
+      accepted = co_await accept_one(context);
+    } catch (const std::exception& e) {
+      context.failures.write("accepting a connection", e.what());
     }
-    error_code failure;
-    auto socket = co_await context.acceptor.async_accept(asio::redirect_error(asio::use_awaitable, failure));
-    if (context.draining) break;
-    if (failure == asio::error::connection_aborted) continue;
-    if (failure) {  // no file descriptors or memory left, most likely: those in use come back
-      log::warning("cannot accept a connection", {{"error", failure.message()}});
-      co_await sleep(context.accept_wake, Millis(100));
-      continue;
-    }
-    set_socket_options(socket);
-    Session::start(std::make_shared<Session>(context, std::move(socket)));
+    if (accepted) continue;
+    error_code cancelled;
+    context.accept_pause.expires_after(kAcceptPause);
+    co_await context.accept_pause.async_wait(asio::redirect_error(asio::use_awaitable, cancelled));
   }
 }
 
@@ -87,49 +100,13 @@ error_code listen(asio::ip::tcp::acceptor& acceptor, const ServerOptions& option
   return failure;
 }
 
-// The I/O thread. What a handler of Asio throws must not take the others down.
-void run_io(asio::io_context& io) {
-  while (true) {
-    try {
-      io.run();
-      return;
-    } catch (const std::exception& e) {
-      log::error("internal error in the HTTP server", {{"error", e.what()}});
-    }
+// The I/O thread. What anything on it throws must not take the rest down.
+void run_io(ServerContext& context) {
+  while (!run_guarded(context, "I/O thread", [&] { context.io.run(); })) {
   }
-}
-
-template <class Pairs>
-std::optional<std::string_view> first_value(const Pairs& pairs, std::string_view name) {
-  for (const auto& [key, value] : pairs) {
-    if (key == name) return value;
-  }
-  return std::nullopt;
 }
 
 }  // namespace
-
-std::optional<std::string_view> Request::header(std::string_view name) const {
-  return first_value(headers, name);
-}
-std::optional<std::string_view> Request::query_value(std::string_view name) const {
-  return first_value(query, name);
-}
-
-Responder::Responder(std::shared_ptr<Sink> sink) : sink_(std::move(sink)) {}
-Responder::Responder(Responder&&) noexcept = default;
-Responder& Responder::operator=(Responder&& other) noexcept {
-  if (this == &other) return *this;
-  if (sink_) sink_->abandon();
-  sink_ = std::move(other.sink_);
-  return *this;
-}
-Responder::~Responder() {
-  if (sink_) sink_->abandon();
-}
-bool Responder::send(Response response) {
-  return sink_ && sink_->send(std::move(response));
-}
 
 struct Server::Impl {
   Impl(ServerOptions options, RequestHandler handler) : context(std::move(options), std::move(handler)) {}
@@ -139,10 +116,15 @@ struct Server::Impl {
     context.draining = true;
     error_code ignored;
     context.acceptor.close(ignored);
-    context.accept_wake.cancel();
+    context.accept_pause.cancel();
     std::lock_guard lock(context.mutex);
     context.closed_to_new = true;
     context.changed.notify_all();
+  }
+
+  void abort_all() {
+    context.stop_watching_uploads();
+    each_session([](Session& session) { session.abort(); });
   }
 
   template <class Function>
@@ -161,16 +143,18 @@ Server::Server(ServerOptions options, RequestHandler handler)
     : impl_(std::make_unique<Impl>(std::move(options), std::move(handler))) {}
 
 Server::~Server() {
-  if (!impl_->io_thread.joinable()) return;
+  if (!impl_->io_thread.joinable()) {
+    impl_->context.io_thread->close();
+    return;
+  }
   asio::post(impl_->context.io, [impl = impl_.get()] {
     impl->close_to_new();
-    impl->each_session([](Session& session) { session.abort(); });
+    impl->abort_all();
   });
-  impl_->context.pool.stop();
   // The loop is not stopped: it ends by itself when the last session has ended.
   impl_->work.reset();
   impl_->io_thread.join();
-  impl_->context.io_handle->close();
+  impl_->context.io_thread->close();
 }
 
 Result<int> Server::start() {
@@ -186,11 +170,10 @@ Result<int> Server::start() {
   }
   const int port = context.acceptor.local_endpoint().port();
   impl_->work.emplace(context.io.get_executor());
-  context.pool.start(context.options.blocking_threads);
   asio::co_spawn(context.io, accept_loop(context), [](std::exception_ptr failure) {
     if (failure) std::rethrow_exception(failure);  // to run_io, which logs it
   });
-  impl_->io_thread = std::thread([&io = context.io] { run_io(io); });
+  impl_->io_thread = std::thread([&context] { run_io(context); });
   return port;
 }
 
@@ -205,7 +188,7 @@ bool Server::drain(Millis timeout) {
   context.changed.wait_for(lock, timeout, [&] { return context.closed_to_new && context.sessions_open == 0; });
   const bool all_answered = context.closed_to_new && context.sessions_busy == 0;
   lock.unlock();
-  asio::post(context.io, [impl = impl_.get()] { impl->each_session([](Session& session) { session.abort(); }); });
+  asio::post(context.io, [impl = impl_.get()] { impl->abort_all(); });
   lock.lock();
   context.changed.wait(lock, [&] { return context.sessions_open == 0; });
   return all_answered;
@@ -217,7 +200,10 @@ ServerStats Server::stats() const {
   stats.connections_total = context.connections_total;
   stats.requests_total = context.requests_total;
   stats.refused_total = context.refused_total;
-  stats.body_bytes_buffered = context.budget.used();
+  stats.connections_evicted_total = context.evicted_total;
+  stats.connections_refused_total = context.connections_refused_total;
+  stats.uploads_ended_total = context.uploads_ended_total;
+  stats.body_bytes_buffered = context.budget->used();
   std::lock_guard lock(context.mutex);
   stats.connections_open = context.sessions_open;
   return stats;

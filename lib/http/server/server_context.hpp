@@ -1,7 +1,7 @@
 // What the sessions of one server share. Private to lib/http.
 //
 // One thread does all I/O: everything here but what is said to be thread-safe is touched by that thread only, so
-// sessions need no locks. It never blocks; what may block runs on the pool.
+// sessions need no locks. It never blocks.
 #pragma once
 
 #include "lib/http/server/asio.hpp"
@@ -11,10 +11,14 @@
 #include <list>
 #include <memory>
 #include <mutex>
+#include <set>
+#include <string_view>
 #include <unordered_map>
+#include <unordered_set>
 
+#include "lib/base/log.hpp"
+#include "lib/http/server/memory_budget.hpp"
 #include "lib/http/server/server.hpp"
-#include "lib/http/server/work_pool.hpp"
 
 namespace imgrec::http {
 
@@ -22,10 +26,10 @@ namespace asio = boost::asio;
 
 class Session;
 
-/// The way of an answer to its session from any thread, and at any time: also after the server is gone.
-class IoHandle {
+/// Runs functions on the I/O thread. Thread-safe; may outlive the server, and then drops them.
+class IoThread {
  public:
-  explicit IoHandle(asio::io_context& io) : io_(&io) {}
+  explicit IoThread(asio::io_context& io) : io_(&io) {}
   template <class Function>
   void post(Function function) {
     std::lock_guard lock(mutex_);
@@ -41,32 +45,14 @@ class IoHandle {
   asio::io_context* io_;
 };
 
-/// The bytes of request bodies in memory. First come, first served, so that a large one is not passed over for ever.
-/// One that is alone is always admitted; so is what fits.
-class MemoryBudget {
+/// Logs the first failure of each kind as an error, and those like it only for who debugs: what a client can bring
+/// about again and again must not fill the log. It remembers a bounded number of kinds.
+class FailureLog {
  public:
-  struct Waiter {
-    std::uint64_t bytes = 0;
-    asio::steady_timer* wake = nullptr;
-    bool granted = false;
-  };
-  explicit MemoryBudget(std::uint64_t bytes_max) : bytes_max_(bytes_max) {}
-  bool try_take(std::uint64_t bytes);
-  void wait(Waiter& waiter) { waiters_.push_back(&waiter); }
-  void give_up(Waiter& waiter) {
-    waiters_.remove(&waiter);
-    grant();
-  }
-  void release(std::uint64_t bytes);
-  std::uint64_t used() const { return used_.load(std::memory_order_relaxed); }  // thread-safe
+  void write(std::string_view where, std::string_view what);
 
  private:
-  bool fits(std::uint64_t bytes) const { return used_ == 0 || (used_ <= bytes_max_ && bytes <= bytes_max_ - used_); }
-  void grant();
-
-  const std::uint64_t bytes_max_;
-  std::atomic<std::uint64_t> used_ = 0;
-  std::list<Waiter*> waiters_;
+  std::set<std::string, std::less<>> seen_;
 };
 
 struct ServerContext {
@@ -75,14 +61,19 @@ struct ServerContext {
   const ServerOptions options;
   const RequestHandler handler;
   asio::io_context io{1};
-  std::shared_ptr<IoHandle> io_handle;
-  WorkPool pool;
-  MemoryBudget budget;
+  const std::shared_ptr<IoThread> io_thread;
+  const std::shared_ptr<MemoryBudget> budget;
   asio::ip::tcp::acceptor acceptor;
-  asio::steady_timer accept_wake;  // a slot is free again
-  int slots_used = 0;
+  asio::steady_timer accept_pause;  // after accepting failed
   bool draining = false;
+  FailureLog failures;
+
   std::unordered_map<Session*, std::weak_ptr<Session>> sessions;
+  int connections = 0;  // open ones; a closed one's session may live a little longer
+  /// The connections on which nothing is in progress, the longest-silent first.
+  std::list<Session*> silent;
+  /// Whose body is being read.
+  std::unordered_set<Session*> uploads;
 
   // For drain(), which waits on another thread.
   std::mutex mutex;
@@ -92,11 +83,36 @@ struct ServerContext {
   std::uint64_t sessions_busy = 0;  // with a request that is not answered yet
 
   std::atomic<std::uint64_t> connections_total = 0, requests_total = 0, refused_total = 0;
+  std::atomic<std::uint64_t> evicted_total = 0, connections_refused_total = 0, uploads_ended_total = 0;
 
-  /// A connection's place, released (from any thread) when its session and its handler have both let it go.
-  std::shared_ptr<void> take_slot();
   void count_open(int change);
   void count_busy(int change);
+  /// Closes the longest-silent connection; returns false when there is none.
+  bool evict_silent();
+  /// An upload begins to wait for memory: from now on, while any does, the slowest is ended when none gets on.
+  void watch_uploads();
+  /// For good.
+  void stop_watching_uploads();
+
+ private:
+  void end_slowest_upload();
+
+  asio::steady_timer watch_timer_;
+  bool watching_ = false, watching_stopped_ = false;
 };
+
+/// Runs what the server's user gave it. Returns false when it threw, which is logged.
+template <class Function>
+bool run_guarded(ServerContext& context, std::string_view where, Function&& function) {
+  try {
+    function();
+    return true;
+  } catch (const std::exception& e) {
+    context.failures.write(where, e.what());
+  } catch (...) {
+    context.failures.write(where, "unknown exception");
+  }
+  return false;
+}
 
 }  // namespace imgrec::http

@@ -32,7 +32,10 @@ inline std::string other_value(const Setting& setting) {
                                                             {"aws.tags", "team=vision,stage=test"}};
   if (const auto text = kTexts.find(setting.key); text != kTexts.end()) return text->second;
   if (setting.is_switch) return setting.get(Config()) == "true" ? "false" : "true";
-  if (setting.value_name == "SIZE") return setting.key == "web.header_bytes_max" ? "32KiB" : "100MiB";
+  if (setting.value_name == "SIZE") {
+    Config config;
+    return setting.set(config, "100MiB") ? "100MiB" : "32KiB";  // some are limited to less
+  }
   if (setting.value_name == "DURATION") {
     Config config;
     return setting.set(config, "17m") ? "17m" : "3s";  // some are limited to seconds
