@@ -37,8 +37,9 @@ std::unexpected<CallFailure> bad_response(Error error) {
 
 }  // namespace
 
-std::expected<std::vector<Ec2Instance>, CallFailure> Ec2Api::run(const QueryPairs& parameters) {
-  const auto got = call("RunInstances", parameters);
+std::expected<std::vector<Ec2Instance>, CallFailure> Ec2Api::run(const QueryPairs& parameters,
+                                                                 const CallLimits& limits) {
+  const auto got = call("RunInstances", parameters, limits);
   if (!got) return std::unexpected(got.error());
   const auto document = parse_xml(got->body);
   if (!document) return bad_response(document.error());
@@ -51,7 +52,7 @@ std::expected<std::vector<Ec2Instance>, CallFailure> Ec2Api::run(const QueryPair
   return out;
 }
 
-Result<std::vector<Ec2Instance>> Ec2Api::describe(const std::vector<Ec2Filter>& filters) {
+Result<std::vector<Ec2Instance>> Ec2Api::describe(const std::vector<Ec2Filter>& filters, const CallLimits& limits) {
   QueryPairs parameters = {{"MaxResults", std::to_string(kPageSize)}};
   for (std::size_t i = 0; i < filters.size(); ++i) {
     const std::string name = "Filter." + std::to_string(i + 1);
@@ -63,7 +64,7 @@ Result<std::vector<Ec2Instance>> Ec2Api::describe(const std::vector<Ec2Filter>& 
   for (int page = 0; page < kPagesMax; ++page) {
     QueryPairs form = parameters;
     if (!next.empty()) form.emplace_back("NextToken", next);
-    const auto got = call("DescribeInstances", form);
+    const auto got = call("DescribeInstances", form, limits);
     if (!got) return fail(got.error().error);
     const auto document = parse_xml(got->body);
     if (!document) return fail(document.error());
@@ -79,12 +80,13 @@ Result<std::vector<Ec2Instance>> Ec2Api::describe(const std::vector<Ec2Filter>& 
   return fail(ErrorKind::transient, "bad_response", "EC2 DescribeInstances failed: the answer does not end.");
 }
 
-std::expected<std::map<InstanceId, std::string>, CallFailure> Ec2Api::terminate(std::span<const InstanceId> ids) {
+std::expected<std::map<InstanceId, std::string>, CallFailure> Ec2Api::terminate(std::span<const InstanceId> ids,
+                                                                                const CallLimits& limits) {
   QueryPairs parameters;
   for (std::size_t i = 0; i < ids.size(); ++i) {
     parameters.emplace_back("InstanceId." + std::to_string(i + 1), ids[i].str());
   }
-  const auto got = call("TerminateInstances", parameters);
+  const auto got = call("TerminateInstances", parameters, limits);
   if (!got) return std::unexpected(got.error());
   const auto document = parse_xml(got->body);
   if (!document) return bad_response(document.error());

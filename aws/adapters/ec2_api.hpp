@@ -29,17 +29,19 @@ class Ec2Api {
   Ec2Api(Session& session, Millis call_deadline) : session_(session), call_deadline_(call_deadline) {}
 
   /// parameters: those of RunInstances, with a ClientToken, so that another attempt launches nothing more.
-  std::expected<std::vector<Ec2Instance>, CallFailure> run(const QueryPairs& parameters);
+  std::expected<std::vector<Ec2Instance>, CallFailure> run(const QueryPairs& parameters, const CallLimits& limits);
 
   /// Page by page.
-  Result<std::vector<Ec2Instance>> describe(const std::vector<Ec2Filter>& filters);
+  Result<std::vector<Ec2Instance>> describe(const std::vector<Ec2Filter>& filters, const CallLimits& limits);
 
   /// The states that the instances have now.
-  std::expected<std::map<InstanceId, std::string>, CallFailure> terminate(std::span<const InstanceId> ids);
+  std::expected<std::map<InstanceId, std::string>, CallFailure> terminate(std::span<const InstanceId> ids,
+                                                                          const CallLimits& limits);
 
  private:
-  CallResult call(const char* operation, const QueryPairs& parameters) {
-    return session_.query({"ec2", operation}, parameters, Deadline::in(session_.clock(), call_deadline_), {});
+  CallResult call(const char* operation, const QueryPairs& parameters, const CallLimits& limits) {
+    const CallLimits within = limits.at_most(session_.clock(), call_deadline_);
+    return session_.query({"ec2", operation}, parameters, within.deadline, within.stop);
   }
 
   Session& session_;

@@ -61,16 +61,16 @@ class Ec2Fleet final : public Fleet {
     for (Ec2Pool& pool : pools_of(options_)) pools_.push_back({std::move(pool)});
   }
 
-  Result<std::vector<Instance>> describe() override {
-    auto listed = list();
+  Result<std::vector<Instance>> describe(const CallLimits& limits) override {
+    auto listed = list(limits);
     if (!listed) return fail(listed.error());
     std::vector<Instance> out;
     for (Known& one : *listed) out.push_back(std::move(one.instance));
     return out;
   }
 
-  Result<std::vector<Instance>> launch(const LaunchRequest& request) override;
-  Result<void> terminate(std::span<const InstanceId> ids) override;
+  Result<std::vector<Instance>> launch(const LaunchRequest& request, const CallLimits& limits) override;
+  Result<void> terminate(std::span<const InstanceId> ids, const CallLimits& limits) override;
 
  private:
   struct Known {
@@ -95,15 +95,15 @@ class Ec2Fleet final : public Fleet {
 
   Known known(const Ec2Instance& instance) const;
   std::vector<Ec2Filter> filters() const;
-  Result<std::vector<Known>> list();
+  Result<std::vector<Known>> list(const CallLimits& limits);
   void merge(const std::vector<Ec2Instance>& seen, std::vector<Known>& out);
   std::optional<std::vector<Instance>> launched_before(const LaunchToken& token, const std::vector<Known>& now) const;
   Result<Ec2Launch> plan(const LaunchRequest& request, const std::vector<Known>& now) const;
-  Result<std::vector<Instance>> run_in_turn(Ec2Launch launch);
+  Result<std::vector<Instance>> run_in_turn(Ec2Launch launch, const CallLimits& limits);
   Result<std::vector<Instance>> started(const Ec2Launch& launch, const std::vector<Ec2Instance>& instances);
-  Result<std::vector<Instance>> find_launched(const Ec2Launch& launch, const Error& error);
+  Result<std::vector<Instance>> find_launched(const Ec2Launch& launch, const Error& error, const CallLimits& limits);
   void pause(Pool& pool, const CallFailure& failure);
-  Result<void> terminate_once(std::vector<InstanceId>& left);
+  Result<void> terminate_once(std::vector<InstanceId>& left, const CallLimits& limits);
   bool is_recent(const InstanceId& id);
 
   Session& session_;
@@ -136,14 +136,14 @@ std::vector<Ec2Filter> Ec2Fleet::filters() const {
           {"instance-state-name", {"pending", "running", "shutting-down", "stopping", "stopped"}}};
 }
 
-Result<std::vector<Ec2Fleet::Known>> Ec2Fleet::list() {
+Result<std::vector<Ec2Fleet::Known>> Ec2Fleet::list(const CallLimits& limits) {
   std::vector<Ec2Filter> wanted = filters();
   {
     // An instance that ended within seconds (no room for its volume) must not count as one that is yet to be shown.
     std::lock_guard lock(mutex_);
     if (!new_.empty()) wanted.back().second.push_back("terminated");
   }
-  const auto seen = api_.describe(wanted);
+  const auto seen = api_.describe(wanted, limits);
   if (!seen) return fail(seen.error());
   std::vector<Known> out;
   merge(*seen, out);
@@ -220,12 +220,12 @@ Result<Ec2Launch> Ec2Fleet::plan(const LaunchRequest& request, const std::vector
   return out;
 }
 
-Result<std::vector<Instance>> Ec2Fleet::launch(const LaunchRequest& request) {
+Result<std::vector<Instance>> Ec2Fleet::launch(const LaunchRequest& request, const CallLimits& limits) {
   if (request.count < 1 || request.token.empty() || request.token.str().size() > kTagBytesMax) {
     return fail(ErrorKind::invalid, "bad_launch", "A launch has a count of 1 or more, and a token of 1 to 256 bytes.");
   }
   std::lock_guard launching(launching_);
-  const auto now = list();
+  const auto now = list(limits);
   if (!now) return fail(now.error());
   {
     std::lock_guard lock(mutex_);
@@ -233,14 +233,14 @@ Result<std::vector<Instance>> Ec2Fleet::launch(const LaunchRequest& request) {
   }
   // A launch whose answer was lost: the very same request again, so that EC2 knows its token.
   if (const auto lost = unanswered_.find(request.token); lost != unanswered_.end()) {
-    return run_in_turn(lost->second.launch);
+    return run_in_turn(lost->second.launch, limits);
   }
   auto launch = plan(request, *now);
   if (!launch) return fail(launch.error());
-  return run_in_turn(*std::move(launch));
+  return run_in_turn(*std::move(launch), limits);
 }
 
-Result<std::vector<Instance>> Ec2Fleet::run_in_turn(Ec2Launch launch) {
+Result<std::vector<Instance>> Ec2Fleet::run_in_turn(Ec2Launch launch, const CallLimits& limits) {
   std::optional<CallFailure> refusal;
   std::size_t first = 0;
   const auto lost = unanswered_.find(launch.token);
@@ -251,14 +251,14 @@ Result<std::vector<Instance>> Ec2Fleet::run_in_turn(Ec2Launch launch) {
   for (std::size_t i = first; i < pools_.size(); ++i) {
     Pool& pool = pools_[i];
     if (session_.clock().mono_now() < pool.not_before) continue;
-    const auto ran = api_.run(run_parameters(options_, pool.what, launch));
+    const auto ran = api_.run(run_parameters(options_, pool.what, launch), limits);
     if (ran) {
       pool.failures = 0;
       return started(launch, *ran);
     }
     const CallFailure& failure = ran.error();
-    if (failure.aws_code == "IdempotentParameterMismatch") return find_launched(launch, failure.error);
-    if (failure.error.kind == ErrorKind::transient) {
+    if (failure.aws_code == "IdempotentParameterMismatch") return find_launched(launch, failure.error, limits);
+    if (failure.error.kind == ErrorKind::transient || failure.error.kind == ErrorKind::cancelled) {
       if (unanswered_.size() >= kLaunchesKept) unanswered_.clear();
       unanswered_[launch.token] = {launch, i};
       return fail(failure.error);
@@ -307,15 +307,17 @@ Result<std::vector<Instance>> Ec2Fleet::started(const Ec2Launch& launch, const s
 }
 
 // EC2 knows the token with other parameters: an earlier process launched with it, and died before it heard.
-Result<std::vector<Instance>> Ec2Fleet::find_launched(const Ec2Launch& launch, const Error& error) {
+Result<std::vector<Instance>> Ec2Fleet::find_launched(const Ec2Launch& launch, const Error& error,
+                                                      const CallLimits& limits) {
   for (int look = 0; look < kLooksMax; ++look) {
-    const auto now = list();
+    const auto now = list(limits);
     if (!now) return fail(now.error());
     {
       std::lock_guard lock(mutex_);
       if (auto before = launched_before(launch.token, *now)) return *std::move(before);
     }
-    session_.clock().sleep_for(kLookAgain, {});
+    if (limits.deadline.left(session_.clock()) < kLookAgain) break;
+    if (!session_.clock().sleep_for(kLookAgain, limits.stop)) break;
   }
   return fail(error);
 }
@@ -327,14 +329,14 @@ bool Ec2Fleet::is_recent(const InstanceId& id) {
       new_, [&](const auto& one) { return one.first.instance.id == id && now - one.second < options_.appear_max; });
 }
 
-Result<void> Ec2Fleet::terminate(std::span<const InstanceId> ids) {
+Result<void> Ec2Fleet::terminate(std::span<const InstanceId> ids, const CallLimits& limits) {
   std::vector<InstanceId> left(ids.begin(), ids.end());
-  const Deadline deadline = Deadline::in(session_.clock(), options_.call_deadline);
+  const CallLimits within = limits.at_most(session_.clock(), options_.call_deadline);
   for (int round = 1; !left.empty(); ++round) {
-    if (auto done = terminate_once(left); !done) return done;
+    if (auto done = terminate_once(left, within); !done) return done;
     if (left.empty()) break;
     const Millis pause = retry_delay(RetryClass::throttled, round, 0.5 + session_.rng().next_unit() / 2, "", {});
-    if (pause >= deadline.left(session_.clock()) || !session_.clock().sleep_for(pause, {})) {
+    if (pause >= within.deadline.left(session_.clock()) || !session_.clock().sleep_for(pause, within.stop)) {
       return fail(ErrorKind::transient, "not_terminated",
                   "EC2 TerminateInstances did not end " + std::to_string(left.size()) + " instances yet (" +
                       left.front().str() + "). It is tried again.");
@@ -344,8 +346,8 @@ Result<void> Ec2Fleet::terminate(std::span<const InstanceId> ids) {
 }
 
 // Takes out of `left` what ends now, or is gone.
-Result<void> Ec2Fleet::terminate_once(std::vector<InstanceId>& left) {
-  const auto told = api_.terminate(left);
+Result<void> Ec2Fleet::terminate_once(std::vector<InstanceId>& left, const CallLimits& limits) {
+  const auto told = api_.terminate(left, limits);
   if (told) {
     std::lock_guard lock(mutex_);
     std::erase_if(left, [&](const InstanceId& id) {
@@ -381,7 +383,7 @@ Result<void> check_ec2_launch(Session& session, const Ec2FleetOptions& options) 
       options, pools_of(options).front(),
       {.token = LaunchToken(random_hex(session.rng(), 16)), .numbers = {1}, .at = session.clock().wall_now()});
   parameters.emplace_back("DryRun", "true");
-  const auto ran = Ec2Api(session, options.call_deadline).run(parameters);
+  const auto ran = Ec2Api(session, options.call_deadline).run(parameters, {});
   // "If you have the required permissions, the error response is DryRunOperation."
   if (ran || ran.error().aws_code == "DryRunOperation") return {};
   return fail(ran.error().error);

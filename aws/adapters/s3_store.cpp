@@ -78,22 +78,26 @@ class S3Store final : public ObjectStore {
         call_deadline_(options.call_deadline),
         attempt_timeout_(options.attempt_timeout) {}
 
-  Result<PutOutcome> put(const ObjectKey& key, ByteView bytes, const PutOptions& options) override;
-  Result<std::string> get(const ObjectKey& key, std::uint64_t bytes_max) override;
-  Result<ObjectInfo> head(const ObjectKey& key) override;
-  Result<ListPage> list(std::string_view prefix, std::string_view after, int objects_max) override;
-  Result<void> remove(std::span<const ObjectKey> keys) override;
+  Result<PutOutcome> put(const ObjectKey& key, ByteView bytes, const PutOptions& options,
+                         const CallLimits& limits) override;
+  Result<StoredObject> get(const ObjectKey& key, std::uint64_t bytes_max, const CallLimits& limits) override;
+  Result<ObjectInfo> head(const ObjectKey& key, const CallLimits& limits) override;
+  Result<ListPage> list(std::string_view prefix, std::string_view after, int objects_max,
+                        const CallLimits& limits) override;
+  Result<void> remove(std::span<const ObjectKey> keys, const CallLimits& limits) override;
 
  private:
   struct NotRemoved {
     ObjectKey key;
     Error error;
   };
-  CallResult call(CallRequest request) {
+  // `limits` as bounded() made them.
+  CallResult call(CallRequest request, const CallLimits& limits) {
     request.timeout = attempt_timeout_;
-    return caller_.call(request, Deadline::in(session_.clock(), call_deadline_), {});
+    return caller_.call(request, limits.deadline, limits.stop);
   }
-  Result<std::vector<NotRemoved>> remove_once(std::span<const ObjectKey> keys);
+  CallLimits bounded(const CallLimits& limits) const { return limits.at_most(session_.clock(), call_deadline_); }
+  Result<std::vector<NotRemoved>> remove_once(std::span<const ObjectKey> keys, const CallLimits& limits);
 
   Session& session_;
   Caller& caller_;
@@ -101,22 +105,29 @@ class S3Store final : public ObjectStore {
   const Millis call_deadline_, attempt_timeout_;
 };
 
-Result<PutOutcome> S3Store::put(const ObjectKey& key, ByteView bytes, const PutOptions& options) {
+Result<PutOutcome> S3Store::put(const ObjectKey& key, ByteView bytes, const PutOptions& options,
+                                const CallLimits& limits) {
   if (auto checked = check_object_key(key.str()); !checked) return fail(checked.error());
   CallRequest request = object_call("PutObject", "PUT", endpoint_, key);
   request.payload_sha256 = sha256_hex(bytes);
   request.headers = {{"Content-Type", options.content_type},
                      {"x-amz-checksum-sha256", base64_of_hex(request.payload_sha256)}};
   if (options.only_if_absent) request.headers.emplace_back("If-None-Match", "*");
+  if (options.if_match) {
+    if (options.if_match->empty()) return fail(ErrorKind::invalid, "bad_version", "An object's version is not empty.");
+    request.headers.emplace_back("If-Match", *options.if_match);
+  }
   request.borrowed_body = bytes;
-  const auto done = call(request);
+  const auto done = call(request, bounded(limits));
   if (done) return PutOutcome::stored;
   // Also when an attempt of ours stored it and its answer was lost: what is there is there once.
   if (options.only_if_absent && done.error().status == 412) return PutOutcome::already_there;
+  const bool is_gone = done.error().status == 404 && done.error().aws_code != "NoSuchBucket";
+  if (options.if_match && (done.error().status == 412 || is_gone)) return PutOutcome::changed;
   return fail(done.error().error);
 }
 
-Result<std::string> S3Store::get(const ObjectKey& key, std::uint64_t bytes_max) {
+Result<StoredObject> S3Store::get(const ObjectKey& key, std::uint64_t bytes_max, const CallLimits& limits) {
   if (auto checked = check_object_key(key.str()); !checked) return fail(checked.error());
   CallRequest request = object_call("GetObject", "GET", endpoint_, key);
   request.headers = {{"x-amz-checksum-mode", "ENABLED"}};
@@ -131,22 +142,22 @@ Result<std::string> S3Store::get(const ObjectKey& key, std::uint64_t bytes_max) 
     return fail(ErrorKind::transient, "corrupted_in_transit",
                 "S3 GetObject failed: the bytes received are not those stored. Check the network or its proxies.");
   };
-  auto got = call(request);
+  auto got = call(request, bounded(limits));
   const auto too_large = [&] {
     return fail(ErrorKind::invalid, "object_too_large",
                 "The object has more than the " + std::to_string(bytes_max) + " bytes allowed.");
   };
   if (got && got->body.size() > bytes_max) return too_large();
-  if (got) return std::move(got->body);
+  if (got) return StoredObject{std::move(got->body), header_value(got->headers, "etag")};
   const Error& error = got.error().error;
   if (error.code == "response_too_large") return too_large();
   if (got.error().status == 404 && got.error().aws_code != "NoSuchBucket") return fail(no_such_object(error));
   return fail(error);
 }
 
-Result<ObjectInfo> S3Store::head(const ObjectKey& key) {
+Result<ObjectInfo> S3Store::head(const ObjectKey& key, const CallLimits& limits) {
   if (auto checked = check_object_key(key.str()); !checked) return fail(checked.error());
-  const auto got = call(object_call("HeadObject", "HEAD", endpoint_, key));
+  const auto got = call(object_call("HeadObject", "HEAD", endpoint_, key), bounded(limits));
   if (!got && got.error().status == 404) return fail(no_such_object(got.error().error));
   if (!got) return fail(got.error().error);
   const auto bytes = number(header_value(got->headers, "content-length"));
@@ -154,10 +165,12 @@ Result<ObjectInfo> S3Store::head(const ObjectKey& key) {
   if (!bytes || !modified) {
     return fail(ErrorKind::transient, "bad_response", "S3 HeadObject failed: the answer lacks size or date.");
   }
-  return ObjectInfo{.key = key, .bytes = *bytes, .modified_at = *modified};
+  return ObjectInfo{
+      .key = key, .bytes = *bytes, .modified_at = *modified, .version = header_value(got->headers, "etag")};
 }
 
-Result<ListPage> S3Store::list(std::string_view prefix, std::string_view after, int objects_max) {
+Result<ListPage> S3Store::list(std::string_view prefix, std::string_view after, int objects_max,
+                               const CallLimits& limits) {
   if (objects_max < 1 || objects_max > kPageMax) {
     return fail(ErrorKind::invalid, "bad_page", "A page has 1 to 1000 objects.");
   }
@@ -166,7 +179,7 @@ Result<ListPage> S3Store::list(std::string_view prefix, std::string_view after, 
   if (!prefix.empty()) request.query.emplace_back("prefix", prefix);
   if (!after.empty()) request.query.emplace_back("start-after", after);
   XmlElement document;
-  const auto got = call(expect_document(request, "ListBucketResult", document));
+  const auto got = call(expect_document(request, "ListBucketResult", document), bounded(limits));
   if (!got) return fail(got.error().error);
   ListPage page;
   std::string last;
@@ -179,7 +192,8 @@ Result<ListPage> S3Store::list(std::string_view prefix, std::string_view after, 
     if (!bytes || !modified) {
       return fail(ErrorKind::transient, "bad_response", "S3 ListObjectsV2 failed: an object has no size or no date.");
     }
-    page.objects.push_back({.key = ObjectKey(last), .bytes = *bytes, .modified_at = *modified});
+    page.objects.push_back(
+        {.key = ObjectKey(last), .bytes = *bytes, .modified_at = *modified, .version = entry->value("ETag")});
   }
   if (document.value("IsTruncated") == "true") {
     if (last.empty()) return fail(ErrorKind::transient, "bad_response", "S3 ListObjectsV2 failed: a page is empty.");
@@ -189,7 +203,8 @@ Result<ListPage> S3Store::list(std::string_view prefix, std::string_view after, 
 }
 
 // One call; what S3 did not remove, with its reasons.
-Result<std::vector<S3Store::NotRemoved>> S3Store::remove_once(std::span<const ObjectKey> keys) {
+Result<std::vector<S3Store::NotRemoved>> S3Store::remove_once(std::span<const ObjectKey> keys,
+                                                              const CallLimits& limits) {
   std::string body = "<Delete xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\"><Quiet>true</Quiet>";
   for (const ObjectKey& key : keys) body += "<Object><Key>" + xml_escape(key.str()) + "</Key></Object>";
   body += "</Delete>";
@@ -201,7 +216,7 @@ Result<std::vector<S3Store::NotRemoved>> S3Store::remove_once(std::span<const Ob
                      {"x-amz-sdk-checksum-algorithm", "SHA256"},
                      {"x-amz-checksum-sha256", base64_of_hex(request.payload_sha256)}};
   XmlElement document;
-  const auto got = call(expect_document(request, "DeleteResult", document));
+  const auto got = call(expect_document(request, "DeleteResult", document), limits);
   if (!got) return fail(got.error().error);
   std::vector<NotRemoved> out;
   for (const XmlElement* entry : document.all("Error")) {
@@ -212,8 +227,9 @@ Result<std::vector<S3Store::NotRemoved>> S3Store::remove_once(std::span<const Ob
   return out;
 }
 
-Result<void> S3Store::remove(std::span<const ObjectKey> keys) {
+Result<void> S3Store::remove(std::span<const ObjectKey> keys, const CallLimits& limits) {
   if (keys.size() > kRemoveMax) return fail(ErrorKind::invalid, "too_many_keys", "At most 1000 objects at a time.");
+  const CallLimits within = bounded(limits);  // all rounds together
   std::optional<Error> first_error;
   std::vector<ObjectKey> left;
   for (const ObjectKey& key : keys) {
@@ -224,7 +240,7 @@ Result<void> S3Store::remove(std::span<const ObjectKey> keys) {
     }
   }
   for (int round = 1; !left.empty(); ++round) {
-    auto not_removed = remove_once(left);
+    auto not_removed = remove_once(left, within);
     if (!not_removed) return fail(first_error ? *first_error : not_removed.error());
     left.clear();
     for (NotRemoved& one : *not_removed) {
@@ -235,7 +251,8 @@ Result<void> S3Store::remove(std::span<const ObjectKey> keys) {
       }
     }
     if (!left.empty()) {
-      session_.clock().sleep_for(retry_delay(RetryClass::throttled, round, session_.rng().next_unit(), "", {}), {});
+      session_.clock().sleep_for(retry_delay(RetryClass::throttled, round, session_.rng().next_unit(), "", {}),
+                                 within.stop);
     }
   }
   if (first_error) return fail(*first_error);

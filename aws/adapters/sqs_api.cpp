@@ -193,13 +193,15 @@ Result<void> SqsApi::delete_queue(const std::string& url) {
 }
 
 Result<std::map<std::string, std::string>> SqsApi::attributes(const std::string& url,
-                                                              const std::vector<std::string>& names) {
+                                                              const std::vector<std::string>& names,
+                                                              const CallLimits& limits) {
   JsonWriter body(kBodyBytes);
   body.text("QueueUrl", url);
   body.texts("AttributeNames", std::vector<std::string_view>(names.begin(), names.end()));
   Answer answer;
   const auto call = request(endpoint_, "GetQueueAttributes", body, answer);
-  const auto got = caller_.call(call, Deadline::in(session_.clock(), kControlDeadline), {});
+  const CallLimits within = limits.at_most(session_.clock(), kControlDeadline);
+  const auto got = caller_.call(call, within.deadline, within.stop);
   if (!got) return fail(got.error().error);
   std::map<std::string, std::string> out;
   dom::object found;
@@ -212,7 +214,7 @@ Result<std::map<std::string, std::string>> SqsApi::attributes(const std::string&
 }
 
 SqsBatchResult SqsApi::send(const std::string& url, std::span<const OutgoingMessage* const> messages,
-                            Deadline deadline) {
+                            const CallLimits& limits) {
   std::size_t bytes = kBodyBytes;
   for (const OutgoingMessage* message : messages) bytes += kEntryBytes + message->body.size();
   JsonWriter body(bytes);
@@ -231,7 +233,7 @@ SqsBatchResult SqsApi::send(const std::string& url, std::span<const OutgoingMess
   body.end_list();
   Answer answer;
   const auto call = request(endpoint_, "SendMessageBatch", body, answer);
-  const auto got = caller_.call(call, deadline, {});
+  const auto got = caller_.call(call, limits.deadline, limits.stop);
   if (!got) return fail(got.error().error);
   std::vector<ByteView> bodies;
   for (const OutgoingMessage* message : messages) bodies.emplace_back(message->body);
@@ -247,7 +249,8 @@ SqsBatchResult SqsApi::send(const std::string& url, std::span<const OutgoingMess
   return read_outcomes(call.name, answer, messages.size(), accept);
 }
 
-SqsBatchResult SqsApi::remove(const std::string& url, std::span<const Receipt* const> receipts, Deadline deadline) {
+SqsBatchResult SqsApi::remove(const std::string& url, std::span<const Receipt* const> receipts,
+                              const CallLimits& limits) {
   std::size_t bytes = kBodyBytes;
   for (const Receipt* receipt : receipts) bytes += kEntryBytes + receipt->str().size();
   JsonWriter body(bytes);
@@ -262,12 +265,13 @@ SqsBatchResult SqsApi::remove(const std::string& url, std::span<const Receipt* c
   body.end_list();
   Answer answer;
   const auto call = request(endpoint_, "DeleteMessageBatch", body, answer);
-  const auto got = caller_.call(call, deadline, {});
+  const auto got = caller_.call(call, limits.deadline, limits.stop);
   if (!got) return fail(got.error().error);
   return read_outcomes(call.name, answer, receipts.size());
 }
 
-SqsBatchResult SqsApi::extend(const std::string& url, std::span<const ReceiptExtension> receipts, Deadline deadline) {
+SqsBatchResult SqsApi::extend(const std::string& url, std::span<const ReceiptExtension> receipts,
+                              const CallLimits& limits) {
   JsonWriter body(kBodyBytes);
   body.text("QueueUrl", url);
   body.begin_list("Entries");
@@ -281,7 +285,7 @@ SqsBatchResult SqsApi::extend(const std::string& url, std::span<const ReceiptExt
   body.end_list();
   Answer answer;
   const auto call = request(endpoint_, "ChangeMessageVisibilityBatch", body, answer);
-  const auto got = caller_.call(call, deadline, {});
+  const auto got = caller_.call(call, limits.deadline, limits.stop);
   if (!got) return fail(got.error().error);
   return read_outcomes(call.name, answer, receipts.size());
 }

@@ -36,11 +36,13 @@ class SqsApi {
   Result<std::string> queue_url(const std::string& name);
   Result<std::string> create_queue(const std::string& name, const std::map<std::string, std::string>& attributes);
   Result<void> delete_queue(const std::string& url);
-  Result<std::map<std::string, std::string>> attributes(const std::string& url, const std::vector<std::string>& names);
+  Result<std::map<std::string, std::string>> attributes(const std::string& url, const std::vector<std::string>& names,
+                                                        const CallLimits& limits = {});
 
-  SqsBatchResult send(const std::string& url, std::span<const OutgoingMessage* const> messages, Deadline deadline);
-  SqsBatchResult remove(const std::string& url, std::span<const Receipt* const> receipts, Deadline deadline);
-  SqsBatchResult extend(const std::string& url, std::span<const ReceiptExtension> receipts, Deadline deadline);
+  SqsBatchResult send(const std::string& url, std::span<const OutgoingMessage* const> messages,
+                      const CallLimits& limits);
+  SqsBatchResult remove(const std::string& url, std::span<const Receipt* const> receipts, const CallLimits& limits);
+  SqsBatchResult extend(const std::string& url, std::span<const ReceiptExtension> receipts, const CallLimits& limits);
   /// Empty when stopped.
   Result<std::vector<Message>> receive(const std::string& url, const ReceiveOptions& options, std::stop_token stop);
 

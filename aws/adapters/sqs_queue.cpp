@@ -6,7 +6,6 @@
 #include <mutex>
 #include <nlohmann/json.hpp>
 
-#include "aws/adapters/batcher.hpp"
 #include "aws/adapters/sqs_api.hpp"
 #include "lib/base/log.hpp"
 #include "lib/base/text.hpp"
@@ -15,41 +14,29 @@
 namespace imgrec::aws {
 namespace {
 
-constexpr Millis kReceiptDeadline{30'000};  // of calls for which the port gives none
+constexpr Millis kCallDeadline{30'000};  // of one call with its retries, whatever its caller allows
 constexpr std::size_t kOpenQueuesMax = 1000;
 constexpr std::string_view kFifoSuffix = ".fifo";
 
 class SqsQueue final : public MessageQueue {
  public:
-  SqsQueue(SqsApi api, std::string url, bool fifo, Session& session, Millis gather)
-      : api_(std::move(api)),
-        url_(std::move(url)),
-        fifo_(fifo),
-        session_(session),
-        sends_({.gather = gather}, session.clock(),
-               [this](const auto& items, Deadline deadline) {
-                 return twice(items, [&](auto some) { return api_.send(url_, some, deadline); });
-               }),
-        removals_({.gather = gather}, session.clock(),
-                  [this](const auto& items, Deadline deadline) {
-                    return twice(items, [&](auto some) { return api_.remove(url_, some, deadline); });
-                  }),
-        extensions_({.gather = gather}, session.clock(), [this](const auto& items, Deadline deadline) {
-          return twice(items, [&](auto some) { return api_.extend(url_, some, deadline); });
-        }) {}
+  SqsQueue(SqsApi api, std::string url, bool fifo, Session& session)
+      : api_(std::move(api)), url_(std::move(url)), fifo_(fifo), session_(session) {}
 
-  Result<std::vector<Result<MessageId>>> send(std::span<const OutgoingMessage> messages, Deadline deadline) override;
+  Result<std::vector<Result<MessageId>>> send(std::span<const OutgoingMessage> messages,
+                                              const CallLimits& limits) override;
   Result<std::vector<Message>> receive(const ReceiveOptions& options, std::stop_token stop) override;
-  Result<std::vector<Result<void>>> extend(std::span<const Receipt> receipts, Millis visibility) override;
-  Result<std::vector<Result<void>>> remove(std::span<const Receipt> receipts) override;
-  Result<QueueDepth> depth() override;
+  Result<std::vector<Result<void>>> extend(std::span<const Receipt> receipts, Millis visibility,
+                                           const CallLimits& limits) override;
+  Result<std::vector<Result<void>>> remove(std::span<const Receipt> receipts, const CallLimits& limits) override;
+  Result<QueueDepth> depth(const CallLimits& limits) override;
 
  private:
   using Outcomes = Result<std::vector<Result<std::string>>>;
 
   // One call for all; then one each for those that may yet succeed.
   template <class Item, class Call>
-  Outcomes twice(const std::vector<Item>& items, const Call& call) {
+  static Outcomes twice(const std::vector<Item>& items, const Call& call) {
     auto first = call(std::span<const Item>(items));
     if (!first) return fail(first.error());
     std::vector<Result<std::string>> out;
@@ -76,16 +63,16 @@ class SqsQueue final : public MessageQueue {
     return out;
   }
 
+  CallLimits bounded(const CallLimits& limits) const { return limits.at_most(session_.clock(), kCallDeadline); }
+
   SqsApi api_;
   const std::string url_;
   const bool fifo_;
   Session& session_;
-  Batcher<const OutgoingMessage*, std::string> sends_;
-  Batcher<const Receipt*, std::string> removals_;
-  Batcher<ReceiptExtension, std::string> extensions_;
 };
 
-Result<std::vector<Result<MessageId>>> SqsQueue::send(std::span<const OutgoingMessage> messages, Deadline deadline) {
+Result<std::vector<Result<MessageId>>> SqsQueue::send(std::span<const OutgoingMessage> messages,
+                                                      const CallLimits& limits) {
   if (auto batch = check_batch(messages.size()); !batch) return fail(batch.error());
   std::vector<Result<MessageId>> out;
   std::vector<const OutgoingMessage*> good;
@@ -101,7 +88,8 @@ Result<std::vector<Result<MessageId>>> SqsQueue::send(std::span<const OutgoingMe
   }
   if (auto checked = check_batch_bytes(bytes); !checked) return fail(checked.error());
   if (good.empty()) return out;
-  auto sent = sends_.run(good, bytes, deadline);
+  const CallLimits within = bounded(limits);
+  auto sent = twice(good, [&](auto some) { return api_.send(url_, some, within); });
   if (!sent) return fail(sent.error());
   auto next = sent->begin();
   for (auto& outcome : out) {
@@ -117,24 +105,29 @@ Result<std::vector<Message>> SqsQueue::receive(const ReceiveOptions& options, st
   return api_.receive(url_, options, std::move(stop));
 }
 
-Result<std::vector<Result<void>>> SqsQueue::extend(std::span<const Receipt> receipts, Millis visibility) {
+Result<std::vector<Result<void>>> SqsQueue::extend(std::span<const Receipt> receipts, Millis visibility,
+                                                   const CallLimits& limits) {
   if (auto batch = check_batch(receipts.size()); !batch) return fail(batch.error());
   if (auto checked = check_visibility(visibility); !checked) return fail(checked.error());
   std::vector<ReceiptExtension> items;
   for (const Receipt& receipt : receipts) items.push_back({&receipt, visibility});
-  return without_values(extensions_.run(items, 0, Deadline::in(session_.clock(), kReceiptDeadline)));
+  const CallLimits within = bounded(limits);
+  return without_values(twice(items, [&](auto some) { return api_.extend(url_, some, within); }));
 }
 
-Result<std::vector<Result<void>>> SqsQueue::remove(std::span<const Receipt> receipts) {
+Result<std::vector<Result<void>>> SqsQueue::remove(std::span<const Receipt> receipts, const CallLimits& limits) {
   if (auto batch = check_batch(receipts.size()); !batch) return fail(batch.error());
   std::vector<const Receipt*> items;
   for (const Receipt& receipt : receipts) items.push_back(&receipt);
-  return without_values(removals_.run(items, 0, Deadline::in(session_.clock(), kReceiptDeadline)));
+  const CallLimits within = bounded(limits);
+  return without_values(twice(items, [&](auto some) { return api_.remove(url_, some, within); }));
 }
 
-Result<QueueDepth> SqsQueue::depth() {
-  const auto got = api_.attributes(url_, {"ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible",
-                                          "ApproximateNumberOfMessagesDelayed"});
+Result<QueueDepth> SqsQueue::depth(const CallLimits& limits) {
+  const auto got = api_.attributes(
+      url_,
+      {"ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible", "ApproximateNumberOfMessagesDelayed"},
+      limits);
   if (!got) return fail(got.error());
   QueueDepth out;
   const auto read = [&](const char* name, std::uint64_t& value) {
@@ -192,7 +185,7 @@ class SqsQueues final : public QueueDirectory {
     if (!api) return fail(api.error());
     auto url = set_up(*api, name, *options);
     if (!url) return fail(url.error());
-    auto queue = std::make_shared<SqsQueue>(*api, *std::move(url), options->fifo, session_, rules_.gather);
+    auto queue = std::make_shared<SqsQueue>(*api, *std::move(url), options->fifo, session_);
     std::lock_guard lock(mutex_);
     if (open_.size() >= kOpenQueuesMax)
       std::erase_if(open_, [](const auto& one) { return one.second.use_count() == 1; });

@@ -93,7 +93,7 @@ class Calls {
   void remove() { (void)need(queue_->remove(receipts_)); }
   void put() { (void)need(store_->put(ObjectKey("in/photo.jpg"), object_, {})); }
   void get() {
-    if (need(store_->get(ObjectKey("in/photo.jpg"), kMiB)).size() != object_.size()) std::exit(1);
+    if (need(store_->get(ObjectKey("in/photo.jpg"), kMiB)).bytes.size() != object_.size()) std::exit(1);
   }
 
  private:

@@ -200,7 +200,7 @@ Response Service::s3(const Request& request) {
   if (request.method != "GET") return s3_error(405, "MethodNotAllowed");
   auto got = objects_.get(key, kObjectBytesMax);
   if (!got) return s3_error(404, "NoSuchKey");
-  return {.content_type = "binary/octet-stream", .headers = {}, .body = std::move(*got)};
+  return {.content_type = "binary/octet-stream", .headers = {}, .body = std::move(got->bytes)};
 }
 
 }  // namespace

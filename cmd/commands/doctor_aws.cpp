@@ -177,7 +177,7 @@ class AwsDoctor {
       }
     }
     const auto got = (*store)->get(probe, kProbe.size());
-    const bool is_right = got ? *got == kProbe : !writes && got.error().kind == ErrorKind::not_found;
+    const bool is_right = got ? got->bytes == kProbe : !writes && got.error().kind == ErrorKind::not_found;
     if (!is_right) {
       const Error error =
           got ? Error{ErrorKind::transient, "another", "It answers another object than was stored."} : got.error();
@@ -203,22 +203,23 @@ class AwsDoctor {
       return checks_.push_back(call_failed("bundle", buckets.error(), "Set aws.bundle_bucket or aws.input_bucket."));
     const std::string fix = "`imgrec bundle upload` puts it there and prints the settings.";
     auto store = aws::open_s3_store(*session_, {.bucket = buckets->bundle, .setup = aws::BucketSetup::use});
-    const auto bytes = store ? (*store)->get(ObjectKey(config_.aws.bundle_key), kBundleBytesMax) : fail(store.error());
-    if (!bytes && bytes.error().kind == ErrorKind::denied) {
+    const auto bundle = store ? (*store)->get(ObjectKey(config_.aws.bundle_key), kBundleBytesMax) : fail(store.error());
+    if (!bundle && bundle.error().kind == ErrorKind::denied) {
       return checks_.push_back({.name = "bundle",
                                 .status = CheckStatus::skipped,
-                                .detail = bytes.error().message,
+                                .detail = bundle.error().message,
                                 .fix = "Who is asked here may not read it; the role of the instances has to."});
     }
-    if (!bytes) return checks_.push_back(call_failed("bundle", bytes.error(), fix));
-    if (const std::string found = sha256_hex(*bytes); found != config_.aws.bundle_sha256) {
+    if (!bundle) return checks_.push_back(call_failed("bundle", bundle.error(), fix));
+    const std::string& bytes = bundle->bytes;
+    if (const std::string found = sha256_hex(bytes); found != config_.aws.bundle_sha256) {
       return checks_.push_back(call_failed("bundle",
                                            {ErrorKind::invalid, "another_bundle",
                                             config_.aws.bundle_key + " has the SHA-256 " + found +
                                                 ", not that of aws.bundle_sha256: instances would refuse it."},
                                            fix));
     }
-    const auto contents = bundle_contents(*bytes);
+    const auto contents = bundle_contents(bytes);
     if (!contents) return checks_.push_back(call_failed("bundle", contents.error(), fix));
     if (std::ranges::find(contents->models, config_.model.name) == contents->models.end()) {
       return checks_.push_back(call_failed(
@@ -229,7 +230,7 @@ class AwsDoctor {
           "`./dev bundle " + config_.model.name + "` and `imgrec bundle upload`, or set model.name to one of those."));
     }
     checks_.push_back(passed("bundle", config_.aws.bundle_key + ", " +
-                                           readable_bytes(static_cast<double>(bytes->size())) +
+                                           readable_bytes(static_cast<double>(bytes.size())) +
                                            ", its SHA-256 is right; with the model " + config_.model.name));
   }
 

@@ -12,35 +12,37 @@ class PrefixedStore final : public ObjectStore {
   PrefixedStore(std::unique_ptr<ObjectStore> inner, std::string prefix)
       : inner_(std::move(inner)), prefix_(std::move(prefix)) {}
 
-  Result<PutOutcome> put(const ObjectKey& key, ByteView bytes, const PutOptions& options) override {
+  Result<PutOutcome> put(const ObjectKey& key, ByteView bytes, const PutOptions& options,
+                         const CallLimits& limits) override {
     if (auto wrong = check(key)) return fail(*wrong);
-    return inner_->put(inside(key), bytes, options);
+    return inner_->put(inside(key), bytes, options, limits);
   }
-  Result<std::string> get(const ObjectKey& key, std::uint64_t bytes_max) override {
+  Result<StoredObject> get(const ObjectKey& key, std::uint64_t bytes_max, const CallLimits& limits) override {
     if (auto wrong = check(key)) return fail(*wrong);
-    return inner_->get(inside(key), bytes_max);
+    return inner_->get(inside(key), bytes_max, limits);
   }
-  Result<ObjectInfo> head(const ObjectKey& key) override {
+  Result<ObjectInfo> head(const ObjectKey& key, const CallLimits& limits) override {
     if (auto wrong = check(key)) return fail(*wrong);
-    auto info = inner_->head(inside(key));
+    auto info = inner_->head(inside(key), limits);
     if (info) info->key = key;
     return info;
   }
-  Result<ListPage> list(std::string_view prefix, std::string_view after, int objects_max) override {
-    auto page =
-        inner_->list(prefix_ + std::string(prefix), after.empty() ? "" : prefix_ + std::string(after), objects_max);
+  Result<ListPage> list(std::string_view prefix, std::string_view after, int objects_max,
+                        const CallLimits& limits) override {
+    auto page = inner_->list(prefix_ + std::string(prefix), after.empty() ? "" : prefix_ + std::string(after),
+                             objects_max, limits);
     if (!page) return page;
     for (ObjectInfo& object : page->objects) object.key = ObjectKey(object.key.str().substr(prefix_.size()));
     if (!page->next.empty()) page->next.erase(0, prefix_.size());
     return page;
   }
-  Result<void> remove(std::span<const ObjectKey> keys) override {
+  Result<void> remove(std::span<const ObjectKey> keys, const CallLimits& limits) override {
     std::vector<ObjectKey> all;
     for (const ObjectKey& key : keys) {
       if (auto wrong = check(key)) return fail(*wrong);
       all.push_back(inside(key));
     }
-    return inner_->remove(all);
+    return inner_->remove(all, limits);
   }
 
  private:

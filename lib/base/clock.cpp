@@ -1,6 +1,5 @@
 #include "lib/base/clock.hpp"
 
-#include <algorithm>
 #include <condition_variable>
 #include <cstdio>
 #include <mutex>
@@ -29,7 +28,14 @@ Clock& system_clock() {
 }
 
 Millis Deadline::left(const Clock& clock) const {
-  return std::max(Millis(0), std::chrono::ceil<Millis>(at - clock.mono_now()));
+  const MonoTime now = clock.mono_now();
+  return at <= now ? Millis(0) : std::chrono::ceil<Millis>(at - now);
+}
+
+Result<void> CallLimits::check(const Clock& clock) const {
+  if (stop.stop_requested()) return fail(ErrorKind::cancelled, "cancelled", "The call was stopped.");
+  if (deadline.left(clock) == Millis(0)) return fail(ErrorKind::transient, "timeout", "The deadline has passed.");
+  return {};
 }
 
 double elapsed_ms(MonoTime from, MonoTime to) {

@@ -27,8 +27,31 @@ Clock& system_clock();
 struct Deadline {
   MonoTime at;
   static Deadline in(const Clock& clock, Millis duration) { return {clock.mono_now() + duration}; }
+  static constexpr Deadline never() { return {MonoTime::max()}; }
   /// Time left, never negative.
   Millis left(const Clock& clock) const;
+};
+
+constexpr Deadline earlier(Deadline a, Deadline b) {
+  return a.at < b.at ? a : b;
+}
+
+/// How long a blocking call may take, and what ends it before that. The callee's own limits hold too: left out, they
+/// alone do.
+struct CallLimits {
+  CallLimits() = default;
+  CallLimits(Deadline by, std::stop_token on_stop = {}) : deadline(by), stop(std::move(on_stop)) {}
+  CallLimits(std::stop_token on_stop) : stop(std::move(on_stop)) {}
+
+  /// Errors: cancelled "cancelled" after a stop, transient "timeout" after the deadline.
+  Result<void> check(const Clock& clock) const;
+  /// The same, ending no later than `duration` from now.
+  CallLimits at_most(const Clock& clock, Millis duration) const {
+    return {earlier(deadline, Deadline::in(clock, duration)), stop};
+  }
+
+  Deadline deadline = Deadline::never();
+  std::stop_token stop;
 };
 
 /// Milliseconds between two instants, with the fraction.

@@ -48,17 +48,20 @@ int write_all(int fd, ByteView bytes) {
 }
 
 // Gives the temporary file its name. 0, or errno; EEXIST when mode is only_if_absent and the name is taken.
-int publish(const AtomicWrite& target, const char* temporary, WriteMode mode) {
-  const char* name = target.name.c_str();
-  if (mode == WriteMode::replace) {
-    return ::renameat(target.scratch_folder, temporary, target.folder, name) == 0 ? 0 : errno;
-  }
-  if (::renameat2(target.scratch_folder, temporary, target.folder, name, RENAME_NOREPLACE) == 0) return 0;
+int rename_to(int scratch_folder, const char* temporary, int folder, const char* name, WriteMode mode) {
+  if (mode == WriteMode::replace) return ::renameat(scratch_folder, temporary, folder, name) == 0 ? 0 : errno;
+  if (::renameat2(scratch_folder, temporary, folder, name, RENAME_NOREPLACE) == 0) return 0;
   if (errno != EINVAL && errno != ENOSYS) return errno;
   // A file system without RENAME_NOREPLACE: a link fails just so when the name is taken.
-  if (::linkat(target.scratch_folder, temporary, target.folder, name, 0) != 0) return errno;
-  ::unlinkat(target.scratch_folder, temporary, 0);
+  if (::linkat(scratch_folder, temporary, folder, name, 0) != 0) return errno;
+  ::unlinkat(scratch_folder, temporary, 0);
   return 0;
+}
+
+// The kernel's own time of change may be the same for all that happens within several milliseconds.
+void set_exact_time(int fd) {
+  timespec times[2] = {{0, UTIME_OMIT}, {}};
+  if (::clock_gettime(CLOCK_REALTIME, &times[1]) == 0) ::futimens(fd, times);
 }
 
 }  // namespace
@@ -131,29 +134,49 @@ int FolderSync::sync(int folder) {
   return error;
 }
 
+Result<StagedFile> StagedFile::write(int scratch_folder, std::string shown, ByteView bytes) {
+  std::string temporary = std::string(kTemporaryPrefix) + random_hex(system_rng(), 12);
+  Fd fd(::openat(scratch_folder, temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644));
+  if (!fd.ok()) return io_error("write", shown, errno);
+  StagedFile staged(scratch_folder, std::move(shown), std::move(temporary), std::move(fd));
+  // Where locks do not work nothing is cleaned up either.
+  while (::flock(staged.fd_.get(), LOCK_EX) != 0 && errno == EINTR) {
+  }
+  if (const int error = write_all(staged.fd_.get(), bytes); error != 0) return io_error("write", staged.shown_, error);
+  set_exact_time(staged.fd_.get());
+  if (::fdatasync(staged.fd_.get()) != 0) return io_error("write", staged.shown_, errno);
+  return staged;
+}
+
+StagedFile::~StagedFile() {
+  if (fd_.ok()) ::unlinkat(scratch_folder_, temporary_.c_str(), 0);
+}
+
+Result<bool> StagedFile::publish(int folder, const std::string& name, WriteMode mode) {
+  const int error = rename_to(scratch_folder_, temporary_.c_str(), folder, name.c_str(), mode);
+  if (error == EEXIST && mode == WriteMode::only_if_absent) return false;
+  if (error != 0) return io_error("write", shown_, error);
+  fd_.reset();
+  return true;
+}
+
 Result<bool> write_file_atomic_at(const AtomicWrite& target, ByteView bytes, WriteMode mode) {
   struct stat info{};
+  bool written = false;
   const bool taken = mode == WriteMode::only_if_absent &&
                      ::fstatat(target.folder, target.name.c_str(), &info, AT_SYMLINK_NOFOLLOW) == 0;
-  int error = taken ? EEXIST : 0;
   if (!taken) {
-    const std::string temporary = std::string(kTemporaryPrefix) + random_hex(system_rng(), 12);
-    const Fd fd(::openat(target.scratch_folder, temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644));
-    if (!fd.ok()) return io_error("write", target.shown, errno);
-    // Tells remove_stale_temporaries that the writer lives. Where locks do not work nothing is cleaned up either.
-    while (::flock(fd.get(), LOCK_EX) != 0 && errno == EINTR) {
-    }
-    error = write_all(fd.get(), bytes);
-    if (error == 0 && ::fdatasync(fd.get()) != 0) error = errno;
-    if (error == 0) error = publish(target, temporary.c_str(), mode);
-    if (error != 0) ::unlinkat(target.scratch_folder, temporary.c_str(), 0);
+    auto staged = StagedFile::write(target.scratch_folder, target.shown, bytes);
+    if (!staged) return fail(staged.error());
+    const auto published = staged->publish(target.folder, target.name, mode);
+    if (!published) return published;
+    written = *published;
   }
-  if (error != 0 && (error != EEXIST || mode == WriteMode::replace)) return io_error("write", target.shown, error);
   // Also when it was there: whoever wrote it may not have come to this line, and our caller relies on the file.
   if (const int unsynced = target.folder_sync.sync(target.folder); unsynced != 0) {
     return io_error("write", target.shown, unsynced);
   }
-  return error == 0;
+  return written;
 }
 
 Result<bool> write_file_atomic(const std::filesystem::path& path, ByteView bytes, WriteMode mode) {

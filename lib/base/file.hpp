@@ -76,6 +76,36 @@ struct AtomicWrite {
 /// Errors as write_file_atomic; not_found also when the folder was removed meanwhile.
 Result<bool> write_file_atomic_at(const AtomicWrite& target, ByteView bytes, WriteMode mode);
 
+/// Bytes that are on the disk under a temporary name and get their own by one rename, so that what has to be decided
+/// under a lock is decided without waiting for the disk. Destroying it removes what was not published.
+class StagedFile {
+ public:
+  /// Writes and syncs in scratch_folder, which stays open as long as this lives; `shown` is what an error calls the
+  /// file. The time of change has nanoseconds, where the file system keeps them. Errors as write_file_atomic;
+  /// not_found: the scratch folder was removed.
+  static Result<StagedFile> write(int scratch_folder, std::string shown, ByteView bytes);
+  StagedFile(StagedFile&&) = default;
+  StagedFile& operator=(StagedFile&&) = delete;
+  ~StagedFile();
+
+  /// Gives the file its name (one part) in a folder of the same file system; returns false when only_if_absent found
+  /// one there. It survives a power cut when the folder is synced afterwards. Errors as write_file_atomic; not_found:
+  /// the folder was removed.
+  Result<bool> publish(int folder, const std::string& name, WriteMode mode);
+
+ private:
+  StagedFile(int scratch_folder, std::string shown, std::string temporary, Fd fd)
+      : scratch_folder_(scratch_folder),
+        shown_(std::move(shown)),
+        temporary_(std::move(temporary)),
+        fd_(std::move(fd)) {}
+
+  int scratch_folder_;
+  std::string shown_;
+  std::string temporary_;
+  Fd fd_;  // locked, which tells remove_stale_temporaries that the writer lives; not ok: nothing to remove
+};
+
 /// Removes what interrupted writes left in a scratch folder. Writes in progress (of any process) hold a lock and stay.
 void remove_stale_temporaries(int scratch_folder);
 

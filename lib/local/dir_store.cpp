@@ -3,6 +3,8 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <linux/openat2.h>
+#include <poll.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -10,9 +12,15 @@
 #include <algorithm>
 #include <atomic>
 #include <cerrno>
+#include <charconv>
 #include <cstring>
+#include <memory>
+#include <mutex>
+#include <optional>
 
+#include "lib/base/clock.hpp"
 #include "lib/base/file.hpp"
+#include "lib/base/log.hpp"
 #include "lib/base/text.hpp"
 #include "lib/local/object_name.hpp"
 
@@ -22,6 +30,8 @@ namespace {
 constexpr int kListMax = 1000;
 constexpr std::size_t kRemoveMax = 1000;
 constexpr int kPutAttempts = 100;  // each loses a race against a remove() that took an empty folder away
+constexpr Millis kLockWait{10'000};
+constexpr int kLockNapMs = 1;
 constexpr const char* kScratchFolder = ".tmp";
 
 std::unexpected<Error> store_error(const char* verb, std::string_view what, int error) {
@@ -43,6 +53,23 @@ std::unexpected<Error> store_error(const char* verb, std::string_view what, int 
 
 WallTime modified_at(const struct stat& info) {
   return WallTime(Millis(static_cast<std::int64_t>(info.st_mtim.tv_sec) * 1000 + info.st_mtim.tv_nsec / 1'000'000));
+}
+
+// Changes with every put: files are written anew and never changed, and set_exact_time() in lib/base/file.cpp sees to
+// it that an inode that is used again has another time.
+std::string version_of(const struct stat& info) {
+  char text[64];
+  char* end = std::to_chars(text, text + 20, static_cast<std::uint64_t>(info.st_ino), 16).ptr;
+  for (const std::int64_t number :
+       {static_cast<std::int64_t>(info.st_mtim.tv_sec), static_cast<std::int64_t>(info.st_mtim.tv_nsec)}) {
+    *end++ = '-';
+    end = std::to_chars(end, text + sizeof text, number, 16).ptr;
+  }
+  return {text, end};
+}
+
+ObjectInfo info_of(ObjectKey key, const struct stat& info) {
+  return {std::move(key), static_cast<std::uint64_t>(info.st_size), modified_at(info), version_of(info)};
 }
 
 Fd open_folder_in(int parent, const std::string& name) {
@@ -170,7 +197,7 @@ class Lister {
       more_ = true;
       return;
     }
-    objects_.push_back({ObjectKey(key), static_cast<std::uint64_t>(info.st_size), modified_at(info)});
+    objects_.push_back(info_of(ObjectKey(key), info));
   }
 
   const std::string prefix_, after_;
@@ -179,87 +206,192 @@ class Lister {
   bool more_ = false;
 };
 
+// The store's folder and the one for files that are being written, both open: nothing on the way to them is looked up
+// again.
+struct Folders {
+  Fd root, scratch;
+
+  // True after somebody removed one of them.
+  bool removed() const {
+    struct stat info{};
+    for (const Fd* folder : {&root, &scratch}) {
+      if (::fstat(folder->get(), &info) == 0 && info.st_nlink == 0) return true;
+    }
+    return false;
+  }
+};
+
+// Opens the folders, making what is not there.
+Result<std::shared_ptr<const Folders>> open_store_folders(const std::filesystem::path& folder) {
+  std::error_code made;
+  std::filesystem::create_directories(folder, made);
+  Fd root(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!root.ok()) {
+    const int error = errno == ENOENT && made ? made.value() : errno;
+    if (error != ENOENT) return store_error("open the store", folder.string(), error);
+    return fail(ErrorKind::transient, "store_unavailable", "The folder " + folder.string() + " was just removed.");
+  }
+  if (::mkdirat(root.get(), kScratchFolder, 0755) != 0 && errno != EEXIST) {
+    return store_error("write to the store", folder.string(), errno);
+  }
+  Fd scratch = open_folder_in(root.get(), kScratchFolder);
+  if (!scratch.ok()) return store_error("write to the store", folder.string(), errno);
+  remove_stale_temporaries(scratch.get());
+  return std::make_shared<const Folders>(std::move(root), std::move(scratch));
+}
+
 class DirStore final : public ObjectStore {
  public:
-  DirStore(Fd root, Fd scratch) : root_(std::move(root)), scratch_(std::move(scratch)) {}
+  DirStore(std::filesystem::path path, std::shared_ptr<const Folders> folders)
+      : path_(std::move(path)), folders_(std::move(folders)) {}
 
-  Result<PutOutcome> put(const ObjectKey& key, ByteView bytes, const PutOptions& options) override {
+  Result<PutOutcome> put(const ObjectKey& key, ByteView bytes, const PutOptions& options,
+                         const CallLimits& limits) override {
     const auto path = object_path(key.str());
     if (!path) return fail(path.error());
-    const WriteMode mode = options.only_if_absent ? WriteMode::only_if_absent : WriteMode::replace;
     for (int attempt = 1;; ++attempt) {
-      const Fd folder = open_folders(root_.get(), path->folders, true);
-      if (!folder.ok()) {
-        if (errno == ENOENT && attempt < kPutAttempts) continue;
-        return store_error("store", key.str(), errno);
-      }
-      const auto written =
-          write_file_atomic_at({scratch_.get(), folder.get(), path->file, json_quote(key.str()), sync_}, bytes, mode);
-      if (written) return *written ? PutOutcome::stored : PutOutcome::already_there;
-      if (written.error().kind == ErrorKind::not_found && attempt < kPutAttempts) continue;
-      if (written.error().kind == ErrorKind::denied)
-        return fail(ErrorKind::denied, "store_denied", written.error().message);
-      if (written.error().code == "disk_full") return fail(written.error());
-      return fail(ErrorKind::transient, "store_unavailable", written.error().message);
+      if (auto within = limits.check(system_clock()); !within) return fail(within.error());
+      const auto folders = open();
+      if (!folders) return fail(folders.error());
+      auto done = put_once(**folders, key, *path, bytes, options, limits);
+      if (done || done.error().kind != ErrorKind::not_found) return done;
+      if (attempt == kPutAttempts) return fail(ErrorKind::transient, "store_unavailable", done.error().message);
     }
   }
 
-  Result<std::string> get(const ObjectKey& key, std::uint64_t bytes_max) override {
-    const auto file = open_object(key);
+  Result<StoredObject> get(const ObjectKey& key, std::uint64_t bytes_max, const CallLimits& limits) override {
+    struct stat info{};
+    const auto file = open_object(key, info, limits);
     if (!file) return fail(file.error());
     auto bytes = read_open_file(file->get(), json_quote(key.str()), bytes_max);
-    if (bytes) return bytes;
+    if (bytes) return StoredObject{*std::move(bytes), version_of(info)};
     if (bytes.error().kind == ErrorKind::invalid)
       return fail(ErrorKind::invalid, "object_too_large", bytes.error().message);
     return fail(ErrorKind::transient, "store_unavailable", bytes.error().message);
   }
 
-  Result<ObjectInfo> head(const ObjectKey& key) override {
-    const auto file = open_object(key);
-    if (!file) return fail(file.error());
+  Result<ObjectInfo> head(const ObjectKey& key, const CallLimits& limits) override {
     struct stat info{};
-    if (::fstat(file->get(), &info) != 0) return store_error("read", key.str(), errno);
-    return ObjectInfo{key, static_cast<std::uint64_t>(info.st_size), modified_at(info)};
+    const auto file = open_object(key, info, limits);
+    if (!file) return fail(file.error());
+    return info_of(key, info);
   }
 
-  Result<ListPage> list(std::string_view prefix, std::string_view after, int objects_max) override {
+  Result<ListPage> list(std::string_view prefix, std::string_view after, int objects_max,
+                        const CallLimits& limits) override {
     if (objects_max < 1 || objects_max > kListMax) {
       return fail(ErrorKind::invalid, "bad_page_size", "A page of a listing has 1 to 1000 objects.");
     }
+    if (auto within = limits.check(system_clock()); !within) return fail(within.error());
+    const auto folders = open();
+    if (!folders) return fail(folders.error());
     Lister lister(prefix, after, static_cast<std::size_t>(objects_max));
-    if (const int error = lister.walk(open_folders(root_.get(), {}, false), ""); error != 0) {
+    if (const int error = lister.walk(open_folders((*folders)->root.get(), {}, false), ""); error != 0) {
       return store_error("list", prefix, error);
     }
     return std::move(lister).page();
   }
 
-  Result<void> remove(std::span<const ObjectKey> keys) override {
+  Result<void> remove(std::span<const ObjectKey> keys, const CallLimits& limits) override {
     if (keys.size() > kRemoveMax) {
       return fail(ErrorKind::invalid, "too_many_keys", "At most 1000 objects are removed at a time.");
     }
+    const auto folders = open();
+    if (!folders) return fail(folders.error());
     Result<void> first;
     for (const ObjectKey& key : keys) {
-      if (auto removed = remove_one(key); !removed && first) first = std::move(removed);
+      if (auto within = limits.check(system_clock()); !within) return first ? within : first;
+      if (auto removed = remove_one(**folders, key, limits); !removed && first) first = std::move(removed);
     }
     return first;
   }
 
  private:
-  Result<Fd> open_object(const ObjectKey& key) const {
+  // The folders, made anew when somebody removed them.
+  Result<std::shared_ptr<const Folders>> open() {
+    std::lock_guard lock(mutex_);
+    if (!folders_->removed()) return folders_;
+    auto opened = open_store_folders(path_);
+    if (!opened) return opened;
+    log::warning("the folder of the objects had been removed: it is made anew, empty", {{"folder", path_.string()}});
+    folders_ = *std::move(opened);
+    return folders_;
+  }
+
+  // A swap (if_match) compares and renames alone; all other changes may happen side by side, but not during a swap. The
+  // lock holds among processes, too, and is kept for a rename only, never while bytes are written.
+  static Result<Fd> lock(const Folders& folders, int mode, const CallLimits& limits) {
+    Fd guard(::openat(folders.scratch.get(), ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    if (!guard.ok()) return store_error("lock", "the store", errno);
+    const CallLimits within = limits.at_most(system_clock(), kLockWait);
+    while (::flock(guard.get(), mode | LOCK_NB) != 0) {
+      if (errno != EWOULDBLOCK && errno != EINTR) return store_error("lock", "the store", errno);
+      if (auto checked = within.check(system_clock()); !checked) return fail(checked.error());
+      ::poll(nullptr, 0, kLockNapMs);
+    }
+    return guard;
+  }
+
+  // not_found: a folder on the way was removed meanwhile.
+  Result<PutOutcome> put_once(const Folders& folders, const ObjectKey& key, const ObjectPath& path, ByteView bytes,
+                              const PutOptions& options, const CallLimits& limits) {
+    const Fd folder = open_folders(folders.root.get(), path.folders, !options.if_match);
+    if (!folder.ok() && errno == ENOENT && options.if_match) return PutOutcome::changed;
+    if (!folder.ok()) return store_error("store", key.str(), errno);
+    bool published = false;
+    if (!options.only_if_absent || !is_there(folder.get(), path.file)) {
+      auto staged = StagedFile::write(folders.scratch.get(), json_quote(key.str()), bytes);
+      if (!staged) return as_store_error(staged.error());
+      const auto locked = lock(folders, options.if_match ? LOCK_EX : LOCK_SH, limits);
+      if (!locked) return fail(locked.error());
+      if (options.if_match && version_now(folder.get(), path.file) != options.if_match) return PutOutcome::changed;
+      const WriteMode mode = options.only_if_absent ? WriteMode::only_if_absent : WriteMode::replace;
+      const auto done = staged->publish(folder.get(), path.file, mode);
+      if (!done) return as_store_error(done.error());
+      published = *done;
+    }
+    // Also when it was there: whoever wrote it may not have come to this line, and our caller relies on the object.
+    if (const int error = sync_.sync(folder.get()); error != 0) return store_error("store", key.str(), error);
+    return published ? PutOutcome::stored : PutOutcome::already_there;
+  }
+
+  static bool is_there(int folder, const std::string& file) {
+    struct stat info{};
+    return ::fstatat(folder, file.c_str(), &info, AT_SYMLINK_NOFOLLOW) == 0;
+  }
+
+  static std::optional<std::string> version_now(int folder, const std::string& file) {
+    struct stat info{};
+    if (::fstatat(folder, file.c_str(), &info, AT_SYMLINK_NOFOLLOW) != 0 || !S_ISREG(info.st_mode)) return std::nullopt;
+    return version_of(info);
+  }
+
+  static std::unexpected<Error> as_store_error(const Error& error) {
+    if (error.kind == ErrorKind::denied) return fail(ErrorKind::denied, "store_denied", error.message);
+    if (error.kind == ErrorKind::not_found || error.code == "disk_full") return fail(error);
+    return fail(ErrorKind::transient, "store_unavailable", error.message);
+  }
+
+  Result<Fd> open_object(const ObjectKey& key, struct stat& info, const CallLimits& limits) {
     const auto path = object_path(key.str());
     if (!path) return fail(path.error());
+    if (auto within = limits.check(system_clock()); !within) return fail(within.error());
+    const auto folders = open();
+    if (!folders) return fail(folders.error());
     // Not blocking: a stranger's named pipe must not hang us.
-    Fd file = open_below(root_.get(), path->folders, path->file, O_RDONLY | O_NONBLOCK);
-    struct stat info{};
+    Fd file = open_below((*folders)->root.get(), path->folders, path->file, O_RDONLY | O_NONBLOCK);
     if (!file.ok() || ::fstat(file.get(), &info) != 0) return store_error("read", key.str(), errno);
     if (!S_ISREG(info.st_mode)) return store_error("read", key.str(), ELOOP);
     return file;
   }
 
-  Result<void> remove_one(const ObjectKey& key) const {
+  static Result<void> remove_one(const Folders& folders, const ObjectKey& key, const CallLimits& limits) {
     auto path = object_path(key.str());
     if (!path) return fail(path.error());
-    Fd folder = open_folders(root_.get(), path->folders, false);
+    const auto locked = lock(folders, LOCK_SH, limits);
+    if (!locked) return fail(locked.error());
+    const int root = folders.root.get();
+    Fd folder = open_folders(root, path->folders, false);
     if (folder.ok()) {
       if (::unlinkat(folder.get(), path->file.c_str(), 0) != 0 && errno != ENOENT) {
         return store_error("remove", key.str(), errno);
@@ -271,31 +403,29 @@ class DirStore final : public ObjectStore {
     while (!path->folders.empty()) {
       const std::string last = std::move(path->folders.back());
       path->folders.pop_back();
-      const Fd parent = open_folders(root_.get(), path->folders, false);
+      const Fd parent = open_folders(root, path->folders, false);
       if (!parent.ok()) continue;
       if (::unlinkat(parent.get(), last.c_str(), AT_REMOVEDIR) != 0) break;
     }
     return {};
   }
 
-  const Fd root_, scratch_;
+  const std::filesystem::path path_;
   FolderSync sync_;
+  std::mutex mutex_;
+  std::shared_ptr<const Folders> folders_;
 };
 
 }  // namespace
 
 Result<std::unique_ptr<ObjectStore>> open_dir_store(const std::filesystem::path& folder) {
-  std::error_code made;
-  std::filesystem::create_directories(folder, made);
-  Fd root(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (!root.ok()) return store_error("open the store", folder.string(), errno == ENOENT && made ? made.value() : errno);
-  if (::mkdirat(root.get(), kScratchFolder, 0755) != 0 && errno != EEXIST) {
-    return store_error("write to the store", folder.string(), errno);
-  }
-  Fd scratch = open_folder_in(root.get(), kScratchFolder);
-  if (!scratch.ok()) return store_error("write to the store", folder.string(), errno);
-  remove_stale_temporaries(scratch.get());
-  return std::make_unique<DirStore>(std::move(root), std::move(scratch));
+  // Absolute, since it may have to be made anew after the process has gone to another folder.
+  std::error_code error;
+  std::filesystem::path absolute = std::filesystem::absolute(folder, error);
+  if (error) return store_error("open the store", folder.string(), error.value());
+  auto folders = open_store_folders(absolute);
+  if (!folders) return fail(folders.error());
+  return std::make_unique<DirStore>(std::move(absolute), *std::move(folders));
 }
 
 }  // namespace imgrec

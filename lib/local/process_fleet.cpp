@@ -71,7 +71,8 @@ class ProcessFleet final : public Fleet {
     }
   }
 
-  Result<std::vector<Instance>> describe() override {
+  Result<std::vector<Instance>> describe(const CallLimits& limits) override {
+    if (auto within = limits.check(clock_); !within) return fail(within.error());
     std::lock_guard lock(mutex_);
     reap();
     read_ready_bytes();
@@ -80,10 +81,11 @@ class ProcessFleet final : public Fleet {
     return instances;
   }
 
-  Result<std::vector<Instance>> launch(const LaunchRequest& request) override {
+  Result<std::vector<Instance>> launch(const LaunchRequest& request, const CallLimits& limits) override {
     if (request.count < 1 || request.token.empty()) {
       return fail(ErrorKind::invalid, "bad_launch", "A launch has a count of 1 or more, and a token.");
     }
+    if (auto within = limits.check(clock_); !within) return fail(within.error());
     std::lock_guard lock(mutex_);
     reap();
     read_ready_bytes();
@@ -111,7 +113,8 @@ class ProcessFleet final : public Fleet {
     return started;
   }
 
-  Result<void> terminate(std::span<const InstanceId> ids) override {
+  Result<void> terminate(std::span<const InstanceId> ids, const CallLimits& limits) override {
+    if (auto within = limits.check(clock_); !within) return fail(within.error());
     std::lock_guard lock(mutex_);
     reap();
     for (Worker& worker : workers_) {

@@ -39,7 +39,8 @@ class SqliteQueue final : public MessageQueue {
  public:
   SqliteQueue(std::shared_ptr<Shared> shared, QueueRow row) : shared_(std::move(shared)), row_(row) {}
 
-  Result<std::vector<Result<MessageId>>> send(std::span<const OutgoingMessage> messages, Deadline deadline) override {
+  Result<std::vector<Result<MessageId>>> send(std::span<const OutgoingMessage> messages,
+                                              const CallLimits& limits) override {
     if (auto batch = check_batch(messages.size()); !batch) return fail(batch.error());
     std::vector<Result<MessageId>> outcomes;
     std::vector<const OutgoingMessage*> accepted;
@@ -55,8 +56,8 @@ class SqliteQueue final : public MessageQueue {
     }
     if (auto checked = check_batch_bytes(bytes); !checked) return fail(checked.error());
     if (accepted.empty()) return outcomes;
-    const Millis left = deadline.left(shared_->clock);
-    if (left == Millis(0)) return fail(ErrorKind::transient, "timeout", "The deadline has passed.");
+    if (auto within = limits.check(shared_->clock); !within) return fail(within.error());
+    const Millis left = limits.deadline.left(shared_->clock);
     const auto ids = shared_->store->send(row_, accepted, shared_->clock.wall_now(), left);
     if (!ids) return fail(ids.error());
     shared_->board->ring(row_.id);  // receivers may begin while the disk still writes
@@ -89,7 +90,9 @@ class SqliteQueue final : public MessageQueue {
     return std::vector<Message>();
   }
 
-  Result<std::vector<Result<void>>> extend(std::span<const Receipt> receipts, Millis visibility) override {
+  Result<std::vector<Result<void>>> extend(std::span<const Receipt> receipts, Millis visibility,
+                                           const CallLimits& limits) override {
+    if (auto within = limits.check(shared_->clock); !within) return fail(within.error());
     if (auto batch = check_batch(receipts.size()); !batch) return fail(batch.error());
     if (auto checked = check_visibility(visibility); !checked) return fail(checked.error());
     const auto good = shared_->store->extend(row_, receipts, visibility, shared_->clock.wall_now());
@@ -99,7 +102,8 @@ class SqliteQueue final : public MessageQueue {
     return receipt_outcomes(*good);
   }
 
-  Result<std::vector<Result<void>>> remove(std::span<const Receipt> receipts) override {
+  Result<std::vector<Result<void>>> remove(std::span<const Receipt> receipts, const CallLimits& limits) override {
+    if (auto within = limits.check(shared_->clock); !within) return fail(within.error());
     if (auto batch = check_batch(receipts.size()); !batch) return fail(batch.error());
     const auto good = shared_->store->remove(row_, receipts);
     if (!good) return fail(good.error());
@@ -107,7 +111,10 @@ class SqliteQueue final : public MessageQueue {
     return receipt_outcomes(*good);
   }
 
-  Result<QueueDepth> depth() override { return shared_->store->depth(row_, shared_->clock.wall_now()); }
+  Result<QueueDepth> depth(const CallLimits& limits) override {
+    if (auto within = limits.check(shared_->clock); !within) return fail(within.error());
+    return shared_->store->depth(row_, shared_->clock.wall_now());
+  }
 
  private:
   const std::shared_ptr<Shared> shared_;

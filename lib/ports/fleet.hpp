@@ -1,6 +1,7 @@
 // Worker machines that can be started and stopped: EC2 instances, or child processes on one machine.
 //
-// Threads   safe; calls block.
+// Threads   safe; calls block, at most until their limits (deadline and stop) or the adapter's own. After either a
+//           launch may have happened: the same token asks again.
 // Limit     a fleet never holds more than its own instances_max, whatever it is asked for.
 // Failure   belongs to the caller, who asks describe() what is there rather than counting its own calls.
 #pragma once
@@ -9,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "lib/base/clock.hpp"
 #include "lib/base/ids.hpp"
 #include "lib/base/result.hpp"
 #include "lib/base/units.hpp"
@@ -39,14 +41,14 @@ class Fleet {
   virtual ~Fleet() = default;
 
   /// All instances that are not ended, oldest first.
-  virtual Result<std::vector<Instance>> describe() = 0;
+  virtual Result<std::vector<Instance>> describe(const CallLimits& limits = {}) = 0;
 
   /// Starts up to count instances (fewer when the limit or the capacity ends first; none left is throttled
   /// "fleet_full"). Returns those started.
-  virtual Result<std::vector<Instance>> launch(const LaunchRequest& request) = 0;
+  virtual Result<std::vector<Instance>> launch(const LaunchRequest& request, const CallLimits& limits = {}) = 0;
 
   /// Tells the instances to finish what they hold and end. Ids that are gone succeed.
-  virtual Result<void> terminate(std::span<const InstanceId> ids) = 0;
+  virtual Result<void> terminate(std::span<const InstanceId> ids, const CallLimits& limits = {}) = 0;
 };
 
 }  // namespace imgrec

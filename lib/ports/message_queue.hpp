@@ -6,12 +6,14 @@
 // no
 //               other; a dedup id seen within 5 minutes is accepted and dropped.
 // Dead letters  a message received more than the queue's maxReceiveCount is moved to its dead-letter queue.
-// Threads       safe; calls block, at most until their deadline, their wait, or a stop.
+// Threads       safe; calls block, at most until their limits (deadline and stop), their wait, or the adapter's own
+//               limits. After a deadline or a stop the call may have happened or not.
 // Failure       belongs to the caller: nothing is retried here. Batches fail in part: one outcome per element.
 #pragma once
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <stop_token>
 #include <string>
@@ -53,7 +55,7 @@ struct QueueDepth {
   std::uint64_t visible = 0;    // can be received now
   std::uint64_t in_flight = 0;  // received, neither removed nor timed out
   std::uint64_t delayed = 0;
-  Millis oldest_age{0};  // of the oldest message not removed; 0 when there is none
+  std::optional<Millis> oldest_age{};  // of the oldest message not removed; absent: none, or unknown (SQS)
 };
 
 class MessageQueue {
@@ -62,20 +64,23 @@ class MessageQueue {
 
   /// 1 to kBatchMax messages; one outcome per message, in order. The outer error: nothing was sent.
   /// Errors per message: invalid "message_too_large", invalid "bad_message"; else as the transport's.
-  virtual Result<std::vector<Result<MessageId>>> send(std::span<const OutgoingMessage> messages, Deadline deadline) = 0;
+  virtual Result<std::vector<Result<MessageId>>> send(std::span<const OutgoingMessage> messages,
+                                                      const CallLimits& limits = {}) = 0;
 
   /// Empty when the wait ends or a stop is requested.
   virtual Result<std::vector<Message>> receive(const ReceiveOptions& options, std::stop_token stop) = 0;
 
   /// Hides the messages for `visibility` from now; 0 makes them visible at once. One outcome per receipt, in order;
   /// a stale receipt is not_found "stale_receipt". At most kBatchMax.
-  virtual Result<std::vector<Result<void>>> extend(std::span<const Receipt> receipts, Millis visibility) = 0;
+  virtual Result<std::vector<Result<void>>> extend(std::span<const Receipt> receipts, Millis visibility,
+                                                   const CallLimits& limits = {}) = 0;
 
   /// Deletes. One outcome per receipt, in order; a stale receipt deletes nothing and is not_found "stale_receipt".
-  virtual Result<std::vector<Result<void>>> remove(std::span<const Receipt> receipts) = 0;
+  virtual Result<std::vector<Result<void>>> remove(std::span<const Receipt> receipts,
+                                                   const CallLimits& limits = {}) = 0;
 
   /// Approximate on SQS: may be wrong for a minute or more.
-  virtual Result<QueueDepth> depth() = 0;
+  virtual Result<QueueDepth> depth(const CallLimits& limits = {}) = 0;
 };
 
 /// Opens queues by name; a request's reply_to names one. Thread-safe; the same name gives the same queue.

@@ -46,7 +46,8 @@ Result<Observation> Observer::observe() {
   gauges_->visible = depth ? static_cast<double>(depth->visible) : kUnknown;
   gauges_->in_flight = depth ? static_cast<double>(depth->in_flight) : kUnknown;
   gauges_->delayed = depth ? static_cast<double>(depth->delayed) : kUnknown;
-  gauges_->oldest_age_s = depth ? static_cast<double>(depth->oldest_age.count()) / 1000 : kUnknown;
+  gauges_->oldest_age_s =
+      depth && depth->oldest_age ? static_cast<double>(depth->oldest_age->count()) / 1000 : kUnknown;
   if (depth)
     reading_.succeeded();
   else

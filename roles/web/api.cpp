@@ -214,7 +214,7 @@ Result<std::optional<JobResult>> Api::stored_result(const JobId& job) {
   const auto document = ports_.outputs.get(result_key(job), kResultBytesMax);
   if (!document && document.error().kind == ErrorKind::not_found) return std::nullopt;
   if (!document) return fail(document.error());
-  auto result = parse_job_result(*document);
+  auto result = parse_job_result(document->bytes);
   if (!result) return fail(result.error());
   return *std::move(result);
 }

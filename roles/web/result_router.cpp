@@ -239,7 +239,7 @@ void ResultRouter::look_up_old_waiters(std::stop_token stop) {
       }
       continue;
     }
-    auto result = parse_job_result(*document);
+    auto result = parse_job_result(document->bytes);
     if (!result || result->job != job) {
       log::error("the stored result cannot be read",
                  {{"job", job}, {"error", result ? "it names another job" : describe(result.error())}});

@@ -12,6 +12,7 @@ namespace imgrec {
 namespace {
 
 constexpr const char* kInputMismatch = "input_mismatch";
+constexpr int kSwapsMax = 5;  // attempts to put labels in an error's place while others replace it too
 
 struct Title {
   std::string_view code, title;
@@ -63,7 +64,7 @@ class Job {
   Result<bool> begin_attempt();
   Result<std::string> fetch();
   Result<Classification> classify(const std::string& image);
-  Result<std::string> stored_result();
+  Result<StoredObject> stored_result();
   Result<std::optional<std::string>> store(const JobResult& result);
   JobResult make_result() const;
   bool is_suspect() const { return held_.message.receive_count > 1; }
@@ -157,12 +158,12 @@ std::optional<End> Job::answer_again() {
   auto stored = stored_result();
   if (!stored && stored.error().kind == ErrorKind::not_found) return std::nullopt;
   if (!stored) return come_back(stored.error());
-  const auto result = parse_job_result(*stored);
+  const auto result = parse_job_result(stored->bytes);
   if (result && result->error && result->error->retryable) return std::nullopt;
-  return answer(*std::move(stored), Outcome::answered_again);
+  return answer(std::move(stored->bytes), Outcome::answered_again);
 }
 
-Result<std::string> Job::stored_result() {
+Result<StoredObject> Job::stored_result() {
   return context_.reading.call(context_.abandon,
                                [&] { return ports_.outputs.get(result_key(request_.job), kMessageBytesMax); });
 }
@@ -176,11 +177,12 @@ Result<std::string> Job::fetch() {
     return fail(ErrorKind::invalid, "image_too_large",
                 "The file has more than " + std::to_string(context_.settings.image.bytes_max) + " bytes.");
   }
-  if (image && sha256_hex(*image) != input.sha256) {
+  if (image && sha256_hex(image->bytes) != input.sha256) {
     return fail(ErrorKind::invalid, kInputMismatch,
                 "The stored bytes are not those that were uploaded: send it again.");
   }
-  return image;
+  if (!image) return fail(image.error());
+  return std::move(image->bytes);
 }
 
 // Counts that this suspect is tried; false when it was tried too often. First the process shows that it can classify an
@@ -241,7 +243,7 @@ End Job::expire() {
 // Whoever sent the image left and had it removed, or it is older than the images that are kept: nobody waits for it.
 End Job::drop_cancelled() {
   auto stored = stored_result();
-  if (stored) return answer(*std::move(stored), Outcome::answered_again);
+  if (stored) return answer(std::move(stored->bytes), Outcome::answered_again);
   if (stored.error().kind != ErrorKind::not_found) return come_back(stored.error());
   return answer("", Outcome::cancelled);
 }
@@ -294,19 +296,20 @@ Result<std::optional<std::string>> Job::store(const JobResult& result) {
   const ObjectKey key = result_key(request_.job);
   const std::string document = to_json(result);
   PutOptions options{.only_if_absent = true, .content_type = "application/json"};
-  const auto put = [&] {
-    return context_.storing.call(context_.abandon, [&] { return ports_.outputs.put(key, document, options); });
-  };
-  const auto first = put();
-  if (!first) return fail(first.error());
-  if (*first == PutOutcome::stored) return std::nullopt;
-  auto stored = stored_result();
-  if (!stored) return fail(stored.error());
-  const auto earlier = parse_job_result(*stored);
-  if (result.error || !earlier || !earlier->error) return *std::move(stored);
-  options.only_if_absent = false;
-  if (const auto replaced = put(); !replaced) return fail(replaced.error());
-  return std::nullopt;
+  for (int swaps = 0; swaps < kSwapsMax; ++swaps) {
+    const auto put =
+        context_.storing.call(context_.abandon, [&] { return ports_.outputs.put(key, document, options); });
+    if (!put) return fail(put.error());
+    if (*put == PutOutcome::stored) return std::nullopt;
+    auto stored = stored_result();
+    if (!stored) return fail(stored.error());
+    const auto earlier = parse_job_result(stored->bytes);
+    if (result.error || !earlier || !earlier->error) return std::move(stored->bytes);
+    // Labels take the place of exactly the error that was read: not of labels that another worker stored meanwhile.
+    options.only_if_absent = false;
+    options.if_match = stored->version;
+  }
+  return fail(ErrorKind::transient, "result_contended", "Other workers keep replacing the result of this job.");
 }
 
 End Job::answer(std::string body, Outcome outcome) {

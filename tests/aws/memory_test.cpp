@@ -78,7 +78,7 @@ TEST(Memory, StaysAsItIsOverThousandsOfCalls) {
     ASSERT_EQ(queue->receive({}, {}).value().size(), 10U);
     ASSERT_TRUE(all_done(queue->remove(receipts)));
     ASSERT_TRUE(store->put(key, object(), {}));
-    ASSERT_EQ(store->get(key, kMiB).value().size(), object().size());
+    ASSERT_EQ(store->get(key, kMiB).value().bytes.size(), object().size());
   }
   EXPECT_LT(resident_kib() - early, kGrowthKibMax);
 }

@@ -34,7 +34,11 @@ Result<std::string> send(aws::Session& session, const std::string& name, const s
 Result<std::string> put_or_get(aws::Session& session, const std::vector<std::string>& words) {
   const auto store = aws::open_s3_store(session, {.bucket = words[1], .setup = aws::BucketSetup::use});
   if (!store) return fail(store.error());
-  if (words[0] == "get") return (*store)->get(ObjectKey(words[2]), 1 * kMiB);
+  if (words[0] == "get") {
+    auto object = (*store)->get(ObjectKey(words[2]), 1 * kMiB);
+    if (!object) return fail(object.error());
+    return std::move(object->bytes);
+  }
   const auto put = (*store)->put(ObjectKey(words[2]), words[3], {});
   if (!put) return fail(put.error());
   return "stored";

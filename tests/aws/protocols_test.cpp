@@ -214,14 +214,14 @@ void expect_instance(const Ec2Instance& read, const json& wanted) {
 
 TEST_F(Responses, Ec2Instances) {
   http->then(200, body("responses-ec2-run-instances.xml"));
-  const auto ran = Ec2Api(*session, Seconds(9)).run({});
+  const auto ran = Ec2Api(*session, Seconds(9)).run({}, {});
   ASSERT_TRUE(ran);
   const json run = json::parse(body("responses-ec2-run-instances.json"));
   ASSERT_EQ(ran->size(), run["Instances"].size());
   for (std::size_t i = 0; i < ran->size(); ++i) expect_instance((*ran)[i], run["Instances"][i]);
 
   http->then(200, body("responses-ec2-describe-instances.xml"));
-  const auto described = Ec2Api(*session, Seconds(9)).describe({});
+  const auto described = Ec2Api(*session, Seconds(9)).describe({}, {});
   ASSERT_TRUE(described);
   const json all = json::parse(body("responses-ec2-describe-instances.json"));
   std::size_t at = 0;

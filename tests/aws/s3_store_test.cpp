@@ -5,6 +5,7 @@
 #include "aws/client/encoding.hpp"
 #include "lib/base/digest.hpp"
 #include "tests/aws/imposter.hpp"
+#include "tests/support/memory_store.hpp"
 
 namespace imgrec::aws {
 namespace {
@@ -28,7 +29,9 @@ std::string checksum(const std::string& bytes) {
 class S3StoreTest : public testing::Test {
  protected:
   Result<PutOutcome> put(const PutOptions& options = {}) { return store().put(ObjectKey("in/k"), "bytes", options); }
-  Result<std::string> get(std::uint64_t bytes_max = 100) { return store().get(ObjectKey("in/k"), bytes_max); }
+  Result<std::string> get(std::uint64_t bytes_max = 100) {
+    return imgrec::test::bytes_of(store().get(ObjectKey("in/k"), bytes_max));
+  }
   ObjectStore& store(Millis call_deadline = Seconds(60)) {
     if (!store_) {
       store_ =
@@ -45,6 +48,33 @@ class S3StoreTest : public testing::Test {
   test::Imposter& imposter = world.imposter;
   std::unique_ptr<ObjectStore> store_;
 };
+
+TEST_F(S3StoreTest, SwapsByTheETag) {
+  imposter.then(Reply{.body = "old", .headers = {{"ETag", "\"e1\""}}});
+  const auto read = store().get(ObjectKey("in/k"), 100);
+  ASSERT_TRUE(read) << describe(read.error());
+  EXPECT_EQ(read->version, "\"e1\"");
+  imposter.then(Reply{});
+  EXPECT_EQ(put({.if_match = read->version}), PutOutcome::stored);
+  EXPECT_EQ(imposter.last().headers.at("if-match"), "\"e1\"");
+  imposter.then(error(412, "PreconditionFailed"));
+  EXPECT_EQ(put({.if_match = read->version}), PutOutcome::changed);
+  imposter.then(error(404, "NoSuchKey"));
+  EXPECT_EQ(put({.if_match = read->version}), PutOutcome::changed) << "it was removed meanwhile";
+  imposter.then(error(409, "ConditionalRequestConflict"));
+  imposter.then(Reply{});
+  EXPECT_EQ(put({.if_match = read->version}), PutOutcome::stored) << "a conflict is tried again";
+  imposter.then(error(404, "NoSuchBucket"));
+  EXPECT_EQ(put({.if_match = read->version}).error().kind, ErrorKind::not_found);
+  EXPECT_EQ(put({.if_match = ""}).error().code, "bad_version");
+}
+
+TEST_F(S3StoreTest, ACallersLimitsHoldBesidesItsOwn) {
+  std::stop_source stopped;
+  stopped.request_stop();
+  EXPECT_EQ(store().get(ObjectKey("in/k"), 100, stopped.get_token()).error().kind, ErrorKind::cancelled);
+  EXPECT_EQ(store().get(ObjectKey("in/k"), 100, Deadline{MonoTime::min()}).error().code, "timeout");
+}
 
 TEST_F(S3StoreTest, PutsWithAChecksum) {
   imposter.then(Reply{});

@@ -93,7 +93,9 @@ class Ec2World final : public FleetWorld {
   }
   Fleet& fleet() override { return *fleet_; }
   void pause() override { system_clock().sleep_for(is_real() ? Millis(2'000) : Millis(20), {}); }
-  void crash(const InstanceId& id) override { EXPECT_TRUE(aws::Ec2Api(session(), Millis(30'000)).terminate({&id, 1})); }
+  void crash(const InstanceId& id) override {
+    EXPECT_TRUE(aws::Ec2Api(session(), Millis(30'000)).terminate({&id, 1}, {}));
+  }
 
  private:
   static aws::Ec2FleetOptions options() {

@@ -162,8 +162,8 @@ class SqsWireWorld final : public QueueWorld {
     if (setup.receives_max > 0) options.dead_letter = dead;
     service_.create("jobs" + end, options);
     const aws::SqsQueueOptions wanted{.fifo = setup.fifo, .dead_letter = {}, .setup = aws::QueueSetup::use};
-    directory_ = aws::open_sqs_queues(
-        session_, {.options_of = [wanted](const std::string&) { return std::optional(wanted); }, .gather = Millis(0)});
+    directory_ =
+        aws::open_sqs_queues(session_, {.options_of = [wanted](const std::string&) { return std::optional(wanted); }});
     QueuePair pair{directory_->open("jobs").value(), nullptr};
     if (setup.receives_max > 0) pair.dead_letter = directory_->open("dead").value();
     return pair;

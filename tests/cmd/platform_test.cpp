@@ -11,6 +11,7 @@
 #include "cmd/platform/resolve.hpp"
 #include "lib/base/cpu.hpp"
 #include "tests/support/fake_clock.hpp"
+#include "tests/support/memory_store.hpp"
 #include "tests/support/temp_dir.hpp"
 
 namespace imgrec {
@@ -41,7 +42,7 @@ TEST_F(PlatformTest, AMessageAndAnObjectSurviveARestart) {
   ASSERT_TRUE(received);
   ASSERT_EQ(received->size(), 1U);
   EXPECT_EQ(received->front().body, "hello");
-  EXPECT_EQ(platform->outputs->get(ObjectKey("inputs/a"), 100), "bytes");
+  EXPECT_EQ(test::bytes_of(platform->outputs->get(ObjectKey("inputs/a"), 100)), "bytes");
 }
 
 TEST_F(PlatformTest, TheStateFolderIsItsOwnersAlone) {

@@ -43,7 +43,7 @@ TEST(PrefixedStore, ItsObjectsLieUnderThePrefix) {
   test::MemoryStore& inner = *memory;
   const auto store = make_prefixed_store(std::move(memory), "team/");
   ASSERT_TRUE(store->put(ObjectKey("inputs/a"), "bytes", {}));
-  EXPECT_EQ(inner.get(ObjectKey("team/inputs/a"), 100), "bytes");
+  EXPECT_EQ(test::bytes_of(inner.get(ObjectKey("team/inputs/a"), 100)), "bytes");
   EXPECT_EQ(store->head(ObjectKey("inputs/a"))->key, ObjectKey("inputs/a"));
   for (const char* key : {"", "/x"}) EXPECT_EQ(store->put(ObjectKey(key), "x", {}).error().code, "bad_key") << key;
 }

@@ -139,4 +139,19 @@ TEST_P(FleetContract, RefusesALaunchOfNothing) {
   EXPECT_THAT(describe_all(), IsEmpty());
 }
 
+TEST_P(FleetContract, CallsKeepTheirLimits) {
+  const auto started = launch(1, "a");
+  ASSERT_EQ(started.size(), 1U);
+  const CallLimits over(Deadline{MonoTime::min()});
+  std::stop_source stopped;
+  stopped.request_stop();
+  for (const auto& [limits, kind] :
+       {std::pair(over, ErrorKind::transient), std::pair(CallLimits(stopped.get_token()), ErrorKind::cancelled)}) {
+    EXPECT_EQ(fleet().describe(limits).error().kind, kind);
+    EXPECT_EQ(fleet().launch({.count = 1, .token = LaunchToken("b")}, limits).error().kind, kind);
+    EXPECT_EQ(fleet().terminate({&started[0].id, 1}, limits).error().kind, kind);
+  }
+  EXPECT_EQ(describe_all().size(), 1U);
+}
+
 }  // namespace imgrec::test

@@ -331,12 +331,31 @@ TEST_P(QueueContract, ALongPollEndsWhenAMessageIsReturned) {
   EXPECT_EQ(bodies(polled.get().value()), std::vector<std::string>{"x"});
 }
 
+TEST_P(QueueContract, CallsKeepTheirLimits) {
+  const auto queue = make().queue;
+  send(*queue, "x");
+  const Message message = receive_one(*queue);
+  const CallLimits over(Deadline{MonoTime::min()});
+  std::stop_source stopped;
+  stopped.request_stop();
+  const OutgoingMessage other = plain("y", Millis(0));
+  for (const auto& [limits, kind] :
+       {std::pair(over, ErrorKind::transient), std::pair(CallLimits(stopped.get_token()), ErrorKind::cancelled)}) {
+    EXPECT_EQ(queue->send({&other, 1}, limits).error().kind, kind);
+    EXPECT_EQ(queue->extend({&message.receipt, 1}, Millis(0), limits).error().kind, kind);
+    EXPECT_EQ(queue->remove({&message.receipt, 1}, limits).error().kind, kind);
+    EXPECT_EQ(queue->depth(limits).error().kind, kind);
+  }
+  expect_nothing(*queue);
+  expect_removed(*queue, message.receipt);
+}
+
 TEST_P(QueueContract, DepthTellsWhatIsThere) {
   if (!GetParam().exact_depth) GTEST_SKIP() << "this queue only approximates";
   const auto queue = make().queue;
   QueueDepth depth = queue->depth().value();
   EXPECT_EQ(depth.visible + depth.in_flight + depth.delayed, 0U);
-  EXPECT_EQ(depth.oldest_age, Millis(0));
+  EXPECT_EQ(depth.oldest_age, std::nullopt);
   send(*queue, "a");
   world_->advance(Seconds(2));
   send(*queue, "b");
@@ -348,8 +367,8 @@ TEST_P(QueueContract, DepthTellsWhatIsThere) {
   EXPECT_EQ(depth.visible, 2U);
   EXPECT_EQ(depth.in_flight, 1U);
   EXPECT_EQ(depth.delayed, 1U);
-  EXPECT_GE(depth.oldest_age, Seconds(2));
-  EXPECT_LT(depth.oldest_age, Seconds(30));
+  EXPECT_GE(*depth.oldest_age, Seconds(2));
+  EXPECT_LT(*depth.oldest_age, Seconds(30));
   expect_removed(*queue, taken.front().receipt);
   world_->advance(Seconds(61));
   depth = queue->depth().value();

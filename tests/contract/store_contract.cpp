@@ -39,15 +39,15 @@ std::vector<std::string> StoreContract::keys(const std::string& prefix, int page
 TEST_P(StoreContract, GivesBackWhatWasPut) {
   const std::string bytes("a\0\xFF\r\n", 5);
   put("inputs/01ARZ3NDEKTSV4RRFFQ69G5FAV", bytes);
-  EXPECT_EQ(store().get(ObjectKey("inputs/01ARZ3NDEKTSV4RRFFQ69G5FAV"), 100), bytes);
+  EXPECT_EQ(bytes_of(store().get(ObjectKey("inputs/01ARZ3NDEKTSV4RRFFQ69G5FAV"), 100)), bytes);
   put("empty", "");
-  EXPECT_EQ(store().get(ObjectKey("empty"), 0), "");
+  EXPECT_EQ(bytes_of(store().get(ObjectKey("empty"), 0)), "");
 }
 
 TEST_P(StoreContract, PutReplaces) {
   put("k", "first, and longer");
   put("k", "second");
-  EXPECT_EQ(store().get(ObjectKey("k"), 100), "second");
+  EXPECT_EQ(bytes_of(store().get(ObjectKey("k"), 100)), "second");
   EXPECT_THAT(keys(), ElementsAre("k"));
 }
 
@@ -55,7 +55,7 @@ TEST_P(StoreContract, PutOnlyIfAbsentKeepsTheFirst) {
   const PutOptions options{.only_if_absent = true};
   EXPECT_EQ(store().put(ObjectKey("a/k"), "first", options), PutOutcome::stored);
   EXPECT_EQ(store().put(ObjectKey("a/k"), "second", options), PutOutcome::already_there);
-  EXPECT_EQ(store().get(ObjectKey("a/k"), 100), "first");
+  EXPECT_EQ(bytes_of(store().get(ObjectKey("a/k"), 100)), "first");
 }
 
 TEST_P(StoreContract, OfManyThatPutOnlyIfAbsentOneWins) {
@@ -74,6 +74,75 @@ TEST_P(StoreContract, OfManyThatPutOnlyIfAbsentOneWins) {
   EXPECT_EQ(there, 7);
 }
 
+TEST_P(StoreContract, GetHeadAndListTellTheSameVersion) {
+  put("a/k", "first");
+  const auto read = store().get(ObjectKey("a/k"), 100);
+  ASSERT_TRUE(read) << describe(read.error());
+  EXPECT_NE(read->version, "");
+  EXPECT_EQ(store().head(ObjectKey("a/k")).value().version, read->version);
+  EXPECT_EQ(store().list("", "", 10).value().objects.at(0).version, read->version);
+  put("a/k", "second");
+  EXPECT_NE(store().head(ObjectKey("a/k")).value().version, read->version);
+}
+
+TEST_P(StoreContract, PutIfMatchReplacesOnlyThatVersion) {
+  put("a/k", "1");
+  const std::string first = store().head(ObjectKey("a/k")).value().version;
+  EXPECT_EQ(store().put(ObjectKey("a/k"), "2", {.if_match = first}), PutOutcome::stored);
+  EXPECT_EQ(store().put(ObjectKey("a/k"), "3", {.if_match = first}), PutOutcome::changed);
+  EXPECT_EQ(bytes_of(store().get(ObjectKey("a/k"), 100)), "2");
+  EXPECT_THAT(keys(), ElementsAre("a/k"));
+}
+
+TEST_P(StoreContract, PutIfMatchMakesNothing) {
+  put("a/k", "1");
+  const std::string version = store().head(ObjectKey("a/k")).value().version;
+  const ObjectKey gone("a/k");
+  ASSERT_TRUE(store().remove({&gone, 1}));
+  EXPECT_EQ(store().put(gone, "2", {.if_match = version}), PutOutcome::changed);
+  EXPECT_EQ(store().put(ObjectKey("never/there"), "2", {.if_match = version}), PutOutcome::changed);
+  EXPECT_THAT(keys(), IsEmpty());
+}
+
+TEST_P(StoreContract, OfManyThatSwapNoneIsLost) {
+  constexpr int kThreads = 4, kSwaps = 10;
+  put("counter", "0");
+  {
+    std::vector<std::jthread> threads;
+    for (int i = 0; i < kThreads; ++i) {
+      threads.emplace_back([&] {
+        for (int done = 0; done < kSwaps;) {
+          const auto read = store().get(ObjectKey("counter"), 100);
+          ASSERT_TRUE(read) << describe(read.error());
+          const std::string next = std::to_string(std::stoi(read->bytes) + 1);
+          const auto put = store().put(ObjectKey("counter"), next, {.if_match = read->version});
+          if (!put && is_retryable(put.error().kind)) continue;  // a conflict: nothing was put
+          ASSERT_TRUE(put) << describe(put.error());
+          if (*put == PutOutcome::stored) ++done;
+        }
+      });
+    }
+  }
+  EXPECT_EQ(bytes_of(store().get(ObjectKey("counter"), 100)), std::to_string(kThreads * kSwaps));
+}
+
+TEST_P(StoreContract, CallsKeepTheirLimits) {
+  put("k");
+  const CallLimits over(Deadline{MonoTime::min()});
+  std::stop_source stopped;
+  stopped.request_stop();
+  const ObjectKey key("k");
+  for (const auto& [limits, kind] :
+       {std::pair(over, ErrorKind::transient), std::pair(CallLimits(stopped.get_token()), ErrorKind::cancelled)}) {
+    EXPECT_EQ(store().put(key, "y", {}, limits).error().kind, kind);
+    EXPECT_EQ(store().get(key, 10, limits).error().kind, kind);
+    EXPECT_EQ(store().head(key, limits).error().kind, kind);
+    EXPECT_EQ(store().list("", "", 10, limits).error().kind, kind);
+    EXPECT_EQ(store().remove({&key, 1}, limits).error().kind, kind);
+  }
+  EXPECT_EQ(bytes_of(store().get(key, 10)), "x");
+}
+
 TEST_P(StoreContract, AReaderSeesAWholeObjectOrNone) {
   const std::string a(200'000, 'a'), b(150'000, 'b');
   put("k", a);
@@ -81,7 +150,7 @@ TEST_P(StoreContract, AReaderSeesAWholeObjectOrNone) {
     for (int i = 0; i < 20; ++i) put("k", i % 2 == 0 ? b : a);
   });
   for (int i = 0; i < 200; ++i) {
-    const auto bytes = store().get(ObjectKey("k"), kMiB);
+    const auto bytes = bytes_of(store().get(ObjectKey("k"), kMiB));
     ASSERT_TRUE(bytes) << describe(bytes.error());
     EXPECT_TRUE(*bytes == a || *bytes == b) << bytes->size();
   }
@@ -100,7 +169,7 @@ TEST_P(StoreContract, WhatIsNotThereIsNotFound) {
 
 TEST_P(StoreContract, GetIsBounded) {
   put("k", "four");
-  EXPECT_EQ(store().get(ObjectKey("k"), 4), "four");
+  EXPECT_EQ(bytes_of(store().get(ObjectKey("k"), 4)), "four");
   const auto bytes = store().get(ObjectKey("k"), 3);
   ASSERT_FALSE(bytes);
   EXPECT_EQ(bytes.error().kind, ErrorKind::invalid);
@@ -118,7 +187,7 @@ TEST_P(StoreContract, HeadTellsTheSize) {
 
 TEST_P(StoreContract, AKeyMayBeginAnother) {
   for (const char* key : {"a/b/c", "a/b", "a"}) put(key, key);
-  for (const char* key : {"a", "a/b", "a/b/c"}) EXPECT_EQ(store().get(ObjectKey(key), 100), key);
+  for (const char* key : {"a", "a/b", "a/b/c"}) EXPECT_EQ(bytes_of(store().get(ObjectKey(key), 100)), key);
   const ObjectKey middle("a/b");
   ASSERT_TRUE(store().remove({&middle, 1}));
   EXPECT_THAT(keys(), ElementsAre("a", "a/b/c"));
@@ -160,7 +229,7 @@ TEST_P(StoreContract, TakesEveryLegalKey) {
                                   std::string(511, '/')};
   for (std::size_t i = 0; i < 511; i += 2) all.back()[i] = 'd';  // 256 parts of one letter
   for (const std::string& key : all) put(key, key);
-  for (const std::string& key : all) EXPECT_EQ(store().get(ObjectKey(key), 2000), key);
+  for (const std::string& key : all) EXPECT_EQ(bytes_of(store().get(ObjectKey(key), 2000)), key);
   std::ranges::sort(all);
   EXPECT_THAT(keys(), ElementsAreArray(all));
   EXPECT_THAT(keys("", 1), ElementsAreArray(all));

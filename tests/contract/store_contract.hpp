@@ -8,6 +8,7 @@
 #include <string>
 
 #include "lib/ports/object_store.hpp"
+#include "tests/support/memory_store.hpp"
 
 namespace imgrec::test {
 

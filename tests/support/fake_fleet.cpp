@@ -22,15 +22,17 @@ std::vector<Instance> FakeFleet::instances() const {
   return instances;
 }
 
-Result<std::vector<Instance>> FakeFleet::describe() {
+Result<std::vector<Instance>> FakeFleet::describe(const CallLimits& limits) {
   if (auto error = faults.enter(FleetCall::describe)) return fail(*std::move(error));
+  if (auto within = limits.check(clock_); !within) return fail(within.error());
   std::lock_guard lock(mutex_);
   update();
   return instances();
 }
 
-Result<std::vector<Instance>> FakeFleet::launch(const LaunchRequest& request) {
+Result<std::vector<Instance>> FakeFleet::launch(const LaunchRequest& request, const CallLimits& limits) {
   if (auto error = faults.enter(FleetCall::launch)) return fail(*std::move(error));
+  if (auto within = limits.check(clock_); !within) return fail(within.error());
   if (request.count < 1 || request.token.empty()) {
     return fail(ErrorKind::invalid, "bad_launch", "A launch has a count of 1 or more, and a token.");
   }
@@ -61,8 +63,9 @@ Result<std::vector<Instance>> FakeFleet::launch(const LaunchRequest& request) {
   return launches_[request.token];
 }
 
-Result<void> FakeFleet::terminate(std::span<const InstanceId> ids) {
+Result<void> FakeFleet::terminate(std::span<const InstanceId> ids, const CallLimits& limits) {
   if (auto error = faults.enter(FleetCall::terminate)) return fail(*std::move(error));
+  if (auto within = limits.check(clock_); !within) return fail(within.error());
   std::lock_guard lock(mutex_);
   update();
   for (Member& member : members_) {

@@ -24,9 +24,9 @@ class FakeFleet final : public Fleet {
  public:
   FakeFleet(Clock& clock, FakeFleetOptions options) : clock_(clock), options_(options) {}
 
-  Result<std::vector<Instance>> describe() override;
-  Result<std::vector<Instance>> launch(const LaunchRequest& request) override;
-  Result<void> terminate(std::span<const InstanceId> ids) override;
+  Result<std::vector<Instance>> describe(const CallLimits& limits = {}) override;
+  Result<std::vector<Instance>> launch(const LaunchRequest& request, const CallLimits& limits = {}) override;
+  Result<void> terminate(std::span<const InstanceId> ids, const CallLimits& limits = {}) override;
 
   // For tests:
   Faults<FleetCall> faults;

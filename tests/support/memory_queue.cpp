@@ -24,15 +24,16 @@ std::unexpected<Error> stale_receipt() {
 
 }  // namespace
 
-Result<std::vector<Result<MessageId>>> MemoryQueue::send(std::span<const OutgoingMessage> messages, Deadline deadline) {
+Result<std::vector<Result<MessageId>>> MemoryQueue::send(std::span<const OutgoingMessage> messages,
+                                                         const CallLimits& limits) {
   if (auto error = faults.enter(QueueCall::send)) return fail(*std::move(error));
+  if (auto within = limits.check(clock_); !within) return fail(within.error());
   if (auto batch = check_batch(messages.size()); !batch) return fail(batch.error());
   std::size_t bytes = 0;
   for (const OutgoingMessage& message : messages) bytes += message.body.size();
   if (messages.size() > 1 && bytes > kMessageBytesMax) {
     return fail(ErrorKind::invalid, "batch_too_large", "The messages of one call have more than 1 MiB together.");
   }
-  if (clock_.mono_now() >= deadline.at) return fail(ErrorKind::transient, "timeout", "The deadline has passed.");
   std::vector<Result<MessageId>> outcomes;
   {
     std::lock_guard lock(mutex_);
@@ -162,8 +163,10 @@ std::list<MemoryQueue::Entry>::iterator MemoryQueue::find(const Receipt& receipt
                               [&](const Entry& entry) { return entry.receive_count > 0 && entry.receipt == receipt; });
 }
 
-Result<std::vector<Result<void>>> MemoryQueue::extend(std::span<const Receipt> receipts, Millis visibility) {
+Result<std::vector<Result<void>>> MemoryQueue::extend(std::span<const Receipt> receipts, Millis visibility,
+                                                      const CallLimits& limits) {
   if (auto error = faults.enter(QueueCall::extend)) return fail(*std::move(error));
+  if (auto within = limits.check(clock_); !within) return fail(within.error());
   if (auto batch = check_batch(receipts.size()); !batch) return fail(batch.error());
   if (visibility < Millis(0) || visibility > kVisibilityMax) {
     return fail(ErrorKind::invalid, "bad_visibility", "A visibility timeout is 0 to 12 hours.");
@@ -188,8 +191,9 @@ Result<std::vector<Result<void>>> MemoryQueue::extend(std::span<const Receipt> r
   return outcomes;
 }
 
-Result<std::vector<Result<void>>> MemoryQueue::remove(std::span<const Receipt> receipts) {
+Result<std::vector<Result<void>>> MemoryQueue::remove(std::span<const Receipt> receipts, const CallLimits& limits) {
   if (auto error = faults.enter(QueueCall::remove)) return fail(*std::move(error));
+  if (auto within = limits.check(clock_); !within) return fail(within.error());
   if (auto batch = check_batch(receipts.size()); !batch) return fail(batch.error());
   std::vector<Result<void>> outcomes;
   {
@@ -211,8 +215,9 @@ Result<std::vector<Result<void>>> MemoryQueue::remove(std::span<const Receipt> r
   return outcomes;
 }
 
-Result<QueueDepth> MemoryQueue::depth() {
+Result<QueueDepth> MemoryQueue::depth(const CallLimits& limits) {
   if (auto error = faults.enter(QueueCall::depth)) return fail(*std::move(error));
+  if (auto within = limits.check(clock_); !within) return fail(within.error());
   std::lock_guard lock(mutex_);
   const MonoTime now = clock_.mono_now();
   QueueDepth depth;
@@ -224,7 +229,8 @@ Result<QueueDepth> MemoryQueue::depth() {
     } else {
       ++depth.delayed;
     }
-    depth.oldest_age = std::max(depth.oldest_age, std::chrono::floor<Millis>(now - entry.accepted_at));
+    const Millis age = std::chrono::floor<Millis>(now - entry.accepted_at);
+    depth.oldest_age = std::max(depth.oldest_age.value_or(age), age);
   }
   return depth;
 }

@@ -30,11 +30,13 @@ class MemoryQueue final : public MessageQueue {
  public:
   explicit MemoryQueue(Clock& clock, MemoryQueueOptions options = {}) : clock_(clock), options_(std::move(options)) {}
 
-  Result<std::vector<Result<MessageId>>> send(std::span<const OutgoingMessage> messages, Deadline deadline) override;
+  Result<std::vector<Result<MessageId>>> send(std::span<const OutgoingMessage> messages,
+                                              const CallLimits& limits = {}) override;
   Result<std::vector<Message>> receive(const ReceiveOptions& options, std::stop_token stop) override;
-  Result<std::vector<Result<void>>> extend(std::span<const Receipt> receipts, Millis visibility) override;
-  Result<std::vector<Result<void>>> remove(std::span<const Receipt> receipts) override;
-  Result<QueueDepth> depth() override;
+  Result<std::vector<Result<void>>> extend(std::span<const Receipt> receipts, Millis visibility,
+                                           const CallLimits& limits = {}) override;
+  Result<std::vector<Result<void>>> remove(std::span<const Receipt> receipts, const CallLimits& limits = {}) override;
+  Result<QueueDepth> depth(const CallLimits& limits = {}) override;
 
   // For tests:
   Faults<QueueCall> faults;

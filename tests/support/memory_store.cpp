@@ -25,25 +25,33 @@ std::unexpected<Error> no_such_object(const ObjectKey& key) {
 
 }  // namespace
 
-Result<PutOutcome> MemoryStore::put(const ObjectKey& key, ByteView bytes, const PutOptions& options) {
+Result<PutOutcome> MemoryStore::put(const ObjectKey& key, ByteView bytes, const PutOptions& options,
+                                    const CallLimits& limits) {
   if (auto error = faults.enter(StoreCall::put)) return fail(*std::move(error));
+  if (auto within = limits.check(clock_); !within) return fail(within.error());
   if (auto checked = check_key(key); !checked) return fail(checked.error());
   std::lock_guard lock(mutex_);
   if (options.only_if_absent && objects_.contains(key.str())) {
     if (auto error = faults.leave(StoreCall::put)) return fail(*std::move(error));
     return PutOutcome::already_there;
   }
+  const auto found = objects_.find(key.str());
+  if (options.if_match && (found == objects_.end() || found->second.version != *options.if_match)) {
+    if (auto error = faults.leave(StoreCall::put)) return fail(*std::move(error));
+    return PutOutcome::changed;
+  }
   std::uint64_t total = bytes.size();
   for (const auto& [name, object] : objects_) total += name == key.str() ? 0 : object.bytes.size();
   if (total > bytes_max_) return fail(ErrorKind::transient, "disk_full", "The store is full: remove objects.");
-  objects_[key.str()] = {std::string(bytes), clock_.wall_now()};
+  objects_[key.str()] = {std::string(bytes), clock_.wall_now(), "v" + std::to_string(++puts_)};
   ++writes_[key.str()];
   if (auto error = faults.leave(StoreCall::put)) return fail(*std::move(error));
   return PutOutcome::stored;
 }
 
-Result<std::string> MemoryStore::get(const ObjectKey& key, std::uint64_t bytes_max) {
+Result<StoredObject> MemoryStore::get(const ObjectKey& key, std::uint64_t bytes_max, const CallLimits& limits) {
   if (auto error = faults.enter(StoreCall::get)) return fail(*std::move(error));
+  if (auto within = limits.check(clock_); !within) return fail(within.error());
   if (auto checked = check_key(key); !checked) return fail(checked.error());
   std::lock_guard lock(mutex_);
   const auto found = objects_.find(key.str());
@@ -52,20 +60,23 @@ Result<std::string> MemoryStore::get(const ObjectKey& key, std::uint64_t bytes_m
     return fail(ErrorKind::invalid, "object_too_large", "The object has more bytes than allowed.");
   }
   if (auto error = faults.leave(StoreCall::get)) return fail(*std::move(error));
-  return found->second.bytes;
+  return StoredObject{found->second.bytes, found->second.version};
 }
 
-Result<ObjectInfo> MemoryStore::head(const ObjectKey& key) {
+Result<ObjectInfo> MemoryStore::head(const ObjectKey& key, const CallLimits& limits) {
   if (auto error = faults.enter(StoreCall::head)) return fail(*std::move(error));
+  if (auto within = limits.check(clock_); !within) return fail(within.error());
   if (auto checked = check_key(key); !checked) return fail(checked.error());
   std::lock_guard lock(mutex_);
   const auto found = objects_.find(key.str());
   if (found == objects_.end()) return no_such_object(key);
-  return ObjectInfo{key, found->second.bytes.size(), found->second.modified_at};
+  return ObjectInfo{key, found->second.bytes.size(), found->second.modified_at, found->second.version};
 }
 
-Result<ListPage> MemoryStore::list(std::string_view prefix, std::string_view after, int objects_max) {
+Result<ListPage> MemoryStore::list(std::string_view prefix, std::string_view after, int objects_max,
+                                   const CallLimits& limits) {
   if (auto error = faults.enter(StoreCall::list)) return fail(*std::move(error));
+  if (auto within = limits.check(clock_); !within) return fail(within.error());
   if (objects_max < 1 || objects_max > 1000)
     return fail(ErrorKind::invalid, "bad_page", "A page has 1 to 1000 objects.");
   std::lock_guard lock(mutex_);
@@ -76,13 +87,14 @@ Result<ListPage> MemoryStore::list(std::string_view prefix, std::string_view aft
       page.next = page.objects.back().key.str();
       break;
     }
-    page.objects.push_back({ObjectKey(name), object.bytes.size(), object.modified_at});
+    page.objects.push_back({ObjectKey(name), object.bytes.size(), object.modified_at, object.version});
   }
   return page;
 }
 
-Result<void> MemoryStore::remove(std::span<const ObjectKey> keys) {
+Result<void> MemoryStore::remove(std::span<const ObjectKey> keys, const CallLimits& limits) {
   if (auto error = faults.enter(StoreCall::remove)) return fail(*std::move(error));
+  if (auto within = limits.check(clock_); !within) return fail(within.error());
   if (keys.size() > 1000) return fail(ErrorKind::invalid, "bad_batch", "A call removes at most 1000 objects.");
   Result<void> outcome;
   std::lock_guard lock(mutex_);

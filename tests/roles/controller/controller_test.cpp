@@ -173,15 +173,19 @@ TEST_F(ControllerTest, ALaunchWhoseAnswerWasLostIsRepeatedWithItsToken) {
 class BlindFleet final : public Fleet {
  public:
   explicit BlindFleet(Fleet& fleet) : fleet_(fleet) {}
-  Result<std::vector<Instance>> describe() override {
+  Result<std::vector<Instance>> describe(const CallLimits& limits) override {
     if (describes_left_ > 0) {
       --describes_left_;
       return std::vector<Instance>();
     }
-    return fleet_.describe();
+    return fleet_.describe(limits);
   }
-  Result<std::vector<Instance>> launch(const LaunchRequest& request) override { return fleet_.launch(request); }
-  Result<void> terminate(std::span<const InstanceId> ids) override { return fleet_.terminate(ids); }
+  Result<std::vector<Instance>> launch(const LaunchRequest& request, const CallLimits& limits) override {
+    return fleet_.launch(request, limits);
+  }
+  Result<void> terminate(std::span<const InstanceId> ids, const CallLimits& limits) override {
+    return fleet_.terminate(ids, limits);
+  }
 
  private:
   Fleet& fleet_;

@@ -66,7 +66,7 @@ TEST_F(UploadTest, StoresExpectsAndSends) {
   upload(job, true);
   ASSERT_TRUE(eventually([&] { return queued(1); }));
   EXPECT_EQ(parse_job_request(requests.bodies()[0])->job, job);
-  EXPECT_EQ(inputs.get(input_key(job), 1000).value(), "bytes of " + job.str());
+  EXPECT_EQ(inputs.get(input_key(job), 1000).value().bytes, "bytes of " + job.str());
   EXPECT_TRUE(router.expects(job));
 }
 

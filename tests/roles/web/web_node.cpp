@@ -59,7 +59,7 @@ std::vector<JobRequest> Backend::take(int count) {
 }
 
 std::string Backend::image_of(const JobRequest& request) {
-  return inputs.get(request.input.key, kMiB).value_or(jpeg_of("gone"));
+  return bytes_of(inputs.get(request.input.key, kMiB)).value_or(jpeg_of("gone"));
 }
 
 void Backend::store(const JobResult& result) {

@@ -21,25 +21,27 @@ class CutQueue final : public MessageQueue {
  public:
   CutQueue(std::shared_ptr<MessageQueue> queue, Dead dead) : queue_(std::move(queue)), dead_(std::move(dead)) {}
 
-  Result<std::vector<Result<MessageId>>> send(std::span<const OutgoingMessage> messages, Deadline deadline) override {
+  Result<std::vector<Result<MessageId>>> send(std::span<const OutgoingMessage> messages,
+                                              const CallLimits& limits) override {
     if (*dead_) return killed();
-    return queue_->send(messages, deadline);
+    return queue_->send(messages, limits);
   }
   Result<std::vector<Message>> receive(const ReceiveOptions& options, std::stop_token stop) override {
     if (*dead_) return killed();
     return queue_->receive(options, std::move(stop));
   }
-  Result<std::vector<Result<void>>> extend(std::span<const Receipt> receipts, Millis visibility) override {
+  Result<std::vector<Result<void>>> extend(std::span<const Receipt> receipts, Millis visibility,
+                                           const CallLimits& limits) override {
     if (*dead_) return killed();
-    return queue_->extend(receipts, visibility);
+    return queue_->extend(receipts, visibility, limits);
   }
-  Result<std::vector<Result<void>>> remove(std::span<const Receipt> receipts) override {
+  Result<std::vector<Result<void>>> remove(std::span<const Receipt> receipts, const CallLimits& limits) override {
     if (*dead_) return killed();
-    return queue_->remove(receipts);
+    return queue_->remove(receipts, limits);
   }
-  Result<QueueDepth> depth() override {
+  Result<QueueDepth> depth(const CallLimits& limits) override {
     if (*dead_) return killed();
-    return queue_->depth();
+    return queue_->depth(limits);
   }
 
  private:
@@ -65,25 +67,27 @@ class CutQueues final : public QueueDirectory {
 class CutStore final : public ObjectStore {
  public:
   CutStore(ObjectStore& store, Dead dead) : store_(store), dead_(std::move(dead)) {}
-  Result<PutOutcome> put(const ObjectKey& key, ByteView bytes, const PutOptions& options) override {
+  Result<PutOutcome> put(const ObjectKey& key, ByteView bytes, const PutOptions& options,
+                         const CallLimits& limits) override {
     if (*dead_) return killed();
-    return store_.put(key, bytes, options);
+    return store_.put(key, bytes, options, limits);
   }
-  Result<std::string> get(const ObjectKey& key, std::uint64_t bytes_max) override {
+  Result<StoredObject> get(const ObjectKey& key, std::uint64_t bytes_max, const CallLimits& limits) override {
     if (*dead_) return killed();
-    return store_.get(key, bytes_max);
+    return store_.get(key, bytes_max, limits);
   }
-  Result<ObjectInfo> head(const ObjectKey& key) override {
+  Result<ObjectInfo> head(const ObjectKey& key, const CallLimits& limits) override {
     if (*dead_) return killed();
-    return store_.head(key);
+    return store_.head(key, limits);
   }
-  Result<ListPage> list(std::string_view prefix, std::string_view after, int objects_max) override {
+  Result<ListPage> list(std::string_view prefix, std::string_view after, int objects_max,
+                        const CallLimits& limits) override {
     if (*dead_) return killed();
-    return store_.list(prefix, after, objects_max);
+    return store_.list(prefix, after, objects_max, limits);
   }
-  Result<void> remove(std::span<const ObjectKey> keys) override {
+  Result<void> remove(std::span<const ObjectKey> keys, const CallLimits& limits) override {
     if (*dead_) return killed();
-    return store_.remove(keys);
+    return store_.remove(keys, limits);
   }
 
  private:

@@ -130,7 +130,7 @@ class WorkerFixture : public testing::Test {
     return all.contains(job) ? all.find(job)->second : JobResult();
   }
   JobResult stored(const JobId& job) {
-    const auto document = outputs_.get(result_key(job), kMiB);
+    const auto document = bytes_of(outputs_.get(result_key(job), kMiB));
     EXPECT_TRUE(document) << "no result of " << job;
     return document ? *parse_job_result(*document) : JobResult();
   }

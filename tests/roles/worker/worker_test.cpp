@@ -123,11 +123,11 @@ TEST_F(WorkerTest, LabelsReplaceAStoredErrorAndNothingReplacesLabels) {
   run();  // sent again from the dead letters
   EXPECT_FALSE(answer_to(request.job).error);
   EXPECT_EQ(stored(request.job).labels.at(0).label, FakeClassifiers::label_of("an image"));
-  const std::string labels = *outputs_.get(result_key(request.job), kMiB);
+  const std::string labels = outputs_.get(result_key(request.job), kMiB)->bytes;
   requests_->push(to_json(request));
   clock_.advance(Seconds(3600));  // it expires, but has labels
   run();
-  EXPECT_EQ(*outputs_.get(result_key(request.job), kMiB), labels);
+  EXPECT_EQ(outputs_.get(result_key(request.job), kMiB)->bytes, labels);
   EXPECT_EQ(replies()->bodies().back(), labels);
 }
 
@@ -154,7 +154,7 @@ TEST_F(WorkerTest, AResultThatIsThereIsAnsweredAgainWithoutWork) {
   run();
   EXPECT_EQ(outputs_.faults.calls(StoreCall::get), 0) << "a first delivery has none";
   const std::string first = replies()->bodies().at(0);
-  const std::string document = *outputs_.get(result_key(request.job), kMiB);
+  const std::string document = outputs_.get(result_key(request.job), kMiB)->bytes;
   const int classified = classifiers_.faults.calls(FakeClassifiers::Call::classify);
   requests_->push(to_json(request));
   ASSERT_THAT(*requests_->receive({}, {}), SizeIs(1));
@@ -169,7 +169,7 @@ TEST_F(WorkerTest, AResultThatIsThereIsAnsweredAgainWithoutWork) {
 TEST_F(WorkerTest, ASecondDeliveryThatCountsAsTheFirstGetsTheSameAnswer) {
   const JobRequest request = submit("an image");
   run();
-  const std::string document = *outputs_.get(result_key(request.job), kMiB);
+  const std::string document = outputs_.get(result_key(request.job), kMiB)->bytes;
   requests_->push(to_json(request));  // SQS's count is approximate
   run();
   ASSERT_THAT(replies()->bodies(), SizeIs(2));
