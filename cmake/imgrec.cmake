@@ -29,7 +29,11 @@ function(imgrec_library name)
   endif()
 endfunction()
 
-# imgrec_test(NAME SOURCES a_test.cpp … [LINKS …] [LABELS …] [TIMEOUT s]): one GoogleTest program, one ctest entry.
+# imgrec_test(NAME SOURCES a_test.cpp … [LINKS …] [LABELS …] [TIMEOUT s]): one GoogleTest program, one ctest entry. `./dev test`
+# runs each with the address sanitizer, but for those with these labels:
+#   no-sanitizers  in the release build alone      release-too  in both
+#   threads        with the thread sanitizer too
+# unit_tests, release_tests and thread_tests (tests/CMakeLists.txt) build what each of these runs needs.
 function(imgrec_test name)
   cmake_parse_arguments(ARG "" "TIMEOUT" "SOURCES;LINKS;LABELS" ${ARGN})
   add_executable(${name}_test ${ARG_SOURCES})
@@ -40,13 +44,23 @@ function(imgrec_test name)
   if(ARG_TIMEOUT)
     set_tests_properties(${name} PROPERTIES TIMEOUT ${ARG_TIMEOUT})
   endif()
+  if(NOT no-sanitizers IN_LIST ARG_LABELS)
+    add_dependencies(unit_tests ${name}_test)
+  endif()
+  if(no-sanitizers IN_LIST ARG_LABELS OR release-too IN_LIST ARG_LABELS)
+    add_dependencies(release_tests ${name}_test)
+  endif()
+  if(threads IN_LIST ARG_LABELS)
+    add_dependencies(thread_tests ${name}_test)
+  endif()
 endfunction()
 
-# imgrec_python_test(NAME FILE a_test.py [LABELS …] [TIMEOUT s]): one pytest file run against the built binary.
+# imgrec_python_test(NAME FILE a_test.py [LABELS …] [TIMEOUT s] [ALONE]): one pytest file run against the built binary. ALONE: it
+# measures time, so that nothing runs beside it.
 function(imgrec_python_test name file)
-  cmake_parse_arguments(ARG "" "TIMEOUT" "LABELS" ${ARGN})
-  add_test(NAME ${name} COMMAND ${IMGREC_PYTHON} -m pytest -q -p no:cacheprovider ${CMAKE_CURRENT_SOURCE_DIR}/${file})
-  set_tests_properties(${name} PROPERTIES LABELS "e2e;${ARG_LABELS}" TIMEOUT 600
+  cmake_parse_arguments(ARG "ALONE" "TIMEOUT" "LABELS" ${ARGN})
+  add_test(NAME ${name} COMMAND ${IMGREC_PYTHON} -m pytest -q -rs -p no:cacheprovider ${CMAKE_CURRENT_SOURCE_DIR}/${file})
+  set_tests_properties(${name} PROPERTIES LABELS "e2e;${ARG_LABELS}" TIMEOUT 600 RUN_SERIAL ${ARG_ALONE}
     ENVIRONMENT "IMGREC_BINARY=$<TARGET_FILE:imgrec>;IMGREC_BUILD_DIR=${CMAKE_BINARY_DIR};PYTHONDONTWRITEBYTECODE=1;PYTHONPATH=${PROJECT_SOURCE_DIR}/tests/support;${IMGREC_TEST_ENVIRONMENT}")
   if(ARG_TIMEOUT)
     set_tests_properties(${name} PROPERTIES TIMEOUT ${ARG_TIMEOUT})
