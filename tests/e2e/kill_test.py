@@ -19,7 +19,7 @@ PHOTOS = 200
 CONNECTIONS = 100
 CRASH_WORKER = str(pathlib.Path(imgrec.BINARY).parent / "tests" / "e2e" / "crash_worker")
 # Leases end soon, so that a killed worker's images are tried again soon; and being killed often is not being poison.
-SOON = {"IMGREC_QUEUE_VISIBILITY": "2s", "IMGREC_QUEUE_RECEIVES_MAX": "100", "IMGREC_MODEL_NAME": MODEL}
+SOON = {"IMGREC_QUEUE_VISIBILITY": "2s", "IMGREC_WORKER_ATTEMPTS_MAX": "100", "IMGREC_MODEL_NAME": MODEL}
 
 
 def environment(**more):
