@@ -2,7 +2,8 @@
 
 #include <algorithm>
 #include <array>
-#include <nlohmann/json.hpp>
+
+#include "lib/base/json_writer.hpp"
 
 namespace imgrec {
 
@@ -61,18 +62,13 @@ std::string_view reason_phrase(int status) {
 }
 
 Response problem_response(int status, std::string_view code, std::string_view detail, const RequestId& request) {
-  nlohmann::ordered_json problem;
-  problem["type"] = "about:blank";
-  problem["title"] = reason_phrase(status);
-  problem["status"] = status;
-  problem["code"] = code;
-  problem["detail"] = detail;
-  problem["request_id"] = request.str();
+  JsonWriter json;
+  json.begin_object().member("type", "about:blank").member("title", reason_phrase(status)).member("status", status);
+  json.member("code", code).member("detail", detail).member("request_id", request.str()).end_object();
   Response response;
   response.status = status;
   response.content_type = "application/problem+json";
-  // A detail may quote what the client sent, in whatever encoding: replaced rather than thrown upon.
-  response.body = problem.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n";
+  response.body = json.finish() + "\n";
   return response;
 }
 
