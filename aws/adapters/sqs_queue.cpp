@@ -6,8 +6,8 @@
 #include <mutex>
 #include <nlohmann/json.hpp>
 
-#include "aws/adapters/batcher.hpp"
 #include "aws/adapters/sqs_api.hpp"
+#include "lib/base/json_writer.hpp"
 #include "lib/base/log.hpp"
 #include "lib/base/text.hpp"
 #include "lib/ports/message_checks.hpp"
@@ -21,22 +21,8 @@ constexpr std::string_view kFifoSuffix = ".fifo";
 
 class SqsQueue final : public MessageQueue {
  public:
-  SqsQueue(SqsApi api, std::string url, bool fifo, Session& session, Millis gather)
-      : api_(std::move(api)),
-        url_(std::move(url)),
-        fifo_(fifo),
-        session_(session),
-        sends_({.gather = gather}, session.clock(),
-               [this](const auto& items, Deadline deadline) {
-                 return twice(items, [&](auto some) { return api_.send(url_, some, deadline); });
-               }),
-        removals_({.gather = gather}, session.clock(),
-                  [this](const auto& items, Deadline deadline) {
-                    return twice(items, [&](auto some) { return api_.remove(url_, some, deadline); });
-                  }),
-        extensions_({.gather = gather}, session.clock(), [this](const auto& items, Deadline deadline) {
-          return twice(items, [&](auto some) { return api_.extend(url_, some, deadline); });
-        }) {}
+  SqsQueue(SqsApi api, std::string url, bool fifo, Session& session)
+      : api_(std::move(api)), url_(std::move(url)), fifo_(fifo), session_(session) {}
 
   Result<std::vector<Result<MessageId>>> send(std::span<const OutgoingMessage> messages, Deadline deadline) override;
   Result<std::vector<Message>> receive(const ReceiveOptions& options, std::stop_token stop) override;
@@ -80,9 +66,6 @@ class SqsQueue final : public MessageQueue {
   const std::string url_;
   const bool fifo_;
   Session& session_;
-  Batcher<const OutgoingMessage*, std::string> sends_;
-  Batcher<const Receipt*, std::string> removals_;
-  Batcher<ReceiptExtension, std::string> extensions_;
 };
 
 Result<std::vector<Result<MessageId>>> SqsQueue::send(std::span<const OutgoingMessage> messages, Deadline deadline) {
@@ -101,7 +84,7 @@ Result<std::vector<Result<MessageId>>> SqsQueue::send(std::span<const OutgoingMe
   }
   if (auto checked = check_batch_bytes(bytes); !checked) return fail(checked.error());
   if (good.empty()) return out;
-  auto sent = sends_.run(good, bytes, deadline);
+  auto sent = twice(good, [&](auto some) { return api_.send(url_, some, deadline); });
   if (!sent) return fail(sent.error());
   auto next = sent->begin();
   for (auto& outcome : out) {
@@ -122,14 +105,16 @@ Result<std::vector<Result<void>>> SqsQueue::extend(std::span<const Receipt> rece
   if (auto checked = check_visibility(visibility); !checked) return fail(checked.error());
   std::vector<ReceiptExtension> items;
   for (const Receipt& receipt : receipts) items.push_back({&receipt, visibility});
-  return without_values(extensions_.run(items, 0, Deadline::in(session_.clock(), kReceiptDeadline)));
+  const Deadline deadline = Deadline::in(session_.clock(), kReceiptDeadline);
+  return without_values(twice(items, [&](auto some) { return api_.extend(url_, some, deadline); }));
 }
 
 Result<std::vector<Result<void>>> SqsQueue::remove(std::span<const Receipt> receipts) {
   if (auto batch = check_batch(receipts.size()); !batch) return fail(batch.error());
   std::vector<const Receipt*> items;
   for (const Receipt& receipt : receipts) items.push_back(&receipt);
-  return without_values(removals_.run(items, 0, Deadline::in(session_.clock(), kReceiptDeadline)));
+  const Deadline deadline = Deadline::in(session_.clock(), kReceiptDeadline);
+  return without_values(twice(items, [&](auto some) { return api_.remove(url_, some, deadline); }));
 }
 
 Result<QueueDepth> SqsQueue::depth() {
@@ -192,7 +177,7 @@ class SqsQueues final : public QueueDirectory {
     if (!api) return fail(api.error());
     auto url = set_up(*api, name, *options);
     if (!url) return fail(url.error());
-    auto queue = std::make_shared<SqsQueue>(*api, *std::move(url), options->fifo, session_, rules_.gather);
+    auto queue = std::make_shared<SqsQueue>(*api, *std::move(url), options->fifo, session_);
     std::lock_guard lock(mutex_);
     if (open_.size() >= kOpenQueuesMax)
       std::erase_if(open_, [](const auto& one) { return one.second.use_count() == 1; });
@@ -260,8 +245,12 @@ Result<std::string> SqsQueues::create(SqsApi& api, const std::string& name, cons
   if (options.receives_max > 0) {
     const auto arn = dead_letter_arn(api, options);
     if (!arn) return fail(arn.error());
-    attributes["RedrivePolicy"] =
-        nlohmann::json{{"deadLetterTargetArn", *arn}, {"maxReceiveCount", std::to_string(options.receives_max)}}.dump();
+    attributes["RedrivePolicy"] = JsonWriter()
+                                      .begin_object()
+                                      .member("deadLetterTargetArn", *arn)
+                                      .member("maxReceiveCount", std::to_string(options.receives_max))
+                                      .end_object()
+                                      .finish();
   }
   auto url = api.create_queue(sqs_name, attributes);
   if (!url) return url;

@@ -1,9 +1,9 @@
 // Queues on Amazon SQS; semantics as in lib/ports/message_queue.hpp.
 //
 // Names     a queue whose options say fifo is called NAME.fifo on SQS; callers go on using NAME.
-// Batches   what several threads send, remove or extend at a time travels in one call: up to 10 elements and 1 MiB.
-//           A lone caller waits for nobody; while calls are on their way, others gather for at most `gather`.
-// Failure   the call layer retries what is safe to retry. Elements that SQS refuses through its own fault are tried
+// Batches   each call of the port is one call of SQS: up to 10 elements and 1 MiB. Who wants batches gathers them
+// before. Failure   the call layer retries what is safe to retry. Elements that SQS refuses through its own fault are
+// tried
 //           again once, singly; what stays refused is that element's outcome.
 // Receipts  SQS answers success to some stale receipts, and changes nothing.
 // Checks    the MD5 of every body is compared, both ways. A message that arrived damaged is left out of what receive()
@@ -39,7 +39,6 @@ struct SqsQueueOptions {
 struct SqsRules {
   /// The options of the queue with that name; nothing: open() refuses the name ("no_such_queue").
   std::function<std::optional<SqsQueueOptions>(const std::string& name)> options_of;
-  Millis gather{3};
   Millis settle{1'000};  // "wait at least one second after the queue is created to be able to use the queue"
 };
 
