@@ -10,6 +10,12 @@
 namespace imgrec {
 namespace {
 
+// What the engine did wrong is never an error of the image, which would be stored for good.
+Error failure_of_engine(const Error& error) {
+  if (error.kind != ErrorKind::invalid) return error;
+  return {ErrorKind::bug, "engine_failed", error.message};
+}
+
 class EngineClassifier final : public Classifier {
  public:
   EngineClassifier(const ClassifierParts& parts, std::unique_ptr<Engine> engine)
@@ -24,9 +30,9 @@ class EngineClassifier final : public Classifier {
     if (!times) return fail(times.error());
     const MonoTime prepared = clock.mono_now();
     const auto output = engine_->run();
-    if (!output) return fail(output.error());
+    if (!output) return fail(failure_of_run(output.error()));
     auto labels = best_labels(*output, manifest_.output, *classes_, top_k);
-    if (!labels) return fail(labels.error());
+    if (!labels) return fail(failure_of_engine(labels.error()));
     return Classification{.labels = *std::move(labels),
                           .decode_ms = times->decode_ms,
                           .preprocess_ms = times->preprocess_ms,
@@ -41,6 +47,12 @@ class EngineClassifier final : public Classifier {
   }
 
  private:
+  // A network that takes images of any size may be unable to run on the size of this one; all others were run on their
+  // only size when they were loaded.
+  Error failure_of_run(const Error& error) const {
+    return manifest_.profile == PreprocessProfile::as_is ? error : failure_of_engine(error);
+  }
+
   ModelManifest manifest_;
   std::shared_ptr<const std::vector<ClassName>> classes_;
   std::unique_ptr<Engine> engine_;

@@ -7,6 +7,9 @@
 //             image_too_large      more pixels, or more progressive scans, than allowed; checked before decoding
 //             image_truncated      the file ends early
 //             image_corrupt        the file contradicts itself
+//             model_unusable       the network cannot run on an image of this size (networks that take any size)
+//           Failures of the engine or the machine are never of these: bug "engine_failed" (an exception, numbers that
+//           are not finite), transient "out_of_memory". They say nothing about the image.
 //           An error never leaves pixels or labels of an earlier image behind.
 #pragma once
 

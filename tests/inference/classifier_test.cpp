@@ -163,11 +163,47 @@ TEST(Classifier, AsIsFollowsTheImagesSize) {
   }
 }
 
-TEST(Classifier, ANetworkThatAnswersNoNumbersIsAnError) {
+// What the worker does with an error depends on whose it is: the image's is stored for good, the engine's is not.
+TEST(Classifier, ANetworkThatAnswersNoNumbersIsTheEnginesFault) {
   const std::vector<float> weights = {NAN, NAN, NAN, 0, 1, 0, 0, 0, 1};
   const auto classifier =
       make_classifier(tiny_parts(PreprocessProfile::tf), *make_opencv_engine(test::encode_onnx({.weights = weights})));
-  EXPECT_EQ(classifier->classify(test::encode_png(test::gradient(9, 9)), 1).error().code, "model_unusable");
+  const auto answer = classifier->classify(test::encode_png(test::gradient(9, 9)), 1);
+  ASSERT_FALSE(answer);
+  EXPECT_EQ(answer.error().kind, ErrorKind::bug);
+  EXPECT_EQ(answer.error().code, "engine_failed");
+}
+
+class FailingEngine final : public Engine {
+ public:
+  explicit FailingEngine(Error error) : error_(std::move(error)) {}
+  std::span<float> input(InputSize size) override {
+    input_.resize(size.floats());
+    return input_;
+  }
+  Result<std::span<const float>> run() override { return fail(error_); }
+  std::string_view name() const override { return "failing"; }
+  std::string_view precision() const override { return "f32"; }
+
+ private:
+  Error error_;
+  std::vector<float> input_;
+};
+
+TEST(Classifier, AnEngineThatCannotRunIsNeverTheFaultOfAnImageOfTheOnlySizeItTakes) {
+  const Error refused{ErrorKind::invalid, "model_unusable", "The engine refuses the model."};
+  const Error no_memory{ErrorKind::transient, "out_of_memory", "There is not enough memory to run the model."};
+  const std::string image = test::encode_png(test::gradient(9, 9));
+  const auto error_of = [&](PreprocessProfile profile, const Error& error) {
+    const auto answer =
+        make_classifier(tiny_parts(profile), std::make_unique<FailingEngine>(error))->classify(image, 1);
+    return answer ? Error{} : answer.error();
+  };
+  EXPECT_EQ(error_of(PreprocessProfile::tf, refused).kind, ErrorKind::bug);
+  EXPECT_EQ(error_of(PreprocessProfile::tf, refused).code, "engine_failed");
+  EXPECT_EQ(error_of(PreprocessProfile::tf, no_memory).code, "out_of_memory");
+  EXPECT_EQ(error_of(PreprocessProfile::as_is, refused).code, "model_unusable")
+      << "it may not run on this image's size";
 }
 
 TEST(ClassifierFactory, MakesOnePerThreadFromTheStore) {
