@@ -226,6 +226,36 @@ def idle(options):
             print(f"  {name:12} {100 * (after - before) / options.idle_seconds:6.2f} % of a core   {rss / 2**20:7.1f} MiB resident")
 
 
+def overload(options):
+    """Goodput while images come in at a multiple of the capacity, from clients that leave after a while: by the second,
+    with the times of refusals and of /healthz. And how long one image takes after the load has ended."""
+    photos = photos_of(options)
+    with Service(options) as service:
+        images = max(10 * options.images, len(photos))
+        service.upload(photos, images)  # workers have started and warmed up
+        capacity = images / service.upload(photos, images)["seconds"]
+        address, port = service.address
+        done = subprocess.run([options.build / "benchmarks" / "overload_client", address, str(port),
+                               str(options.overload_factor * capacity), str(options.overload_seconds),
+                               str(options.overload_client_timeout), *photos], stdout=subprocess.PIPE, text=True)
+        if done.returncode != 0:
+            sys.exit("overload_client failed")
+        begin = time.monotonic()
+        service.upload(photos[:1], 1)
+        after = time.monotonic() - begin
+    row = json.loads(done.stdout)
+    # The first seconds show how the rate gets known; after the end there is nothing to do.
+    steady = sorted(row["good_by_second"][2:int(options.overload_seconds)])
+    print(f"overload: {options.model}, {capacity:.1f} images/s times {options.overload_factor:g} for {options.overload_seconds:g} s, "
+          f"clients leave after {options.overload_client_timeout:g} s; {processor()}")
+    print(f"  goodput, images/s      mean {statistics.mean(steady):.1f} ({100 * statistics.mean(steady) / capacity:.0f} % of capacity), least second {steady[0]}")
+    print(f"  sent {row['sent']}, good {row['good']}, refused {row['refused']}, left {row['left']}, failed {row['failed']}")
+    for name, key in (("answered", "good_ms"), ("refused", "refused_ms"), ("/healthz", "health_ms")):
+        print(f"  {name + ', ms':22} p50 {row[key]['p50']:.1f}   p99 {row[key]['p99']:.1f}   max {row[key]['max']:.1f}")
+    print(f"  /healthz unanswered    {row['health_failed']}")
+    print(f"  last answer            {row['seconds'] - options.overload_seconds:.1f} s after the load; one image then takes {after:.2f} s")
+
+
 def queue(options):
     """Messages per second of the embedded queue: send, receive and delete."""
     subprocess.run([options.build / "benchmarks" / "queue_benchmark"], check=True)
@@ -290,7 +320,7 @@ def calls(options):
     print(f"  {'latency, median, ms':36}" + "".join(f"{row.latency_ms['p50']:14.1f}" for row in rows.values()))
 
 
-BENCHMARKS = {"aws": aws, "calls": calls, "queue": queue, "overhead": overhead, "throughput": throughput, "idle": idle}
+BENCHMARKS = {"aws": aws, "calls": calls, "overload": overload, "queue": queue, "overhead": overhead, "throughput": throughput, "idle": idle}
 
 
 def main():
@@ -308,13 +338,16 @@ def main():
     parser.add_argument("--aws-seconds", type=float, default=3)
     parser.add_argument("--aws-calls", type=int, default=100_000)
     parser.add_argument("--workers", type=int, default=2, help="of calls: processes with one thread each")
+    parser.add_argument("--overload-factor", type=float, default=5)
+    parser.add_argument("--overload-seconds", type=float, default=60)
+    parser.add_argument("--overload-client-timeout", type=float, default=30)
     parser.add_argument("--idle-seconds", type=int, default=20)
     options = parser.parse_args()
     if unknown := [name for name in options.names if name not in BENCHMARKS]:
         parser.error(f"no benchmark {unknown[0]!r}; there are: {', '.join(BENCHMARKS)}")
     with contextlib.ExitStack() as options.cleanup:
         for name in options.names or BENCHMARKS:
-            if options.model is None and name in ("throughput", "idle"):
+            if options.model is None and name in ("throughput", "idle", "overload"):
                 BENCHMARKS[name](argparse.Namespace(**{**vars(options), "model": "resnet18"}))
             else:
                 BENCHMARKS[name](options)

@@ -28,6 +28,13 @@ JobId make_job_id(WallTime now, Rng& rng) {
   return JobId(std::move(text));
 }
 
+WallTime time_of(const JobId& job) {
+  constexpr std::size_t kTimeDigits = 10;
+  std::uint64_t ms = 0;
+  for (const char digit : std::string_view(job.str()).substr(0, kTimeDigits)) ms = ms * 32 + kCrockford.find(digit);
+  return WallTime(Millis(static_cast<Millis::rep>(ms)));
+}
+
 Result<JobId> parse_job_id(std::string_view text) {
   if (text.size() != kUlidLength || text.find_first_not_of(kCrockford) != std::string_view::npos || text[0] > '7') {
     return fail(ErrorKind::invalid, "bad_job_id", "A job id has 26 characters of 0-9 and A-Z without I, L, O and U.");

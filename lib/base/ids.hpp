@@ -47,6 +47,9 @@ class Rng;
 /// guessed, so whoever knows a JobId was told it. https://github.com/ulid/spec
 JobId make_job_id(WallTime now, Rng& rng);
 
+/// When the id was made.
+WallTime time_of(const JobId& job);
+
 /// Accepts exactly the form that make_job_id writes (upper case); anything else is ErrorKind::invalid, "bad_job_id".
 Result<JobId> parse_job_id(std::string_view text);
 

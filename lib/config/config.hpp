@@ -46,8 +46,16 @@ struct WebConfig {
   std::string node;   // names the response queue; empty: a stable name for this machine
   int threads = 16;   // pool for blocking work (store, queue): as many images wait for the disk at a time
   int connections_max = 1024;
-  int connections_reserve = 64;   // beyond those, for health, metrics and the page (GET and HEAD)
-  int pending_jobs_max = 10'000;  // images waiting for their answer on this node
+  int connections_reserve = 64;      // beyond those, for health, metrics and the page (GET and HEAD)
+  int pending_jobs_max = 10'000;     // images of this node that are not answered; more are refused
+  Millis queue_wait_max{4'000};      // an image that would wait longer is refused with 503 …
+  int queue_jobs_min = 128;          // … unless fewer than this are pending
+  Millis job_ttl{24 * 3'600'000};    // a job that no worker has answered by then is over
+  Millis outage_max{3'000};          // store or queue fails for longer: clients of /v1 are refused; others are held
+  Millis readiness_interval{2'000};  // /readyz tells what was found out less long ago
+  int results_max = 5'000;           // results kept in memory for GET /results, of all sessions
+  std::uint64_t results_bytes_max = 64 * kMiB;          // the same in bytes
+  std::uint64_t results_session_bytes_max = 16 * kMiB;  // of one session
   std::uint64_t header_bytes_max = 16 * kKiB;
   std::uint64_t body_bytes_max = 64 * kMiB;       // of one request (several images)
   std::uint64_t buffered_bytes_max = 512 * kMiB;  // of all request bodies at once; more wait unread

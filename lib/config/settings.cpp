@@ -138,7 +138,22 @@ void add_web(std::vector<Setting>& all) {
         &WebConfig::connections_max, {1, 100'000});
   count({"web.connections_reserve", "connections beyond that, for GET alone (health, metrics, the page)"},
         &WebConfig::connections_reserve, {1, 10'000});
-  count({"web.pending_jobs_max", "images waiting for their answer"}, &WebConfig::pending_jobs_max, {1, 10'000'000});
+  count({"web.pending_jobs_max", "images that are not answered; more are refused"}, &WebConfig::pending_jobs_max,
+        {1, 10'000'000});
+  time("web.queue_wait_max", "an image that would wait longer for a worker is refused with 503",
+       &WebConfig::queue_wait_max, {Millis(100), hours(1)});
+  count({"web.queue_jobs_min", "so many images may be pending however long they wait"}, &WebConfig::queue_jobs_min,
+        {0, 1'000'000});
+  time("web.job_ttl", "a job that no worker has answered by then is over", &WebConfig::job_ttl,
+       {Seconds(10), hours(14 * 24)});
+  time("web.outage_max", "store or queue fails for longer: clients of /v1 are refused, others wait",
+       &WebConfig::outage_max, {Millis(0), hours(1)});
+  time("web.readiness_interval", "/readyz tells what was found out less long ago", &WebConfig::readiness_interval,
+       {Millis(10), hours(1)});
+  count({"web.results_max", "results kept in memory for GET /results, of all sessions"}, &WebConfig::results_max,
+        {0, 10'000'000});
+  bytes("web.results_bytes_max", "the same in bytes", &WebConfig::results_bytes_max, {0, 65'536 * kMiB});
+  bytes("web.results_session_bytes_max", "of one session", &WebConfig::results_session_bytes_max, {0, 65'536 * kMiB});
   bytes("web.header_bytes_max", "headers of one request", &WebConfig::header_bytes_max, {kKiB, kMiB});
   bytes("web.body_bytes_max", "body of one request (several images)", &WebConfig::body_bytes_max, {kKiB, 4096 * kMiB});
   bytes("web.buffered_bytes_max", "bodies of all requests at once; more wait unread", &WebConfig::buffered_bytes_max,
@@ -337,6 +352,11 @@ Result<void> validate(const Config& config) {
     return wrong("web.buffered_bytes_max (" + format_size(config.web.buffered_bytes_max) +
                  ") is below web.body_bytes_max (" + format_size(config.web.body_bytes_max) +
                  "): a request of that size would wait for ever. Raise the first.");
+  }
+  if (config.web.job_ttl < config.web.wait_max) {
+    return wrong("web.job_ttl (" + format_duration(config.web.job_ttl) + ") is below web.wait_max (" +
+                 format_duration(config.web.wait_max) +
+                 "): jobs would end while clients wait for them. Raise the first, or lower the second.");
   }
   if (config.local.retention != Seconds(0) && config.local.retention < config.web.wait_max) {
     return wrong("local.retention (" + format_duration(config.local.retention) + ") is below web.wait_max (" +

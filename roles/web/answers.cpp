@@ -14,11 +14,13 @@ constexpr int kServiceUnavailable = 503;
 constexpr int kGatewayTimeout = 504;
 constexpr std::string_view kJson = "application/json";
 
-constexpr std::array<std::pair<std::string_view, int>, 18> kStatusOfCode{{
+constexpr std::array<std::pair<std::string_view, int>, 20> kStatusOfCode{{
     {"no_image", 400},
     {"not_multipart", 400},
     {"bad_multipart", 400},
     {"bad_top_k", 400},
+    {"bad_limit", 400},
+    {"bad_cursor", 400},
     {"other_site", 403},
     {"not_found", 404},
     {"unknown_job", 404},
@@ -76,11 +78,19 @@ int status_for(const AnswerForm& form, const Failure& failure) {
   return form.held && status == kServiceUnavailable ? kGatewayTimeout : status;
 }
 
-Response failure_response(const AnswerForm& form, const Failure& failure, const RequestId& request) {
+Response failure_response(const AnswerForm& form, const Failure& failure, const RequestId& request,
+                          Seconds retry_after = Seconds(2)) {
   const int status = status_for(form, failure);
   if (form.style == Style::text) return {.status = status, .headers = {}, .body = failure.detail + "\n"};
-  Response response = problem_response(status, failure.code, failure.detail, request);
-  if (status == kServiceUnavailable) response.headers.emplace_back("Retry-After", "2");
+  Response response = to_response({.status = status,
+                                   .code = failure.code,
+                                   .title = failure.title,
+                                   .detail = failure.detail,
+                                   .retryable = failure.retryable},
+                                  request);
+  if (status == kServiceUnavailable) {
+    response.headers.emplace_back("Retry-After", std::to_string(retry_after.count()));
+  }
   response.headers.emplace_back("Cache-Control", "no-store");
   return response;
 }
@@ -90,15 +100,16 @@ std::string pending_json(const JobId& job, std::string_view name) {
          ",\"status\":\"pending\",\"location\":" + json_quote(job_location(job)) + "}";
 }
 
-std::string refused_json(const ImageSlot& slot, const Failure& failure) {
+std::string refused_json(const ImageSlot& slot, const Failure& failure, const RequestId& request) {
   return "{\"v\":1,\"name\":" + json_quote(slot.name) + ",\"error\":{\"code\":" + json_quote(failure.code) +
          ",\"title\":" + json_quote(failure.title) + ",\"detail\":" + json_quote(failure.detail) +
-         ",\"retryable\":" + (failure.retryable ? "true" : "false") + "}}";
+         ",\"retryable\":" + (failure.retryable ? "true" : "false") + ",\"request_id\":" + json_quote(request.str()) +
+         "}}";
 }
 
-std::string item_json(const ImageSlot& slot, WaitEnd how) {
+std::string item_json(const ImageSlot& slot, WaitEnd how, const RequestId& request) {
   if (slot.result) return to_json(*slot.result);
-  if (const auto failure = failure_of(slot, how)) return refused_json(slot, *failure);
+  if (const auto failure = failure_of(slot, how)) return refused_json(slot, *failure, request);
   return pending_json(slot.job, slot.name);
 }
 
@@ -107,10 +118,10 @@ int list_status(const AnswerForm& form, WaitEnd how) {
   return how == WaitEnd::accepted ? 202 : status_for(form, failure_of(unanswered(how)));
 }
 
-Response json_list(const AnswerForm& form, WaitEnd how, const std::vector<ImageSlot>& slots) {
+Response json_list(const AnswerForm& form, WaitEnd how, const std::vector<ImageSlot>& slots, const RequestId& request) {
   const bool pending = how == WaitEnd::accepted;
   std::string body = pending ? "{\"jobs\":[" : "{\"results\":[";
-  for (std::size_t i = 0; i < slots.size(); ++i) body += (i ? "," : "") + item_json(slots[i], how);
+  for (std::size_t i = 0; i < slots.size(); ++i) body += (i ? "," : "") + item_json(slots[i], how, request);
   return {.status = list_status(form, how),
           .content_type = std::string(kJson),
           .headers = {{"Cache-Control", "no-store"}},
@@ -158,15 +169,15 @@ int status_of(std::string_view code, bool retryable) {
   return retryable ? kServiceUnavailable : 500;
 }
 
-Response error_response(const AnswerForm& form, const Error& error, const RequestId& request) {
-  return failure_response(form, failure_of(error), request);
+Response error_response(const AnswerForm& form, const Error& error, const RequestId& request, Seconds retry_after) {
+  return failure_response(form, failure_of(error), request, retry_after);
 }
 
 Response images_response(const AnswerForm& form, WaitEnd how, const std::vector<ImageSlot>& slots,
                          const RequestId& request) {
   const bool single = slots.size() == 1;
   if (form.style == Style::json) {
-    return single ? json_single(form, how, slots.front(), request) : json_list(form, how, slots);
+    return single ? json_single(form, how, slots.front(), request) : json_list(form, how, slots, request);
   }
   if (!single) return text_list(form, how, slots);
   if (const auto failure = failure_of(slots.front(), how)) return failure_response(form, *failure, request);

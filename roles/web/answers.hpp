@@ -24,8 +24,9 @@ struct AnswerForm {
 /// 400 to 500 for the code of an Error or the code of a JobError; 503 for others that may succeed later.
 int status_of(std::string_view code, bool retryable);
 
-/// An error of the whole request.
-Response error_response(const AnswerForm& form, const Error& error, const RequestId& request);
+/// An error of the whole request; a 503 says when to try again.
+Response error_response(const AnswerForm& form, const Error& error, const RequestId& request,
+                        Seconds retry_after = Seconds(2));
 
 /// The answer to a request with images, ended as `how` says: for one image its result document, problem or label; for
 /// several {"results":[…]} or {"jobs":[…]}, or lines, in the order sent.

@@ -94,7 +94,13 @@ Result<Intake> from_form(Intake intake, std::string_view content_type, const Web
 Result<Intake> take_images(Request& request, const WebConfig& web, const ImageConfig& image) {
   const std::string content_type(request.header("content-type").value_or(""));
   Intake intake;
-  intake.body = std::make_shared<const std::string>(std::move(request.body));
+  // Its memory counts as used until the last image is stored.
+  struct Held {
+    std::string body;
+    std::shared_ptr<void> memory;
+  };
+  const auto held = std::make_shared<const Held>(std::move(request.body), std::move(request.memory));
+  intake.body = {held, &held->body};
   if (to_lower(trim(content_type)).starts_with("multipart/")) {
     auto form = from_form(std::move(intake), content_type, web);
     if (!form) return form;
@@ -141,26 +147,6 @@ Result<std::optional<int>> parse_top_k(const Request& request) {
     return fail(ErrorKind::invalid, "bad_top_k", "top_k is a whole number from 1 to " + std::to_string(kTopKMax) + ".");
   }
   return number;
-}
-
-std::optional<std::string_view> cookie(const Request& request, std::string_view name) {
-  for (const auto& [header, value] : request.headers) {
-    if (header != "cookie") continue;
-    for (const std::string_view piece : split(value, ';')) {
-      const std::string_view pair = trim(piece);
-      const std::size_t equals = pair.find('=');
-      if (equals != std::string_view::npos && pair.substr(0, equals) == name) return pair.substr(equals + 1);
-    }
-  }
-  return std::nullopt;
-}
-
-std::optional<SessionId> session_of(const Request& request) {
-  for (const auto& given : {request.header("x-session-id"), cookie(request, "imgrec_session")}) {
-    if (!given) continue;
-    if (auto session = parse_session_id(*given)) return *std::move(session);
-  }
-  return std::nullopt;
 }
 
 std::string traceparent_of(const Request& request) {

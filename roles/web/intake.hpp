@@ -46,12 +46,6 @@ Preferences parse_prefer(const Request& request);
 /// Nothing when it is not there; invalid "bad_top_k".
 Result<std::optional<int>> parse_top_k(const Request& request);
 
-/// The value of one cookie.
-std::optional<std::string_view> cookie(const Request& request, std::string_view name);
-
-/// X-Session-Id, else the cookie imgrec_session; nothing when neither holds a session id.
-std::optional<SessionId> session_of(const Request& request);
-
 /// The traceparent header if it has the form of W3C Trace Context, version 00; else empty.
 std::string traceparent_of(const Request& request);
 

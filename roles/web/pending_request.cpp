@@ -44,6 +44,20 @@ void PendingRequest::refuse(std::size_t index, Error error) {
   settle(std::move(lock));
 }
 
+void PendingRequest::refuse_all(const Error& error) {
+  std::unique_lock lock(mutex_);
+  if (ended_) return;
+  for (ImageSlot& slot : slots_) {
+    if (!slot.settled()) slot.refused = error;
+  }
+  end(std::move(lock), WaitEnd::answered);
+}
+
+void PendingRequest::leave() {
+  std::unique_lock lock(mutex_);
+  if (!ended_) end(std::move(lock), WaitEnd::left);
+}
+
 void PendingRequest::end_if_settled() {
   std::unique_lock lock(mutex_);
   if (!ended_) settle(std::move(lock));

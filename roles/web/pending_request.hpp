@@ -28,6 +28,7 @@ enum class WaitEnd {
   accepted,   // all are queued and the client does not wait (any longer)
   timed_out,  // the longest wait is over
   stopping,   // this server stops
+  left,       // the client has left
 };
 
 /// Thread-safe. `done` runs once, in the thread that brings the last missing piece, without a lock held.
@@ -52,10 +53,15 @@ class PendingRequest {
   void answer(std::size_t index, JobResult result);
   void refuse(std::size_t index, Error error);
 
+  /// Refuses every image that is not settled.
+  void refuse_all(const Error& error);
+
   /// Ends at once if everything is settled already (all refused at the door).
   void end_if_settled();
   void reach_deadline();
   void stop();
+  /// The client has left; its images need not be classified.
+  void leave();
 
  private:
   void settle(std::unique_lock<std::mutex> lock);

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "lib/base/clock.hpp"
@@ -9,6 +10,9 @@
 #include "lib/telemetry/metrics.hpp"
 
 namespace imgrec {
+
+/// One more request of the route was answered; answer_class: "2xx" …, "client_left", "dropped".
+void count_request(Metrics& metrics, std::string_view route, const std::string& answer_class);
 
 /// Moves with the request through its stages; whoever sends ends it. Destroyed unsent, the server answers 500.
 class Reply {
@@ -29,8 +33,15 @@ class Reply {
 
   /// Adds X-Content-Type-Options to every answer.
   void send(Response response);
+  /// Counts and logs like send().
+  ResponseStream open_stream(Response head, StreamCallbacks callbacks);
+  void on_client_gone(IoCallback callback, ClientEof eof) { responder_.on_client_gone(std::move(callback), eof); }
+  /// The client has left: counts and logs that, and sends nothing.
+  void send_to_nobody();
 
  private:
+  double count(const std::string& answer_class);
+  void log_sent(int status, double ms, bool sent) const;
   std::string jobs_text() const;
 
   Context context_;

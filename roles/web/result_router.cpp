@@ -10,10 +10,9 @@ namespace imgrec {
 namespace {
 
 constexpr Millis kLongSleep{3'600'000};
-constexpr std::size_t kCrowd = 16;    // fewer waiters than that never fill a batch
-constexpr Millis kCrowdLingerMin{5};  // also before the first answer tells how long they take
-constexpr int kMeanOver = 16;         // answers, for the mean of their time
-constexpr int kOldAfter = 4;          // times that mean
+constexpr std::size_t kCrowd = 16;  // fewer waiters than that never fill a batch
+constexpr int kMeanOver = 16;       // answers, for the mean of their time
+constexpr int kOldAfter = 4;        // times that mean
 
 }  // namespace
 
@@ -22,7 +21,6 @@ ResultRouter::ResultRouter(Ports ports, const ResultRouterOptions& options)
       options_(options),
       next_round_(ports_.clock.mono_now()),
       round_(options.round),
-      checks_now_(options.checks_min),
       delivered_(ports_.clock, {.batch_max = kBatchMax, .linger = [this](const Receipt&, std::size_t) {
                                   return options_.fifo || pending_jobs() == 0 ? Millis(0) : options_.remove_within;
                                 }}) {
@@ -46,18 +44,44 @@ void ResultRouter::watch(const std::shared_ptr<PendingRequest>& request) {
   if (earliest) waker_.wake();
 }
 
-void ResultRouter::expect(const JobId& job, const std::shared_ptr<PendingRequest>& request, std::size_t index) {
-  bool earliest = false;
+bool ResultRouter::expect(const JobId& job, const std::shared_ptr<PendingRequest>& request, std::size_t index) {
+  return add_waiter(job, {request, index}, true);
+}
+
+void ResultRouter::await(const JobId& job, const std::shared_ptr<PendingRequest>& request, std::size_t index) {
+  add_waiter(job, {request, index}, false);
+}
+
+bool ResultRouter::add_waiter(const JobId& id, Waiter waiter, bool own) {
+  bool first = false;
   {
     std::lock_guard lock(mutex_);
-    if (!watched_.contains(request.get())) return;  // ended meanwhile
-    const MonoTime now = ports_.clock.mono_now(), first = now + options_.first_check;
-    waiters_.emplace(job, Waiter{request, index, now, first, options_.first_check});
-    jobs_of_.emplace(request.get(), job);
-    const auto check = checks_.emplace(first, job);
-    earliest = check == checks_.begin();
+    if (!watched_.contains(waiter.request.get())) return false;  // ended meanwhile
+    const MonoTime now = ports_.clock.mono_now();
+    if (jobs_.empty()) busy_since_ = now;
+    const auto [at, is_new] = jobs_.try_emplace(id);
+    Job& job = at->second;
+    if (is_new) {
+      job.since = job.seen = now;
+      job.place = order_.insert(order_.end(), id);
+    }
+    if (own && !std::exchange(job.own, true)) ++own_jobs_;
+    jobs_of_.emplace(waiter.request.get(), id);
+    job.waiters.push_back(std::move(waiter));
+    first = order_.size() == 1;
   }
-  if (earliest) waker_.wake();
+  if (first) waker_.wake();
+  return true;
+}
+
+// With mutex_ held. What was learnt from one crowd is not held against the next.
+void ResultRouter::erase(Jobs::iterator job) {
+  if (job->second.own) --own_jobs_;
+  order_.erase(job->second.place);
+  jobs_.erase(job);
+  if (!jobs_.empty()) return;
+  mean_wait_ = Millis(0);
+  round_ = options_.round;
 }
 
 void ResultRouter::forget(const PendingRequest* request) {
@@ -66,11 +90,11 @@ void ResultRouter::forget(const PendingRequest* request) {
   const auto watched = watched_.find(request);
   if (watched == watched_.end()) return;
   const auto [first_job, last_job] = jobs_of_.equal_range(request);
-  for (auto job = first_job; job != last_job; ++job) {
-    const auto [from, to] = waiters_.equal_range(job->second);
-    for (auto waiter = from; waiter != to;) {
-      waiter = waiter->second.request.get() == request ? waiters_.erase(waiter) : std::next(waiter);
-    }
+  for (auto entry = first_job; entry != last_job; ++entry) {
+    const auto job = jobs_.find(entry->second);
+    if (job == jobs_.end()) continue;
+    std::erase_if(job->second.waiters, [&](const Waiter& waiter) { return waiter.request.get() == request; });
+    if (job->second.waiters.empty() && !job->second.own) erase(job);
   }
   jobs_of_.erase(request);
   const auto [from, to] = deadlines_.equal_range(watched->second->deadline());
@@ -78,19 +102,22 @@ void ResultRouter::forget(const PendingRequest* request) {
   if (deadline != to) deadlines_.erase(deadline);
   last_hold = std::move(watched->second);
   watched_.erase(watched);
-  rest_if_empty();
 }
 
-// What was learnt from one crowd is not held against the next. With mutex_ held.
-void ResultRouter::rest_if_empty() {
-  if (!waiters_.empty()) return;
-  mean_wait_ = Millis(0);
-  round_ = options_.round;
+void ResultRouter::drop(std::span<const JobId> jobs) {
+  std::lock_guard lock(mutex_);
+  for (const JobId& id : jobs) {
+    const auto job = jobs_.find(id);
+    if (job == jobs_.end() || !job->second.own) continue;
+    job->second.own = false;
+    --own_jobs_;
+    if (job->second.waiters.empty()) erase(job);
+  }
 }
 
 bool ResultRouter::expects(const JobId& job) const {
   std::lock_guard lock(mutex_);
-  return waiters_.contains(job);
+  return jobs_.contains(job);
 }
 
 void ResultRouter::end_all_at(MonoTime time) {
@@ -103,7 +130,7 @@ void ResultRouter::end_all_at(MonoTime time) {
 
 std::size_t ResultRouter::pending_jobs() const {
   std::lock_guard lock(mutex_);
-  return waiters_.size();
+  return own_jobs_;
 }
 
 std::size_t ResultRouter::waiting_clients() const {
@@ -111,11 +138,31 @@ std::size_t ResultRouter::waiting_clients() const {
   return watched_.size();
 }
 
+bool ResultRouter::stalled() const {
+  std::lock_guard lock(mutex_);
+  const MonoTime since = last_answer_ ? std::max(busy_since_, *last_answer_) : busy_since_;
+  return !jobs_.empty() && ports_.clock.mono_now() - since > options_.first_look_up;
+}
+
+bool ResultRouter::answered_within(Millis time) const {
+  std::lock_guard lock(mutex_);
+  return last_answer_ && ports_.clock.mono_now() - *last_answer_ < time;
+}
+
+void ResultRouter::refuse_waiting(const Error& error) {
+  std::vector<std::shared_ptr<PendingRequest>> waiting;
+  {
+    std::lock_guard lock(mutex_);
+    for (const auto& [_, request] : watched_) {
+      if (request->accepts_at_deadline()) waiting.push_back(request);
+    }
+  }
+  for (const auto& request : waiting) request->refuse_all(error);
+}
+
 Millis ResultRouter::linger() const {
   std::lock_guard lock(mutex_);
-  if (waiters_.size() < kCrowd) return Millis(0);
-  return imgrec::linger({.part = 8, .min = kCrowdLingerMin, .max = Millis(500)},
-                        {.more = true, .usual = mean_wait_, .next_two = Millis(0)});
+  return imgrec::linger(options_.linger, {.more = jobs_.size() >= kCrowd, .usual = mean_wait_, .next_two = Millis(0)});
 }
 
 void ResultRouter::stop() {
@@ -161,6 +208,7 @@ void ResultRouter::remove_delivered() {
 }
 
 void ResultRouter::deliver(const Message& message) {
+  if (message.body == kProbeMessage) return;
   auto result = parse_job_result(message.body);
   if (!result) {
     log::error("dropped a response that cannot be read",
@@ -171,24 +219,28 @@ void ResultRouter::deliver(const Message& message) {
 }
 
 void ResultRouter::deliver(JobResult result, Way way) {
-  std::vector<Waiter> found;
+  std::vector<Waiter> waiters;
+  bool own = false;
+  std::size_t pending = 0;
   {
     std::lock_guard lock(mutex_);
-    const auto [from, to] = waiters_.equal_range(result.job);
-    const MonoTime now = ports_.clock.mono_now();
-    for (auto waiter = from; waiter != to; ++waiter) {
+    if (const auto job = jobs_.find(result.job); job != jobs_.end()) {
+      const MonoTime now = ports_.clock.mono_now();
+      last_answer_ = now;
+      own = job->second.own;
       if (way == Way::queue) {
-        const Millis wait = std::chrono::floor<Millis>(now - waiter->second.since);
+        const Millis wait = std::chrono::floor<Millis>(now - job->second.since);
         mean_wait_ = mean_wait_ == Millis(0) ? wait : mean_wait_ + (wait - mean_wait_) / kMeanOver;
       }
-      found.push_back(std::move(waiter->second));
+      waiters = std::move(job->second.waiters);
+      erase(job);
     }
-    waiters_.erase(from, to);
-    rest_if_empty();
+    pending = own_jobs_;
   }
   ports_.on_result(result);
-  if (found.empty()) log::debug("response without a waiting client", {{"job", result.job}});
-  for (const Waiter& waiter : found) waiter.request->answer(waiter.index, result);
+  if (own) ports_.on_answer(pending);
+  if (waiters.empty()) log::debug("response without a waiting client", {{"job", result.job}});
+  for (const Waiter& waiter : waiters) waiter.request->answer(waiter.index, result);
 }
 
 void ResultRouter::keep_time(std::stop_token stop) {
@@ -202,7 +254,7 @@ void ResultRouter::keep_time(std::stop_token stop) {
     for (const auto& request : take_overdue(end_all ? MonoTime::max() : now)) {
       end_all ? request->stop() : request->reach_deadline();
     }
-    look_up_old_waiters(stop);
+    look_up_old_jobs(stop);
     MonoTime next{};
     {
       std::lock_guard lock(mutex_);
@@ -227,17 +279,19 @@ std::vector<std::shared_ptr<PendingRequest>> ResultRouter::take_overdue(MonoTime
   return overdue;
 }
 
-void ResultRouter::look_up_old_waiters(std::stop_token stop) {
-  const std::vector<JobId> due = take_due_checks(ports_.clock.mono_now());
+void ResultRouter::look_up_old_jobs(std::stop_token stop) {
+  const std::vector<JobId> due = take_due_look_ups(ports_.clock.mono_now());
   bool found = false;
   for (const JobId& job : due) {
     if (stop.stop_requested()) return;
     const auto document = ports_.outputs.get(result_key(job), kResultBytesMax);
-    if (!document) {
-      if (document.error().kind != ErrorKind::not_found) {
-        log::warning("cannot look up a result", {{"job", job}, {"error", describe(document.error())}});
-      }
+    if (!document && document.error().kind == ErrorKind::not_found) {
+      drop_if_lost(job);
       continue;
+    }
+    if (!document) {
+      log::warning("cannot look up a result", {{"job", job}, {"error", describe(document.error())}});
+      break;  // the store fails: this thread also keeps the clients' deadlines
     }
     auto result = parse_job_result(document->bytes);
     if (!result || result->job != job) {
@@ -252,32 +306,37 @@ void ResultRouter::look_up_old_waiters(std::stop_token stop) {
   if (!due.empty()) plan_next_round(found);
 }
 
+void ResultRouter::drop_if_lost(const JobId& id) {
+  {
+    std::lock_guard lock(mutex_);
+    const auto job = jobs_.find(id);
+    if (job == jobs_.end() || ports_.clock.mono_now() - job->second.since < options_.job_ttl) return;
+  }
+  log::warning("a job was not answered in its time", {{"job", id}});
+  drop(std::span(&id, 1));
+}
+
 void ResultRouter::plan_next_round(bool found) {
   std::lock_guard lock(mutex_);
-  checks_now_ = found ? std::min(4 * checks_now_, options_.checks_max) : options_.checks_min;
-  if (!waiters_.empty()) round_ = found ? options_.round : std::min(2 * round_, options_.round_max);
+  if (!jobs_.empty()) round_ = found ? options_.round : std::min(2 * round_, options_.round_max);
   next_round_ = ports_.clock.mono_now() + round_;
 }
 
-std::vector<JobId> ResultRouter::take_due_checks(MonoTime now) {
+// With mutex_ held.
+Millis ResultRouter::look_up_after() const {
+  return std::max(options_.first_look_up, kOldAfter * mean_wait_);
+}
+
+std::vector<JobId> ResultRouter::take_due_look_ups(MonoTime now) {
   std::lock_guard lock(mutex_);
   std::vector<JobId> due;
   if (now < next_round_) return due;
-  while (!checks_.empty() && checks_.begin()->first <= now && std::ssize(due) < checks_now_) {
-    const auto [at, job] = *checks_.begin();
-    checks_.erase(checks_.begin());
-    const auto [from, to] = waiters_.equal_range(job);
-    const auto waiter = std::find_if(from, to, [&](const auto& entry) { return entry.second.next_check == at; });
-    if (waiter == to) continue;  // answered meanwhile
-    Waiter& old = waiter->second;
-    if (const MonoTime ripe = old.since + kOldAfter * mean_wait_; ripe > now) {
-      old.next_check = ripe;  // others wait as long
-    } else {
-      due.push_back(job);
-      old.check_after = std::min(old.check_after * 2, options_.check_max);
-      old.next_check = now + old.check_after;
-    }
-    checks_.emplace(old.next_check, job);
+  while (!order_.empty() && std::ssize(due) < options_.look_ups_per_round) {
+    const auto job = jobs_.find(order_.front());
+    if (now - job->second.seen < look_up_after()) break;  // all others came or were looked up later
+    due.push_back(job->first);
+    job->second.seen = now;
+    order_.splice(order_.end(), order_, job->second.place);
   }
   return due;
 }
@@ -285,7 +344,7 @@ std::vector<JobId> ResultRouter::take_due_checks(MonoTime now) {
 MonoTime ResultRouter::next_event(MonoTime now) const {
   MonoTime next = std::min(now + kLongSleep, end_all_at_ > now ? end_all_at_ : MonoTime::max());
   if (!deadlines_.empty()) next = std::min(next, deadlines_.begin()->first);
-  if (!checks_.empty()) next = std::min(next, std::max(checks_.begin()->first, next_round_));
+  if (!order_.empty()) next = std::min(next, std::max(jobs_.at(order_.front()).seen + look_up_after(), next_round_));
   return next;
 }
 

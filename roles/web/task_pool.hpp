@@ -1,5 +1,5 @@
-// The threads for work that blocks on the store or the queue, apart from the server's I/O thread: however slow those
-// two are, /healthz and the page answer.
+// The threads for work that blocks on the store or the queue, apart from the server's own: however slow those two are,
+// /healthz and the page answer.
 #pragma once
 
 #include <exception>
@@ -12,23 +12,27 @@
 
 namespace imgrec {
 
+/// Thread-safe.
 class TaskPool {
  public:
   using Task = std::move_only_function<void()>;
 
   TaskPool(int threads, std::size_t waiting_max) : tasks_(waiting_max) {
-    for (int i = 0; i < threads; ++i) {
-      threads_.emplace_back([this] {
-        while (auto task = tasks_.pop()) run(*task);
-      });
-    }
+    for (int i = 0; i < threads; ++i) threads_.emplace_back([this] { run(); });
   }
   ~TaskPool() { stop(); }
   TaskPool(const TaskPool&) = delete;
   TaskPool& operator=(const TaskPool&) = delete;
 
-  /// Never waits; false when it is full or stopped, and the task is dropped.
-  bool post(Task task) { return tasks_.try_push(std::move(task)); }
+  /// Never blocks. Returns false when waiting_max tasks wait already, and after stop(): the task is then destroyed.
+  /// An exception that leaves a task ends that task alone and is logged; what the task owned is destroyed, so that a
+  /// request is answered 500.
+  [[nodiscard]] bool try_post(Task task) { return tasks_.try_push(std::move(task)); }
+
+  /// Tasks that no thread has begun yet.
+  std::size_t waiting() const { return tasks_.size(); }
+
+  std::size_t threads() const { return threads_.size(); }
 
   /// Runs what waits, then ends the threads.
   void stop() {
@@ -39,14 +43,15 @@ class TaskPool {
   }
 
  private:
-  // What a task throws ends that task alone: its request is answered 500 when its Reply is dropped.
-  static void run(Task& task) {
-    try {
-      task();
-    } catch (const std::exception& e) {
-      log::error("a task of the web tier failed", {{"error", e.what()}});
-    } catch (...) {
-      log::error("a task of the web tier failed", {{"error", "unknown exception"}});
+  void run() {
+    while (auto task = tasks_.pop()) {
+      try {
+        (*task)();
+      } catch (const std::exception& exception) {
+        log::error("a task failed with an exception", {{"what", exception.what()}});
+      } catch (...) {
+        log::error("a task failed with an exception", {{"what", "of unknown type"}});
+      }
     }
   }
 

@@ -1,5 +1,6 @@
 #include "roles/web/upload.hpp"
 
+#include <algorithm>
 #include <utility>
 
 #include "lib/base/log.hpp"
@@ -8,16 +9,23 @@ namespace imgrec {
 namespace {
 
 constexpr Millis kLongSleep{3'600'000};
+constexpr Millis kProbePause{100};             // until a probe that was handed to the pool is under way
+constexpr std::size_t kRemovedAtOnce = 1'000;  // ObjectStore::remove
+
+// Anything but a fault of the image itself or the end of this program: it goes away, however long that takes.
+bool is_outage(const Error& error) {
+  return error.kind != ErrorKind::invalid && error.kind != ErrorKind::bug && error.kind != ErrorKind::cancelled;
+}
 
 }  // namespace
 
 Uploader::Uploader(Ports ports, const UploadOptions& options)
     : ports_(ports),
       options_(options),
-      batcher_(
-          ports.requests, ports.clock,
-          {.waiting_max = options.pending_jobs_max, .linger = [router = &ports.router] { return router->linger(); }}) {
-  retry_thread_ = std::jthread([this](std::stop_token stop) { retry(std::move(stop)); });
+      store_{.breaker = CircuitBreaker("storing images", ports.clock, ports.rng, options.backoff)},
+      queue_{.breaker = CircuitBreaker("queueing images", ports.clock, ports.rng, options.backoff)},
+      batcher_(ports.requests, ports.clock, {.linger = [router = &ports.router] { return router->linger(); }}) {
+  prober_ = std::jthread([this](std::stop_token stop) { keep_probing(std::move(stop)); });
 }
 
 Uploader::~Uploader() {
@@ -25,90 +33,229 @@ Uploader::~Uploader() {
 }
 
 void Uploader::stop() {
-  retry_thread_.request_stop();
-  if (retry_thread_.joinable()) retry_thread_.join();
+  prober_.request_stop();
+  if (prober_.joinable()) prober_.join();
   batcher_.stop();
 }
 
-void Uploader::start(ImageUpload upload) {
-  advance(std::make_shared<Way>(Way{.upload = std::move(upload), .backoff = Backoff(options_.backoff, ports_.rng)}));
+void Uploader::start(std::vector<ImageUpload> images) {
+  for (ImageUpload& image : images) {
+    auto upload = std::make_shared<Upload>(Upload{.image = std::move(image)});
+    if (&image == &images.back()) {
+      attempt(upload);
+    } else {
+      enqueue(std::move(upload));
+    }
+  }
 }
 
 std::size_t Uploader::delayed() const {
   std::lock_guard lock(mutex_);
-  return delayed_.size();
+  return store_.waiting.size() + queue_.waiting.size();
 }
 
-void Uploader::advance(std::shared_ptr<Way> way) {
-  if (way->upload.request->ended()) return;  // nobody waits for it any more
-  if (!way->stored) {
-    if (ports_.router.pending_jobs() >= options_.pending_jobs_max) {
-      return try_later(std::move(way), {ErrorKind::throttled, "too_many_pending",
-                                        "Too many images are waiting for their answer; try again in a moment."});
-    }
-    if (const auto stored = store(*way); !stored) return try_later(std::move(way), stored.error());
-    way->stored = true;
-    way->upload.body.reset();
-    way->upload.bytes = {};
-    ports_.router.expect(way->upload.job.job, way->upload.request, way->upload.index);
-  }
-  send(std::move(way));
+std::optional<Error> Uploader::outage_of(const Dependency& dependency) const {
+  const auto outage = dependency.breaker.outage();
+  if (!outage || ports_.clock.mono_now() - outage->since < options_.outage_max) return std::nullopt;
+  return outage->error;
 }
 
-Result<void> Uploader::store(Way& way) {
-  const auto outcome = ports_.inputs.put(way.upload.job.input.key, way.upload.bytes, {});
-  if (!outcome) return fail(outcome.error());
-  return {};
+std::optional<Error> Uploader::outage() const {
+  auto error = outage_of(store_);
+  return error ? error : outage_of(queue_);
 }
 
-void Uploader::send(std::shared_ptr<Way> way) {
-  OutgoingMessage message;
-  message.body = to_json(way->upload.job);
-  if (options_.fifo) {
-    message.group_id = way->upload.job.session.str();
-    message.dedup_id = way->upload.job.job.str();
-  }
-  batcher_.push(std::move(message), [this, way](Result<MessageId> sent) {
-    if (!sent) return try_later(way, sent.error());
-    log::debug("image queued", {{"job", way->upload.job.job}, {"bytes", way->upload.job.input.bytes}});
-    way->upload.request->queued(way->upload.index);
-  });
-}
-
-void Uploader::try_later(std::shared_ptr<Way> way, const Error& error) {
-  const ImageUpload& upload = way->upload;
-  ++way->failures;
-  const bool again = is_retryable(error.kind) && (upload.held || way->failures < options_.tries_max);
-  log::warning(again ? "an image waits for another attempt" : "an image was not accepted",
-               {{"job", upload.job.job}, {"failures", way->failures}, {"error", describe(error)}});
-  if (!again) return upload.request->refuse(upload.index, error);
-  bool earliest = false;
+void Uploader::enqueue(UploadPtr upload) {
   {
     std::lock_guard lock(mutex_);
-    const auto at = delayed_.emplace(ports_.clock.mono_now() + way->backoff.next(), std::move(way));
-    earliest = at == delayed_.begin();
+    ready_.push_back(std::move(upload));
   }
-  if (earliest) waker_.wake();
+  post_runner();
 }
 
-void Uploader::retry(std::stop_token stop) {
-  while (!stop.stop_requested()) {
-    std::shared_ptr<Way> due;
-    MonoTime next = ports_.clock.mono_now() + kLongSleep;
+void Uploader::post_runner() {
+  {
+    std::lock_guard lock(mutex_);
+    if (runners_ >= std::min(ready_.size(), ports_.pool.threads())) return;
+    ++runners_;
+  }
+  if (ports_.pool.try_post([this] { run_ready(); })) return;
+  std::lock_guard lock(mutex_);
+  --runners_;  // the pool is full; the prober tries again
+}
+
+// One image a task, so that other work of the pool comes in between.
+void Uploader::run_ready() {
+  do {
+    UploadPtr upload;
     {
       std::lock_guard lock(mutex_);
-      if (!delayed_.empty() && delayed_.begin()->first <= ports_.clock.mono_now()) {
-        due = std::move(delayed_.begin()->second);
-        delayed_.erase(delayed_.begin());
-      } else if (!delayed_.empty()) {
-        next = delayed_.begin()->first;
+      if (ready_.empty()) {
+        --runners_;
+        return;
+      }
+      upload = std::move(ready_.front());
+      ready_.pop_front();
+    }
+    attempt(upload);
+  } while (!ports_.pool.try_post([this] { run_ready(); }));
+}
+
+void Uploader::attempt(const UploadPtr& upload) {
+  try {
+    if (upload->stored || store(upload)) send(upload);
+  } catch (const std::exception& exception) {
+    log::error("an upload failed with an exception", {{"job", upload->image.job.job}, {"what", exception.what()}});
+    upload->image.request->refuse(upload->image.index,
+                                  {ErrorKind::bug, "internal_error", "The server failed; its log tells why."});
+  }
+}
+
+// Returns true when the image is stored and its answer is expected.
+bool Uploader::store(const UploadPtr& upload) {
+  ImageUpload& image = upload->image;
+  if (image.request->ended()) return false;  // nobody waits for it any more
+  if (!store_.breaker.admits()) {
+    wait_for(store_, upload);
+    return false;
+  }
+  const auto outcome = ports_.inputs.put(image.job.input.key, image.bytes, {});
+  if (!outcome) {
+    failed(store_, upload, outcome.error());
+    return false;
+  }
+  if (store_.breaker.succeeded()) release(store_);
+  upload->stored = true;
+  image.body.reset();
+  image.bytes = {};
+  if (ports_.router.expect(image.job.job, image.request, image.index)) return true;
+  cancel({image.job.job});
+  return false;
+}
+
+void Uploader::send(const UploadPtr& upload) {
+  const ImageUpload& image = upload->image;
+  if (image.request->ended()) return cancel({image.job.job});
+  if (!queue_.breaker.admits()) return wait_for(queue_, upload);
+  OutgoingMessage message;
+  message.body = to_json(image.job);
+  if (options_.fifo) {
+    message.group_id = image.job.session.str();
+    message.dedup_id = image.job.job.str();
+  }
+  batcher_.push(std::move(message), [this, upload](Result<MessageId> outcome) { sent(upload, std::move(outcome)); });
+}
+
+void Uploader::sent(const UploadPtr& upload, Result<MessageId> outcome) {
+  if (!outcome) return failed(queue_, upload, outcome.error());
+  if (queue_.breaker.succeeded()) release(queue_);
+  log::debug("image queued", {{"job", upload->image.job.job}, {"bytes", upload->image.job.input.bytes}});
+  upload->image.request->queued(upload->image.index);
+}
+
+void Uploader::failed(Dependency& dependency, const UploadPtr& upload, const Error& error) {
+  if (is_outage(error)) {
+    dependency.breaker.failed(error);
+    return wait_for(dependency, upload);
+  }
+  dependency.breaker.withdrawn();
+  log::warning("an image was not accepted", {{"job", upload->image.job.job}, {"error", describe(error)}});
+  upload->image.request->refuse(upload->image.index, error);
+}
+
+void Uploader::wait_for(Dependency& dependency, const UploadPtr& upload) {
+  {
+    std::lock_guard lock(mutex_);
+    dependency.waiting.push_back(upload);
+  }
+  waker_.wake();
+}
+
+void Uploader::release(Dependency& dependency) {
+  std::size_t runners = 0;
+  {
+    std::lock_guard lock(mutex_);
+    std::ranges::move(dependency.waiting, std::back_inserter(ready_));
+    dependency.waiting.clear();
+    runners = std::min(ready_.size(), ports_.pool.threads());
+  }
+  for (std::size_t i = 0; i < runners; ++i) post_runner();
+}
+
+void Uploader::cancel(std::vector<JobId> jobs) {
+  ports_.router.drop(jobs);
+  {
+    std::lock_guard lock(mutex_);
+    std::ranges::move(jobs, std::back_inserter(cancelled_));
+    if (std::exchange(removing_, true)) return;
+  }
+  if (ports_.pool.try_post([this] { remove_cancelled(); })) return;
+  std::lock_guard lock(mutex_);
+  removing_ = false;  // the next to be cancelled takes them along
+}
+
+void Uploader::remove_cancelled() {
+  for (;;) {
+    std::vector<ObjectKey> keys;
+    {
+      std::lock_guard lock(mutex_);
+      const std::size_t count = std::min(cancelled_.size(), kRemovedAtOnce);
+      for (std::size_t i = 0; i < count; ++i) keys.push_back(input_key(cancelled_[i]));
+      cancelled_.erase(cancelled_.begin(), cancelled_.begin() + static_cast<std::ptrdiff_t>(count));
+      if (keys.empty()) {
+        removing_ = false;
+        return;
       }
     }
-    if (due) {
-      advance(std::move(due));
-    } else {
-      waker_.sleep_until(ports_.clock, next, stop);
+    // An image that stays is classified for nobody, no more.
+    if (const auto removed = ports_.inputs.remove(keys); !removed) {
+      log::warning("cannot remove the images of clients that have left", {{"error", describe(removed.error())}});
     }
+  }
+}
+
+void Uploader::keep_probing(std::stop_token stop) {
+  while (!stop.stop_requested()) {
+    const MonoTime now = ports_.clock.mono_now();
+    const MonoTime next = std::min(probe(store_, now), probe(queue_, now));
+    post_runner();
+    waker_.sleep_until(ports_.clock, next, stop);
+  }
+}
+
+// Hands one waiting image to the pool when its time has come. Returns when to look again.
+MonoTime Uploader::probe(Dependency& dependency, MonoTime now) {
+  forget_hopeless(dependency);
+  if (!dependency.breaker.outage()) release(dependency);  // it ended while an image joined those that wait
+  UploadPtr first;
+  {
+    std::lock_guard lock(mutex_);
+    if (dependency.waiting.empty()) return ready_.empty() ? now + kLongSleep : now + kProbePause;
+    const auto due = dependency.breaker.next_probe();
+    if (!due) return now + kProbePause;
+    if (*due > now) return *due;
+    first = std::move(dependency.waiting.front());
+    dependency.waiting.pop_front();
+  }
+  enqueue(std::move(first));
+  return now + kProbePause;
+}
+
+// Drops the images whose request has ended, and in a long outage refuses those that need not be held.
+void Uploader::forget_hopeless(Dependency& dependency) {
+  const auto error = outage_of(dependency);
+  std::vector<UploadPtr> hopeless;
+  {
+    std::lock_guard lock(mutex_);
+    const auto from = std::ranges::stable_partition(dependency.waiting, [&](const UploadPtr& upload) {
+      return !upload->image.request->ended() && (upload->image.held || !error);
+    });
+    std::ranges::move(from, std::back_inserter(hopeless));
+    dependency.waiting.erase(from.begin(), from.end());
+  }
+  for (const UploadPtr& upload : hopeless) {
+    if (upload->stored) cancel({upload->image.job.job});
+    if (error) upload->image.request->refuse(upload->image.index, *error);
   }
 }
 

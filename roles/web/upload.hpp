@@ -1,25 +1,33 @@
 // The way in of one image: store its bytes, expect its answer, send its request. In that order, so that no worker finds
 // a request without its image and no answer comes before someone waits for it.
+//
+// While the store or the queue fails, images wait in memory: one at a time tries again, with growing pauses, and when
+// it gets through all others follow, as many at a time as the pool has threads.
 #pragma once
 
-#include <map>
+#include <deque>
 #include <memory>
 #include <mutex>
+#include <optional>
+#include <span>
 #include <string>
 #include <thread>
+#include <vector>
 
-#include "lib/base/backoff.hpp"
+#include "lib/base/circuit_breaker.hpp"
 #include "lib/job/job.hpp"
 #include "lib/ports/object_store.hpp"
 #include "roles/web/result_router.hpp"
 #include "roles/web/send_batcher.hpp"
+#include "roles/web/task_pool.hpp"
 
 namespace imgrec {
 
 struct UploadOptions {
-  std::size_t pending_jobs_max = 10'000;  // beyond it images wait outside (held clients) or are refused (others)
-  int tries_max = 3;  // for a client that is not held; a held one's image is tried until its deadline
-  BackoffOptions backoff{.base = Millis(200), .max = Millis(5'000)};
+  BackoffOptions backoff{.base = Millis(200), .max = Millis(2'000)};
+  /// While the store or the queue fails for longer, images of clients that need not be held are refused; those of held
+  /// ones wait until their deadline.
+  Millis outage_max{3'000};
   bool fifo = false;  // group = session, deduplication = job
 };
 
@@ -33,49 +41,80 @@ struct ImageUpload {
   bool held = false;
 };
 
-/// Thread-safe. What fails for a while is tried again with growing pauses, in a thread of its own; whatever happens to
-/// an image is told to its request.
+/// Thread-safe. Whatever happens to an image is told to its request; an image whose request has ended meanwhile is not
+/// sent.
 class Uploader {
  public:
   struct Ports {
     ObjectStore& inputs;
     MessageQueue& requests;
     ResultRouter& router;
+    TaskPool& pool;  // attempts run here
     Clock& clock;
     Rng& rng;
   };
   Uploader(Ports ports, const UploadOptions& options);
   ~Uploader();
 
-  /// Blocks for one attempt to store. A new image is stored under a new key, so a second attempt overwrites a first one
-  /// of unknown outcome with the same bytes.
-  void start(ImageUpload upload);
+  /// Blocks for one attempt to store: the last image is stored by the calling thread, the others by the pool. A new
+  /// image is stored under a new key, so a second attempt overwrites a first one of unknown outcome with the same
+  /// bytes.
+  void start(std::vector<ImageUpload> images);
 
-  /// Images that wait for another attempt.
+  /// Removes the images of these jobs, soon: a worker that finds no image drops the request. Never blocks.
+  void cancel(std::vector<JobId> jobs);
+
+  /// Images that wait for the store or the queue to work again.
   std::size_t delayed() const;
 
+  /// Why no image gets in: the store or the queue fails for longer than outage_max. Nothing while they work.
+  std::optional<Error> outage() const;
+
+  /// When an image was stored last, and when one was sent; nothing before the first.
+  std::optional<MonoTime> last_stored() const { return store_.breaker.last_success(); }
+  std::optional<MonoTime> last_sent() const { return queue_.breaker.last_success(); }
+
+  /// Call it after the pool has stopped. Ends the threads; what waits is dropped.
   void stop();
 
  private:
-  struct Way {
-    ImageUpload upload;
-    Backoff backoff;
-    int failures = 0;
+  struct Upload {
+    ImageUpload image;
     bool stored = false;
   };
-  void advance(std::shared_ptr<Way> way);
-  void send(std::shared_ptr<Way> way);
-  void try_later(std::shared_ptr<Way> way, const Error& error);
-  void retry(std::stop_token stop);
-  Result<void> store(Way& way);
+  using UploadPtr = std::shared_ptr<Upload>;
+  struct Dependency {
+    CircuitBreaker breaker;
+    std::deque<UploadPtr> waiting{};  // guarded by mutex_
+  };
+
+  void enqueue(UploadPtr upload);
+  void post_runner();
+  void run_ready();
+  void attempt(const UploadPtr& upload);
+  bool store(const UploadPtr& upload);
+  void send(const UploadPtr& upload);
+  void sent(const UploadPtr& upload, Result<MessageId> outcome);
+  void failed(Dependency& dependency, const UploadPtr& upload, const Error& error);
+  void wait_for(Dependency& dependency, const UploadPtr& upload);
+  void release(Dependency& dependency);
+  void remove_cancelled();
+  void keep_probing(std::stop_token stop);
+  MonoTime probe(Dependency& dependency, MonoTime now);
+  void forget_hopeless(Dependency& dependency);
+  std::optional<Error> outage_of(const Dependency& dependency) const;
 
   Ports ports_;
   const UploadOptions options_;
+  Dependency store_, queue_;
   mutable std::mutex mutex_;
-  std::multimap<MonoTime, std::shared_ptr<Way>> delayed_;
+  std::deque<UploadPtr> ready_;
+  std::size_t runners_ = 0;  // tasks in the pool that take from ready_
+  std::vector<JobId> cancelled_;
+  bool removing_ = false;  // a task in the pool takes from cancelled_
   Waker waker_;
   SendBatcher batcher_;
-  std::jthread retry_thread_;
+  std::jthread prober_;
 };
 
 }  // namespace imgrec

@@ -1,6 +1,7 @@
 #include "roles/web/web.hpp"
 
 #include <algorithm>
+#include <atomic>
 #include <condition_variable>
 #include <mutex>
 #include <utility>
@@ -9,6 +10,7 @@
 #include "lib/http/server/problem.hpp"
 #include "lib/http/server/server.hpp"
 #include "roles/web/api.hpp"
+#include "roles/web/readiness.hpp"
 #include "roles/web/result_router.hpp"
 #include "roles/web/session_results.hpp"
 #include "roles/web/task_pool.hpp"
@@ -16,8 +18,6 @@
 
 namespace imgrec {
 namespace {
-
-constexpr std::size_t kSessionResultsMax = 5'000;
 
 ServerOptions server_options(const WebConfig& web) {
   return {.bind = web.bind,
@@ -48,7 +48,7 @@ void register_gauges(Metrics& metrics, const std::shared_ptr<ResultRouter>& rout
   };
   metrics.gauge("imgrec_web_waiting_clients", "Requests held until their images are answered.",
                 [read] { return read(&ResultRouter::waiting_clients); });
-  metrics.gauge("imgrec_web_pending_jobs", "Images that a client of this node waits for.",
+  metrics.gauge("imgrec_web_pending_jobs", "Images of this node that are not answered.",
                 [read] { return read(&ResultRouter::pending_jobs); });
 }
 
@@ -62,37 +62,65 @@ void wait_for(const std::stop_token& stop) {
 }  // namespace
 
 Result<void> run_web(const WebSettings& settings, WebPorts ports, std::stop_token stop) {
-  SessionResults results(kSessionResultsMax);
+  const WebConfig& web = settings.web;
+  SessionResults results({.results_max = static_cast<std::size_t>(web.results_max),
+                          .bytes_max = web.results_bytes_max,
+                          .session_bytes_max = web.results_session_bytes_max});
+  std::atomic<Api*> answered_to = nullptr;
   const auto router = std::make_shared<ResultRouter>(
       ResultRouter::Ports{.responses = ports.responses,
                           .outputs = ports.outputs,
                           .clock = ports.clock,
                           .rng = ports.rng,
-                          .on_result = [&results](const JobResult& result) { results.record(result); }},
-      ResultRouterOptions{.fifo = settings.fifo_requests});
+                          .on_result = [&results](const JobResult& result) { results.record(result); },
+                          .on_answer =
+                              [&answered_to](std::size_t pending) {
+                                if (Api* api = answered_to.load()) api->answered(pending);
+                              }},
+      ResultRouterOptions{.fifo = settings.fifo_requests, .job_ttl = web.job_ttl});
   register_gauges(ports.metrics, router);
-  Uploader uploader(
-      {.inputs = ports.inputs, .requests = ports.requests, .router = *router, .clock = ports.clock, .rng = ports.rng},
-      {.pending_jobs_max = static_cast<std::size_t>(settings.web.pending_jobs_max), .fifo = settings.fifo_requests});
-  // Twice, as requests whose clients have left may still wait beside those of their successors.
-  TaskPool pool(settings.web.threads, 2 * static_cast<std::size_t>(settings.web.connections_max));
-  Api api(settings, ports, {.router = *router, .uploader = uploader, .pool = pool, .results = results});
-  Server server(server_options(settings.web),
+  // Twice the connections, as requests whose clients have left may still wait beside those of their successors; and the
+  // uploader's own.
+  TaskPool pool(web.threads, static_cast<std::size_t>(2 * (web.connections_max + web.threads)));
+  Uploader uploader({.inputs = ports.inputs,
+                     .requests = ports.requests,
+                     .router = *router,
+                     .pool = pool,
+                     .clock = ports.clock,
+                     .rng = ports.rng},
+                    {.outage_max = web.outage_max, .fifo = settings.fifo_requests});
+  Readiness readiness({.requests = ports.requests,
+                       .responses = ports.responses,
+                       .inputs = ports.inputs,
+                       .outputs = ports.outputs,
+                       .router = *router,
+                       .uploader = uploader,
+                       .clock = ports.clock},
+                      {.interval = web.readiness_interval});
+  Api api(settings, ports,
+          {.router = *router, .uploader = uploader, .pool = pool, .results = results, .readiness = readiness});
+  answered_to = &api;
+  ServerOptions options = server_options(web);
+  options.on_head = [&api](const Request& request, const HeadContext& context) {
+    return api.on_head(request, context);
+  };
+  Server server(std::move(options),
                 [&api](Request request, Responder responder) { api.handle(std::move(request), std::move(responder)); });
 
   const auto port = server.start();
   if (port) {
-    log::info("serving", {{"bind", settings.web.bind}, {"port", *port}});
+    log::info("serving", {{"bind", web.bind}, {"port", *port}});
     ports.on_listening(*port);
     wait_for(stop);
 
     // Whoever still waits near the end of the drain is told so, rather than cut off without a word.
-    const Millis limit = settings.web.drain_timeout;
+    const Millis limit = web.drain_timeout;
     log::info("draining", {{"waiting_clients", router->waiting_clients()}, {"limit_ms", limit.count()}});
-    api.begin_drain();
+    readiness.begin_drain();
     router->end_all_at(ports.clock.mono_now() + limit - std::min(limit / 10, Millis(1'000)));
     if (!server.drain(limit)) log::warning("some clients were cut off at the end of the drain");
   }
+  readiness.stop();
   pool.stop();
   uploader.stop();
   router->stop();

@@ -60,20 +60,28 @@ std::string_view reason_phrase(int status) {
   return found == kReasons.end() ? std::string_view{} : found->second;
 }
 
-Response problem_response(int status, std::string_view code, std::string_view detail, const RequestId& request) {
-  nlohmann::ordered_json problem;
-  problem["type"] = "about:blank";
-  problem["title"] = reason_phrase(status);
-  problem["status"] = status;
-  problem["code"] = code;
-  problem["detail"] = detail;
-  problem["request_id"] = request.str();
+Response to_response(const Problem& problem, const RequestId& request) {
+  nlohmann::ordered_json body;
+  body["type"] = "about:blank";
+  body["title"] = problem.title;
+  body["status"] = problem.status;
+  body["code"] = problem.code;
+  body["detail"] = problem.detail;
+  body["retryable"] = problem.retryable;
+  body["request_id"] = request.str();
   Response response;
-  response.status = status;
+  response.status = problem.status;
   response.content_type = "application/problem+json";
   // A detail may quote what the client sent, in whatever encoding: replaced rather than thrown upon.
-  response.body = problem.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n";
+  response.body = body.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n";
   return response;
+}
+
+Response problem_response(int status, std::string_view code, std::string_view detail, const RequestId& request) {
+  const bool retryable = status == 408 || status == 429 || status == 503 || status == 504;
+  return to_response(
+      {.status = status, .code = code, .title = reason_phrase(status), .detail = detail, .retryable = retryable},
+      request);
 }
 
 }  // namespace imgrec

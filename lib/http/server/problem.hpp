@@ -13,7 +13,15 @@ namespace imgrec {
 /// "Bad Request" for 400 …; empty for a status unknown to it.
 std::string_view reason_phrase(int status);
 
-/// {"type":"about:blank","title":reason,"status":…,"code":…,"detail":…,"request_id":…}
+struct Problem {
+  int status = 500;
+  std::string_view code, title, detail;
+  bool retryable = false;  // the same request may succeed later
+};
+/// {"type":"about:blank","title":…,"status":…,"code":…,"detail":…,"retryable":…,"request_id":…}
+Response to_response(const Problem& problem, const RequestId& request);
+
+/// The same with the status' reason phrase as the title; retryable for 408, 429, 503 and 504.
 Response problem_response(int status, std::string_view code, std::string_view detail, const RequestId& request);
 
 }  // namespace imgrec

@@ -16,6 +16,7 @@ TEST(JobId, HasTheTimeOfTheUlidSpecification) {
   EXPECT_EQ(id.str().size(), 26U);
   EXPECT_EQ(id.str().substr(0, 10), "01ARYZ6S41");
   EXPECT_EQ(parse_job_id(id.str()), id);
+  EXPECT_EQ(time_of(id), WallTime(Millis(1'469'918'176'385)));
 }
 
 TEST(JobId, SortsByTimeAndNeverRepeats) {

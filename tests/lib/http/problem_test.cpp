@@ -16,6 +16,7 @@ TEST(Problem, IsRfc9457) {
                                                                   {"status", 422},
                                                                   {"code", "image_truncated"},
                                                                   {"detail", "The JPEG ends early."},
+                                                                  {"retryable", false},
                                                                   {"request_id", "r1"}}));
 }
 

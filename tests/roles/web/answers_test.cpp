@@ -3,7 +3,6 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "roles/web/session_results.hpp"
 #include "tests/support/fake_clock.hpp"
 
 namespace imgrec {
@@ -79,19 +78,6 @@ TEST(AnswerStem, HasNoColonAndNoExtension) {
   EXPECT_EQ(answer_stem("a/b:c.JPEG"), "b_c");
   EXPECT_EQ(answer_stem("::.tar.gz"), "__.tar");
   EXPECT_EQ(answer_stem(""), "");
-}
-
-TEST(SessionResults, KeepsTheNewestPerSessionOnce) {
-  SessionResults results(3);
-  for (const char* job : {"1", "2", "2", "3"}) results.record(labelled(job));
-  results.record(labelled("4", "other"));
-  const auto mine = results.of(SessionId("s"));
-  ASSERT_EQ(mine.size(), 2U);
-  EXPECT_EQ(mine[0].job.str(), "2");
-  EXPECT_EQ(mine[1].job.str(), "3");
-  results.forget(SessionId("s"));
-  EXPECT_TRUE(results.of(SessionId("s")).empty());
-  EXPECT_EQ(results.of(SessionId("other")).size(), 1U);
 }
 
 }  // namespace

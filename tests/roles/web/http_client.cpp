@@ -37,6 +37,17 @@ std::string round_trip(int port, const std::string& request) {
   return received;
 }
 
+std::string without_chunks(std::string_view body) {
+  std::string whole;
+  while (true) {
+    const std::size_t line = body.find("\r\n");
+    const std::size_t size = line == body.npos ? 0 : std::stoul(std::string(body.substr(0, line)), nullptr, 16);
+    if (size == 0 || body.size() < line + 2 + size + 2) return whole;
+    whole += body.substr(line + 2, size);
+    body.remove_prefix(line + 2 + size + 2);
+  }
+}
+
 }  // namespace
 
 std::string HttpReply::header(std::string_view name) const {
@@ -63,6 +74,7 @@ HttpReply http_ask(int port, const HttpAsk& ask) {
     reply.headers.emplace_back(to_lower(line.substr(0, colon)), std::string(trim(line.substr(colon + 1))));
   }
   reply.body = received.substr(end + 4);
+  if (reply.header("transfer-encoding") == "chunked") reply.body = without_chunks(reply.body);
   return reply;
 }
 

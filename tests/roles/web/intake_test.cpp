@@ -5,6 +5,8 @@
 
 #include "tests/roles/web/web_node.hpp"
 
+#include "roles/web/session.hpp"
+
 namespace imgrec {
 namespace {
 

@@ -177,12 +177,12 @@ TEST_F(ResultRouterTest, LookUpsAreFewAndGrowRarer) {
     }));
     return clock.mono_now() - begin;
   };
-  // Two are looked up after 3 s; then two more in rounds that grow rarer, as they find nothing.
+  // Four are looked up after 3 s; then four more in rounds that grow rarer, as they find nothing.
   EXPECT_GE(time_of_look_ups(1), 3s);
-  EXPECT_GE(time_of_look_ups(3), 3s + 500ms);
-  EXPECT_GE(time_of_look_ups(11), 3s + 15s);
-  const auto fifteen = time_of_look_ups(15);
-  EXPECT_GE(time_of_look_ups(21) - fifteen, 85s) << "two in half a minute at most";
+  EXPECT_GE(time_of_look_ups(5), 3s + 500ms);
+  EXPECT_GE(time_of_look_ups(21), 3s + 15s);
+  const auto twenty_nine = time_of_look_ups(29);
+  EXPECT_GE(time_of_look_ups(41) - twenty_nine, 85s) << "four in half a minute at most";
   EXPECT_FALSE(request->ended());
 }
 
@@ -230,7 +230,7 @@ TEST_F(ResultRouterTest, ACrowdsResponsesAreRemovedInFullBatches) {
   ASSERT_TRUE(eventually([&] { return all_removed(); })) << "nobody else waits: nothing gathers";
 }
 
-TEST_F(ResultRouterTest, DeadlineEndsOnceAndForgetsTheJobs) {
+TEST_F(ResultRouterTest, DeadlineEndsOnceAndItsJobsStayPending) {
   const JobId job = new_job();
   const auto held = wait_for({job}, 10s);
   const auto polite = wait_for({new_job()}, 10s, true);
@@ -244,10 +244,11 @@ TEST_F(ResultRouterTest, DeadlineEndsOnceAndForgetsTheJobs) {
   EXPECT_EQ(ends_of(polite)[0].how, WaitEnd::accepted);
   EXPECT_FALSE(longer->ended());
   EXPECT_EQ(router.waiting_clients(), 1U);
-  EXPECT_EQ(router.pending_jobs(), 1U);
+  EXPECT_EQ(router.pending_jobs(), 3U) << "workers still have them";
   responses.push(to_json(result_for(job)));
   ASSERT_TRUE(in_time([&] { return all_removed(); }));
   EXPECT_EQ(ends_of(held).size(), 1U);
+  EXPECT_EQ(router.pending_jobs(), 2U);
 }
 
 TEST_F(ResultRouterTest, AcceptedOnlyWhenQueued) {
@@ -282,6 +283,43 @@ TEST_F(ResultRouterTest, TwoMayWaitForOneJob) {
   responses.push(to_json(result_for(job)));
   ASSERT_TRUE(eventually([&] { return second->ended(); }));
   EXPECT_FALSE(first->ended());
+}
+
+TEST_F(ResultRouterTest, WhoAsksForAJobOfAnotherNodeDoesNotMakeItPendingHere) {
+  const JobId job = new_job();
+  const auto asking = wait_for({}, 900s);
+  router.await(job, asking, 0);
+  EXPECT_TRUE(router.expects(job));
+  EXPECT_EQ(router.pending_jobs(), 0U);
+  router.forget(asking.get());
+  EXPECT_FALSE(router.expects(job));
+}
+
+TEST_F(ResultRouterTest, ALostJobIsPendingNoLongerAfterItsTime) {
+  const auto request = wait_for({new_job()}, 1s, true);
+  request->queued(0);
+  ASSERT_TRUE(in_time([&] { return request->ended(); }, 500ms));
+  EXPECT_EQ(router.pending_jobs(), 1U);
+  const MonoTime begin = clock.mono_now();
+  ASSERT_TRUE(in_time([&] { return router.pending_jobs() == 0; }, 600s));
+  EXPECT_GE(clock.mono_now() - begin, 23h);
+}
+
+TEST_F(ResultRouterTest, StalledWhileJobsWaitAndNoneIsAnswered) {
+  EXPECT_FALSE(router.stalled());
+  const JobId job = new_job();
+  const auto held = wait_for({job, new_job()}, 900s), polite = wait_for({new_job()}, 900s, true);
+  clock.advance(2s);
+  EXPECT_FALSE(router.stalled());
+  clock.advance(2s);
+  EXPECT_TRUE(router.stalled());
+  responses.push(to_json(result_for(job)));
+  ASSERT_TRUE(eventually([&] { return router.pending_jobs() == 2; }));
+  EXPECT_FALSE(router.stalled());
+  EXPECT_TRUE(router.answered_within(1s));
+  router.refuse_waiting({ErrorKind::transient, "model_damaged", "No worker can start."});
+  EXPECT_TRUE(polite->ended());
+  EXPECT_FALSE(held->ended()) << "a held client is never refused";
 }
 
 }  // namespace

@@ -8,6 +8,7 @@
 #include <nlohmann/json.hpp>
 #include <set>
 
+#include "lib/job/worker_start.hpp"
 #include "tests/roles/web/web_node.hpp"
 #include "tests/support/shared_data.hpp"
 
@@ -230,7 +231,7 @@ TEST(V1Classify, TheRequestMessageIsWhole) {
   EXPECT_EQ(request.reply_to, "responses-of-test");
   EXPECT_EQ(request.input.bucket, "inputs");
   EXPECT_EQ(request.input.key, input_key(request.job));
-  EXPECT_EQ(request.expires_at - request.submitted_at, 900s);
+  EXPECT_EQ(request.expires_at - request.submitted_at, 24h);
   backend.store_and_respond(test::answer_of(request, backend.image_of(request)));
   EXPECT_EQ(reply.get().status, 200);
 }
@@ -494,21 +495,61 @@ TEST(Page, IsSelfContainedUnderAStrictPolicy) {
   EXPECT_EQ(known.header("set-cookie"), "");
 }
 
-TEST(Health, ReadyOnlyWhileQueueAndStoreAnswer) {
+TEST(Health, ReadyOnlyWhileImagesCanBeTakenIn) {
   Backend backend;
-  WebNode node(backend);
+  WebSettings settings = WebNode::default_settings();
+  settings.web.readiness_interval = 20ms;
+  WebNode node(backend, settings);
   EXPECT_EQ(node.get("/healthz").status, 200);
   EXPECT_EQ(node.get("/readyz").status, 200);
+  const auto says = [&](int status, const char* what) {
+    return eventually([&] {
+      const HttpReply reply = node.get("/readyz");
+      return reply.status == status && reply.body.find(what) != std::string::npos;
+    });
+  };
   backend.requests.faults.set_outage(test::injected_error());
-  const HttpReply down = node.get("/readyz");
-  EXPECT_EQ(down.status, 503);
-  EXPECT_THAT(down.body, HasSubstr("request queue"));
+  EXPECT_TRUE(says(503, "request queue"));
   EXPECT_EQ(node.get("/healthz").status, 200);
   backend.requests.faults.set_outage(std::nullopt);
-  backend.inputs.faults.set_outage(test::injected_error());
-  EXPECT_THAT(node.get("/readyz").body, HasSubstr("image store"));
-  backend.inputs.faults.set_outage(std::nullopt);
-  EXPECT_EQ(node.get("/readyz").status, 200);
+  EXPECT_TRUE(says(200, "ready"));
+  // Reading works, writing does not: a file system that is read-only, or full.
+  backend.inputs.set_capacity(1);
+  EXPECT_TRUE(says(503, "image store"));
+  backend.inputs.set_capacity(kMiB);
+  EXPECT_TRUE(says(200, "ready"));
+  backend.responses.faults.fail_next(QueueCall::send, 1'000);
+  EXPECT_TRUE(says(503, "takes no message"));
+}
+
+TEST(Health, AModelThatNoWorkerCanLoadIsSaidAndClientsAreNotHeld) {
+  Backend backend;
+  WebSettings settings = WebNode::default_settings();
+  settings.web.readiness_interval = 20ms;
+  WebNode node(backend, settings);
+  auto early = node.ask_later(raw_post("/v1/classify", jpeg_of("cat")));
+  backend.take(1);
+  const WorkerStartFailure failure{.code = "model_damaged",
+                                   .detail = "Run imgrec model pull.",
+                                   .worker = "w",
+                                   .version = "1",
+                                   .at = system_clock().wall_now()};
+  ASSERT_TRUE(backend.outputs.put(worker_start_key(), to_json(failure), {}));
+  const HttpReply told = early.get();
+  EXPECT_EQ(told.status, 503);
+  EXPECT_NE(told.header("retry-after"), "");
+  EXPECT_EQ(json::parse(told.body)["code"], "model_damaged");
+  EXPECT_TRUE(eventually([&] { return backend.inputs.keys().empty(); })) << "nobody waits for it";
+  const HttpReply at_once = node.ask(raw_post("/v1/classify", jpeg_of("cat")));
+  EXPECT_EQ(at_once.status, 503);
+  EXPECT_THAT(at_once.body, HasSubstr("imgrec model pull"));
+  const HttpReply ready = node.get("/readyz");
+  EXPECT_EQ(ready.status, 503);
+  EXPECT_THAT(ready.body, HasSubstr("imgrec model pull"));
+  ASSERT_TRUE(backend.outputs.remove(std::vector{worker_start_key()}));
+  EXPECT_TRUE(eventually([&] { return node.get("/readyz").status == 200; }));
+  FakeWorker worker(backend);
+  EXPECT_EQ(node.ask(raw_post("/v1/classify", jpeg_of("cat"))).status, 200);
 }
 
 TEST(Health, AliveWhileTheStoreHangs) {
