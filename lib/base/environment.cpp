@@ -1,6 +1,7 @@
 #include "lib/base/environment.hpp"
 
 #include <unistd.h>
+#include <fstream>
 
 #include <cstdlib>
 
@@ -10,6 +11,12 @@ std::optional<std::string> environment_variable(const std::string& name) {
   const char* value = std::getenv(name.c_str());
   if (value == nullptr) return std::nullopt;
   return value;
+}
+
+std::string boot_id() {
+  std::string id;
+  std::ifstream("/proc/sys/kernel/random/boot_id") >> id;
+  return id;
 }
 
 std::vector<std::string> environment_of_this_process() {

@@ -1,4 +1,5 @@
-// The process's environment: the only door to it outside cmd.
+// The process's environment and what the kernel tells about this start of the machine: the only door to them outside
+// cmd.
 #pragma once
 
 #include <optional>
@@ -9,6 +10,10 @@ namespace imgrec {
 
 /// Not safe against another thread that changes the environment; nothing of ours does once threads run.
 std::optional<std::string> environment_variable(const std::string& name);
+
+/// Names the time since the machine's last start, in which MonoTime means the same to all processes. Empty where the
+/// kernel does not tell.
+std::string boot_id();
 
 /// "NAME=value" of all variables.
 std::vector<std::string> environment_of_this_process();

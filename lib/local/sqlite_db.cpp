@@ -8,11 +8,15 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <memory>
+#include <stop_token>
 
 namespace imgrec {
 namespace {
 
 constexpr Millis kOpenWait{10'000};
+constexpr Millis kRewritePause{1'000};  // after a failed sync, before the log is written again
+constexpr std::size_t kRewriteBytes = kMiB;
 constexpr std::int64_t kPageBytes = 4096;
 constexpr const char* kWalPages = "4000";  // 16 MiB of changes between checkpoints
 constexpr const char* kWalBytesKept = "67108864";
@@ -44,8 +48,7 @@ std::unexpected<Error> sql_error(sqlite3* db, int code) {
       }
       break;
     case SQLITE_BUSY:
-    case SQLITE_LOCKED:
-      return fail(ErrorKind::transient, "queue_unavailable", "Another process keeps the queue file locked.");
+    case SQLITE_LOCKED: return fail(ErrorKind::transient, "queue_busy", "Another process keeps the queue file locked.");
     default: break;
   }
   return fail(ErrorKind::transient, "queue_unavailable", "The queue file failed: " + detail + ".");
@@ -100,20 +103,26 @@ Result<std::unique_ptr<SqlDb>> SqlDb::open(const SqlDbOptions& options) {
   sqlite3* connection = nullptr;
   const int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX;
   const int code = sqlite3_open_v2(options.file.c_str(), &connection, flags, nullptr);
-  std::unique_ptr<SqlDb> db(new SqlDb(connection, kOpenWait));  // closes what was opened half way, too
+  std::unique_ptr<SqlDb> db(new SqlDb(connection, options));  // closes what was opened half way, too
   if (code != SQLITE_OK) return sql_error(connection, code);
   sqlite3_extended_result_codes(connection, 1);
   sqlite3_busy_handler(connection, &SqlDb::on_busy, db.get());
   if (auto configured = db->configure(options); !configured) return fail(configured.error());
   if (auto made = db->make_schema(options); !made) return fail(made.error());
   // While our connection is open the WAL stays this file: only the last connection to close removes it.
-  db->wal_ = Fd(::open((options.file.string() + "-wal").c_str(), O_RDONLY | O_CLOEXEC));
+  db->wal_ = Fd(::open((options.file.string() + "-wal").c_str(), O_RDWR | O_CLOEXEC));
   if (!db->wal_.ok()) {
     return fail(ErrorKind::transient, "queue_unavailable",
                 "Cannot open the queue file's log: " + std::string(std::strerror(errno)) + ".");
   }
   return db;
 }
+
+SqlDb::SqlDb(sqlite3* connection, const SqlDbOptions& options)
+    : connection_(connection),
+      file_(options.file),
+      sync_file_(options.sync_file ? options.sync_file : [](int fd) { return ::fdatasync(fd); }),
+      lock_wait_(kOpenWait) {}
 
 SqlDb::~SqlDb() {
   for (const auto& [sql, statement] : statements_) sqlite3_finalize(statement);
@@ -198,29 +207,67 @@ std::int64_t SqlDb::rows_changed() const {
   return sqlite3_changes64(connection_);
 }
 
-Result<void> SqlDb::sync() {
+Result<void> SqlDb::sync(const CallLimits& limits) {
   const std::uint64_t wanted = commits_;
+  const std::stop_callback stopped(limits.stop, [&] {
+    std::lock_guard lock(sync_mutex_);
+    synced_changed_.notify_all();
+  });
   std::unique_lock lock(sync_mutex_);
-  while (synced_ < wanted) {
+  const std::uint64_t failures = failures_;
+  while (true) {
+    const bool rewrite = log_is_bad_;
+    if (failures_ != failures || (rewrite && !syncing_ && system_clock().mono_now() < rewrite_at_)) {
+      return fail(ErrorKind::transient, "queue_unavailable",
+                  "The queue file cannot be written to the disk: " + std::string(std::strerror(sync_error_)) +
+                      ". Check the disk; the kernel's log tells more.");
+    }
+    if (synced_ >= wanted) return {};
     if (syncing_) {
-      synced_changed_.wait(lock);
+      if (auto within = limits.check(system_clock()); !within) return within;
+      synced_changed_.wait_until(lock, earlier(limits.deadline, Deadline::in(system_clock(), kOpenWait)).at);
       continue;
     }
     syncing_ = true;
     const std::uint64_t covered = commits_;
     lock.unlock();
     // The commits are in the WAL, or a checkpoint has synced them into the database before it reused the WAL.
-    const int error = ::fdatasync(wal_.get()) == 0 ? 0 : errno;
+    const int error = rewrite ? rewrite_log() : sync_file_(wal_.get()) == 0 ? 0 : errno;
     lock.lock();
     syncing_ = false;
-    if (error == 0) synced_ = covered;
-    synced_changed_.notify_all();
-    if (error != 0) {
-      return fail(ErrorKind::transient, "queue_unavailable",
-                  "The queue file cannot be written to the disk: " + std::string(std::strerror(error)) + ".");
+    log_is_bad_ = error != 0;
+    if (error == 0) {
+      synced_ = covered;
+    } else {
+      ++failures_;
+      sync_error_ = error;
+      rewrite_at_ = system_clock().mono_now() + kRewritePause;
     }
+    synced_changed_.notify_all();
   }
-  return {};
+}
+
+// Writes the log's bytes over themselves, so that the kernel writes them to the disk again, and waits for that. 0, or
+// errno. Nothing is appended or begun anew meanwhile, by no process: a connection of its own holds the write lock.
+int SqlDb::rewrite_log() {
+  sqlite3* opened = nullptr;
+  const int code = sqlite3_open_v2(file_.c_str(), &opened, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, nullptr);
+  const std::unique_ptr<sqlite3, int (*)(sqlite3*)> connection(opened, sqlite3_close);
+  if (code != SQLITE_OK) return EIO;
+  sqlite3_busy_timeout(opened, static_cast<int>(kOpenWait.count()));
+  if (sqlite3_exec(opened, "BEGIN IMMEDIATE", nullptr, nullptr, nullptr) != SQLITE_OK) return EBUSY;
+  std::string bytes(kRewriteBytes, 0);
+  off_t at = 0;
+  while (true) {
+    const ssize_t got = ::pread(wal_.get(), bytes.data(), bytes.size(), at);
+    if (got < 0) return errno;
+    if (got == 0) break;
+    const ssize_t written = ::pwrite(wal_.get(), bytes.data(), static_cast<std::size_t>(got), at);
+    if (written < 0) return errno;
+    if (written == 0) return EIO;
+    at += written;
+  }
+  return sync_file_(wal_.get()) == 0 ? 0 : errno;  // closing the connection ends its transaction
 }
 
 }  // namespace imgrec

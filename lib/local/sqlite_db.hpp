@@ -4,6 +4,10 @@
 // nothing, and a power cut damages nothing but may take the latest commits. sync() puts all commits before it on the
 // disk too. It takes no lock of the database, and threads that ask for it at the same time share one fdatasync: so a
 // caller that needs it pays a disk write, and nobody else waits.
+//
+// Lost writes. Linux reports a failed write to the disk once and then takes the lost page for clean; and of SQLite's
+// log all that follows a lost page is worthless after a power cut. So after a failed fdatasync every sync() fails until
+// the whole log has been written again.
 #pragma once
 
 #include <atomic>
@@ -11,6 +15,7 @@
 #include <condition_variable>
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -61,10 +66,11 @@ class SqlQuery {
 
 struct SqlDbOptions {
   std::filesystem::path file;
-  std::uint64_t bytes_max;      // of the file
-  std::int64_t application_id;  // tells our files from other programs'
-  std::int64_t version;         // of the schema
-  const char* schema;           // statements that make it
+  std::uint64_t bytes_max;               // of the file
+  std::int64_t application_id;           // tells our files from other programs'
+  std::int64_t version;                  // of the schema
+  const char* schema;                    // statements that make it
+  std::function<int(int fd)> sync_file;  // like fdatasync(2), which it is when empty: tests make it fail
 };
 
 /// One thread at a time, but for sync(), which any thread may call at any time.
@@ -82,12 +88,14 @@ class SqlDb {
     return SqlQuery(connection_, prepared(sql), values...);
   }
 
-  /// Runs body between BEGIN IMMEDIATE and COMMIT; an error of body rolls back. Waits at most `wait` for other
-  /// processes.
+  /// Runs body between BEGIN IMMEDIATE and COMMIT; an error of body rolls back. Waits at most `wait` for others that
+  /// write; then it has done nothing and is transient "queue_busy".
   template <std::invocable Body>
   Result<void> transaction(Millis wait, Body&& body) {
     lock_wait_ = wait;
-    if (auto begun = query("BEGIN IMMEDIATE").run(); !begun) return begun;
+    auto begun = query("BEGIN IMMEDIATE").run();
+    lock_wait_ = kStatementWait;
+    if (!begun) return begun;
     auto done = body();
     if (done) done = query("COMMIT").run();
     if (!done)
@@ -102,11 +110,14 @@ class SqlDb {
   /// Of the file, without what is free in it.
   Result<std::uint64_t> bytes_used();
 
-  /// All commits of this connection before the call survive a power cut.
-  Result<void> sync();
+  /// All commits of this connection before the call survive a power cut. After an error they may not, even if a later
+  /// sync() succeeds for later ones. Waits for the disk, but not beyond its limits for what other threads do there.
+  Result<void> sync(const CallLimits& limits);
 
  private:
-  SqlDb(sqlite3* connection, Millis lock_wait) : connection_(connection), lock_wait_(lock_wait) {}
+  static constexpr Millis kStatementWait{1'000};  // for what rarely is locked at all: reading, and ending a transaction
+
+  SqlDb(sqlite3* connection, const SqlDbOptions& options);
   static int on_busy(void* self, int attempt);
   sqlite3_stmt* prepared(const char* sql);
   Result<void> configure(const SqlDbOptions& options);
@@ -114,8 +125,11 @@ class SqlDb {
   Result<void> execute(const std::string& sql);
   Result<std::int64_t> number(const char* sql);
   void roll_back();
+  int rewrite_log();
 
   sqlite3* connection_;
+  const std::filesystem::path file_;
+  const std::function<int(int fd)> sync_file_;
   std::unordered_map<const void*, sqlite3_stmt*> statements_;
   Millis lock_wait_;
   MonoTime busy_since_{};
@@ -123,8 +137,12 @@ class SqlDb {
   Fd wal_;
   std::atomic<std::uint64_t> commits_ = 0;
   std::mutex sync_mutex_;
-  std::condition_variable synced_changed_;
-  std::uint64_t synced_ = 0;  // commits known to be on the disk
+  std::condition_variable_any synced_changed_;
+  std::uint64_t synced_ = 0;    // commits known to be on the disk
+  std::uint64_t failures_ = 0;  // of syncs: whoever waited during one is told so, whatever comes after
+  bool log_is_bad_ = false;     // since a sync failed: the log has to be written again first
+  int sync_error_ = 0;          // errno of the latest failure
+  MonoTime rewrite_at_{};       // not before
   bool syncing_ = false;
 };
 

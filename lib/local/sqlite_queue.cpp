@@ -21,6 +21,15 @@ struct Shared {
   std::unique_ptr<SqliteStore> store;
   std::unique_ptr<WakeBoard> board;
   Clock& clock;
+
+  // The file's time (see sqlite_store.hpp) in the wall clock's, and the reverse.
+  WallTime to_wall(WallTime in_file) const { return clock.wall_now() - (store->now() - in_file); }
+  WallTime to_file(WallTime wall) const { return store->now() - (clock.wall_now() - wall); }
+  // The caller's limits in real time.
+  CallLimits real(const CallLimits& limits) const {
+    if (limits.deadline.at == MonoTime::max()) return limits;
+    return {Deadline::in(system_clock(), limits.deadline.left(clock)), limits.stop};
+  }
 };
 
 std::vector<Result<void>> receipt_outcomes(const std::vector<bool>& good) {
@@ -57,12 +66,12 @@ class SqliteQueue final : public MessageQueue {
     if (auto checked = check_batch_bytes(bytes); !checked) return fail(checked.error());
     if (accepted.empty()) return outcomes;
     if (auto within = limits.check(shared_->clock); !within) return fail(within.error());
-    const Millis left = limits.deadline.left(shared_->clock);
-    const auto ids = shared_->store->send(row_, accepted, shared_->clock.wall_now(), left);
+    const CallLimits within = shared_->real(limits);
+    const auto ids = shared_->store->send(row_, accepted, within);
     if (!ids) return fail(ids.error());
     shared_->board->ring(row_.id);  // receivers may begin while the disk still writes
     if (row_.synced) {
-      if (auto synced = shared_->store->sync(); !synced) return fail(synced.error());
+      if (auto synced = shared_->store->sync(within); !synced) return fail(synced.error());
     }
     auto id = ids->begin();
     for (auto& outcome : outcomes) {
@@ -78,13 +87,15 @@ class SqliteQueue final : public MessageQueue {
     while (!stop.stop_requested()) {
       const std::uint32_t seen = shared_->board->seen(row_.id);
       const MonoTime mono = clock.mono_now();
-      const WallTime wall = clock.wall_now();
-      auto delivery = shared_->store->receive(row_, options.messages_max, options.visibility, wall);
+      const WallTime now = shared_->store->now();
+      auto delivery = shared_->store->receive(row_, options.messages_max, options.visibility, stop);
+      if (!delivery && delivery.error().kind == ErrorKind::cancelled) break;
       if (!delivery) return fail(delivery.error());
+      for (Message& message : delivery->messages) message.sent_at = shared_->to_wall(message.sent_at);
       if (delivery->dead_lettered) shared_->board->ring(row_.dead_letter);
       if (!delivery->messages.empty() || mono >= end) return std::move(delivery->messages);
       MonoTime until = std::min(end, mono + kLookAgain);
-      if (delivery->next_at) until = std::min(until, mono + (*delivery->next_at - wall));
+      if (delivery->next_at) until = std::min(until, mono + (*delivery->next_at - now));
       shared_->board->wait(row_.id, seen, until, clock, stop);
     }
     return std::vector<Message>();
@@ -95,7 +106,7 @@ class SqliteQueue final : public MessageQueue {
     if (auto within = limits.check(shared_->clock); !within) return fail(within.error());
     if (auto batch = check_batch(receipts.size()); !batch) return fail(batch.error());
     if (auto checked = check_visibility(visibility); !checked) return fail(checked.error());
-    const auto good = shared_->store->extend(row_, receipts, visibility, shared_->clock.wall_now());
+    const auto good = shared_->store->extend(row_, receipts, visibility, shared_->real(limits));
     if (!good) return fail(good.error());
     // The pollers' next look may come earlier than they thought; only a longer lease needs no ring, and is the rule.
     if (visibility < kLookAgain) shared_->board->ring(row_.id);
@@ -105,7 +116,7 @@ class SqliteQueue final : public MessageQueue {
   Result<std::vector<Result<void>>> remove(std::span<const Receipt> receipts, const CallLimits& limits) override {
     if (auto within = limits.check(shared_->clock); !within) return fail(within.error());
     if (auto batch = check_batch(receipts.size()); !batch) return fail(batch.error());
-    const auto good = shared_->store->remove(row_, receipts);
+    const auto good = shared_->store->remove(row_, receipts, shared_->real(limits));
     if (!good) return fail(good.error());
     if (row_.fifo) shared_->board->ring(row_.id);  // its group is free now
     return receipt_outcomes(*good);
@@ -113,7 +124,7 @@ class SqliteQueue final : public MessageQueue {
 
   Result<QueueDepth> depth(const CallLimits& limits) override {
     if (auto within = limits.check(shared_->clock); !within) return fail(within.error());
-    return shared_->store->depth(row_, shared_->clock.wall_now());
+    return shared_->store->depth(row_);
   }
 
  private:
@@ -154,7 +165,7 @@ class OpenQueues final : public SqliteQueues {
   }
 
   Result<std::uint64_t> remove_unread(WallTime before, std::uint64_t count_max) override {
-    return shared_->store->remove_unread(before, count_max);
+    return shared_->store->remove_unread(shared_->to_file(before), count_max);
   }
 
  private:
@@ -168,7 +179,7 @@ class OpenQueues final : public SqliteQueues {
 
 Result<std::unique_ptr<SqliteQueues>> open_sqlite_queues(const std::filesystem::path& file, SqliteQueueRules rules,
                                                          Clock& clock, Rng& rng) {
-  auto store = SqliteStore::open(file, rules.file_bytes_max, rng);
+  auto store = SqliteStore::open({file, rules.file_bytes_max, rules.sync_file, rules.boot_id}, clock, rng);
   if (!store) return fail(store.error());
   auto board = WakeBoard::open(file.string() + "-wake");
   if (!board) return fail(board.error());

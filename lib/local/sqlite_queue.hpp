@@ -3,6 +3,14 @@
 // Durable   kill -9 of everything loses nothing. A power cut loses no message that send() accepted (it syncs the disk
 //           before it returns, unless the queue's options say otherwise), but may undo the latest receive, extend and
 //           remove calls: those messages are delivered again, which "at least once" allows.
+//           After a write that the disk lost every send() fails until the log has been written again (tried at most
+//           once a second), and none of those that waited for the lost write is told success.
+// Clocks    setting the wall clock hides nothing for longer: what is counted in the file is monotonic time. After the
+//           machine has started anew, what was in flight can be received at once.
+// Locks     another process that keeps the file locked makes send(), receive(), extend() and remove() wait, within
+// their
+//           limits and at most a minute; depth() and polls of empty queues go on.
+// Returns   a message that its holder returns (extend by 0) has that delivery not counted.
 // Wakes     a long poll in any process ends within milliseconds of the send, and costs no CPU until then.
 // Files     FILE, FILE-wal, FILE-shm (SQLite's) and FILE-wake, on a local disk: not on NFS.
 #pragma once
@@ -14,6 +22,7 @@
 #include <string>
 
 #include "lib/base/clock.hpp"
+#include "lib/base/environment.hpp"
 #include "lib/base/rng.hpp"
 #include "lib/ports/message_queue.hpp"
 
@@ -33,6 +42,8 @@ struct SqliteQueueRules {
   std::function<std::optional<SqliteQueueOptions>(const std::string& name)> options_of;
   /// Limit of the file: beyond it sending is transient "disk_full" until messages are removed (their room is reused).
   std::uint64_t file_bytes_max = 8 * 1024 * kMiB;
+  std::string boot_id = imgrec::boot_id();
+  std::function<int(int fd)> sync_file{};  // like fdatasync(2), which it is when empty: tests make it fail
 };
 
 /// The queues of one file. Messages for a web node that never comes back, or dead letters, are received by nobody and

@@ -1,19 +1,25 @@
 #include "lib/local/sqlite_store.hpp"
 
+#include <poll.h>
+
+#include <algorithm>
 #include <charconv>
+#include <utility>
 
 namespace imgrec {
 namespace {
 
 constexpr std::int64_t kApplicationId = 0x696D6772;  // "imgr"
 constexpr std::int64_t kVersion = 1;
-constexpr Millis kLockWait{10'000};
+constexpr Millis kLockWait{60'000};  // for another process that writes
+constexpr long kLockNapMinNs = 50'000, kLockNapMaxNs = 4'000'000;
 constexpr std::int64_t kDedupMs = 5 * 60'000;
+constexpr std::int64_t kDelayMaxMs = 15 * 60'000;  // of OutgoingMessage::delay
 // Beyond the limit on messages: receiving and removing need some room too, and a full file must not stop them.
 constexpr std::uint64_t kHeadroomBytes = 4 * kMiB;
 constexpr int kRoundsMax = 100;  // of moving dead letters away within one receive
 
-// Times are milliseconds since 1970: several processes share them. A message is hidden while visible_at lies ahead:
+// Times are milliseconds of the file's own time (see the header). A message is hidden while visible_at lies ahead:
 // in flight when it was received before, else delayed. seq, in the order of the commits, is the order of FIFO queues.
 constexpr const char* kSchema = R"(
   CREATE TABLE queues(id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, fifo INTEGER NOT NULL) STRICT;
@@ -58,6 +64,14 @@ constexpr const char* kRemoveUnread =
     "DELETE FROM messages WHERE seq IN (SELECT m.seq FROM queues q CROSS JOIN messages m INDEXED BY messages_ready "
     "ON m.queue=q.id AND m.visible_at<?1 LIMIT ?2)";
 
+// An addition to version 1, so that older files go on. One row: the boot in which the file's time is MonoTime + offset.
+constexpr const char* kTimeSchema =
+    "CREATE TABLE IF NOT EXISTS time(boot TEXT NOT NULL, offset INTEGER NOT NULL) STRICT";
+// A return to the queue (a lease that ends now) is no delivery: it does not count.
+constexpr const char* kReturn =
+    "UPDATE messages SET visible_at=?4, receives=max(receives-1, 0) "
+    "WHERE seq=?1 AND receipt=?2 AND queue=?3 AND visible_at>?4";
+
 std::int64_t to_ms(WallTime time) {
   return time.time_since_epoch().count();
 }
@@ -90,17 +104,77 @@ std::optional<ReceiptParts> parse_receipt(std::string_view text) {
 
 }  // namespace
 
-Result<std::unique_ptr<SqliteStore>> SqliteStore::open(const std::filesystem::path& file, std::uint64_t bytes_max,
+Result<std::unique_ptr<SqliteStore>> SqliteStore::open(const SqliteStoreOptions& options, const Clock& clock,
                                                        Rng& rng) {
-  auto db = SqlDb::open({file, bytes_max + kHeadroomBytes, kApplicationId, kVersion, kSchema});
+  auto db = SqlDb::open(
+      {options.file, options.bytes_max + kHeadroomBytes, kApplicationId, kVersion, kSchema, options.sync_file});
   if (!db) return fail(db.error());
-  return std::unique_ptr<SqliteStore>(new SqliteStore(*std::move(db), bytes_max, rng));
+  std::unique_ptr<SqliteStore> store(new SqliteStore(*std::move(db), options.bytes_max, clock, rng));
+  if (auto begun = store->begin_time(options.boot_id); !begun) return fail(begun.error());
+  return store;
+}
+
+WallTime SqliteStore::now() const {
+  return WallTime(std::chrono::floor<Millis>(clock_.mono_now().time_since_epoch()) + time_offset_);
+}
+
+Result<void> SqliteStore::begin_time(const std::string& boot_id) {
+  const Millis mono = std::chrono::floor<Millis>(clock_.mono_now().time_since_epoch());
+  time_offset_ = clock_.wall_now().time_since_epoch() - mono;
+  if (boot_id.empty()) return {};  // each process its own: as good as the wall clock
+  return write({}, [&]() -> Result<void> {
+    if (auto made = db_->query(kTimeSchema).run(); !made) return made;
+    bool is_new = true;
+    {
+      SqlQuery row = db_->query("SELECT boot, offset FROM time");
+      const auto found = row.step();
+      if (!found) return fail(found.error());
+      if (*found && row.text(0) == boot_id) {
+        time_offset_ = Millis(row.integer(1));
+        return {};
+      }
+      is_new = !*found;
+    }
+    if (auto forgotten = db_->query("DELETE FROM time").run(); !forgotten) return forgotten;
+    auto told =
+        db_->query("INSERT INTO time(boot, offset) VALUES(?1, ?2)", std::string_view(boot_id), time_offset_.count())
+            .run();
+    if (!told || is_new) return told;
+    return begin_boot(to_ms(now()));
+  });
+}
+
+// Nothing stays hidden for longer than it may have been meant to, wherever the wall clock stands after the start.
+Result<void> SqliteStore::begin_boot(std::int64_t now) {
+  for (const auto& [sql, until] :
+       {std::pair("UPDATE messages SET visible_at=?1 WHERE visible_at>?1 AND receives>0", now),
+        std::pair("UPDATE messages SET visible_at=?1 WHERE visible_at>?1 AND receives=0", now + kDelayMaxMs),
+        std::pair("UPDATE dedup SET expires_at=?1 WHERE expires_at>?1", now + kDedupMs)}) {
+    if (auto done = db_->query(sql, until).run(); !done) return done;
+  }
+  return {};
+}
+
+Result<void> SqliteStore::write(const CallLimits& limits, const std::function<Result<void>()>& body) {
+  const CallLimits within = limits.at_most(system_clock(), kLockWait);
+  timespec nap{0, kLockNapMinNs};
+  while (true) {
+    Result<void> done;
+    {
+      std::lock_guard lock(mutex_);
+      done = db_->transaction(Millis(0), body);
+    }
+    if (done || done.error().code != "queue_busy") return done;
+    if (within.stop.stop_requested()) return within.check(system_clock());
+    if (within.deadline.left(system_clock()) == Millis(0)) return done;
+    ::ppoll(nullptr, 0, &nap, nullptr);
+    nap.tv_nsec = std::min(2 * nap.tv_nsec, kLockNapMaxNs);
+  }
 }
 
 Result<std::int64_t> SqliteStore::queue_id(const std::string& name, bool fifo) {
-  std::lock_guard lock(mutex_);
   std::int64_t id = 0;
-  const auto done = db_->transaction(kLockWait, [&]() -> Result<void> {
+  const auto done = write({}, [&]() -> Result<void> {
     auto made = db_->query("INSERT OR IGNORE INTO queues(name, fifo) VALUES(?1, ?2)", std::string_view(name),
                            std::int64_t{fifo})
                     .run();
@@ -118,18 +192,19 @@ Result<std::int64_t> SqliteStore::queue_id(const std::string& name, bool fifo) {
 }
 
 Result<std::vector<MessageId>> SqliteStore::send(const QueueRow& queue,
-                                                 std::span<const OutgoingMessage* const> messages, WallTime now,
-                                                 Millis wait) {
-  std::lock_guard lock(mutex_);
+                                                 std::span<const OutgoingMessage* const> messages,
+                                                 const CallLimits& limits) {
   std::vector<MessageId> ids;
-  const auto done = db_->transaction(std::min(wait, kLockWait), [&]() -> Result<void> {
+  const auto done = write(limits, [&]() -> Result<void> {
+    ids.clear();
+    const std::int64_t now = now_ms();
     if (queue.fifo) {
-      auto purged = db_->query("DELETE FROM dedup WHERE expires_at<=?1", to_ms(now)).run();
+      auto purged = db_->query("DELETE FROM dedup WHERE expires_at<=?1", now).run();
       if (!purged) return purged;
     }
     if (auto room = check_room(messages); !room) return room;
     for (const OutgoingMessage* message : messages) {
-      auto id = insert(queue, *message, to_ms(now));
+      auto id = insert(queue, *message, now);
       if (!id) return fail(id.error());
       ids.push_back(*std::move(id));
     }
@@ -203,20 +278,26 @@ Result<std::vector<SqliteStore::Candidate>> SqliteStore::candidates(const QueueR
   }
 }
 
-Result<Delivery> SqliteStore::receive(const QueueRow& queue, int messages_max, Millis visibility, WallTime now) {
-  std::lock_guard lock(mutex_);
+Result<Delivery> SqliteStore::receive(const QueueRow& queue, int messages_max, Millis visibility,
+                                      const CallLimits& limits) {
   Delivery delivery;
+  const std::int64_t looked_at = now_ms();
   // Looked at without the write lock first: polls of an empty queue disturb nobody.
-  const auto any = candidates(queue, to_ms(now), 1);
+  const auto any = [&] {
+    std::lock_guard lock(mutex_);
+    return candidates(queue, looked_at, 1);
+  }();
   if (!any) return fail(any.error());
   if (!any->empty()) {
-    const auto done = db_->transaction(kLockWait, [&] {
-      return deliver(queue, delivery, static_cast<std::size_t>(messages_max), visibility, to_ms(now));
+    const auto done = write(limits, [&] {
+      delivery = {};
+      return deliver(queue, delivery, static_cast<std::size_t>(messages_max), visibility, now_ms());
     });
     if (!done) return fail(done.error());
   }
   if (delivery.messages.empty()) {
-    SqlQuery next = db_->query(kNextAt, queue.id, to_ms(now));
+    std::lock_guard lock(mutex_);
+    SqlQuery next = db_->query(kNextAt, queue.id, looked_at);
     if (auto row = next.step(); !row) return fail(row.error());
     if (!next.is_null(0)) delivery.next_at = from_ms(next.integer(0));
   }
@@ -271,10 +352,11 @@ Result<bool> SqliteStore::deliver_one(const QueueRow& queue, const Candidate& ca
 }
 
 Result<std::vector<bool>> SqliteStore::extend(const QueueRow& queue, std::span<const Receipt> receipts,
-                                              Millis visibility, WallTime now) {
-  std::lock_guard lock(mutex_);
+                                              Millis visibility, const CallLimits& limits) {
   std::vector<bool> good;
-  const auto done = db_->transaction(kLockWait, [&]() -> Result<void> {
+  const auto done = write(limits, [&]() -> Result<void> {
+    good.clear();
+    const std::int64_t now = now_ms();  // not from before the wait
     for (const Receipt& receipt : receipts) {
       const auto parts = parse_receipt(receipt.str());
       if (!parts) {
@@ -282,7 +364,9 @@ Result<std::vector<bool>> SqliteStore::extend(const QueueRow& queue, std::span<c
         continue;
       }
       auto extended =
-          db_->query(kExtend, parts->seq, parts->nonce, queue.id, to_ms(now + visibility), to_ms(now)).run();
+          visibility == Millis(0)
+              ? db_->query(kReturn, parts->seq, parts->nonce, queue.id, now).run()
+              : db_->query(kExtend, parts->seq, parts->nonce, queue.id, now + visibility.count(), now).run();
       if (!extended) return extended;
       good.push_back(db_->rows_changed() > 0);
     }
@@ -292,10 +376,11 @@ Result<std::vector<bool>> SqliteStore::extend(const QueueRow& queue, std::span<c
   return good;
 }
 
-Result<std::vector<bool>> SqliteStore::remove(const QueueRow& queue, std::span<const Receipt> receipts) {
-  std::lock_guard lock(mutex_);
+Result<std::vector<bool>> SqliteStore::remove(const QueueRow& queue, std::span<const Receipt> receipts,
+                                              const CallLimits& limits) {
   std::vector<bool> good;
-  const auto done = db_->transaction(kLockWait, [&]() -> Result<void> {
+  const auto done = write(limits, [&]() -> Result<void> {
+    good.clear();
     for (const Receipt& receipt : receipts) {
       const auto parts = parse_receipt(receipt.str());
       if (!parts) {
@@ -312,23 +397,21 @@ Result<std::vector<bool>> SqliteStore::remove(const QueueRow& queue, std::span<c
   return good;
 }
 
-Result<QueueDepth> SqliteStore::depth(const QueueRow& queue, WallTime now) {
+Result<QueueDepth> SqliteStore::depth(const QueueRow& queue) {
   std::lock_guard lock(mutex_);
-  SqlQuery row = db_->query(kDepth, queue.id, to_ms(now));
+  SqlQuery row = db_->query(kDepth, queue.id, now_ms());
   if (auto found = row.step(); !found) return fail(found.error());
   QueueDepth depth;
   depth.visible = static_cast<std::uint64_t>(row.integer(0));
   depth.in_flight = static_cast<std::uint64_t>(row.integer(1));
   depth.delayed = static_cast<std::uint64_t>(row.integer(2));
-  // Another process's clock may have been ahead.
-  if (!row.is_null(3)) depth.oldest_age = std::max(Millis(0), now - from_ms(row.integer(3)));
+  if (!row.is_null(3)) depth.oldest_age = std::max(Millis(0), now() - from_ms(row.integer(3)));
   return depth;
 }
 
 Result<std::uint64_t> SqliteStore::remove_unread(WallTime before, std::uint64_t count_max) {
-  std::lock_guard lock(mutex_);
   std::uint64_t removed = 0;
-  const auto done = db_->transaction(kLockWait, [&]() -> Result<void> {
+  const auto done = write({}, [&]() -> Result<void> {
     auto deleted = db_->query(kRemoveUnread, to_ms(before), static_cast<std::int64_t>(count_max)).run();
     if (deleted) removed = static_cast<std::uint64_t>(db_->rows_changed());
     return deleted;

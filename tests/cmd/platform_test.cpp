@@ -66,11 +66,12 @@ TEST_F(PlatformTest, PoisonThatKillsWorkersIsDeadLetteredByTheQueue) {
   ASSERT_TRUE(platform->requests->send({&message, 1}, Deadline::in(system_clock(), Seconds(10))));
   int deliveries = 0;
   for (int i = 0; i < 10; ++i) {
-    const auto received = platform->requests->receive({.messages_max = 1}, {});
+    // A worker that dies lets its lease end; one that returns the message was no delivery.
+    const auto received =
+        platform->requests->receive({.messages_max = 1, .wait = Millis(500), .visibility = Millis(1)}, {});
     ASSERT_TRUE(received);
     if (received->empty()) break;
     ++deliveries;
-    ASSERT_TRUE(platform->requests->extend({&received->front().receipt, 1}, Millis(0)));
   }
   EXPECT_EQ(deliveries, 4);
   const auto dead = platform->dead_letters->receive({.messages_max = 1}, {});

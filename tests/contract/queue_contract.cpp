@@ -170,7 +170,7 @@ TEST_P(QueueContract, ExtendByNothingReturnsAMessageAtOnce) {
   const Message message = receive_one(*queue, Seconds(600));
   const auto returned = queue->extend({&message.receipt, 1}, Millis(0));
   ASSERT_TRUE(returned && returned->front());
-  EXPECT_EQ(receive_one(*queue).receive_count, 2);
+  EXPECT_EQ(receive_one(*queue).receive_count, GetParam().counts_returns ? 2 : 1);
 }
 
 TEST_P(QueueContract, CarriesTenAtATime) {

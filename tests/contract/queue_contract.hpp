@@ -41,6 +41,7 @@ struct QueueHarness {
   std::function<std::unique_ptr<QueueWorld>()> make_world;
   bool fifo = true;
   bool tells_stale_receipts = true;  // SQS answers success to some stale receipts (and does nothing)
+  bool counts_returns = true;        // a message that its holder returned was delivered once more
   bool exact_depth = true;           // SQS approximates
   bool fake_time = true;             // else tests that need minutes are skipped
   Millis receive_wait{0};            // how long a receive has to wait to see what is there

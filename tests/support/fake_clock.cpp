@@ -32,6 +32,11 @@ void FakeClock::advance(Millis duration) {
   changed_.notify_all();
 }
 
+void FakeClock::shift_wall(Millis by) {
+  std::lock_guard lock(mutex_);
+  wall_ += by;
+}
+
 void FakeClock::wait_for_sleepers(int count) {
   std::unique_lock lock(mutex_);
   changed_.wait(lock, [&] { return std::distance(sleepers_.upper_bound(mono_), sleepers_.end()) >= count; });

@@ -18,6 +18,8 @@ class FakeClock final : public Clock {
   MonoTime mono_now() const override;
   bool sleep_until(MonoTime time, std::stop_token stop) override;
   void advance(Millis duration);
+  /// Somebody sets the wall clock: no time passes.
+  void shift_wall(Millis by);
   /// Blocks (in real time) until that many threads sleep on this clock, each until a time that has not come yet: then
   /// whatever the last advance() woke has done its work, and the next one wakes exactly those.
   void wait_for_sleepers(int count);

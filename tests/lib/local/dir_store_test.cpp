@@ -8,6 +8,7 @@
 
 #include <csignal>
 #include <fstream>
+#include <set>
 
 #include "lib/base/clock.hpp"
 #include "lib/base/file.hpp"
@@ -79,6 +80,27 @@ TEST_F(DirStoreTest, CleansUpWhatInterruptedWritesLeft) {
   store_ = open_dir_store(folder_).value();
   EXPECT_FALSE(fs::exists(scratch / ".tmp-stale"));
   EXPECT_TRUE(fs::exists(scratch / ".tmp-live"));
+}
+
+TEST_F(DirStoreTest, AFolderThatWasRemovedIsMadeAnew) {
+  ASSERT_TRUE(store_->put(ObjectKey("a/b"), "x", {}));
+  fs::remove_all(folder_);
+  EXPECT_EQ(store_->get(ObjectKey("a/b"), 100).error().kind, ErrorKind::not_found);
+  fs::remove_all(folder_);
+  EXPECT_EQ(store_->put(ObjectKey("a/b"), "y", {.only_if_absent = true}), PutOutcome::stored);
+  EXPECT_EQ(test::bytes_of(store_->get(ObjectKey("a/b"), 100)), "y");
+  fs::remove_all(folder_ / ".tmp");
+  EXPECT_TRUE(store_->put(ObjectKey("c"), "z", {}));
+}
+
+TEST_F(DirStoreTest, AnObjectThatComesBackHasAnotherVersion) {
+  // The file system uses inodes again at once, and its own times are those of the kernel's last tick.
+  std::set<std::string> versions;
+  for (int i = 0; i < 200; ++i) {
+    ASSERT_TRUE(store_->put(ObjectKey("k"), i % 2 == 0 ? "a" : "b", {}));
+    versions.insert(store_->head(ObjectKey("k")).value().version);
+  }
+  EXPECT_EQ(versions.size(), 200U);
 }
 
 TEST_F(DirStoreTest, LeavesNothingBehind) {

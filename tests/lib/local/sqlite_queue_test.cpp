@@ -2,11 +2,13 @@
 #include "lib/local/sqlite_queue.hpp"
 
 #include <gtest/gtest.h>
+#include <sqlite3.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <ctime>
 #include <fstream>
+#include <future>
 #include <thread>
 
 #include "tests/support/fake_clock.hpp"
@@ -29,6 +31,8 @@ class SqliteQueueTest : public testing::Test {
       return options;
     };
     rules.file_bytes_max = file_bytes_max;
+    rules.boot_id = boot_id_;
+    rules.sync_file = sync_file_;
     return open_sqlite_queues(file_, std::move(rules), clock_, rng_);
   }
   Result<MessageId> send(MessageQueue& queue, const std::string& body) {
@@ -45,6 +49,23 @@ class SqliteQueueTest : public testing::Test {
   const fs::path file_ = dir_.path() / "queues.db";
   test::FakeClock clock_;
   test::SeededRng rng_;
+  std::string boot_id_ = "first boot";
+  std::function<int(int)> sync_file_;
+};
+
+// Another process that writes: to SQLite it makes no difference that it is this one.
+class LockHolder {
+ public:
+  explicit LockHolder(const fs::path& file) {
+    EXPECT_EQ(sqlite3_open(file.c_str(), &connection_), SQLITE_OK);
+    EXPECT_EQ(sqlite3_exec(connection_, "BEGIN IMMEDIATE", nullptr, nullptr, nullptr), SQLITE_OK);
+  }
+  ~LockHolder() { sqlite3_close(connection_); }
+  LockHolder(const LockHolder&) = delete;
+  LockHolder& operator=(const LockHolder&) = delete;
+
+ private:
+  sqlite3* connection_ = nullptr;
 };
 
 TEST_F(SqliteQueueTest, KeepsItsMessagesWhenOpenedAgain) {
@@ -172,6 +193,109 @@ TEST_F(SqliteQueueTest, ADeadlineThatHasPassedSendsNothing) {
   const OutgoingMessage message{.body = "x", .group_id = {}, .dedup_id = {}};
   EXPECT_EQ(queue->send({&message, 1}, Deadline{clock_.mono_now()}).error().code, "timeout");
   EXPECT_TRUE(receive(*queue).empty());
+}
+
+TEST_F(SqliteQueueTest, SendsGoOnWhenAnotherProcessReleasesTheFile) {
+  const auto queues = open();
+  const auto queue = (*queues)->open("q").value(), other = (*queues)->open("other").value();
+  const OutgoingMessage message{.body = "x", .group_id = {}, .dedup_id = {}};
+  std::vector<std::future<bool>> waiting;
+  {
+    const LockHolder holder(file_);
+    for (int i = 0; i < 3; ++i) {
+      waiting.push_back(std::async(std::launch::async, [&] { return send(*queue, "y").has_value(); }));
+    }
+    // What only reads is not held up, nor a send that has less time, nor one that is stopped.
+    EXPECT_TRUE(queue->depth());
+    EXPECT_TRUE(receive(*other).empty());
+    EXPECT_EQ(other->send({&message, 1}, Deadline::in(clock_, Millis(20))).error().kind, ErrorKind::transient);
+    std::stop_source stop;
+    auto stopped = std::async(std::launch::async, [&] { return other->send({&message, 1}, stop.get_token()); });
+    stop.request_stop();
+    EXPECT_EQ(stopped.get().error().kind, ErrorKind::cancelled);
+  }
+  for (auto& sent : waiting) EXPECT_TRUE(sent.get());
+  EXPECT_EQ(receive(*queue).size(), 3U);
+  EXPECT_TRUE(receive(*other).empty());
+}
+
+TEST_F(SqliteQueueTest, SettingTheWallClockBackHidesNothing) {
+  const auto queues = open();
+  const auto queue = (*queues)->open("q").value();
+  ASSERT_TRUE(send(*queue, "x"));
+  ASSERT_EQ(receive(*queue).size(), 1U);
+  clock_.shift_wall(-std::chrono::hours(1));
+  clock_.advance(Seconds(30));
+  EXPECT_EQ(queue->depth()->oldest_age, Seconds(30));
+  const auto again = receive(*queue);
+  ASSERT_EQ(again.size(), 1U);
+  EXPECT_EQ(again[0].sent_at, clock_.wall_now() - Seconds(30));
+  EXPECT_EQ((*queues)->remove_unread(clock_.wall_now(), 10), 0U);
+}
+
+TEST_F(SqliteQueueTest, AfterANewBootNothingStaysHidden) {
+  {
+    const auto queues = open();
+    const auto queue = (*queues)->open("q").value();
+    ASSERT_TRUE(send(*queue, "in flight"));
+    ASSERT_EQ(receive(*queue, std::chrono::hours(12)).size(), 1U);
+    const OutgoingMessage late{.body = "delayed", .group_id = {}, .dedup_id = {}, .delay = std::chrono::minutes(15)};
+    ASSERT_TRUE(queue->send({&late, 1}));
+  }
+  {
+    const auto queues = open();
+    EXPECT_TRUE(receive(*(*queues)->open("q").value()).empty()) << "the same boot";
+  }
+  boot_id_ = "second boot";
+  clock_.shift_wall(-std::chrono::hours(24));
+  const auto queues = open();
+  const auto queue = (*queues)->open("q").value();
+  const auto found = receive(*queue, std::chrono::hours(1));
+  ASSERT_EQ(found.size(), 1U);
+  EXPECT_EQ(found[0].body, "in flight");
+  clock_.advance(std::chrono::minutes(15));
+  EXPECT_EQ(receive(*queue).size(), 1U);
+}
+
+TEST_F(SqliteQueueTest, AReturnedMessageIsNoDelivery) {
+  const auto queues = open();
+  const auto queue = (*queues)->open("q").value();
+  ASSERT_TRUE(send(*queue, "x"));
+  for (int i = 0; i < 5; ++i) {
+    const auto taken = receive(*queue);
+    ASSERT_EQ(taken.size(), 1U);
+    EXPECT_EQ(taken[0].receive_count, 1);
+    ASSERT_TRUE(queue->extend({&taken[0].receipt, 1}, Millis(0))->front());
+  }
+  ASSERT_EQ(receive(*queue).size(), 1U);
+  clock_.advance(Seconds(30));
+  EXPECT_EQ(receive(*queue).at(0).receive_count, 2) << "a lease that ended is one";
+}
+
+TEST_F(SqliteQueueTest, AWriteThatTheDiskLostFailsAllThatWaitedForIt) {
+  std::promise<void> failing;
+  auto fails = failing.get_future().share();
+  std::atomic<int> syncs = 0;
+  sync_file_ = [&](int fd) {
+    if (++syncs > 1) return ::fdatasync(fd);
+    fails.wait();
+    errno = EIO;
+    return -1;
+  };
+  const auto queues = open();
+  const auto queue = (*queues)->open("q").value();
+  std::vector<std::future<Result<MessageId>>> sent;
+  for (int i = 0; i < 3; ++i) sent.push_back(std::async(std::launch::async, [&] { return send(*queue, "x"); }));
+  while (queue->depth()->visible < 3) std::this_thread::yield();  // all are committed, and one waits for the disk
+  failing.set_value();
+  for (auto& one : sent) EXPECT_EQ(one.get().error().code, "queue_unavailable");
+  EXPECT_EQ(syncs, 1);
+  EXPECT_FALSE(send(*queue, "x")) << "the next sync of the kernel would succeed, and the lost pages stay lost";
+  EXPECT_EQ(syncs, 1);
+  const MonoTime end = system_clock().mono_now() + Seconds(30);
+  while (!send(*queue, "later") && system_clock().mono_now() < end) std::this_thread::sleep_for(Millis(20));
+  EXPECT_EQ(syncs, 2) << "the log was written again";
+  EXPECT_TRUE(send(*queue, "later"));
 }
 
 TEST_F(SqliteQueueTest, AFullFileIsNamedAndRecovers) {
