@@ -1,14 +1,11 @@
 #include "lib/job/job.hpp"
 
-#include <charconv>
-#include <cmath>
-#include <concepts>
 #include <nlohmann/json.hpp>
 #include <stdexcept>
 #include <utility>
 
 #include "lib/base/clock.hpp"
-#include "lib/base/text.hpp"
+#include "lib/base/json_writer.hpp"
 
 namespace imgrec {
 namespace {
@@ -17,6 +14,7 @@ using Json = nlohmann::ordered_json;
 
 constexpr std::size_t kDocumentBytesMax = kMiB;  // SQS carries no more
 constexpr std::size_t kLabelsMax = 1000;
+constexpr std::size_t kDocumentBytesExpected = kKiB;  // of a usual one: five labels
 
 // Thrown inside this file only: names the member that is wrong.
 struct BadMember : std::runtime_error {
@@ -67,66 +65,6 @@ Json parse_document(std::string_view text) {
   return document;
 }
 
-// Documents are written piece by piece: there are six of them in the way of each image, and a tree of nodes for each
-// costs ten times as much. What is no UTF-8 in a text is replaced rather than refused.
-class JsonWriter {
- public:
-  JsonWriter() { out_.reserve(1024); }
-
-  JsonWriter& open(std::string_view name, char bracket) {
-    key(name);
-    out_ += bracket;
-    first_ = true;
-    return *this;
-  }
-  JsonWriter& close(char bracket) {
-    out_ += bracket;
-    first_ = false;
-    return *this;
-  }
-  JsonWriter& text(std::string_view name, std::string_view value) {
-    key(name);
-    out_ += json_quote(value);
-    return *this;
-  }
-  JsonWriter& flag(std::string_view name, bool value) {
-    key(name);
-    out_ += value ? "true" : "false";
-    return *this;
-  }
-  template <std::integral Integer>
-  JsonWriter& integer(std::string_view name, Integer value) {
-    key(name);
-    append(value);
-    return *this;
-  }
-  JsonWriter& number(std::string_view name, double value) {
-    key(name);
-    if (std::isfinite(value)) {
-      append(value);
-    } else {
-      out_ += "null";  // JSON has neither nan nor inf
-    }
-    return *this;
-  }
-  std::string take() { return std::move(out_); }
-
- private:
-  // Names are literals without anything to escape; an element of a list has none.
-  void key(std::string_view name) {
-    if (!std::exchange(first_, false)) out_ += ',';
-    if (!name.empty()) out_.append("\"").append(name).append("\":");
-  }
-  template <class Number>
-  void append(Number value) {
-    char digits[32];  // the shortest that reads back as the same value has at most 24
-    out_.append(digits, std::to_chars(digits, digits + sizeof digits, value).ptr);
-  }
-
-  std::string out_;
-  bool first_ = true;
-};
-
 StageTimings timings_of(const Json& object) {
   return {.queue_ms = number_of(object, "queue"),
           .fetch_ms = number_of(object, "fetch"),
@@ -139,41 +77,41 @@ StageTimings timings_of(const Json& object) {
 }  // namespace
 
 std::string to_json(const JobRequest& request) {
-  JsonWriter json;
-  json.open("", '{').integer("v", 1).text("job", request.job.str()).text("session", request.session.str());
-  json.text("name", request.name);
-  json.open("input", '{').text("bucket", request.input.bucket).text("key", request.input.key.str());
-  json.integer("bytes", request.input.bytes).text("sha256", request.input.sha256).close('}');
-  json.open("options", '{').integer("top_k", request.top_k).close('}');
-  json.text("reply_to", request.reply_to);
-  json.text("submitted_at", to_rfc3339(request.submitted_at)).text("expires_at", to_rfc3339(request.expires_at));
-  if (!request.traceparent.empty()) json.text("traceparent", request.traceparent);
-  return json.close('}').take();
+  JsonWriter json(kDocumentBytesExpected);
+  json.begin_object().member("v", 1).member("job", request.job.str()).member("session", request.session.str());
+  json.member("name", request.name);
+  json.begin_object("input").member("bucket", request.input.bucket).member("key", request.input.key.str());
+  json.member("bytes", request.input.bytes).member("sha256", request.input.sha256).end_object();
+  json.begin_object("options").member("top_k", request.top_k).end_object();
+  json.member("reply_to", request.reply_to);
+  json.member("submitted_at", to_rfc3339(request.submitted_at)).member("expires_at", to_rfc3339(request.expires_at));
+  if (!request.traceparent.empty()) json.member("traceparent", request.traceparent);
+  return json.end_object().finish();
 }
 
 std::string to_json(const JobResult& result) {
-  JsonWriter json;
-  json.open("", '{').integer("v", 1).text("job", result.job.str()).text("session", result.session.str());
-  json.text("name", result.name);
-  json.open("model", '{').text("name", result.model.name).text("sha256", result.model.sha256);
-  json.text("engine", result.model.engine).text("precision", result.model.precision).close('}');
+  JsonWriter json(kDocumentBytesExpected);
+  json.begin_object().member("v", 1).member("job", result.job.str()).member("session", result.session.str());
+  json.member("name", result.name);
+  json.begin_object("model").member("name", result.model.name).member("sha256", result.model.sha256);
+  json.member("engine", result.model.engine).member("precision", result.model.precision).end_object();
   if (result.error) {
-    json.open("error", '{').text("code", result.error->code).text("title", result.error->title);
-    json.text("detail", result.error->detail).flag("retryable", result.error->retryable).close('}');
+    json.begin_object("error").member("code", result.error->code).member("title", result.error->title);
+    json.member("detail", result.error->detail).member("retryable", result.error->retryable).end_object();
   } else {
-    json.open("labels", '[');
+    json.begin_list("labels");
     for (const Label& label : result.labels) {
-      json.open("", '{').integer("index", label.index).text("wnid", label.wnid).text("label", label.label);
-      json.number("score", label.score).close('}');
+      json.begin_object().member("index", label.index).member("wnid", label.wnid).member("label", label.label);
+      json.member("score", label.score).end_object();
     }
-    json.close(']');
+    json.end_list();
   }
   const StageTimings& timings = result.timings;
-  json.open("timings_ms", '{').number("queue", timings.queue_ms).number("fetch", timings.fetch_ms);
-  json.number("decode", timings.decode_ms).number("preprocess", timings.preprocess_ms);
-  json.number("infer", timings.infer_ms).number("store", timings.store_ms).close('}');
-  json.open("worker", '{').text("id", result.worker.str()).text("app_tier_id", result.app_tier_id).close('}');
-  return json.text("completed_at", to_rfc3339(result.completed_at)).close('}').take();
+  json.begin_object("timings_ms").member("queue", timings.queue_ms).member("fetch", timings.fetch_ms);
+  json.member("decode", timings.decode_ms).member("preprocess", timings.preprocess_ms);
+  json.member("infer", timings.infer_ms).member("store", timings.store_ms).end_object();
+  json.begin_object("worker").member("id", result.worker.str()).member("app_tier_id", result.app_tier_id).end_object();
+  return json.member("completed_at", to_rfc3339(result.completed_at)).end_object().finish();
 }
 
 Result<JobRequest> parse_job_request(std::string_view json) try {

@@ -3,6 +3,7 @@
 #include <nlohmann/json.hpp>
 
 #include "lib/base/clock.hpp"
+#include "lib/base/json_writer.hpp"
 
 namespace imgrec {
 
@@ -11,13 +12,10 @@ ObjectKey worker_start_key() {
 }
 
 std::string to_json(const WorkerStartFailure& failure) {
-  const nlohmann::ordered_json document = {{"v", 1},
-                                           {"code", failure.code},
-                                           {"detail", failure.detail},
-                                           {"worker", failure.worker},
-                                           {"version", failure.version},
-                                           {"at", to_rfc3339(failure.at)}};
-  return document.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+  JsonWriter json;
+  json.begin_object().member("v", 1).member("code", failure.code).member("detail", failure.detail);
+  json.member("worker", failure.worker).member("version", failure.version).member("at", to_rfc3339(failure.at));
+  return json.end_object().finish();
 }
 
 Result<WorkerStartFailure> parse_worker_start(std::string_view json) {

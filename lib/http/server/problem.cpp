@@ -2,7 +2,8 @@
 
 #include <algorithm>
 #include <array>
-#include <nlohmann/json.hpp>
+
+#include "lib/base/json_writer.hpp"
 
 namespace imgrec {
 
@@ -61,19 +62,14 @@ std::string_view reason_phrase(int status) {
 }
 
 Response to_response(const Problem& problem, const RequestId& request) {
-  nlohmann::ordered_json body;
-  body["type"] = "about:blank";
-  body["title"] = problem.title;
-  body["status"] = problem.status;
-  body["code"] = problem.code;
-  body["detail"] = problem.detail;
-  body["retryable"] = problem.retryable;
-  body["request_id"] = request.str();
+  JsonWriter json;
+  json.begin_object().member("type", "about:blank").member("title", problem.title).member("status", problem.status);
+  json.member("code", problem.code).member("detail", problem.detail).member("retryable", problem.retryable);
+  json.member("request_id", request.str()).end_object();
   Response response;
   response.status = problem.status;
   response.content_type = "application/problem+json";
-  // A detail may quote what the client sent, in whatever encoding: replaced rather than thrown upon.
-  response.body = body.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n";
+  response.body = json.finish() + "\n";
   return response;
 }
 
