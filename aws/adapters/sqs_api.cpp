@@ -5,9 +5,9 @@
 #include <charconv>
 #include <memory>
 
-#include "aws/adapters/md5.hpp"
 #include "aws/client/protocols.hpp"
-#include "aws/client/wire/json_writer.hpp"
+#include "lib/base/digest.hpp"
+#include "lib/base/json_writer.hpp"
 #include "lib/base/log.hpp"
 
 namespace imgrec::aws {
@@ -79,6 +79,19 @@ void for_each_in(const dom::object& object, std::string_view name, const Take& t
 constexpr std::size_t kBodyBytes = 200;   // of a request, beyond its entries
 constexpr std::size_t kEntryBytes = 100;  // of an entry, beyond its message or receipt
 
+void append_list(JsonWriter& json, std::string_view name, std::span<const std::string_view> values) {
+  json.begin_list(name);
+  for (const std::string_view value : values) json.element(value);
+  json.end_list();
+}
+
+// True also when SQS gave no digest, or this machine cannot compute one.
+bool is_digest_of(std::string_view body, std::string_view md5) {
+  if (md5.empty()) return true;
+  const std::string own = md5_hex(body);
+  return own.empty() || own == md5;
+}
+
 // Seconds, as SQS counts; never less than asked for.
 std::int64_t whole_seconds(Millis duration) {
   return std::chrono::ceil<Seconds>(duration).count();
@@ -86,7 +99,7 @@ std::int64_t whole_seconds(Millis duration) {
 
 // Reads the answer while the call can still be tried again.
 CallRequest request(const Endpoint& endpoint, const char* operation, JsonWriter& body, Answer& answer) {
-  CallRequest out = json_call({"sqs", operation}, endpoint, kTarget, body.finish());
+  CallRequest out = json_call({"sqs", operation}, endpoint, kTarget, body.end_object().finish());
   out.check = [&answer, operation](const HttpClientResponse& response) -> Result<void> {
     if (answer.read(response.body)) return {};
     return fail(ErrorKind::transient, "bad_response",
@@ -160,7 +173,7 @@ Result<SqsApi> SqsApi::open(Session& session) {
 
 Result<std::string> SqsApi::queue_url(const std::string& name) {
   JsonWriter body(kBodyBytes);
-  body.text("QueueName", name);
+  body.begin_object().member("QueueName", name);
   Answer answer;
   const auto call = request(endpoint_, "GetQueueUrl", body, answer);
   const auto got = caller_.call(call, Deadline::in(session_.clock(), kControlDeadline), {});
@@ -171,9 +184,9 @@ Result<std::string> SqsApi::queue_url(const std::string& name) {
 Result<std::string> SqsApi::create_queue(const std::string& name,
                                          const std::map<std::string, std::string>& attributes) {
   JsonWriter body(kBodyBytes);
-  body.text("QueueName", name);
+  body.begin_object().member("QueueName", name);
   body.begin_object("Attributes");
-  for (const auto& [key, value] : attributes) body.text(key, value);
+  for (const auto& [key, value] : attributes) body.member(key, value);
   body.end_object();
   Answer answer;
   const auto call = request(endpoint_, "CreateQueue", body, answer);
@@ -184,7 +197,7 @@ Result<std::string> SqsApi::create_queue(const std::string& name,
 
 Result<void> SqsApi::delete_queue(const std::string& url) {
   JsonWriter body(kBodyBytes);
-  body.text("QueueUrl", url);
+  body.begin_object().member("QueueUrl", url);
   Answer answer;
   const auto call = request(endpoint_, "DeleteQueue", body, answer);
   const auto got = caller_.call(call, Deadline::in(session_.clock(), kControlDeadline), {});
@@ -196,8 +209,8 @@ Result<std::map<std::string, std::string>> SqsApi::attributes(const std::string&
                                                               const std::vector<std::string>& names,
                                                               const CallLimits& limits) {
   JsonWriter body(kBodyBytes);
-  body.text("QueueUrl", url);
-  body.texts("AttributeNames", std::vector<std::string_view>(names.begin(), names.end()));
+  body.begin_object().member("QueueUrl", url);
+  append_list(body, "AttributeNames", std::vector<std::string_view>(names.begin(), names.end()));
   Answer answer;
   const auto call = request(endpoint_, "GetQueueAttributes", body, answer);
   const CallLimits within = limits.at_most(session_.clock(), kControlDeadline);
@@ -218,16 +231,16 @@ SqsBatchResult SqsApi::send(const std::string& url, std::span<const OutgoingMess
   std::size_t bytes = kBodyBytes;
   for (const OutgoingMessage* message : messages) bytes += kEntryBytes + message->body.size();
   JsonWriter body(bytes);
-  body.text("QueueUrl", url);
+  body.begin_object().member("QueueUrl", url);
   body.begin_list("Entries");
   for (std::size_t i = 0; i < messages.size(); ++i) {
     const OutgoingMessage& message = *messages[i];
     body.begin_object();
-    body.text("Id", std::to_string(i));
-    body.text("MessageBody", message.body);
-    if (!message.group_id.empty()) body.text("MessageGroupId", message.group_id);
-    if (!message.dedup_id.empty()) body.text("MessageDeduplicationId", message.dedup_id);
-    if (message.delay > Millis(0)) body.number("DelaySeconds", whole_seconds(message.delay));
+    body.member("Id", std::to_string(i));
+    body.member("MessageBody", message.body);
+    if (!message.group_id.empty()) body.member("MessageGroupId", message.group_id);
+    if (!message.dedup_id.empty()) body.member("MessageDeduplicationId", message.dedup_id);
+    if (message.delay > Millis(0)) body.member("DelaySeconds", whole_seconds(message.delay));
     body.end_object();
   }
   body.end_list();
@@ -235,12 +248,9 @@ SqsBatchResult SqsApi::send(const std::string& url, std::span<const OutgoingMess
   const auto call = request(endpoint_, "SendMessageBatch", body, answer);
   const auto got = caller_.call(call, limits.deadline, limits.stop);
   if (!got) return fail(got.error().error);
-  std::vector<ByteView> bodies;
-  for (const OutgoingMessage* message : messages) bodies.emplace_back(message->body);
-  const std::vector<std::string> digests = md5_hex_each(bodies);
   const auto accept = [&](const dom::object& entry, std::size_t at) -> SqsOutcome {
     const std::string_view md5 = text_of(entry, "MD5OfMessageBody");
-    if (md5.empty() || md5 == digests[at]) return std::string(text_of(entry, "MessageId"));
+    if (is_digest_of(messages[at]->body, md5)) return std::string(text_of(entry, "MessageId"));
     return std::unexpected(SqsRefusal{{ErrorKind::transient, "corrupted_in_transit",
                                        "SQS SendMessageBatch: SQS received another text than was sent. Check the "
                                        "network or its proxies."},
@@ -254,12 +264,12 @@ SqsBatchResult SqsApi::remove(const std::string& url, std::span<const Receipt* c
   std::size_t bytes = kBodyBytes;
   for (const Receipt* receipt : receipts) bytes += kEntryBytes + receipt->str().size();
   JsonWriter body(bytes);
-  body.text("QueueUrl", url);
+  body.begin_object().member("QueueUrl", url);
   body.begin_list("Entries");
   for (std::size_t i = 0; i < receipts.size(); ++i) {
     body.begin_object();
-    body.text("Id", std::to_string(i));
-    body.text("ReceiptHandle", receipts[i]->str());
+    body.member("Id", std::to_string(i));
+    body.member("ReceiptHandle", receipts[i]->str());
     body.end_object();
   }
   body.end_list();
@@ -273,13 +283,13 @@ SqsBatchResult SqsApi::remove(const std::string& url, std::span<const Receipt* c
 SqsBatchResult SqsApi::extend(const std::string& url, std::span<const ReceiptExtension> receipts,
                               const CallLimits& limits) {
   JsonWriter body(kBodyBytes);
-  body.text("QueueUrl", url);
+  body.begin_object().member("QueueUrl", url);
   body.begin_list("Entries");
   for (std::size_t i = 0; i < receipts.size(); ++i) {
     body.begin_object();
-    body.text("Id", std::to_string(i));
-    body.text("ReceiptHandle", receipts[i].receipt->str());
-    body.number("VisibilityTimeout", whole_seconds(receipts[i].visibility));
+    body.member("Id", std::to_string(i));
+    body.member("ReceiptHandle", receipts[i].receipt->str());
+    body.member("VisibilityTimeout", whole_seconds(receipts[i].visibility));
     body.end_object();
   }
   body.end_list();
@@ -296,11 +306,11 @@ Result<std::vector<Message>> SqsApi::receive(const std::string& url, const Recei
   if (stop.stop_requested()) return out;
   constexpr std::string_view kAttributes[] = {"ApproximateReceiveCount", "SentTimestamp", "MessageGroupId"};
   JsonWriter body(2 * kBodyBytes);
-  body.text("QueueUrl", url);
-  body.number("MaxNumberOfMessages", options.messages_max);
-  body.number("WaitTimeSeconds", whole_seconds(options.wait));
-  body.number("VisibilityTimeout", whole_seconds(options.visibility));
-  body.texts("MessageSystemAttributeNames", kAttributes);
+  body.begin_object().member("QueueUrl", url);
+  body.member("MaxNumberOfMessages", options.messages_max);
+  body.member("WaitTimeSeconds", whole_seconds(options.wait));
+  body.member("VisibilityTimeout", whole_seconds(options.visibility));
+  append_list(body, "MessageSystemAttributeNames", kAttributes);
   Answer answer;
   auto call = request(endpoint_, "ReceiveMessage", body, answer);
   call.long_poll = true;
@@ -310,22 +320,14 @@ Result<std::vector<Message>> SqsApi::receive(const std::string& url, const Recei
   const auto got = caller_.call(call, Deadline::in(session_.clock(), 2 * call.timeout), stop);
   if (!got && got.error().error.kind == ErrorKind::cancelled) return out;
   if (!got) return fail(got.error().error);
-  std::vector<Message> received;
-  std::vector<ByteView> bodies;
-  std::vector<std::string_view> wanted;
   for_each_in(answer.root(), "Messages", [&](const dom::object& entry) {
-    received.push_back(read_message(entry));
-    bodies.push_back(text_of(entry, "Body"));
-    wanted.push_back(text_of(entry, "MD5OfBody"));
-  });
-  const std::vector<std::string> digests = md5_hex_each(bodies);
-  for (std::size_t i = 0; i < received.size(); ++i) {
-    if (received[i].receipt.empty() || (!wanted[i].empty() && wanted[i] != digests[i])) {
-      log::warning("a message arrived damaged and is left for its next delivery", {{"message", received[i].id}});
-      continue;
+    Message message = read_message(entry);
+    if (message.receipt.empty() || !is_digest_of(message.body, text_of(entry, "MD5OfBody"))) {
+      log::warning("a message arrived damaged and is left for its next delivery", {{"message", message.id}});
+      return;
     }
-    out.push_back(std::move(received[i]));
-  }
+    out.push_back(std::move(message));
+  });
   return out;
 }
 

@@ -13,14 +13,13 @@
 #include <string_view>
 #include <thread>
 
-#include "aws/adapters/md5.hpp"
 #include "aws/client/encoding.hpp"
 #include "lib/base/digest.hpp"
 
 namespace {
 
+using imgrec::md5_hex;
 using imgrec::aws::base64_of_hex;
-using imgrec::aws::md5_hex;
 using nlohmann::json;
 
 constexpr std::size_t kObjectBytes = 100'000;

@@ -17,9 +17,9 @@
 #include <thread>
 #include <vector>
 
-#include "aws/adapters/md5.hpp"
 #include "lib/base/bounded_queue.hpp"
 #include "lib/base/clock.hpp"
+#include "lib/base/digest.hpp"
 #include "lib/base/log.hpp"
 #include "lib/http/server/server.hpp"
 #include "tests/support/memory_queue.hpp"
@@ -145,7 +145,7 @@ json Service::receive(test::MemoryQueue& queue, const json& call) {
     messages.push_back({{"MessageId", message.id.str()},
                         {"ReceiptHandle", message.receipt.str()},
                         {"Body", message.body},
-                        {"MD5OfBody", aws::md5_hex(message.body)},
+                        {"MD5OfBody", md5_hex(message.body)},
                         {"Attributes",
                          {{"ApproximateReceiveCount", std::to_string(message.receive_count)},
                           {"SentTimestamp", std::to_string(sent)}}}});
@@ -164,7 +164,7 @@ json Service::send(test::MemoryQueue& queue, const json& call) {
     if (!(*sent)[i]) continue;  // it has no outcome then, which the caller takes for a failure
     successful.push_back({{"Id", call.at("Entries").at(i).at("Id")},
                           {"MessageId", (*sent)[i]->str()},
-                          {"MD5OfMessageBody", aws::md5_hex(messages[i].body)}});
+                          {"MD5OfMessageBody", md5_hex(messages[i].body)}});
   }
   return {{"Successful", successful}, {"Failed", json::array()}};
 }
@@ -195,7 +195,7 @@ Response Service::s3(const Request& request) {
     const auto put = objects_.put(key, request.body, options);
     if (!put) return s3_error(400, "InvalidArgument");
     if (*put == PutOutcome::already_there) return s3_error(412, "PreconditionFailed");
-    return {.headers = {{"ETag", "\"" + aws::md5_hex(request.body) + "\""}}, .body = {}};
+    return {.headers = {{"ETag", "\"" + md5_hex(request.body) + "\""}}, .body = {}};
   }
   if (request.method != "GET") return s3_error(405, "MethodNotAllowed");
   auto got = objects_.get(key, kObjectBytesMax);

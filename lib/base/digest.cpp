@@ -68,6 +68,15 @@ Sha256Digest sha256(std::initializer_list<ByteView> pieces) {
   return digest.finish();
 }
 
+std::string md5_hex(ByteView bytes) {
+  static const EVP_MD* const algorithm = EVP_MD_fetch(nullptr, "MD5", nullptr);
+  std::array<unsigned char, 16> digest;
+  if (algorithm == nullptr || EVP_Digest(bytes.data(), bytes.size(), digest.data(), nullptr, algorithm, nullptr) != 1) {
+    return {};
+  }
+  return hex_of({reinterpret_cast<const char*>(digest.data()), digest.size()});
+}
+
 std::string sha256_hex(ByteView bytes) {
   return hex_of(view(sha256({bytes})));
 }

@@ -1,4 +1,4 @@
-// SHA-256 (OpenSSL).
+// SHA-256, and MD5 where a protocol wants it (both OpenSSL's).
 #pragma once
 
 #include <array>
@@ -23,6 +23,10 @@ Sha256Digest sha256(std::initializer_list<ByteView> pieces);
 
 /// 64 lower-case hex digits.
 std::string sha256_hex(ByteView bytes);
+
+/// 32 lower-case hex digits: against damage on the way, no protection against anybody. Empty where OpenSSL has no MD5
+/// (in its FIPS mode).
+std::string md5_hex(ByteView bytes);
 
 /// Two lower-case digits for each byte.
 std::string hex_of(ByteView bytes);

@@ -4,8 +4,8 @@
 
 #include <set>
 
-#include "aws/adapters/md5.hpp"
 #include "aws/adapters/sqs_queue.hpp"
+#include "lib/base/digest.hpp"
 #include "lib/http/client/curl_client.hpp"
 #include "tests/aws/imposter.hpp"
 #include "tests/contract/queue_contract.hpp"
@@ -62,9 +62,8 @@ class SqsService {
     for (std::size_t i = 0; i < messages.size(); ++i) {
       const auto& outcome = outcomes.value()[i];
       if (outcome) {
-        done.push_back({{"Id", entries[i]["Id"]},
-                        {"MessageId", outcome->str()},
-                        {"MD5OfMessageBody", aws::md5_hex(messages[i].body)}});
+        done.push_back(
+            {{"Id", entries[i]["Id"]}, {"MessageId", outcome->str()}, {"MD5OfMessageBody", md5_hex(messages[i].body)}});
       } else {
         failed.push_back(failure(entries[i], "InvalidParameterValue", outcome.error().message));
       }
@@ -85,7 +84,7 @@ class SqsService {
       messages.push_back({{"MessageId", message.id.str()},
                           {"ReceiptHandle", message.receipt.str()},
                           {"Body", message.body},
-                          {"MD5OfBody", aws::md5_hex(message.body)},
+                          {"MD5OfBody", md5_hex(message.body)},
                           {"Attributes", attributes}});
       std::lock_guard lock(mutex_);
       receipts_.insert(message.receipt.str());

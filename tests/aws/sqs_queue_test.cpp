@@ -4,7 +4,7 @@
 
 #include <future>
 
-#include "aws/adapters/md5.hpp"
+#include "lib/base/digest.hpp"
 #include "tests/aws/imposter.hpp"
 
 namespace imgrec::aws {

@@ -21,6 +21,14 @@ TEST(Sha256, MatchesThePublishedDigests) {
   EXPECT_EQ(pieces.finish_hex(), kOfAbc);
 }
 
+// RFC 1321, appendix A.5.
+TEST(Md5, OfTheExamples) {
+  EXPECT_EQ(md5_hex(""), "d41d8cd98f00b204e9800998ecf8427e");
+  EXPECT_EQ(md5_hex("abc"), "900150983cd24fb0d6963f7d28e17f72");
+  EXPECT_EQ(md5_hex("12345678901234567890123456789012345678901234567890123456789012345678901234567890"),
+            "57edf4a22be3c955ac49da2e2107b67a");
+}
+
 TEST(Sha256, OfAFile) {
   const test::TempDir dir;
   ASSERT_TRUE(write_file_atomic(dir.path() / "f", "abc", WriteMode::replace));
