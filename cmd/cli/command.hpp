@@ -1,12 +1,12 @@
-// What a command is: its words, its options, and what it runs. commands.cpp lists them; cli.cpp parses by that list.
+// What a command is: its words, its options, and what it runs.
 #pragma once
 
+#include <functional>
 #include <map>
 #include <string>
 #include <string_view>
 #include <vector>
 
-#include "cmd/cli/roles.hpp"
 #include "lib/config/load.hpp"
 #include "lib/config/settings.hpp"
 
@@ -17,7 +17,6 @@ struct Invocation {
   LoadedConfig loaded;                         // resolved
   std::vector<std::string> arguments;          // what is no option
   std::map<std::string, std::string> options;  // the command's own: "--json" → "true", "--name" → "x"
-  const WorkerHooks& hooks;
 
   const Config& config() const { return loaded.config; }
   bool has(const std::string& flag) const { return options.contains(flag); }
@@ -46,31 +45,8 @@ struct Command {
   std::vector<Example> examples = {};
   std::vector<OwnOption> options = {};
   std::string notes = {};  // after the options: exit codes, signals
-  int (*run)(const Invocation&) = nullptr;
+  std::function<int(const Invocation&)> run = {};
 };
-
-/// In the order of `imgrec --help`.
-const std::vector<Command>& commands();
-
-/// Null when there is none of that name.
-const Command* find_command(std::string_view name);
-
-int run_bench(const Invocation&);
-int run_classify(const Invocation&);
-int run_config_show(const Invocation&);
-int run_model_list(const Invocation&);
-int run_model_pull(const Invocation&);
-int run_model_import(const Invocation&);
-int run_model_verify(const Invocation&);
-int run_model_show(const Invocation&);
-int run_model_agreement(const Invocation&);
-int run_model_add_variant(const Invocation&);
-int run_model_tensors(const Invocation&);
-int run_bundle_upload(const Invocation&);
-int run_doctor(const Invocation&);
-int run_setup(const Invocation&);
-int run_user_data_worker(const Invocation&);
-int run_version(const Invocation&);
 
 /// "0.1.0".
 std::string_view version();

@@ -96,10 +96,10 @@ std::string examples_help(const std::vector<Example>& examples) {
   return out;
 }
 
-Rows command_rows(std::string_view prefix) {
+Rows command_rows(std::span<const Command> commands, std::string_view prefix) {
   Rows rows;
   std::string last_group;
-  for (const Command& command : commands()) {
+  for (const Command& command : commands) {
     const std::size_t space = command.name.find(' ');
     const std::string group = space == std::string::npos ? "" : command.name.substr(0, space);
     if (!prefix.empty()) {
@@ -125,14 +125,14 @@ constexpr const char* kExitCodes =
 
 }  // namespace
 
-std::string main_help() {
+std::string main_help(std::span<const Command> commands) {
   return "imgrec - elastic image recognition: upload, queue, workers, answers\n\n" +
          examples_help(
              {{"imgrec model pull resnet18", "get the default model, once"},
               {"imgrec local", "the whole service here: open http://127.0.0.1:8000 and drop photos on the page"},
               {"curl --data-binary @photo.jpg http://127.0.0.1:8000/v1/classify", "ask it from a program"},
               {"imgrec classify photo.jpg photos/", "no service: classify files"}}) +
-         "\nUsage: imgrec COMMAND [OPTION…]\n\nCommands:\n" + two_columns(command_rows(""), 40) +
+         "\nUsage: imgrec COMMAND [OPTION…]\n\nCommands:\n" + two_columns(command_rows(commands, ""), 40) +
          "\n`imgrec COMMAND --help` has examples and all options. `imgrec --role=web` is `imgrec web`.\n"
          "\nSettings: a flag (--port 9000) beats an environment variable (IMGREC_WEB_PORT=9000), which beats\n"
          "the file (--config FILE or IMGREC_CONFIG, TOML), which beats the default. `imgrec config show`\n"
@@ -140,13 +140,13 @@ std::string main_help() {
          kExitCodes;
 }
 
-std::string group_help(std::string_view group) {
+std::string group_help(std::span<const Command> commands, std::string_view group) {
   std::vector<Example> examples;
-  for (const Command& command : commands()) {
+  for (const Command& command : commands) {
     if (command.name.starts_with(std::string(group) + " ")) examples.push_back(command.examples.front());
   }
   return examples_help(examples) + "\nUsage: imgrec " + std::string(group) + " COMMAND [OPTION…]\n\nCommands:\n" +
-         two_columns(command_rows(group), 40);
+         two_columns(command_rows(commands, group), 40);
 }
 
 std::string command_help(const Command& command) {

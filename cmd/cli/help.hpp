@@ -1,6 +1,7 @@
 // Help texts, made from the tables of commands and settings.
 #pragma once
 
+#include <span>
 #include <string>
 #include <string_view>
 
@@ -8,9 +9,9 @@
 
 namespace imgrec {
 
-std::string main_help();
+std::string main_help(std::span<const Command> commands);
 /// Of a group such as "model": its commands.
-std::string group_help(std::string_view group);
+std::string group_help(std::span<const Command> commands, std::string_view group);
 std::string command_help(const Command& command);
 
 }  // namespace imgrec

@@ -10,12 +10,12 @@
 #include <filesystem>
 #include <fstream>
 
-#include "cmd/cli/command.hpp"
 #include "cmd/cli/exit_code.hpp"
 #include "cmd/cli/signals.hpp"
 #include "cmd/cli/terminal.hpp"
 #include "cmd/commands/bench_cold.hpp"
 #include "cmd/commands/bench_stages.hpp"
+#include "cmd/commands/commands.hpp"
 #include "cmd/commands/image_files.hpp"
 #include "lib/base/cpu.hpp"
 #include "lib/base/file.hpp"
@@ -280,8 +280,6 @@ std::string as_table(const Bench& bench) {
   return out + (bench.unavailable.empty() ? "" : "\n");
 }
 
-}  // namespace
-
 int run_bench(const Invocation& call) {
   Bench bench;
   const auto rounds = number_of(call, "--rounds", bench.rounds, kRoundsMax);
@@ -320,6 +318,30 @@ int run_bench(const Invocation& call) {
   const std::string text = call.has("--json") ? as_json(bench) : as_table(bench);
   std::fwrite(text.data(), 1, text.size(), stdout);
   return std::fflush(stdout) == 0 ? kExitOk : kExitItemFailed;
+}
+
+}  // namespace
+
+Command bench_command() {
+  return {
+      .name = "bench",
+      .summary = "Measure how long an image takes here, stage by stage, on each engine and in each precision",
+      .arguments = "FILE|FOLDER…",
+      .arguments_min = 1,
+      .arguments_max = 1'000'000,
+      .settings = kClassifyCommand,
+      .examples = {{"imgrec bench photos/", "everything that this build and processor can do"},
+                   {"imgrec bench --engine openvino --precision int8 --rounds 9 photos/", "one of them, with care"},
+                   {"imgrec bench --json --threads 1 photos/ > here.json", "for programs; one core only"}},
+      .options = {{"--json", "", "an object instead of tables: median, min, max and each round"},
+                  {"--rounds", "NUMBER", "how often everything is measured, in turn [5]"},
+                  {"--seconds", "NUMBER", "how long each measurement of a round takes [1]"}},
+      .notes =
+          "Images (1000 and 256 MiB at most) are held in memory. Efficiency is the throughput of one core times the\n"
+          "sum of the stages' times: what is lost between stages makes it less than 1. The first label is that of\n"
+          "`imgrec classify` with one image, from the start of the process, without and with a compiled model from\n"
+          "an earlier start; peak memory is that of `imgrec classify` with all images.",
+      .run = run_bench};
 }
 
 }  // namespace imgrec

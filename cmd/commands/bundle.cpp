@@ -3,9 +3,9 @@
 #include <filesystem>
 
 #include "aws/adapters/s3_store.hpp"
-#include "cmd/cli/command.hpp"
 #include "cmd/cli/exit_code.hpp"
 #include "cmd/cli/terminal.hpp"
+#include "cmd/commands/commands.hpp"
 #include "cmd/platform/platforms.hpp"
 #include "lib/base/digest.hpp"
 #include "lib/base/file.hpp"
@@ -25,8 +25,6 @@ Result<std::string> read_bundle(const std::filesystem::path& file) {
   }
   return bytes;
 }
-
-}  // namespace
 
 int run_bundle_upload(const Invocation& call) {
   const AwsConfig& aws = call.config().aws;
@@ -52,6 +50,21 @@ int run_bundle_upload(const Invocation& call) {
   std::printf("[aws]\nbundle_bucket = \"%s\"\nbundle_key = \"%s\"\nbundle_sha256 = \"%s\"\n", buckets->bundle.c_str(),
               key.c_str(), sha256_hex(*bytes).c_str());
   return kExitOk;
+}
+
+}  // namespace
+
+Command bundle_upload_command() {
+  return {.name = "bundle upload",
+          .summary = "Put a worker's bundle (./dev bundle) into S3 and print the settings that name it",
+          .arguments = "FILE",
+          .arguments_min = 1,
+          .arguments_max = 1,
+          .settings = kConfigCommand,
+          .examples = {{"imgrec bundle upload --config aws.toml build/bundle/imgrec-0.1.0-x86_64-0123456789ab.tar.gz",
+                        "prints the lines for aws.toml"}},
+          .notes = "It goes to aws.bundle_bucket, or else to aws.input_bucket, under bundles/.",
+          .run = run_bundle_upload};
 }
 
 }  // namespace imgrec

@@ -7,11 +7,11 @@
 #include <cmath>
 #include <cstdio>
 
-#include "cmd/cli/command.hpp"
 #include "cmd/cli/exit_code.hpp"
 #include "cmd/cli/signals.hpp"
 #include "cmd/cli/terminal.hpp"
 #include "cmd/commands/classify_pipeline.hpp"
+#include "cmd/commands/commands.hpp"
 #include "inference/classifier_factory.hpp"
 #include "inference/models/model_loader.hpp"
 #include "lib/base/log.hpp"
@@ -137,8 +137,6 @@ void print_summary(std::size_t done, std::size_t failed, double seconds, const L
   complain(line + " (" + model.entry.manifest.name + " on " + model.engine + " in " + model.precision + ")");
 }
 
-}  // namespace
-
 int run_classify(const Invocation& call) {
   if (call.has("--json") && call.has("--csv")) {
     complain("Give --json or --csv, not both.");
@@ -194,6 +192,27 @@ int run_classify(const Invocation& call) {
   }
   if (interrupts.token().stop_requested()) return kExitInterrupted;
   return failed == 0 ? kExitOk : kExitItemFailed;
+}
+
+}  // namespace
+
+Command classify_command() {
+  return {.name = "classify",
+          .summary = "Classify image files without any service",
+          .arguments = "FILE|FOLDER|-…",
+          .arguments_min = 1,
+          .arguments_max = 1'000'000,
+          .settings = kClassifyCommand,
+          .examples = {{"imgrec classify photo.jpg", "a table"},
+                       {"imgrec classify --json --top-k 3 photos/ more/cat.png", "one line of JSON per image"},
+                       {"imgrec classify --csv photos/ > results.csv", "Image,Results"},
+                       {"curl -s https://example.org/cat.jpg | imgrec classify -", "from standard input"}},
+          .options = {{"--json", "", "one JSON object per line and image: labels and timings_ms, or error"},
+                      {"--csv", "", "Image,Results: the file name without extension, and the first label"}},
+          .notes =
+              "Folders are searched for images, recursively, in the order of their names. Exits with 1 when an image\n"
+              "could not be classified; the others are answered.",
+          .run = run_classify};
 }
 
 }  // namespace imgrec

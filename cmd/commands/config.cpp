@@ -4,8 +4,8 @@
 #include <algorithm>
 #include <cstdio>
 
-#include "cmd/cli/command.hpp"
 #include "cmd/cli/exit_code.hpp"
+#include "cmd/commands/commands.hpp"
 
 namespace imgrec {
 namespace {
@@ -47,12 +47,24 @@ std::string as_table(const LoadedConfig& loaded) {
   return out;
 }
 
-}  // namespace
-
 int run_config_show(const Invocation& call) {
   const std::string out = call.has("--json") ? as_json(call.loaded) : as_table(call.loaded);
   std::fwrite(out.data(), 1, out.size(), stdout);
   return kExitOk;
+}
+
+}  // namespace
+
+Command config_show_command() {
+  return {.name = "config show",
+          .summary = "Print every setting with its value and where that came from",
+          .settings = kConfigCommand,
+          .examples = {{"imgrec config show", "a table"},
+                       {"imgrec config show --config configs/local.toml --port 9000", "what these would amount to"},
+                       {"imgrec config show --json", "for programs"}},
+          .options = {{"--json", "", "an object by key: value, origin, environment name, flags"}},
+          .notes = "Secrets are masked.",
+          .run = run_config_show};
 }
 
 }  // namespace imgrec

@@ -2,12 +2,14 @@
 #include "roles/controller/controller.hpp"
 
 #include "cmd/cli/exit_code.hpp"
-#include "cmd/cli/roles.hpp"
 #include "cmd/cli/signals.hpp"
+#include "cmd/commands/commands.hpp"
 #include "cmd/commands/process_metrics.hpp"
 #include "cmd/platform/platform.hpp"
 
 namespace imgrec {
+
+namespace {
 
 int run_controller_command(const Config& config) {
   ignore_sigpipe();
@@ -31,6 +33,18 @@ int run_controller_command(const Config& config) {
                                          interrupts.token());
   if (!controlled) return report(controlled.error());
   return interrupts.by_keyboard() ? kExitInterrupted : kExitOk;
+}
+
+}  // namespace
+
+Command controller_command() {
+  return {.name = "controller",
+          .summary = "Watch the queue; start and stop workers as demand moves",
+          .settings = kControllerCommand,
+          .examples = {{"imgrec controller --max-workers 4", "beside `imgrec web`, on the same state folder"},
+                       {"imgrec controller --dry-run", "log what it would do"}},
+          .notes = kRoleNotes,
+          .run = [](const Invocation& call) { return run_controller_command(call.config()); }};
 }
 
 }  // namespace imgrec

@@ -4,9 +4,10 @@
 #include <cstdio>
 #include <nlohmann/json.hpp>
 
-#include "cmd/cli/command.hpp"
 #include "cmd/cli/exit_code.hpp"
 #include "cmd/cli/terminal.hpp"
+#include "cmd/commands/commands.hpp"
+#include "cmd/platform/platform.hpp"
 #include "inference/models/model_store.hpp"
 #include "lib/base/digest.hpp"
 
@@ -97,15 +98,32 @@ Check check_model(const Config& config) {
   return passed(name, std::to_string(files.size()) + " files, checked by their SHA-256, in " + entry->folder.string());
 }
 
+namespace {
+
 int run_doctor(const Invocation& call) {
   const auto scope = parse_doctor_scope(call.option("--for"));
   if (!scope) return report(scope.error());
-  const auto checks = call.config().platform == "aws" ? check_aws(call.loaded, *scope, system_clock(), system_rng())
-                                                      : check_local(call.loaded, *scope);
+  const auto check = for_platform(call.config(), &check_local, &check_aws);
+  const auto checks = check(call.loaded, *scope);
   const bool ok = std::ranges::count(checks, CheckStatus::failed, &Check::status) == 0;
   const std::string out = call.has("--json") ? as_json(checks, ok) : as_text(checks);
   std::fwrite(out.data(), 1, out.size(), stdout);
   return ok ? kExitOk : kExitItemFailed;
+}
+
+}  // namespace
+
+Command doctor_command() {
+  return {.name = "doctor",
+          .summary = "Check what the service needs, and say how to fix what is wrong",
+          .settings = kConfigCommand,
+          .examples = {{"imgrec doctor", "this machine, for `imgrec local`"},
+                       {"imgrec doctor --config aws.toml", "the AWS account; instances by a dry run"},
+                       {"imgrec doctor --config aws.toml --for worker --json", "one role's part, for programs"}},
+          .options = {{"--for", "ROLE", "what one role needs: web, worker or controller; without it: all"},
+                      {"--json", "", "an object: ok, and checks with name, status, detail and fix"}},
+          .notes = "Exits with 1 when a check failed. Warnings and what could not be asked are no failures.",
+          .run = run_doctor};
 }
 
 }  // namespace imgrec

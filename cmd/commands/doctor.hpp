@@ -5,9 +5,7 @@
 #include <string_view>
 #include <vector>
 
-#include "lib/base/clock.hpp"
 #include "lib/base/result.hpp"
-#include "lib/base/rng.hpp"
 #include "lib/config/load.hpp"
 
 namespace imgrec {
@@ -40,7 +38,7 @@ Result<DoctorScope> parse_doctor_scope(const std::string& role);
 /// Each asks further where an earlier answer does not make that senseless. Nothing stays behind but, where it may not
 /// be deleted again, one small object per bucket.
 std::vector<Check> check_local(const LoadedConfig& loaded, const DoctorScope& scope);
-std::vector<Check> check_aws(const LoadedConfig& loaded, const DoctorScope& scope, Clock& clock, Rng& rng);
+std::vector<Check> check_aws(const LoadedConfig& loaded, const DoctorScope& scope);
 
 /// Whether the web role could listen.
 Check check_port(const Config& config);

@@ -255,8 +255,8 @@ class AwsDoctor {
 
 }  // namespace
 
-std::vector<Check> check_aws(const LoadedConfig& loaded, const DoctorScope& scope, Clock& clock, Rng& rng) {
-  return AwsDoctor(loaded, scope, clock, rng).run();
+std::vector<Check> check_aws(const LoadedConfig& loaded, const DoctorScope& scope) {
+  return AwsDoctor(loaded, scope, system_clock(), system_rng()).run();
 }
 
 }  // namespace imgrec

@@ -5,8 +5,8 @@
 #include <thread>
 
 #include "cmd/cli/exit_code.hpp"
-#include "cmd/cli/roles.hpp"
 #include "cmd/cli/signals.hpp"
+#include "cmd/commands/commands.hpp"
 #include "cmd/commands/lock.hpp"
 #include "cmd/commands/process_metrics.hpp"
 #include "cmd/commands/serving.hpp"
@@ -88,8 +88,6 @@ Result<void> check_model(const Config& config) {
   return {};
 }
 
-}  // namespace
-
 int run_local_command(const Config& config) {
   ignore_sigpipe();
   Interrupts interrupts;
@@ -125,6 +123,20 @@ int run_local_command(const Config& config) {
   if (!served) return report(served.error());
   if (controller_error) return report(*controller_error);
   return interrupts.by_keyboard() ? kExitInterrupted : kExitOk;
+}
+
+}  // namespace
+
+Command local_command() {
+  return {
+      .name = "local",
+      .summary = "The whole service on this machine: web, controller, and workers as child processes",
+      .settings = kLocalCommand,
+      .examples = {{"imgrec local", "page and API at http://127.0.0.1:8000, as many workers as cores"},
+                   {"imgrec local --port 9000 --max-workers 4 --model efficientnet-lite0", "another port and model"},
+                   {"imgrec local --state-dir ~/imgrec --retention 30d", "where everything is kept, and how long"}},
+      .notes = kRoleNotes,
+      .run = [](const Invocation& call) { return run_local_command(call.config()); }};
 }
 
 }  // namespace imgrec

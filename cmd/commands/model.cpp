@@ -1,5 +1,4 @@
 // imgrec model list | pull | import | verify | show
-#include "cmd/cli/command.hpp"
 
 #include <unistd.h>
 
@@ -8,6 +7,7 @@
 #include "cmd/cli/exit_code.hpp"
 #include "cmd/cli/signals.hpp"
 #include "cmd/cli/terminal.hpp"
+#include "cmd/commands/commands.hpp"
 #include "cmd/platform/resolve.hpp"
 #include "inference/models/model_store.hpp"
 #include "lib/base/log.hpp"
@@ -72,8 +72,6 @@ Result<ModelEntry> find_installed(const ModelStore& store, const std::string& na
   }
   return entry;
 }
-
-}  // namespace
 
 int run_model_list(const Invocation& call) {
   const auto entries = store_of(call).list();
@@ -189,6 +187,76 @@ int run_model_show(const Invocation& call) {
   }
   print(as_columns(rows));
   return kExitOk;
+}
+
+}  // namespace
+
+Command model_list_command() {
+  return {.name = "model list",
+          .summary = "List models: those installed and those known by name",
+          .settings = kModelCommand,
+          .examples = {{"imgrec model list", "a table"}},
+          .run = run_model_list};
+}
+
+Command model_pull_command() {
+  return {
+      .name = "model pull",
+      .summary = "Download a known model, resumed where it stopped, checked by its SHA-256",
+      .arguments = "NAME",
+      .arguments_min = 1,
+      .arguments_max = 1,
+      .settings = kModelCommand,
+      .examples = {{"imgrec model pull resnet18", "the default model"},
+                   {"https_proxy=http://proxy:3128 imgrec model pull resnet18", "through a proxy"}},
+      .notes =
+          "Proxies are taken from https_proxy, http_proxy, all_proxy and no_proxy. Exits with 3 when no mirror can be\n"
+          "reached, with 130 when interrupted (the next pull goes on from there).",
+      .run = run_model_pull};
+}
+
+Command model_import_command() {
+  return {
+      .name = "model import",
+      .summary = "Install an ONNX file as a model",
+      .arguments = "FILE",
+      .arguments_min = 1,
+      .arguments_max = 1,
+      .settings = kModelCommand,
+      .examples = {{"imgrec model import my.onnx --name mine --profile imagenet", "ImageNet's 1000 classes"},
+                   {"imgrec model import cars.onnx --name cars --profile tf --labels cars.txt",
+                    "classes of its own, one name per line"}},
+      .options = {{"--name", "NAME", "name of the model: a-z 0-9 . _ -", true},
+                  {"--profile", "PROFILE",
+                   "how images are prepared: imagenet (mean/std), tf (x/127.5 - 1), as-is (no resize, RGB/255)", true},
+                  {"--labels", "FILE", "class names, one per line; without it: ImageNet-1k"},
+                  {"--licence", "TEXT", "licence of the weights, for `imgrec model list`"},
+                  {"--output", "KIND", "what the network ends in: logits (default) or probabilities"},
+                  {"--replace", "", "replace an installed model of that name"}},
+      .notes = "The model is loaded and run once before it is installed.",
+      .run = run_model_import};
+}
+
+Command model_verify_command() {
+  return {.name = "model verify",
+          .summary = "Read the weights again and compare their SHA-256",
+          .arguments = "[NAME…]",
+          .arguments_max = 1000,
+          .settings = kModelCommand,
+          .examples = {{"imgrec model verify", "all that are installed"}, {"imgrec model verify resnet18", "one"}},
+          .notes = "Exits with 1 when one is damaged, with 2 when one is not installed.",
+          .run = run_model_verify};
+}
+
+Command model_show_command() {
+  return {.name = "model show",
+          .summary = "Print a model's manifest",
+          .arguments = "NAME",
+          .arguments_min = 1,
+          .arguments_max = 1,
+          .settings = kModelCommand,
+          .examples = {{"imgrec model show resnet18", "file, SHA-256, licence, profile, labels"}},
+          .run = run_model_show};
 }
 
 }  // namespace imgrec

@@ -4,8 +4,8 @@
 #include <cstdio>
 #include <cstring>
 
-#include "cmd/cli/command.hpp"
 #include "cmd/cli/exit_code.hpp"
+#include "cmd/commands/commands.hpp"
 #include "cmd/commands/image_files.hpp"
 #include "inference/input_tensor.hpp"
 #include "inference/models/model_store.hpp"
@@ -72,8 +72,6 @@ ordered_json json_of(const ModelEntry& entry) {
           {"images", ordered_json::array()}};
 }
 
-}  // namespace
-
 int run_model_tensors(const Invocation& call) {
   const auto entry = ModelStore(call.config().model.dir).find(call.arguments.front());
   if (!entry) return report(entry.error());
@@ -111,6 +109,25 @@ int run_model_tensors(const Invocation& call) {
   const std::string text = document.dump(-1, ' ', false, ordered_json::error_handler_t::replace) + "\n";
   std::fwrite(text.data(), 1, text.size(), stdout);
   return all ? kExitOk : kExitItemFailed;
+}
+
+}  // namespace
+
+Command model_tensors_command() {
+  return {
+      .name = "model tensors",
+      .summary = "Write what the network gets for each photo, as a numpy file",
+      .arguments = "NAME",
+      .arguments_min = 1,
+      .arguments_max = 1,
+      .settings = kModelCommand,
+      .examples = {{"imgrec model tensors resnet18 --images photos/ --output photos.npy",
+                    "float32, shape (photos, 3, 224, 224)"}},
+      .options = {{"--images", "DIR", "photos, at most 4096", true}, {"--output", "FILE", "the .npy file", true}},
+      .notes =
+          "Prints a JSON object with the model's weights and the images in order; those with an error have no tensor,\n"
+          "and make it exit with 1. For tools that calibrate a network: decoding and resizing stay imgrec's.",
+      .run = run_model_tensors};
 }
 
 }  // namespace imgrec

@@ -9,10 +9,10 @@
 #include <cstdio>
 #include <optional>
 
-#include "cmd/cli/command.hpp"
 #include "cmd/cli/exit_code.hpp"
 #include "cmd/cli/signals.hpp"
 #include "cmd/cli/terminal.hpp"
+#include "cmd/commands/commands.hpp"
 #include "cmd/commands/image_files.hpp"
 #include "inference/classifier_factory.hpp"
 #include "inference/models/agreement.hpp"
@@ -214,8 +214,6 @@ Result<void> check_words(const Invocation& call) {
               "There is no engine " + json_quote(engine) + "; there are auto, openvino and opencv.");
 }
 
-}  // namespace
-
 int run_model_agreement(const Invocation& call) {
   if (auto ok = check_words(call); !ok) return report(ok.error());
   const auto files = photos_in(call.option("--images"));
@@ -251,6 +249,56 @@ int run_model_add_variant(const Invocation& call) {
   if (!published) return measured_failed(published.error());
   call.has("--json") ? print_json(*compared) : print_text(*compared);
   return kExitOk;
+}
+
+}  // namespace
+
+Command model_agreement_command() {
+  return {
+      .name = "model agreement",
+      .summary = "Measure how far a precision answers as f32 does, on photos",
+      .arguments = "NAME",
+      .arguments_min = 1,
+      .arguments_max = 1,
+      .settings = kModelCommand,
+      .examples = {{"imgrec model agreement resnet18 --images photos/",
+                    "what the service would take (--precision auto)"},
+                   {"imgrec model agreement resnet18 --images photos/ --precision int8 --json", "for programs"}},
+      .options = {{"--images", "DIR", "photos; more of them say more", true},
+                  {"--engine", "ENGINE", "auto (default), openvino or opencv: f32 is computed by the same"},
+                  {"--precision", "PRECISION", "f32, bf16 or int8; without it what auto takes"},
+                  {"--json", "", "one JSON object, with the photos answered differently"}},
+      .notes =
+          "Prints on how many photos both have the same best label, the mean part of the five best labels that both\n"
+          "have, and the mean and largest difference of the score of f32's best label. Photos that cannot be read\n"
+          "are left out.",
+      .run = run_model_agreement};
+}
+
+Command model_add_variant_command() {
+  return {
+      .name = "model add-variant",
+      .summary = "Add a model's weights in another precision, if it answers as f32 does",
+      .arguments = "NAME",
+      .arguments_min = 1,
+      .arguments_max = 1,
+      .settings = kModelCommand,
+      .examples = {{"imgrec model add-variant resnet18 --precision int8 --weights int8.xml --images photos/",
+                    "measured on photos/, then published"},
+                   {"imgrec model add-variant resnet18 --precision bf16 --images photos/",
+                    "bf16 needs no weights of its own: only its agreement is kept"}},
+      .options = {{"--precision", "PRECISION", "int8 or bf16", true},
+                  {"--images", "DIR", "photos to measure on, 16 or more; none that it was calibrated with", true},
+                  {"--weights", "FILE", "int8: OpenVINO IR, the .xml file; the .bin file lies beside it"},
+                  {"--agreement-min", "FRACTION",
+                   "photos with the same best label as in f32, at least; without it the setting model.agreement_min"},
+                  {"--engine", "ENGINE", "the engine to measure with: auto (default), openvino or opencv"},
+                  {"--made-by", "TEXT", "what made the weights, for `imgrec model show`"},
+                  {"--json", "", "the figures as one JSON object"}},
+      .notes =
+          "The model is changed at once or not at all. Exits with 1 and leaves it as it was when the agreement is\n"
+          "below the bound. `./dev quantize` makes the weights.",
+      .run = run_model_add_variant};
 }
 
 }  // namespace imgrec

@@ -2,29 +2,40 @@
 
 #include <cstdio>
 
-#include "cmd/cli/command.hpp"
 #include "cmd/cli/exit_code.hpp"
+#include "cmd/commands/commands.hpp"
 #include "inference/engine/engine_openvino.hpp"
 #include "lib/base/cpu.hpp"
 
 namespace imgrec {
 
-std::string_view version() {
-  return IMGREC_VERSION;
-}
+namespace {
 
 int run_version(const Invocation& call) {
   if (call.has("--json")) {
     const ProcessorFeatures has = processor_features();
     const nlohmann::ordered_json document{
-        {"version", IMGREC_VERSION},
+        {"version", version()},
         {"openvino", has_openvino()},
         {"arithmetic", {{"int8", int8_arithmetic(has)}, {"bf16", bf16_arithmetic(has)}}}};
     std::printf("%s\n", document.dump().c_str());
     return kExitOk;
   }
-  std::printf("imgrec %s\n", IMGREC_VERSION);
+  std::printf("imgrec %s\n", std::string(version()).c_str());
   return kExitOk;
+}
+
+}  // namespace
+
+Command version_command() {
+  return {
+      .name = "version",
+      .summary = "Print the version",
+      .settings = kConfigCommand,
+      .examples = {{"imgrec version", ""},
+                   {"imgrec version --json", "for programs: with the arithmetic of this processor's int8 and bf16"}},
+      .options = {{"--json", "", "an object: version, openvino (in this build), arithmetic"}},
+      .run = run_version};
 }
 
 }  // namespace imgrec

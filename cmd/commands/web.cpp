@@ -5,8 +5,8 @@
 #include <filesystem>
 
 #include "cmd/cli/exit_code.hpp"
-#include "cmd/cli/roles.hpp"
 #include "cmd/cli/signals.hpp"
+#include "cmd/commands/commands.hpp"
 #include "cmd/commands/lock.hpp"
 #include "cmd/commands/process_metrics.hpp"
 #include "cmd/commands/serving.hpp"
@@ -67,6 +67,8 @@ Result<void> serve_web(const Config& config, const Platform& platform, const Web
   return run_web(settings, std::move(ports), run.stop);
 }
 
+namespace {
+
 int run_web_command(const Config& config) {
   ignore_sigpipe();
   Interrupts interrupts;
@@ -90,6 +92,19 @@ int run_web_command(const Config& config) {
                                  .stop = interrupts.token()});
   if (!served) return report(served.error());
   return interrupts.by_keyboard() ? kExitInterrupted : kExitOk;
+}
+
+}  // namespace
+
+Command web_command() {
+  return {.name = "web",
+          .summary = "Take images over HTTP, hold each client until its own answer is there",
+          .settings = kWebCommand,
+          .examples = {{"imgrec web", "listen on 127.0.0.1:8000"},
+                       {"imgrec web --bind 0.0.0.0 --port 80", "listen on all addresses"},
+                       {"imgrec --role=web", "the same command, by role"}},
+          .notes = kRoleNotes,
+          .run = [](const Invocation& call) { return run_web_command(call.config()); }};
 }
 
 }  // namespace imgrec

@@ -4,8 +4,8 @@
 #include <thread>
 
 #include "cmd/cli/exit_code.hpp"
-#include "cmd/cli/roles.hpp"
 #include "cmd/cli/signals.hpp"
+#include "cmd/commands/commands.hpp"
 #include "cmd/commands/process_metrics.hpp"
 #include "cmd/platform/platform.hpp"
 #include "inference/classifier_factory.hpp"
@@ -22,8 +22,6 @@ std::string default_worker_id() {
   ::gethostname(host, sizeof host - 1);
   return std::string(host) + "-" + std::to_string(::getpid());
 }
-
-}  // namespace
 
 int run_worker_command(const Config& config, const WorkerHooks& hooks) {
   ignore_sigpipe();
@@ -69,6 +67,18 @@ int run_worker_command(const Config& config, const WorkerHooks& hooks) {
   const auto worked = run_worker(settings, std::move(ports), interrupts.token());
   if (!worked) return report(worked.error());
   return interrupts.by_keyboard() ? kExitInterrupted : kExitOk;
+}
+
+}  // namespace
+
+Command worker_command(const WorkerHooks& hooks) {
+  return {.name = "worker",
+          .summary = "Receive images from the queue, classify, store and answer",
+          .settings = kWorkerCommand,
+          .examples = {{"imgrec worker", "one image per core at a time, until it is told to end"},
+                       {"imgrec worker --threads 2 --exit-when-idle 60s", "end by itself when there is nothing to do"}},
+          .notes = kRoleNotes,
+          .run = [hooks](const Invocation& call) { return run_worker_command(call.config(), hooks); }};
 }
 
 }  // namespace imgrec

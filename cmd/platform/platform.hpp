@@ -29,6 +29,7 @@ struct Platform {
   std::shared_ptr<MessageQueue> requests, dead_letters;
   std::shared_ptr<ObjectStore> inputs, outputs;  // may be one and the same
   std::string input_bucket;                      // what requests call the store of inputs
+  std::string place;                             // for people: "images in the bucket photos"
   /// Empty where queues and stores have rules of their own for what is old: then nothing of theirs is ours to delete.
   RemoveUnread remove_unread;
   /// Where the workers of make_fleet keep their metrics as files. Empty where workers are other machines.
@@ -45,6 +46,12 @@ struct Platform {
 struct PlatformNeeds {
   bool stores = true;  // else inputs and outputs may be null
 };
+
+/// The one of both that belongs to the platform of this Config: for commands that have two ways to do their work.
+template <class T>
+const T& for_platform(const Config& config, const T& local, const T& aws) {
+  return config.platform == "aws" ? aws : local;
+}
 
 /// Errors: invalid "no_such_platform"; else as of the ports opened.
 Result<Platform> make_platform(const Config& config, Clock& clock, Rng& rng, const PlatformNeeds& needs = {});

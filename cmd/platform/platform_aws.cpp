@@ -5,9 +5,9 @@
 #include "aws/adapters/s3_store.hpp"
 #include "aws/adapters/spot_notice.hpp"
 #include "aws/adapters/sqs_queue.hpp"
-#include "cmd/commands/user_data.hpp"
 #include "cmd/platform/platforms.hpp"
 #include "cmd/platform/prefixed_store.hpp"
+#include "cmd/platform/user_data.hpp"
 #include "lib/base/environment.hpp"
 #include "lib/config/settings_aws.hpp"
 
@@ -166,6 +166,7 @@ Result<Platform> make_aws_platform(const Config& config, Clock& clock, Rng& rng,
   platform.dead_letters = *dead_letters;
   platform.requests = *requests;
   platform.input_bucket = buckets->input;
+  platform.place = "images in the bucket " + buckets->input;
   if (needs.stores) {
     if (auto opened_stores = open_stores(*session, config.aws, *buckets, platform); !opened_stores) {
       return fail(opened_stores.error());

@@ -61,6 +61,7 @@ Result<Platform> make_local_platform(const Config& config, Clock& clock, Rng& rn
   platform.inputs = platform.outputs = std::move(*store);
   platform.input_bucket = "inputs";
   platform.worker_metrics_dir = worker_metrics_dir(config);
+  platform.place = "all in " + config.state_dir;
   platform.make_fleet = [config, &clock, &rng]() -> Result<std::unique_ptr<Fleet>> {
     return make_local_fleet(config, clock, rng);
   };

@@ -51,6 +51,12 @@ def test_version():
     assert imgrec.run("--version").stdout == imgrec.run("version").stdout
 
 
+def test_without_a_command_it_prints_its_help():
+    alone = imgrec.run()
+    assert alone.returncode == 0 and alone.stderr == ""
+    assert alone.stdout == imgrec.run("--help").stdout
+
+
 @pytest.mark.parametrize("arguments,near", [
     (["wbe"], "did you mean web?"),
     (["clasify", "x.jpg"], "did you mean classify?"),
@@ -59,7 +65,6 @@ def test_version():
     (["web", "--prot=1"], "did you mean --port?"),
     (["web", "--max-workers", "3"], "imgrec local has"),
     (["--role=wbe"], "did you mean web?"),
-    ([], "Which command?"),
     (["model"], "needs a command"),
     (["--port", "8000"], "command first"),
     (["web", "extra"], "takes no arguments"),

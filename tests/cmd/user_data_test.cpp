@@ -1,4 +1,4 @@
-#include "cmd/commands/user_data.hpp"
+#include "cmd/platform/user_data.hpp"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

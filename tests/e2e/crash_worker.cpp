@@ -11,7 +11,7 @@
 #include <string_view>
 #include <vector>
 
-#include "cmd/cli/roles.hpp"
+#include "cmd/imgrec.hpp"
 #include "lib/base/rng.hpp"
 
 namespace {

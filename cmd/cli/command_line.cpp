@@ -1,15 +1,13 @@
-// From words to a command: CLI11 splits them, the tables of commands and settings say what they mean.
+#include "cmd/cli/command_line.hpp"
+
 #include <CLI/CLI.hpp>
 
 #include <algorithm>
 #include <cstdio>
 #include <optional>
 
-#include "cmd/cli/command.hpp"
 #include "cmd/cli/exit_code.hpp"
 #include "cmd/cli/help.hpp"
-#include "cmd/platform/platform.hpp"
-#include "cmd/platform/resolve.hpp"
 #include "lib/base/log.hpp"
 #include "lib/base/text.hpp"
 
@@ -150,10 +148,11 @@ std::optional<std::string> wrong_argument_count(const Command& command, std::siz
   return std::nullopt;
 }
 
-std::string unknown_option(const std::string& word, const Command& command, const Options& options) {
+std::string unknown_option(const std::string& word, const Options& options, const Command& command,
+                           const CommandTable& table) {
   const std::string flag = word.substr(0, word.find('='));
   std::string message = "imgrec " + command.name + " has no option " + flag;
-  for (const Command& other : commands()) {
+  for (const Command& other : table.commands) {
     const bool is_its = std::ranges::any_of(settings(), [&](const Setting& setting) {
       const auto flags = flags_of(setting, other.settings);
       return std::ranges::find(flags, flag) != flags.end();
@@ -164,37 +163,37 @@ std::string unknown_option(const std::string& word, const Command& command, cons
   return message + (near.empty() ? "." : "; did you mean " + near + "?");
 }
 
-int unknown_command(const std::string& word) {
+int unknown_command(const std::string& word, const CommandTable& table) {
   if (word.starts_with("-")) {
     return usage_error("There is no option " + word.substr(0, word.find('=')) +
                            " before a command. Give the command first: imgrec local " + word + " …",
                        "");
   }
   Words names;
-  for (const Command& command : commands()) names.push_back(command.name.substr(0, command.name.find(' ')));
+  for (const Command& command : table.commands) names.push_back(command.name.substr(0, command.name.find(' ')));
   const std::string near = nearest(word, names);
   return usage_error("There is no command " + json_quote(word) + (near.empty() ? "." : "; did you mean " + near + "?"),
                      "");
 }
 
 // "model pull" from "model" and its next word; an error is printed and gives null with the exit code.
-const Command* choose(Line& line, int& exit_code) {
-  if (const Command* command = find_command(line.command)) return command;
+const Command* choose(Line& line, const CommandTable& table, int& exit_code) {
+  if (const Command* command = table.find(line.command)) return command;
   Words inner;
-  for (const Command& command : commands()) {
+  for (const Command& command : table.commands) {
     if (command.name.starts_with(line.command + " ")) inner.push_back(command.name.substr(line.command.size() + 1));
   }
   if (inner.empty()) {
-    exit_code = unknown_command(line.command);
+    exit_code = unknown_command(line.command, table);
     return nullptr;
   }
   const std::string word = line.words.empty() ? "" : line.words.front();
-  if (const Command* command = find_command(line.command + " " + word)) {
+  if (const Command* command = table.find(line.command + " " + word)) {
     line.words.erase(line.words.begin());
     return command;
   }
   if (word == "--help" || word == "-h" || (word.empty() && line.help)) {
-    print(group_help(line.command));
+    print(group_help(table.commands, line.command));
     return nullptr;
   }
   if (word.empty()) {
@@ -217,7 +216,7 @@ int configure_log(const Config& config, const std::string& role) {
   return kExitOk;
 }
 
-int run_command(const Command& command, const Line& line, const Environment& environment, const WorkerHooks& hooks) {
+int run_command(const Command& command, const Line& line, const CommandTable& table, const Environment& environment) {
   Options options;
   options.app.allow_extras();
   for (const OwnOption& own : command.options) {
@@ -229,13 +228,13 @@ int run_command(const Command& command, const Line& line, const Environment& env
     print(command_help(command));
     return kExitOk;
   }
-  Invocation call{.loaded = {}, .arguments = {}, .options = {}, .hooks = hooks};
+  Invocation call{.loaded = {}, .arguments = {}, .options = {}};
   bool only_arguments = false;
   for (const std::string& word : options.app.remaining()) {
     if (!only_arguments && word == "--")
       only_arguments = true;
     else if (!only_arguments && word.size() > 1 && word[0] == '-')
-      return usage_error(unknown_option(word, command, options), command.name);
+      return usage_error(unknown_option(word, options, command, table), command.name);
     else
       call.arguments.push_back(word);
   }
@@ -254,8 +253,7 @@ int run_command(const Command& command, const Line& line, const Environment& env
   options.collect(sources.flags);
   auto loaded = load_config(sources);
   if (!loaded) return report(loaded.error()), kExitUsage;
-  apply_platform_defaults(*loaded);
-  if (auto resolved = resolve(loaded->config, environment); !resolved) return report(resolved.error());
+  if (auto finished = table.finish_config(*loaded, environment); !finished) return report(finished.error());
   if (const int wrong = configure_log(loaded->config, command.name); wrong != kExitOk) return wrong;
   call.loaded = std::move(*loaded);
   return command.run(call);
@@ -263,7 +261,17 @@ int run_command(const Command& command, const Line& line, const Environment& env
 
 }  // namespace
 
-int run_imgrec(std::vector<std::string> arguments, const Environment& environment, const WorkerHooks& hooks) {
+const Command* CommandTable::find(std::string_view name) const {
+  const auto found = std::ranges::find(commands, name, &Command::name);
+  return found == commands.end() ? nullptr : &*found;
+}
+
+std::string Invocation::option(const std::string& flag) const {
+  const auto found = options.find(flag);
+  return found == options.end() ? "" : found->second;
+}
+
+int run_command_line(const CommandTable& table, std::vector<std::string> arguments, const Environment& environment) {
   Line line;
   if (auto wrong = split_line(std::move(arguments), line)) return usage_error(*wrong, "");
   if (line.command == "help") {  // `imgrec help model pull` is `imgrec model pull --help`
@@ -272,13 +280,12 @@ int run_imgrec(std::vector<std::string> arguments, const Environment& environmen
     if (!line.words.empty()) line.words.erase(line.words.begin());
   }
   if (line.command.empty()) {
-    if (!line.help) return usage_error("Which command?", "");
-    print(main_help());
+    print(main_help(table.commands));
     return kExitOk;
   }
   int exit_code = kExitOk;
-  const Command* command = choose(line, exit_code);
-  return command == nullptr ? exit_code : run_command(*command, line, environment, hooks);
+  const Command* command = choose(line, table, exit_code);
+  return command == nullptr ? exit_code : run_command(*command, line, table, environment);
 }
 
 }  // namespace imgrec

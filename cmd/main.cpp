@@ -4,7 +4,7 @@
 #include <string_view>
 #include <vector>
 
-#include "cmd/cli/roles.hpp"
+#include "cmd/imgrec.hpp"
 
 int main(int argc, char** argv) {
   imgrec::Environment environment;

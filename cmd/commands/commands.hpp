@@ -1,0 +1,43 @@
+// The commands: each file here exports its own, with its words and its code.
+#pragma once
+
+#include <functional>
+
+#include "cmd/cli/command.hpp"
+#include "roles/worker/worker.hpp"
+
+namespace imgrec {
+
+/// For test programs that run the same worker with hooks of their own.
+struct WorkerHooks {
+  std::function<void(JobStep)> on_step = [](JobStep) {};
+};
+
+/// The roles. Each runs until SIGINT or SIGTERM, then drains, and returns the exit code: 0 after SIGTERM, 130 after
+/// SIGINT.
+Command local_command();
+Command web_command();
+Command worker_command(const WorkerHooks& hooks);
+Command controller_command();
+
+inline constexpr const char* kRoleNotes =
+    "SIGTERM drains and exits with 0; SIGINT (Ctrl-C) drains and exits with 130; a second signal ends it at once.";
+
+Command classify_command();
+Command bench_command();
+Command model_list_command();
+Command model_pull_command();
+Command model_import_command();
+Command model_verify_command();
+Command model_show_command();
+Command model_agreement_command();
+Command model_add_variant_command();
+Command model_tensors_command();
+Command doctor_command();
+Command setup_command();
+Command user_data_worker_command();
+Command bundle_upload_command();
+Command config_show_command();
+Command version_command();
+
+}  // namespace imgrec

@@ -1,0 +1,45 @@
+#include "cmd/imgrec.hpp"
+
+#include "cmd/cli/command_line.hpp"
+#include "cmd/platform/platform.hpp"
+#include "cmd/platform/resolve.hpp"
+
+namespace imgrec {
+namespace {
+
+Result<void> finish_config(LoadedConfig& loaded, const Environment& environment) {
+  apply_platform_defaults(loaded);
+  return resolve(loaded.config, environment);
+}
+
+}  // namespace
+
+std::vector<Command> commands(const WorkerHooks& hooks) {
+  return {local_command(),
+          web_command(),
+          worker_command(hooks),
+          controller_command(),
+          classify_command(),
+          bench_command(),
+          model_list_command(),
+          model_pull_command(),
+          model_import_command(),
+          model_verify_command(),
+          model_show_command(),
+          model_agreement_command(),
+          model_add_variant_command(),
+          model_tensors_command(),
+          doctor_command(),
+          setup_command(),
+          user_data_worker_command(),
+          bundle_upload_command(),
+          config_show_command(),
+          version_command()};
+}
+
+int run_imgrec(std::vector<std::string> arguments, const Environment& environment, const WorkerHooks& hooks) {
+  const std::vector<Command> all = commands(hooks);
+  return run_command_line({.commands = all, .finish_config = finish_config}, std::move(arguments), environment);
+}
+
+}  // namespace imgrec

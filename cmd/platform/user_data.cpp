@@ -1,0 +1,148 @@
+#include "cmd/platform/user_data.hpp"
+
+#include <algorithm>
+#include <span>
+#include <utility>
+#include <vector>
+
+#include "aws/client/uri.hpp"
+#include "cmd/platform/platforms.hpp"
+#include "lib/base/text.hpp"
+#include "lib/config/settings.hpp"
+
+namespace imgrec {
+namespace {
+
+constexpr const char* kModelFolder = "/opt/imgrec/models";  // where the bundle has its models
+constexpr const char* kStateFolder = "/var/lib/imgrec";     // the unit's StateDirectory
+constexpr Seconds kStopMargin{30};                          // beyond the drain, before systemd kills
+
+// An instance's own, or made explicit below.
+bool is_left_out(const std::string& key) {
+  constexpr std::string_view kKeys[] = {"platform", "state_dir", "worker.id", "worker.app_tier_id"};
+  return std::ranges::find(kKeys, key) != std::end(kKeys);
+}
+
+std::string toml_value(const Setting& setting, const Config& config) {
+  const std::string value = setting.get(config);
+  const bool is_bare = setting.is_switch || setting.value_name == "NUMBER" || setting.value_name == "FRACTION";
+  return is_bare ? value : json_quote(value);  // TOML's basic strings have JSON's escapes
+}
+
+using Replacement = std::pair<std::string_view, std::string>;
+
+// Each line of a text that goes in at a placeholder is indented as the placeholder is.
+std::string fill(std::string_view text, std::span<const Replacement> replacements) {
+  std::string out;
+  for (std::string_view line : split(text, '\n')) {
+    const auto found = std::ranges::find_if(
+        replacements, [&](const Replacement& one) { return line.find(one.first) != std::string_view::npos; });
+    if (found == replacements.end()) {
+      out += std::string(line) + "\n";
+      continue;
+    }
+    const auto at = line.find(found->first);
+    const std::string before(line.substr(0, at)), after(line.substr(at + found->first.size()));
+    const bool is_block = trim(before).empty() && after.empty();
+    if (!is_block) {
+      out += before + found->second + after + "\n";
+      continue;
+    }
+    std::string_view inserted = found->second;
+    while (inserted.ends_with('\n')) inserted.remove_suffix(1);
+    for (const std::string_view part : split(inserted, '\n')) {
+      out += part.empty() ? "\n" : before + std::string(part) + "\n";
+    }
+  }
+  while (out.ends_with("\n\n")) out.pop_back();
+  return out;
+}
+
+std::string worker_unit(const Config& config) {
+  const auto drain = std::chrono::ceil<Seconds>(config.worker.drain_timeout);
+  const Replacement replacements[] = {
+      {"<ACTIONS>", config.aws.poweroff_on_exit ? "SuccessAction=poweroff\nFailureAction=poweroff" : ""},
+      {"<DRAIN>", std::to_string(drain.count())},
+      {"<STOP>", std::to_string((drain + kStopMargin).count())},
+      {"<MEMORY>", std::to_string(config.aws.worker_memory_percent)}};
+  return fill(kWorkerUnitTemplate, replacements);
+}
+
+std::string as_yaml_list(const std::vector<std::string>& words) {
+  std::string out = "[";
+  for (const std::string& word : words) out += (out.size() > 1 ? ", " : "") + json_quote(word);
+  return out + "]";
+}
+
+Result<std::string> bundle_url(const Config& config, const aws::EndpointSettings& endpoints) {
+  if (config.aws.bundle_key.empty() || config.aws.bundle_sha256.empty()) {
+    return fail(
+        ErrorKind::invalid, "no_bundle",
+        "Nothing says what the instances install: make a bundle with `./dev bundle`, put it into S3 with `imgrec "
+        "bundle upload`, and set aws.bundle_key and aws.bundle_sha256 to what that prints.");
+  }
+  const auto buckets = aws_buckets(config.aws);
+  if (!buckets) return fail(buckets.error());
+  const auto endpoint = aws::bucket_endpoint(endpoints, buckets->bundle);
+  if (!endpoint) return fail(endpoint.error());
+  return endpoint->scheme + "://" + endpoint->authority + endpoint->base_path + "/" +
+         aws::uri_encode(config.aws.bundle_key, aws::Slash::keep);
+}
+
+}  // namespace
+
+std::string worker_settings(const Config& config, const aws::EndpointSettings& endpoints) {
+  Config worker = config;
+  worker.model.dir = kModelFolder;
+  worker.worker.threads = config.aws.worker_threads;
+  worker.aws.region = endpoints.region;
+  const auto endpoint = [&](const char* service) {
+    const auto found = endpoints.overrides.find(service);
+    return found == endpoints.overrides.end() ? std::string() : found->second;
+  };
+  worker.aws.endpoint_url = endpoint("");
+  worker.aws.sqs_endpoint_url = endpoint("sqs");
+  worker.aws.s3_endpoint_url = endpoint("s3");
+  // What the controller and the web nodes have made or checked.
+  worker.aws.queues = worker.aws.buckets = "use";
+  std::string out = "platform = \"aws\"\nstate_dir = \"" + std::string(kStateFolder) + "\"\n";
+  std::string section;
+  for (const Setting& setting : settings()) {
+    const std::string value = setting.get(worker);
+    if (!(setting.commands & kWorkerCommand) || is_left_out(setting.key) || value == setting.get(Config())) continue;
+    const auto dot = setting.key.find('.');
+    const std::string own = setting.key.substr(0, dot);
+    if (own != section) out += "[" + (section = own) + "]\n";
+    out += setting.key.substr(dot + 1) + " = " + toml_value(setting, worker) + "\n";
+  }
+  return out;
+}
+
+Result<std::string> worker_user_data(const Config& config, const aws::EndpointSettings& endpoints) {
+  const auto url = bundle_url(config, endpoints);
+  if (!url) return fail(url.error());
+  if (config.model.labels.find('/') != std::string::npos) {
+    return fail(
+        ErrorKind::invalid, "labels_elsewhere",
+        "model.labels is a file of this machine, which instances do not have: give the labels to the model with "
+        "`imgrec model import --labels`, and make the bundle anew.");
+  }
+  std::vector<std::string> command = {
+      "/usr/bin/python3", "/usr/local/sbin/imgrec-install", "--url", *url, "--region", endpoints.region,
+      "--sha256",         config.aws.bundle_sha256};
+  if (config.aws.poweroff_on_exit) command.emplace_back("--poweroff");
+  const Replacement replacements[] = {{"<WORKER_TOML>", worker_settings(config, endpoints)},
+                                      {"<UNIT>", worker_unit(config)},
+                                      {"<INSTALLER>", std::string(kInstaller)},
+                                      {"<COMMAND>", as_yaml_list(command)}};
+  std::string out = fill(kUserDataTemplate, replacements);
+  if (out.size() > kUserDataBytesMax) {
+    return fail(ErrorKind::invalid, "user_data_too_large",
+                "The user-data has " + std::to_string(out.size()) + " bytes, and EC2 takes " +
+                    std::to_string(kUserDataBytesMax) +
+                    ": fewer or shorter settings have to differ from their defaults.");
+  }
+  return out;
+}
+
+}  // namespace imgrec
