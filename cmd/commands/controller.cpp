@@ -29,7 +29,8 @@ int run_controller_command(const Config& config) {
                                           .rng = system_rng(),
                                           .metrics = told.metrics,
                                           .decisions = told.decisions,
-                                          .series = told.series},
+                                          .series = told.series,
+                                          .results = platform->outputs.get()},
                                          interrupts.token());
   if (!controlled) return report(controlled.error());
   return interrupts.by_keyboard() ? kExitInterrupted : kExitOk;

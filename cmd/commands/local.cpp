@@ -50,7 +50,8 @@ class Background {
                                          .rng = system_rng(),
                                          .metrics = told_.metrics,
                                          .decisions = told_.decisions,
-                                         .series = told_.series},
+                                         .series = told_.series,
+                                         .results = platform_.outputs.get()},
                                         stop);
       if (!ended) {
         error_ = ended.error();

@@ -10,6 +10,9 @@ constexpr PlatformDefault kAwsDefaults[] = {
     {"controller.max", "2"},             // each costs money
     {"controller.interval", "5s"},       // two calls each time, and EC2 throttles
     {"controller.idle_cooldown", "2m"},  // a machine needs a minute to be there again
+    {"controller.started_after", "2m"},  // a machine runs before its worker does
+    {"controller.start_pause_min", "30s"},
+    {"controller.start_pause_max", "10m"},
 };
 
 }  // namespace

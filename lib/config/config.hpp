@@ -95,6 +95,9 @@ struct ControllerConfig {
   Millis interval{250};
   Millis idle_cooldown{10'000};  // the queue has to be empty this long before instances go
   bool dry_run = false;
+  Millis started_after{0};         // running for so long an instance has started; 0: as soon as it runs
+  Millis start_pause_min{1'000};   // between launches when instances end right after their start; doubles each time
+  Millis start_pause_max{60'000};  // its limit
 };
 
 /// What a process tells about itself.

@@ -243,6 +243,18 @@ void add_workers(std::vector<Setting>& all) {
                          In{&Config::controller, &ControllerConfig::idle_cooldown}, {Millis(0), days(1)}));
   all.push_back(boolean({"controller.dry_run", "log decisions, apply none", {"--dry-run"}, kFleet},
                         In{&Config::controller, &ControllerConfig::dry_run}));
+  all.push_back(duration({"controller.started_after",
+                          "running for so long a worker machine has started; 0: as soon as it runs",
+                          {},
+                          kFleet},
+                         In{&Config::controller, &ControllerConfig::started_after}, {Millis(0), hours(1)}));
+  all.push_back(duration({"controller.start_pause_min",
+                          "between launches when workers end right after their start; doubles each time",
+                          {},
+                          kFleet},
+                         In{&Config::controller, &ControllerConfig::start_pause_min}, {Millis(100), hours(1)}));
+  all.push_back(duration({"controller.start_pause_max", "the longest of these pauses", {}, kFleet},
+                         In{&Config::controller, &ControllerConfig::start_pause_max}, {Millis(100), hours(1)}));
 }
 
 void add_metrics(std::vector<Setting>& all) {

@@ -7,9 +7,10 @@
 
 namespace imgrec {
 
-Applier::Applier(Fleet& fleet, Clock& clock, Rng& rng, Metrics& metrics)
+Applier::Applier(Fleet& fleet, Clock& clock, Rng& rng, Metrics& metrics, StartFailures& starts)
     : fleet_(fleet),
       rng_(rng),
+      starts_(starts),
       launches_(metrics.counter("imgrec_controller_launches_total", "Instances launched.")),
       terminations_(metrics.counter("imgrec_controller_terminations_total", "Instances told to end.")),
       launching_("launching instances", clock),
@@ -42,6 +43,7 @@ Result<void> Applier::launch(int count, int total) {
   }
   launching_.succeeded();
   launches_.add(static_cast<double>(started->size()));
+  starts_.launched(*started);
   for (const Instance& instance : *started) {
     log::info("instance launched", {{"instance", instance.id}, {"app_tier_id", instance.app_tier_id}});
   }
@@ -55,6 +57,7 @@ Result<void> Applier::terminate(const std::vector<InstanceId>& ids) {
   }
   terminating_.succeeded();
   terminations_.add(static_cast<double>(ids.size()));
+  starts_.told_to_end(ids);
   for (const InstanceId& id : ids) log::info("instance told to end", {{"instance", id}});
   return {};
 }

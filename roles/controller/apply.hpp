@@ -10,13 +10,15 @@
 #include "lib/ports/fleet.hpp"
 #include "lib/telemetry/metrics.hpp"
 #include "roles/controller/reconcile.hpp"
+#include "roles/controller/start_failures.hpp"
 
 namespace imgrec {
 
 /// Not thread-safe: one controller's. Blocks as the fleet does.
 class Applier {
  public:
-  Applier(Fleet& fleet, Clock& clock, Rng& rng, Metrics& metrics);
+  /// `starts` is told what was launched and what was told to end.
+  Applier(Fleet& fleet, Clock& clock, Rng& rng, Metrics& metrics, StartFailures& starts);
 
   /// The first failure, when there is one; the other actions are tried all the same. No fleet there is can drain an
   /// instance without ending it, so actions that cancel or begin a drain are not expected (reconcile makes none unless
@@ -34,6 +36,7 @@ class Applier {
 
   Fleet& fleet_;
   Rng& rng_;
+  StartFailures& starts_;
   Metrics::Counter& launches_;
   Metrics::Counter& terminations_;
   OutageLog launching_, terminating_;

@@ -9,15 +9,19 @@
 #include <tuple>
 
 #include "lib/base/log.hpp"
+#include "lib/job/worker_start.hpp"
 #include "roles/controller/apply.hpp"
 #include "roles/controller/observe.hpp"
 #include "roles/controller/policy/policy.hpp"
 #include "roles/controller/reconcile.hpp"
+#include "roles/controller/start_failures.hpp"
 
 namespace imgrec {
 namespace {
 
 constexpr double kUnknown = std::numeric_limits<double>::quiet_NaN();
+
+constexpr std::uint64_t kStartDocumentBytesMax = 16 * kKiB;
 
 constexpr std::array kSeries = {"visible", "in_flight", "delayed", "pending", "running", "stopping", "wanted"};
 
@@ -42,7 +46,12 @@ class Controller {
         policy_(policy),
         rules_{.min = config.min, .max = config.max, .idle_cooldown = config.idle_cooldown},
         observer_(ports.requests, ports.fleet, ports.clock, ports.metrics),
-        applier_(ports.fleet, ports.clock, ports.rng, ports.metrics),
+        starts_({.started_after = config.started_after,
+                 .pause_min = config.start_pause_min,
+                 .pause_max = config.start_pause_max}),
+        applier_(ports.fleet, ports.clock, ports.rng, ports.metrics, starts_),
+        start_failures_(ports.metrics.counter("imgrec_controller_start_failures_total",
+                                              "Rounds in which instances had ended right after their start.")),
         wanted_(std::make_shared<std::atomic<double>>(kUnknown)),
         blind_(ports.metrics.counter("imgrec_controller_failed_observations_total", "Rounds without a decision.")) {
     ports.metrics.gauge("imgrec_instances_wanted", "Instances that the policy wants pending or running.",
@@ -54,6 +63,9 @@ class Controller {
  private:
   using Summary = std::tuple<int, int, std::size_t>;  // wanted, launch, terminate
 
+  void watch_starts(const Observation& observation);
+  void pause_launches(Actions& actions, MonoTime now) const;
+  std::string start_failure_reason() const;
   void explain(const DecisionRecord& record);
   void remember(DecisionRecord record);
 
@@ -63,7 +75,10 @@ class Controller {
   const ScalingRules rules_;
   PolicyState state_;
   Observer observer_;
+  StartFailures starts_;  // before applier_, which tells it what was launched
   Applier applier_;
+  Metrics::Counter& start_failures_;
+  bool start_trouble_told_ = false;
   std::shared_ptr<std::atomic<double>> wanted_;  // shared with the gauge, which may be read after the controller's end
   Metrics::Counter& blind_;
   std::optional<Summary> explained_;
@@ -82,7 +97,9 @@ void Controller::step() {
     return remember(std::move(record));
   }
   const Decision decision = policy_(*observation, state_, rules_);
-  const Actions actions = reconcile(*observation, decision, rules_);
+  watch_starts(*observation);
+  Actions actions = reconcile(*observation, decision, rules_);
+  pause_launches(actions, observation->at);
   *wanted_ = decision.wanted;
   record.seen = seen_in(*observation);
   record.wanted = decision.wanted;
@@ -93,6 +110,37 @@ void Controller::step() {
     if (const auto applied = applier_.apply(actions); !applied) record.error = applied.error().message;
   }
   remember(std::move(record));
+}
+
+void Controller::watch_starts(const Observation& observation) {
+  const int before = starts_.total();
+  starts_.observe(observation.instances, observation.at);
+  start_failures_.add(starts_.total() - before);
+  const bool trouble = starts_.in_a_row() > 1;
+  if (trouble && !start_trouble_told_) {
+    log::error("instances end right after their start: the next ones wait, longer after each failure",
+               {{"why", start_failure_reason()}, {"pause_max_ms", config_.start_pause_max.count()}});
+  } else if (!trouble && start_trouble_told_) {
+    log::info("instances start again");
+  }
+  start_trouble_told_ = trouble;
+}
+
+std::string Controller::start_failure_reason() const {
+  constexpr auto kLookElsewhere = "the instances' own logs say why";
+  if (ports_.results == nullptr) return kLookElsewhere;
+  const auto document = ports_.results->get(worker_start_key(), kStartDocumentBytesMax);
+  if (!document) return kLookElsewhere;
+  const auto failure = parse_worker_start(*document);
+  return failure ? failure->detail : kLookElsewhere;
+}
+
+void Controller::pause_launches(Actions& actions, MonoTime now) const {
+  if (actions.launch == 0 || starts_.pause_left(now) == Millis(0)) return;
+  actions.total -= actions.launch;
+  actions.launch = 0;
+  actions.note =
+      std::to_string(starts_.in_a_row()) + " times in a row instances ended right after their start: launches wait";
 }
 
 // A line for a person when something changes, not one each second.

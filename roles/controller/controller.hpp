@@ -10,6 +10,7 @@
 #include "lib/config/config.hpp"
 #include "lib/ports/fleet.hpp"
 #include "lib/ports/message_queue.hpp"
+#include "lib/ports/object_store.hpp"
 #include "lib/telemetry/decision_history.hpp"
 #include "lib/telemetry/metrics.hpp"
 #include "lib/telemetry/time_series.hpp"
@@ -23,7 +24,8 @@ struct ControllerPorts {
   Rng& rng;
   Metrics& metrics;
   DecisionHistory& decisions;
-  TimeSeries& series;  // made with controller_series()
+  TimeSeries& series;              // made with controller_series()
+  ObjectStore* results = nullptr;  // where workers tell why they could not start; null: not asked
 };
 
 /// The columns that the controller records, one value per round: messages by state, instances by state, and how many
@@ -31,7 +33,8 @@ struct ControllerPorts {
 std::vector<std::string> controller_series();
 
 /// Runs until a stop is requested. A port that fails is logged and asked again at the next interval: nothing is decided
-/// on what could not be read. With dry_run decisions are logged and not applied. max = 0 is an error here: cmd resolves
+/// on what could not be read. Instances that end right after their start are launched again after a pause that grows;
+/// the log says so once. With dry_run decisions are logged and not applied. max = 0 is an error here: cmd resolves
 /// it. Errors: invalid (rules or policy name).
 Result<void> run_controller(const ControllerConfig& config, ControllerPorts ports, std::stop_token stop);
 

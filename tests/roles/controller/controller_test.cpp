@@ -5,9 +5,11 @@
 
 #include <thread>
 
+#include "lib/job/worker_start.hpp"
 #include "tests/support/fake_clock.hpp"
 #include "tests/support/fake_fleet.hpp"
 #include "tests/support/memory_queue.hpp"
+#include "tests/support/memory_store.hpp"
 
 namespace imgrec {
 namespace {
@@ -32,7 +34,8 @@ class ControllerTest : public testing::Test {
                                  .rng = rng_,
                                  .metrics = metrics_,
                                  .decisions = decisions_,
-                                 .series = series_},
+                                 .series = series_,
+                                 .results = results_},
                                 stop);
     });
     clock_.wait_for_sleepers(1);  // the first round is over
@@ -75,6 +78,7 @@ class ControllerTest : public testing::Test {
   TimeSeries series_{controller_series()};
   test::MemoryQueue queue_{clock_};
   test::FakeFleet fleet_{clock_, {.instances_max = 6, .boot = Millis(3'000), .stop = Millis(2'000)}};
+  ObjectStore* results_ = nullptr;
   Result<void> outcome_;
   Millis interval_{0};
   std::jthread thread_;
@@ -322,6 +326,38 @@ TEST_F(ControllerTest, ALaunchThatFailsIsInTheHistory) {
   push(1);
   start(kConfig);
   EXPECT_THAT(decisions_.latest(1).at(0).error, Not(testing::IsEmpty()));
+}
+
+// A fleet whose instances are gone before the next look.
+TEST_F(ControllerTest, InstancesThatEndAtOnceAreLaunchedLessAndLessOften) {
+  test::MemoryStore results(clock_);
+  ASSERT_TRUE(results.put(
+      worker_start_key(),
+      to_json({.code = "model_damaged", .detail = "Download it again.", .worker = "w", .version = "1"}), {}));
+  results_ = &results;
+  ControllerConfig config = kConfig;
+  config.start_pause_max = Millis(20'000);
+  push(1);
+  testing::internal::CaptureStderr();
+  start(config);
+  for (int i = 0; i < 200; ++i) {
+    const auto instances = fleet_.describe();
+    for (const Instance& instance : *instances) fleet_.kill(instance.id);
+    rounds(1);
+  }
+  EXPECT_LE(fleet_.launched(), 2 + 6 + 200 / 20) << "200 without pauses";
+  EXPECT_GE(fleet_.launched(), 200 / 20);
+  EXPECT_THAT(metrics_.scrape(), HasSubstr("imgrec_controller_start_failures_total"));
+  EXPECT_THAT(decisions_.latest(1).at(0).why, HasSubstr("ended right after their start"));
+  for (int i = 0; i < 30; ++i) rounds(1);  // the next one is left alone, and runs
+  stop();
+  const std::string log = testing::internal::GetCapturedStderr();
+  const std::string line = "instances end right after their start";
+  const auto first = log.find(line);
+  ASSERT_NE(first, std::string::npos) << log;
+  EXPECT_EQ(log.find(line, first + 1), std::string::npos) << "once";
+  EXPECT_THAT(log, HasSubstr("Download it again."));
+  EXPECT_THAT(log, HasSubstr("instances start again"));
 }
 
 TEST_F(ControllerTest, RefusesRulesThatContradictThemselves) {
