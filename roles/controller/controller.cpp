@@ -131,7 +131,7 @@ std::string Controller::start_failure_reason() const {
   if (ports_.results == nullptr) return kLookElsewhere;
   const auto document = ports_.results->get(worker_start_key(), kStartDocumentBytesMax);
   if (!document) return kLookElsewhere;
-  const auto failure = parse_worker_start(*document);
+  const auto failure = parse_worker_start(document->bytes);
   return failure ? failure->detail : kLookElsewhere;
 }
 
