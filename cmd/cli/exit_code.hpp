@@ -10,6 +10,7 @@ enum ExitCode : int {
   kExitItemFailed = 1,
   kExitUsage = 2,
   kExitUnreachable = 3,
+  kExitModelUnusable = 4,  // of `imgrec worker`: its model cannot be loaded
   kExitInterrupted = 130,
 };
 

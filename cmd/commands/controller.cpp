@@ -14,7 +14,7 @@ namespace {
 int run_controller_command(const Config& config) {
   ignore_sigpipe();
   Interrupts interrupts;
-  auto platform = make_platform(config, system_clock(), system_rng(), {.stores = false});
+  auto platform = make_platform(config, system_clock(), system_rng(), {.make_stores = false});
   if (!platform) return report(platform.error());
   auto fleet = platform->make_fleet();
   if (!fleet) return report(fleet.error());

@@ -23,20 +23,44 @@ std::string default_worker_id() {
   return std::string(host) + "-" + std::to_string(::getpid());
 }
 
+// Loads the model when the first classifier is asked for: then there is a worker that can tell why it cannot be loaded.
+class ModelOnDemand {
+ public:
+  explicit ModelOnDemand(const Config& config) : options_(classifier_options(config, config.worker.threads)) {}
+
+  Result<std::unique_ptr<Classifier>> make_classifier() {
+    auto classifier = try_to_make();
+    unusable_ = !classifier;
+    return classifier;
+  }
+  bool is_unusable() const { return unusable_; }
+
+ private:
+  Result<std::unique_ptr<Classifier>> try_to_make() {
+    if (!factory_) {
+      const auto model = load_model(options_);
+      if (!model) return fail(model.error());
+      log::info(
+          "model loaded",
+          {{"model", options_.model}, {"engine", model->engine}, {"precision", model->precision}, {"why", model->why}});
+      auto factory = make_classifier_factory(*model, options_);
+      if (!factory) return fail(factory.error());
+      factory_ = *std::move(factory);
+    }
+    return factory_();
+  }
+
+  const ClassifierOptions options_;
+  ClassifierFactory factory_;
+  bool unusable_ = false;
+};
+
 int run_worker_command(const Config& config, const WorkerHooks& hooks) {
   ignore_sigpipe();
   Interrupts interrupts;
   const auto guard = make_child_guard([&] { interrupts.stop(); });
   auto platform = make_platform(config, system_clock(), system_rng());
   if (!platform) return report(platform.error());
-  const ClassifierOptions options = classifier_options(config, config.worker.threads);
-  const auto model = load_model(options);
-  if (!model) return report(model.error());
-  log::info(
-      "model loaded",
-      {{"model", options.model}, {"engine", model->engine}, {"precision", model->precision}, {"why", model->why}});
-  auto make_classifier = make_classifier_factory(*model, options);
-  if (!make_classifier) return report(make_classifier.error());
   std::jthread notice_watcher;
   if (platform->watch_for_notice) {
     notice_watcher = std::jthread([&](std::stop_token stop) {
@@ -47,24 +71,27 @@ int run_worker_command(const Config& config, const WorkerHooks& hooks) {
       platform->watch_for_notice(drain, stop);
     });
   }
-  WorkerSettings settings{.worker = config.worker, .queue = config.queue, .image = config.image};
+  WorkerSettings settings{
+      .worker = config.worker, .queue = config.queue, .image = config.image, .version = std::string(version())};
   if (settings.worker.id.empty()) settings.worker.id = default_worker_id();
   Metrics metrics;
   const auto listener = listen_for_metrics(config.metrics, metrics, nullptr);
   if (!listener) return report(listener.error());
   const std::jthread metrics_file = keep_metrics_file(config.metrics, settings.worker, metrics);
+  ModelOnDemand model(config);
   WorkerPorts ports{.requests = *platform->requests,
                     .replies = *platform->queues,
                     .dead_letters = *platform->dead_letters,
                     .inputs = *platform->inputs,
                     .outputs = *platform->outputs,
-                    .make_classifier = std::move(*make_classifier),
+                    .make_classifier = [&] { return model.make_classifier(); },
                     .clock = system_clock(),
                     .rng = system_rng(),
                     .metrics = metrics,
                     .on_ready = [&] { guard->ready(); },
                     .on_step = hooks.on_step};
   const auto worked = run_worker(settings, std::move(ports), interrupts.token());
+  if (model.is_unusable()) return kExitModelUnusable;  // the worker has said why
   if (!worked) return report(worked.error());
   return interrupts.by_keyboard() ? kExitInterrupted : kExitOk;
 }

@@ -44,7 +44,7 @@ struct Platform {
 
 /// What a role asks of its platform: what it does not use needs no rights.
 struct PlatformNeeds {
-  bool stores = true;  // else inputs and outputs may be null
+  bool make_stores = true;  // else the stores are neither made nor looked at before they are first used
 };
 
 /// The one of both that belongs to the platform of this Config: for commands that have two ways to do their work.

@@ -52,8 +52,8 @@ Result<std::shared_ptr<ObjectStore>> open_store(aws::Session& session, const std
   return std::shared_ptr<ObjectStore>(make_prefixed_store(std::move(*store), prefix));
 }
 
-Result<void> open_stores(aws::Session& session, const AwsConfig& aws, const AwsBuckets& buckets, Platform& platform) {
-  const auto setup = bucket_setup(aws.buckets);
+Result<void> open_stores(aws::Session& session, const AwsConfig& aws, const AwsBuckets& buckets, aws::BucketSetup setup,
+                         Platform& platform) {
   auto inputs = open_store(session, buckets.input, aws.input_prefix, setup);
   if (!inputs) return fail(inputs.error());
   const bool is_one = buckets.input == buckets.output;
@@ -167,11 +167,8 @@ Result<Platform> make_aws_platform(const Config& config, Clock& clock, Rng& rng,
   platform.requests = *requests;
   platform.input_bucket = buckets->input;
   platform.place = "images in the bucket " + buckets->input;
-  if (needs.stores) {
-    if (auto opened_stores = open_stores(*session, config.aws, *buckets, platform); !opened_stores) {
-      return fail(opened_stores.error());
-    }
-  }
+  const auto setup = needs.make_stores ? bucket_setup(config.aws.buckets) : aws::BucketSetup::use;
+  if (auto stores = open_stores(*session, config.aws, *buckets, setup, platform); !stores) return fail(stores.error());
   platform.make_fleet = [config, session]() -> Result<std::unique_ptr<Fleet>> {
     auto options = ec2_fleet_options(config, session->endpoints());
     if (!options) return fail(options.error());

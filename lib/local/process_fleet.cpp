@@ -22,9 +22,6 @@ namespace imgrec {
 namespace {
 
 constexpr std::size_t kTokensKept = 1000;
-constexpr int kFailuresAllowed = 3;  // ends before "ready" in a row, after which launches wait
-constexpr Millis kFailurePauseMin{1'000};
-constexpr Millis kFailurePauseMax{30'000};
 constexpr Millis kLookAgain = std::chrono::minutes(1);  // for ended children when nobody asks
 constexpr int kReapIntervalMs = 10;                     // while the fleet is destroyed
 
@@ -95,11 +92,6 @@ class ProcessFleet final : public Fleet {
     if (free <= 0) {
       return fail(ErrorKind::throttled, "fleet_full",
                   "All " + std::to_string(options_.instances_max) + " workers that are allowed are there.");
-    }
-    if (clock_.mono_now() < launch_again_at_) {
-      return fail(ErrorKind::throttled, "workers_failing",
-                  "The last " + std::to_string(failures_) + " workers ended before they were ready (" + last_end_ +
-                      "): the next are started after a pause. Their log lines say why.");
     }
     std::vector<Instance> started;
     for (int i = 0; i < std::min(free, request.count); ++i) {
@@ -191,12 +183,6 @@ class ProcessFleet final : public Fleet {
       if (ended == 0 || (ended < 0 && errno == EINTR)) return false;
       take_ready_byte(worker);
       log_end(worker, status);
-      if (worker.was_ready || worker.kill_at) return true;
-      last_end_ = describe_end(status);
-      if (++failures_ >= kFailuresAllowed) {
-        const int doublings = std::min(failures_ - kFailuresAllowed, 10);
-        launch_again_at_ = clock_.mono_now() + std::min(kFailurePauseMax, kFailurePauseMin * (1 << doublings));
-      }
       return true;
     });
   }
@@ -220,8 +206,6 @@ class ProcessFleet final : public Fleet {
     char byte = 0;
     if (worker.was_ready || ::read(worker.child.ready.get(), &byte, 1) != 1) return;
     worker.was_ready = true;
-    failures_ = 0;
-    launch_again_at_ = MonoTime::min();
     if (worker.instance.state == InstanceState::pending) worker.instance.state = InstanceState::running;
   }
 
@@ -261,9 +245,6 @@ class ProcessFleet final : public Fleet {
   std::mutex mutex_;
   std::vector<Worker> workers_;  // oldest first
   std::deque<Launch> launches_;  // the latest
-  int failures_ = 0;
-  std::string last_end_;
-  MonoTime launch_again_at_ = MonoTime::min();
   std::stop_source deadlines_changed_;
   std::jthread killer_;
 };

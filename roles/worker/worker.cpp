@@ -21,6 +21,7 @@
 #include "roles/worker/lease_keeper.hpp"
 #include "roles/worker/prefetch.hpp"
 #include "roles/worker/process_job.hpp"
+#include "roles/worker/start_report.hpp"
 
 namespace imgrec {
 namespace {
@@ -46,7 +47,7 @@ class Worker {
       : settings_(settings),
         ports_(ports),
         threads_(static_cast<int>(classifiers.size())),
-        id_(settings.worker.id.empty() ? "worker-" + random_hex(ports.rng, 4) : settings.worker.id),
+        id_(settings.worker.id),
         metrics_(ports.metrics),
         classifiers_(std::move(classifiers), ports.clock),
         engine_(settings.worker.engine_failures_max),
@@ -125,6 +126,7 @@ class Worker {
 Result<void> Worker::run(const std::stop_token& stop) {
   log::info("worker ready", {{"worker", id_}, {"threads", threads_}, {"model", classifiers_.model().name}});
   ports_.on_ready();
+  withdraw_start_failure({.results = ports_.outputs, .clock = ports_.clock}, stop);
   const std::stop_callback ends(stop, [this] { end_.request_stop(); });
   auto outcome = receive_until_end(end_.get_token());
   drain();
@@ -412,6 +414,7 @@ void Worker::drain() {
 
 Result<void> check(const WorkerSettings& settings) {
   const auto bad = [](const char* what) { return fail(ErrorKind::invalid, "bad_worker_settings", what); };
+  if (settings.worker.id.empty()) return bad("worker.id is empty.");
   if (settings.worker.threads < 0 || settings.worker.threads > 1024) return bad("worker.threads is 0 (cores) to 1024.");
   if (settings.worker.prefetch < 0 || settings.worker.prefetch > 1000) return bad("worker.prefetch is 0 to 1000.");
   if (settings.worker.poll_wait < Millis(0) || settings.worker.poll_wait > Seconds(20)) {
@@ -431,7 +434,11 @@ Result<void> run_worker(const WorkerSettings& settings, WorkerPorts ports, std::
   std::vector<std::unique_ptr<Classifier>> classifiers;
   for (int i = 0; i < threads; ++i) {
     auto classifier = ports.make_classifier();
-    if (!classifier) return fail(classifier.error());
+    if (!classifier) {
+      report_start_failure({.results = ports.outputs, .clock = ports.clock}, settings.worker.id, settings.version,
+                           classifier.error(), stop);
+      return fail(classifier.error());
+    }
     classifiers.push_back(*std::move(classifier));
   }
   return Worker(settings, ports, std::move(classifiers)).run(stop);

@@ -36,10 +36,13 @@ struct WorkerSettings {
   WorkerConfig worker;
   QueueConfig queue;
   ImageConfig image;
+  std::string version;  // of imgrec, for what this worker says of itself
 };
 
 /// Runs until a stop is requested (then drains: finishes what it works on, returns the rest to the queue) or until it
-/// has been idle for exit_when_idle. Errors: the classifier cannot be made; the queue stays out of reach at the start.
+/// has been idle for exit_when_idle. When the classifiers cannot be made it says so in the result store
+/// (start_report.hpp) and returns that error; a worker that is ready removes what another one said there. Other errors:
+/// bad settings; the queue stays out of reach at the start; the engine fails on every image.
 Result<void> run_worker(const WorkerSettings& settings, WorkerPorts ports, std::stop_token stop);
 
 }  // namespace imgrec

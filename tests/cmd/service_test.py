@@ -196,6 +196,21 @@ def test_workers_that_fail_to_start_are_said_and_do_not_spin(model_flags, photo,
         assert service.stop() == 0
 
 
+def test_a_worker_without_its_model_tells_the_web_tier_why_until_one_starts(model_flags, tmp_path):
+    with imgrec.Service("web", state_dir=tmp_path) as web:
+        failed = imgrec.run("worker", "--state-dir", tmp_path, "--model", "no-such-model", "--model-dir", model_flags[3])
+        assert failed.returncode == 4, failed.stderr
+        assert failed.stderr.count("no-such-model") >= 1 and "worker cannot start" in failed.stderr
+
+        def readiness():
+            status, _, body = web.request("GET", "/readyz")
+            return status, body.decode()
+        imgrec.wait_until(lambda: readiness()[0] == 503 and "no-such-model" in readiness()[1], 30, "/readyz to say why")
+        with imgrec.Service("worker", *model_flags, state_dir=tmp_path):
+            imgrec.wait_until(lambda: readiness()[0] == 200, 30, "readiness")
+            assert not (tmp_path / "objects/status/worker-start").exists()
+
+
 def test_json_logs_are_json_to_the_last_line(model_flags):
     with imgrec.Service("local", *model_flags, "--log-format", "json") as service:
         service.stop()

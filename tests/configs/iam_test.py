@@ -9,6 +9,7 @@ import pytest
 import aws_account
 
 ROLES = ("web", "worker", "controller", "deployer")
+KEYS = ("inputs/a", "results/a", "attempts/a.1", "status/worker-start", "bundles/a", "other/a")
 
 
 @pytest.fixture(scope="module")
@@ -17,7 +18,7 @@ def account(tmp_path_factory):
         s3, sqs = server.client("s3"), server.client("sqs")
         for bucket in ("in-bucket", "out-bucket", "bundle-bucket", "somebody-elses"):
             s3.create_bucket(Bucket=bucket)
-            for key in ("inputs/a", "results/a", "bundles/a", "other/a"):
+            for key in KEYS:
                 s3.put_object(Bucket=bucket, Key=key, Body=b"x")
         server.urls = {name: sqs.create_queue(QueueName=name)["QueueUrl"]
                        for name in ("imgrec-requests", "imgrec-dead", "imgrec-responses-web-1", "other-queue")}
@@ -56,7 +57,7 @@ def sqs_calls(account, queue):
 # role → queue → what it may do with it
 SQS = {
     "web": {"imgrec-requests": {"send", "attributes"}, "imgrec-dead": {"attributes"},
-            "imgrec-responses-web-1": {"receive", "delete", "extend", "attributes"}},
+            "imgrec-responses-web-1": {"send", "receive", "delete", "extend", "attributes"}},
     "worker": {"imgrec-requests": {"receive", "delete", "extend"}, "imgrec-dead": {"send"}, "imgrec-responses-web-1": {"send"}},
     "controller": {"imgrec-requests": {"attributes"}, "imgrec-dead": {"attributes"}},
     "deployer": {name: {"attributes"} for name in ("imgrec-requests", "imgrec-dead", "imgrec-responses-web-1")},
@@ -73,9 +74,12 @@ def test_queues(account, role, queue):
 
 # role → (bucket, key) → what it may do with it
 S3 = {
-    "web": {("in-bucket", "inputs/a"): {"get", "put"}, ("out-bucket", "results/a"): {"get"}},
-    "worker": {("in-bucket", "inputs/a"): {"get"}, ("out-bucket", "results/a"): {"get", "put"}, ("bundle-bucket", "bundles/a"): {"get"}},
-    "controller": {},
+    "web": {("in-bucket", "inputs/a"): {"get", "put", "delete"}, ("out-bucket", "results/a"): {"get"},
+            ("out-bucket", "status/worker-start"): {"get"}},
+    "worker": {("in-bucket", "inputs/a"): {"get"}, ("out-bucket", "results/a"): {"get", "put"},
+               ("out-bucket", "attempts/a.1"): {"put", "delete"}, ("out-bucket", "status/worker-start"): {"put", "delete"},
+               ("bundle-bucket", "bundles/a"): {"get"}},
+    "controller": {("out-bucket", "status/worker-start"): {"get"}},
     "deployer": {("bundle-bucket", "bundles/a"): {"get", "put"}},
 }
 
@@ -83,7 +87,7 @@ S3 = {
 @pytest.mark.parametrize("role", ROLES)
 def test_objects(account, role):
     for bucket in ("in-bucket", "out-bucket", "bundle-bucket", "somebody-elses"):
-        for key in ("inputs/a", "results/a", "bundles/a", "other/a"):
+        for key in KEYS:
             found = {name for name, operation, more in (("get", "get_object", {}), ("put", "put_object", {"Body": b"x"}),
                                                         ("delete", "delete_object", {}))
                      if allowed(account, role, "s3", operation, Bucket=bucket, Key=key, **more)}

@@ -1,4 +1,5 @@
 // Queues, stores and classifiers that fail, answer late or not at all.
+#include "lib/job/worker_start.hpp"
 #include "tests/roles/worker/worker_fixture.hpp"
 
 namespace imgrec {
@@ -304,6 +305,34 @@ TEST_F(WorkerFaultTest, WithoutAClassifierThereIsNoWorker) {
   ASSERT_FALSE(outcome);
   EXPECT_EQ(outcome.error().code, "no_such_model");
   EXPECT_EQ(requests_->faults.calls(QueueCall::receive), 0);
+}
+
+TEST_F(WorkerFaultTest, AWorkerThatCannotStartSaysWhyUntilOneCan) {
+  settings_.version = "1.2.3";
+  classifiers_.faults.fail_next(FakeClassifiers::Call::make, 1,
+                                {ErrorKind::invalid, "model_damaged", "The file is damaged: pull it again."});
+  testing::internal::CaptureStderr();
+  ASSERT_FALSE(run_worker(settings_, ports(), {}));
+  const std::string log = testing::internal::GetCapturedStderr();
+  EXPECT_EQ(log.find("pull it again"), log.rfind("pull it again")) << "said once";
+  const auto document = outputs_.get(worker_start_key(), kMiB);
+  ASSERT_TRUE(document) << describe(document.error());
+  EXPECT_EQ(parse_worker_start(document->bytes), (WorkerStartFailure{.code = "model_damaged",
+                                                                     .detail = "The file is damaged: pull it again.",
+                                                                     .worker = "w-1",
+                                                                     .version = "1.2.3",
+                                                                     .at = clock_.wall_now()}));
+  submit("an image");
+  run();
+  expect_all_done();
+  EXPECT_FALSE(outputs_.get(worker_start_key(), kMiB));
+}
+
+TEST_F(WorkerFaultTest, AStoreThatCannotForgetAFailedStartKeepsNoWorkerFromItsWork) {
+  outputs_.faults.fail_next(StoreCall::remove, 1, {ErrorKind::denied, "access_denied", "Not allowed."});
+  submit("an image");
+  run();
+  expect_all_done();
 }
 
 TEST_F(WorkerFaultTest, AQueueThatRefusesFromTheStartIsAnErrorAtOnce) {
