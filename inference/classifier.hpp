@@ -6,7 +6,7 @@
 
 #include "inference/engine/engine.hpp"
 #include "inference/models/labels.hpp"
-#include "inference/models/model_store.hpp"
+#include "inference/models/model_manifest.hpp"
 #include "lib/config/config.hpp"
 #include "lib/ports/classifier.hpp"
 

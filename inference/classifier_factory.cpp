@@ -3,7 +3,7 @@
 #include <utility>
 
 #include "inference/classifier.hpp"
-#include "inference/models/model_loader.hpp"
+#include "inference/model_loader.hpp"
 
 namespace imgrec {
 

@@ -10,7 +10,7 @@
 
 namespace imgrec {
 
-struct LoadedModel;  // inference/models/model_loader.hpp
+struct LoadedModel;  // inference/model_loader.hpp
 
 struct ClassifierOptions {
   std::filesystem::path model_dir;

@@ -4,7 +4,7 @@
 #include <memory>
 #include <span>
 
-#include "inference/models/model_store.hpp"
+#include "inference/models/model_manifest.hpp"
 #include "inference/preparer.hpp"
 #include "lib/base/result.hpp"
 #include "lib/base/units.hpp"

@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "inference/classifier_factory.hpp"
-#include "inference/models/model_loader.hpp"
+#include "inference/model_loader.hpp"
 #include "inference/preparer.hpp"
 #include "lib/base/clock.hpp"
 #include "lib/base/result.hpp"

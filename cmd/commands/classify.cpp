@@ -13,7 +13,7 @@
 #include "cmd/commands/classify_pipeline.hpp"
 #include "cmd/commands/commands.hpp"
 #include "inference/classifier_factory.hpp"
-#include "inference/models/model_loader.hpp"
+#include "inference/model_loader.hpp"
 #include "lib/base/log.hpp"
 #include "lib/job/image_type.hpp"
 #include "lib/job/job.hpp"

@@ -9,7 +9,7 @@
 #include "cmd/cli/terminal.hpp"
 #include "cmd/commands/commands.hpp"
 #include "cmd/platform/resolve.hpp"
-#include "inference/models/model_store.hpp"
+#include "inference/model_import.hpp"
 #include "lib/base/log.hpp"
 #include "lib/http/client/curl_client.hpp"
 
@@ -133,7 +133,8 @@ int run_model_import(const Invocation& call) {
     return kExitUsage;
   }
   if (auto made = make_state_dir(call.config()); !made) return report(made.error());
-  const auto imported = store_of(call).import(options);
+  ModelStore store = store_of(call);
+  const auto imported = import_model(store, options);
   if (!imported) return item_failed(imported.error());
   print("Model " + options.name + " is installed in " + printable(imported->folder.string()) + "\n");
   return kExitOk;

@@ -9,7 +9,7 @@
 #include "cmd/commands/process_metrics.hpp"
 #include "cmd/platform/platform.hpp"
 #include "inference/classifier_factory.hpp"
-#include "inference/models/model_loader.hpp"
+#include "inference/model_loader.hpp"
 #include "lib/base/log.hpp"
 #include "lib/local/child_guard.hpp"
 #include "roles/worker/worker.hpp"

@@ -5,7 +5,7 @@
 #include <span>
 #include <string_view>
 
-#include "inference/preprocess/preprocess.hpp"
+#include "inference/preprocess/input_size.hpp"
 #include "lib/base/result.hpp"
 #include "lib/base/units.hpp"
 
@@ -26,6 +26,9 @@ class Engine {
   virtual std::string_view name() const = 0;       // "opencv"
   virtual std::string_view precision() const = 0;  // "f32"
 };
+
+/// Runs the engine once on a grey image; how many numbers it answers with. Errors: those of run().
+Result<std::size_t> try_engine(Engine& engine, InputSize size);
 
 /// onnx: the bytes of the model file, not needed afterwards. Errors: invalid "model_unusable" with the reason.
 Result<std::unique_ptr<Engine>> make_opencv_engine(ByteView onnx);

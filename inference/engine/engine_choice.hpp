@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "inference/models/model_store.hpp"
+#include "inference/models/model_manifest.hpp"
 #include "lib/base/cpu.hpp"
 #include "lib/base/result.hpp"
 

@@ -5,7 +5,7 @@
 #include <string>
 
 #include "inference/engine/engine.hpp"
-#include "inference/models/model_store.hpp"
+#include "inference/models/model_manifest.hpp"
 #include "lib/base/mapped_file.hpp"
 #include "lib/base/result.hpp"
 

@@ -3,7 +3,7 @@
 
 #include <vector>
 
-#include "inference/models/model_store.hpp"
+#include "inference/models/model_manifest.hpp"
 #include "lib/base/result.hpp"
 #include "lib/ports/classifier.hpp"
 

@@ -1,4 +1,4 @@
-// Inside inference only: what the model store, its download and the classifier factory share.
+// Inside inference only: what the model store, its download and the model loader share.
 #pragma once
 
 #include <cstdint>
@@ -9,7 +9,6 @@
 #include <utility>
 #include <vector>
 
-#include "inference/engine/engine.hpp"
 #include "inference/models/model_store.hpp"
 #include "lib/base/mapped_file.hpp"
 #include "lib/base/result.hpp"
@@ -50,9 +49,6 @@ Error not_installed(const ModelEntry& entry);
 /// A file of the model, if its SHA-256 is the manifest's. Errors: as read_file(); invalid "model_damaged" with both
 /// digests.
 Result<MappedFile> map_verified(const ModelEntry& entry, const VariantFile& file);
-
-/// Runs the engine once on a grey image; the number of its outputs. Errors: invalid "model_unusable".
-Result<std::size_t> try_engine(Engine& engine, const ModelManifest& manifest);
 
 /// ModelStore::pull() for any model with mirrors.
 Result<ModelEntry> pull_model(const BuiltInModel& model, const std::filesystem::path& folder, HttpClient& http,

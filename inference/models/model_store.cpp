@@ -9,8 +9,6 @@
 #include <map>
 #include <system_error>
 
-#include "inference/engine/engine_openvino.hpp"
-#include "inference/models/labels.hpp"
 #include "inference/models/model_files.hpp"
 #include "lib/base/digest.hpp"
 #include "lib/base/file.hpp"
@@ -74,39 +72,6 @@ ModelManifest manifest_for(const ImportOptions& options, const BuiltInModel* bui
           .labels = options.labels.empty() ? "imagenet-1k" : kLabelFile};
 }
 
-// Runs the model once, in the reference engine or, where that cannot, in the other one; the number of its outputs.
-Result<std::size_t> try_engines(const std::string& weights, const ModelManifest& manifest, const fs::path& file) {
-  auto reference = make_opencv_engine(weights);
-  auto outputs = reference ? try_engine(**reference, manifest) : fail(reference.error());
-  if (outputs || !has_openvino()) return outputs;
-  auto graph = MappedFile::open(file, kWeightsBytesMax);
-  if (!graph) return fail(graph.error());
-  const auto model = compile_openvino(
-      std::make_shared<const ModelBytes>(*std::move(graph)),
-      {.size = {manifest.input_size, manifest.input_size}, .any_size = manifest.profile == PreprocessProfile::as_is});
-  if (!model) return outputs;
-  auto engine = (*model)->make_engine();
-  if (!engine) return outputs;
-  const auto others = try_engine(**engine, manifest);
-  return others ? others : outputs;
-}
-
-// Loads and runs the model, and compares its outputs with the names of its classes.
-Result<void> check_import(const std::string& weights, const ModelManifest& manifest, const ImportOptions& options) {
-  const auto outputs = try_engines(weights, manifest, options.file);
-  if (!outputs) return fail(outputs.error());
-  std::size_t names = imagenet_class_names(ImagenetNames::names).size();
-  if (!options.labels.empty()) {
-    const auto own = read_label_file(options.labels);
-    if (!own) return fail(own.error());
-    names = own->size();
-  }
-  if (*outputs == names) return {};
-  return fail(ErrorKind::invalid, "bad_labels",
-              "The model has " + std::to_string(*outputs) + " classes, its labels name " + std::to_string(names) +
-                  ". Give the right ones with --labels FILE (one name per line).");
-}
-
 }  // namespace
 
 std::unexpected<Error> file_error(const std::string& what, const fs::path& path, const std::error_code& error) {
@@ -144,14 +109,6 @@ Result<MappedFile> map_verified(const ModelEntry& entry, const VariantFile& file
     return damaged(path, file.sha256, found);
   }
   return mapped;
-}
-
-Result<std::size_t> try_engine(Engine& engine, const ModelManifest& manifest) {
-  const std::span<float> input = engine.input({manifest.input_size, manifest.input_size});
-  std::fill(input.begin(), input.end(), 0.5F);
-  const auto output = engine.run();
-  if (!output) return fail(output.error());
-  return output->size();
 }
 
 Result<StagedModel> StagedModel::make(const fs::path& folder) {
@@ -219,7 +176,7 @@ Result<ModelEntry> ModelStore::find(const std::string& name) const {
   return no_such_model(name, *known);
 }
 
-Result<ModelEntry> ModelStore::import(const ImportOptions& options) {
+Result<ModelEntry> ModelStore::import(const ImportOptions& options, const ImportCheck& check) {
   if (auto ok = check_model_name(options.name); !ok) return fail(ok.error());
   std::error_code ignored;
   if (!options.replace && fs::exists(folder_ / options.name / kManifestFile, ignored)) {
@@ -235,8 +192,12 @@ Result<ModelEntry> ModelStore::import(const ImportOptions& options) {
                 options.file.string() + " is not " + options.name + ": its SHA-256 is " + digest + ", it should be " +
                     built_in->manifest.sha256 + ". Import it under another name.");
   }
-  const ModelManifest manifest = manifest_for(options, built_in, digest);
-  if (auto ok = check_import(*weights, manifest, options); !ok) return fail(ok.error());
+  ModelManifest manifest = manifest_for(options, built_in, digest);
+  if (check) {
+    auto checked = check(*weights, manifest, options);
+    if (!checked) return fail(checked.error());
+    manifest = *std::move(checked);
+  }
   auto staged = StagedModel::make(folder_);
   if (!staged) return fail(staged.error());
   const auto written = write_file_atomic(staged->path() / manifest.file, *weights, WriteMode::replace);

@@ -4,73 +4,15 @@
 #include <cstdint>
 #include <filesystem>
 #include <functional>
-#include <optional>
 #include <stop_token>
 #include <string>
-#include <string_view>
 #include <vector>
 
-#include "lib/base/clock.hpp"
+#include "inference/models/model_manifest.hpp"
 #include "lib/base/result.hpp"
 #include "lib/ports/http_client.hpp"
 
 namespace imgrec {
-
-/// How an image becomes the network's input.
-enum class PreprocessProfile {
-  imagenet,  // shorter side to 256 (antialiased), centre crop 224, /255, minus mean, by standard deviation
-  tf,        // the same resize and crop, x/127.5 - 1
-  as_is,     // no resize, no crop, RGB/255: the network takes the image's own size
-};
-std::string_view to_string(PreprocessProfile profile);  // "imagenet", "tf", "as-is"
-Result<PreprocessProfile> parse_preprocess_profile(std::string_view text);
-
-enum class OutputKind { logits, probabilities };
-
-/// In which numbers a network computes.
-enum class Precision { f32, bf16, int8 };
-std::string_view to_string(Precision precision);           // "f32", "bf16", "int8"
-Result<Precision> parse_precision(std::string_view text);  // invalid "bad_precision"
-
-/// How far a variant's answers are those of the model in f32, measured on photos it was not calibrated with.
-struct Agreement {
-  double top1 = 0;          // part of the photos with the same best label
-  double top5_overlap = 0;  // mean part of the five best labels that both have
-  double score_error = 0;   // mean difference of the best label's score
-  int photos = 0;
-  std::string arithmetic{};  // in which the variant was computed (lib/base/cpu.hpp); empty: not recorded
-};
-
-struct VariantFile {
-  std::string file;  // beside the manifest
-  std::string sha256;
-};
-
-/// The same model in another precision. int8 has files of its own, an OpenVINO IR: the graph (.xml), then its weights
-/// (.bin). bf16 is computed from the model's own file: a variant without files that holds what was measured.
-struct ModelVariant {
-  Precision precision = Precision::int8;
-  std::vector<VariantFile> files{};
-  std::optional<Agreement> agreement{};
-  std::optional<double> time_ratio{};  // time of an image over that in f32, where it was made: which variant is faster
-  std::string made_by{};               // tool and version
-};
-
-struct ModelManifest {
-  std::string name;  // [a-z0-9][a-z0-9._-]{0,63}
-  std::string file;  // of the weights, beside the manifest
-  std::string sha256;
-  std::string licence;   // SPDX id or a few words
-  std::string source;    // where it came from
-  int input_size = 224;  // pixels a side after the crop; not used by as-is
-  PreprocessProfile profile = PreprocessProfile::imagenet;
-  OutputKind output = OutputKind::logits;
-  std::string labels = "imagenet-1k";    // or the file of class names beside the manifest
-  std::vector<ModelVariant> variants{};  // at most one of each precision
-
-  /// Null when there is none.
-  const ModelVariant* variant(Precision precision) const;
-};
 
 struct ModelEntry {
   ModelManifest manifest;
@@ -88,6 +30,11 @@ struct ImportOptions {
   OutputKind output = OutputKind::logits;
   bool replace = false;  // an installed model of that name stays unless this is set
 };
+
+/// Says whether the bytes of a model are what the manifest says, and can be run; what they declare themselves is added
+/// to the manifest.
+using ImportCheck = std::function<Result<ModelManifest>(const std::string& weights, ModelManifest manifest,
+                                                        const ImportOptions& options)>;
 
 /// bytes so far, bytes in all (0: unknown).
 using PullProgress = std::function<void(std::uint64_t done, std::uint64_t total)>;
@@ -111,8 +58,10 @@ class ModelStore {
   Result<ModelEntry> pull(const std::string& name, HttpClient& http, const PullProgress& progress,
                           std::stop_token stop);
 
-  /// Checks that an engine can load and run it before it is installed. A file of a built-in name must have its SHA-256.
-  Result<ModelEntry> import(const ImportOptions& options);
+  /// Installs a file that passes the check (nothing is checked when there is none). A file of a built-in name must have
+  /// its SHA-256. Errors: those of the check; invalid "bad_model_name", "model_exists", "wrong_checksum"; those of
+  /// reading and writing files.
+  Result<ModelEntry> import(const ImportOptions& options, const ImportCheck& check);
 
   /// Reads the weights and the variants' files again. Errors: invalid "model_damaged" with both digests.
   Result<void> verify(const ModelEntry& entry) const;

@@ -13,16 +13,12 @@
 
 #include "inference/decode/image.hpp"
 #include "inference/decode/rows.hpp"
-#include "inference/models/model_store.hpp"
+#include "inference/models/model_manifest.hpp"
+#include "inference/preprocess/input_size.hpp"
 #include "inference/preprocess/resample.hpp"
 #include "lib/base/result.hpp"
 
 namespace imgrec {
-
-struct InputSize {
-  int width = 0, height = 0;
-  std::size_t floats() const { return 3 * static_cast<std::size_t>(width) * static_cast<std::size_t>(height); }
-};
 
 /// One thread at a time; buffers are kept.
 class Preprocessor {

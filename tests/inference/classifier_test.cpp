@@ -8,6 +8,7 @@
 #include "inference/classifier_factory.hpp"
 #include "inference/engine/engine_openvino.hpp"
 #include "inference/engine/onnx_file.hpp"
+#include "inference/model_import.hpp"
 #include "lib/base/file.hpp"
 #include "tests/inference/encode.hpp"
 #include "tests/inference/tiny_onnx.hpp"
@@ -212,7 +213,7 @@ TEST(ClassifierFactory, MakesOnePerThreadFromTheStore) {
   ASSERT_TRUE(write_file_atomic(onnx, test::encode_onnx(), WriteMode::replace));
   ASSERT_TRUE(write_file_atomic(labels, "rot\ngrün\nblau\n", WriteMode::replace));
   ModelStore store(dir.path() / "models");
-  ASSERT_TRUE(store.import({.file = onnx, .name = "tiny", .profile = PreprocessProfile::tf, .labels = labels}));
+  ASSERT_TRUE(import_model(store, {.file = onnx, .name = "tiny", .profile = PreprocessProfile::tf, .labels = labels}));
   const auto factory = make_classifier_factory({.model_dir = dir.path() / "models", .model = "tiny"});
   ASSERT_TRUE(factory) << describe(factory.error());
   const auto first = (*factory)(), second = (*factory)();

@@ -8,8 +8,9 @@
 #include <thread>
 
 #include "inference/engine/engine_openvino.hpp"
+#include "inference/model_import.hpp"
+#include "inference/model_loader.hpp"
 #include "inference/models/model_files.hpp"
-#include "inference/models/model_loader.hpp"
 #include "lib/base/cpu.hpp"
 #include "lib/base/digest.hpp"
 #include "lib/base/file.hpp"
@@ -154,9 +155,9 @@ class LoaderTest : public testing::Test {
   void SetUp() override {
     write(dir_.path() / "tiny.onnx", test::encode_onnx());
     write(dir_.path() / "names.txt", "a\nb\nc\n");
+    ModelStore store(dir_.path());
     const auto entry =
-        ModelStore(dir_.path())
-            .import({.file = dir_.path() / "tiny.onnx", .name = "tiny", .labels = dir_.path() / "names.txt"});
+        import_model(store, {.file = dir_.path() / "tiny.onnx", .name = "tiny", .labels = dir_.path() / "names.txt"});
     ASSERT_TRUE(entry) << describe(entry.error());
     folder_ = entry->folder;
     manifest_ = entry->manifest;

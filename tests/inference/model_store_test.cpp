@@ -1,4 +1,4 @@
-#include "inference/models/model_store.hpp"
+#include "inference/model_import.hpp"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -33,6 +33,7 @@ class ModelStoreTest : public testing::Test {
             .labels = write("names.txt", "a\nb\nc\n"),
             .licence = "MIT"};
   }
+  Result<ModelEntry> import(const ImportOptions& options) { return import_model(store_, options); }
   // Nothing but whole models is left behind.
   void expect_tidy() {
     for (const auto& entry : fs::directory_iterator(folder_)) {
@@ -57,7 +58,7 @@ TEST_F(ModelStoreTest, ListsBuiltInModelsBeforeAnythingIsInstalled) {
 }
 
 TEST_F(ModelStoreTest, ImportsFindsVerifies) {
-  const auto imported = store_.import(tiny());
+  const auto imported = import(tiny());
   ASSERT_TRUE(imported) << describe(imported.error());
   const auto found = store_.find("tiny");
   ASSERT_TRUE(found) << describe(found.error());
@@ -77,12 +78,12 @@ TEST_F(ModelStoreTest, ImportsFindsVerifies) {
 }
 
 TEST_F(ModelStoreTest, AnInstalledModelStaysUnlessReplaced) {
-  ASSERT_TRUE(store_.import(tiny()));
+  ASSERT_TRUE(import(tiny()));
   ImportOptions other = tiny();
   other.file = write("other.onnx", test::encode_onnx({.weights = {2, 0, 0, 0, 2, 0, 0, 0, 2}}));
-  EXPECT_EQ(store_.import(other).error().code, "model_exists");
+  EXPECT_EQ(import(other).error().code, "model_exists");
   other.replace = true;
-  ASSERT_TRUE(store_.import(other));
+  ASSERT_TRUE(import(other));
   EXPECT_EQ(store_.find("tiny")->manifest.sha256, *sha256_hex_of_file(other.file));
   EXPECT_TRUE(store_.verify(*store_.find("tiny")));
   expect_tidy();
@@ -91,22 +92,22 @@ TEST_F(ModelStoreTest, AnInstalledModelStaysUnlessReplaced) {
 TEST_F(ModelStoreTest, NothingUnusableIsInstalled) {
   ImportOptions options = tiny();
   options.file = write("half.onnx", test::encode_onnx().substr(0, 90));
-  EXPECT_EQ(store_.import(options).error().code, "model_unusable");
+  EXPECT_EQ(import(options).error().code, "model_unusable");
   options.file = write("strange.onnx", test::encode_onnx({.pool = "TeleportPool"}));
-  EXPECT_EQ(store_.import(options).error().code, "model_unusable");
+  EXPECT_EQ(import(options).error().code, "model_unusable");
   options = tiny();
   options.labels.clear();
-  EXPECT_EQ(store_.import(options).error().code, "bad_labels") << "three outputs, a thousand names";
+  EXPECT_EQ(import(options).error().code, "bad_labels") << "three outputs, a thousand names";
   options = tiny();
   options.labels = write("two.txt", "a\nb\n");
-  EXPECT_EQ(store_.import(options).error().code, "bad_labels");
+  EXPECT_EQ(import(options).error().code, "bad_labels");
   options = tiny();
   options.file = dir_.path() / "absent.onnx";
-  EXPECT_EQ(store_.import(options).error().kind, ErrorKind::not_found);
+  EXPECT_EQ(import(options).error().kind, ErrorKind::not_found);
   for (const char* name : {"", "..", "a/b", "A", ".hidden", "-x", "a b"}) {
-    EXPECT_EQ(store_.import(tiny(name)).error().code, "bad_model_name") << name;
+    EXPECT_EQ(import(tiny(name)).error().code, "bad_model_name") << name;
   }
-  EXPECT_EQ(store_.import(tiny("resnet18")).error().code, "wrong_checksum") << "a built-in name is a promise";
+  EXPECT_EQ(import(tiny("resnet18")).error().code, "wrong_checksum") << "a built-in name is a promise";
   EXPECT_EQ(store_.list()->size(), 2U);
 }
 
@@ -116,7 +117,7 @@ TEST_F(ModelStoreTest, WhatOnlyOneEngineReadsIsInstalledToo) {
   const std::string onnx = test::encode_onnx({.pool = "GlobalLpPool"});
   ASSERT_FALSE(make_opencv_engine(onnx)) << "OpenCV has learnt it: choose another operator";
   options.file = write("lp.onnx", onnx);
-  const auto imported = store_.import(options);
+  const auto imported = import(options);
   EXPECT_TRUE(imported) << describe(imported.error());
 }
 
@@ -129,7 +130,7 @@ TEST_F(ModelStoreTest, NamesTheNearestModel) {
 }
 
 TEST_F(ModelStoreTest, AManifestCannotLeaveItsFolder) {
-  ASSERT_TRUE(store_.import(tiny()));
+  ASSERT_TRUE(import(tiny()));
   const fs::path manifest = folder_ / "tiny" / "model.json";
   const std::string good = *read_file(manifest, kMiB);
   const auto with = [&](const std::string& from, const std::string& to) {
@@ -152,7 +153,7 @@ std::string with_variants(const std::string& manifest, const std::string& varian
 }
 
 TEST_F(ModelStoreTest, VariantsAreReadWrittenAndVerified) {
-  const auto entry = store_.import(tiny());
+  const auto entry = import(tiny());
   ASSERT_TRUE(entry);
   const fs::path folder = entry->folder;
   ASSERT_TRUE(write_file_atomic(folder / "int8.xml", "graph", WriteMode::replace));
@@ -184,7 +185,7 @@ TEST_F(ModelStoreTest, VariantsAreReadWrittenAndVerified) {
 }
 
 TEST_F(ModelStoreTest, AVariantThatCannotBeIsRefused) {
-  ASSERT_TRUE(store_.import(tiny()));
+  ASSERT_TRUE(import(tiny()));
   const fs::path manifest = folder_ / "tiny" / "model.json";
   const std::string good = *read_file(manifest, kMiB), digest = sha256_hex("");
   const auto file = [&](const std::string& name) { return R"({"file":")" + name + R"(","sha256":")" + digest + "\"}"; };
@@ -210,7 +211,7 @@ TEST_F(ModelStoreTest, AVariantThatCannotBeIsRefused) {
 
 TEST_F(ModelStoreTest, ImportsRealWeights) {
   IMGREC_NEED_SHARED(weights, test::shared_path("models/resnet18-pqf.onnx"));
-  const auto imported = store_.import({.file = weights, .name = "resnet18-pqf", .licence = "non-commercial"});
+  const auto imported = import({.file = weights, .name = "resnet18-pqf", .licence = "non-commercial"});
   ASSERT_TRUE(imported) << describe(imported.error());
   EXPECT_TRUE(store_.verify(*imported));
 }
@@ -221,7 +222,7 @@ TEST_F(ModelStoreTest, DamagedRealWeightsAreRefused) {
   for (const double part : {0.0, 0.1, 0.5, 0.999}) {
     const auto file =
         write("cut.onnx", bytes.substr(0, static_cast<std::size_t>(static_cast<double>(bytes.size()) * part)));
-    EXPECT_EQ(store_.import({.file = file, .name = "cut"}).error().code, "model_unusable") << part;
+    EXPECT_EQ(import({.file = file, .name = "cut"}).error().code, "model_unusable") << part;
   }
 }
 
@@ -410,7 +411,7 @@ TEST_F(PullTest, ModelsThatAreNotPulledSayWhatElse) {
   const auto offline = store_.pull("efficientnet-lite0", http_, {}, {});
   EXPECT_EQ(offline.error().code, "prepared_offline");
   EXPECT_THAT(offline.error().message, HasSubstr("./dev model efficientnet-lite0"));
-  ASSERT_TRUE(store_.import(tiny()));
+  ASSERT_TRUE(import(tiny()));
   EXPECT_TRUE(store_.pull("tiny", http_, {}, {})) << "installed and intact: nothing to do";
   EXPECT_EQ(store_.pull("nothing", http_, {}, {}).error().code, "no_such_model");
   EXPECT_TRUE(http_.requests.empty());

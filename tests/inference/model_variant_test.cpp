@@ -8,6 +8,7 @@
 #include <set>
 
 #include "inference/input_tensor.hpp"
+#include "inference/model_import.hpp"
 #include "inference/models/agreement.hpp"
 #include "inference/models/model_files.hpp"
 #include "lib/base/digest.hpp"
@@ -75,10 +76,10 @@ class StagedVariantTest : public testing::Test {
   void SetUp() override {
     ASSERT_TRUE(write_file_atomic(dir_.path() / "tiny.onnx", test::encode_onnx(), WriteMode::replace));
     ASSERT_TRUE(write_file_atomic(dir_.path() / "names.txt", "a\nb\nc\n", WriteMode::replace));
-    const auto imported = store_.import({.file = dir_.path() / "tiny.onnx",
-                                         .name = "tiny",
-                                         .profile = PreprocessProfile::tf,
-                                         .labels = dir_.path() / "names.txt"});
+    const auto imported = import_model(store_, {.file = dir_.path() / "tiny.onnx",
+                                                .name = "tiny",
+                                                .profile = PreprocessProfile::tf,
+                                                .labels = dir_.path() / "names.txt"});
     ASSERT_TRUE(imported) << imported.error().message;
     entry_ = *imported;
   }
@@ -188,11 +189,11 @@ TEST_F(StagedVariantTest, AModelThatWasReplacedMeanwhileIsLeftAlone) {
   ASSERT_TRUE(staged);
   const auto other = test::encode_onnx({.weights = {1, 1, 1, 1, 1, 1, 1, 1, 1}});
   ASSERT_TRUE(write_file_atomic(dir_.path() / "tiny.onnx", other, WriteMode::replace));
-  ASSERT_TRUE(store_.import({.file = dir_.path() / "tiny.onnx",
-                             .name = "tiny",
-                             .profile = PreprocessProfile::tf,
-                             .labels = dir_.path() / "names.txt",
-                             .replace = true}));
+  ASSERT_TRUE(import_model(store_, {.file = dir_.path() / "tiny.onnx",
+                                    .name = "tiny",
+                                    .profile = PreprocessProfile::tf,
+                                    .labels = dir_.path() / "names.txt",
+                                    .replace = true}));
   EXPECT_EQ(staged->publish(measured(), 0.98, "vnni").error().code, "model_changed");
   expect_untouched();
 }

@@ -13,6 +13,7 @@
 #include "inference/classifier.hpp"
 #include "inference/decode/decode.hpp"
 #include "inference/engine/engine_openvino.hpp"
+#include "inference/preprocess/preprocess.hpp"
 #include "lib/base/file.hpp"
 #include "lib/base/text.hpp"
 #include "tests/inference/named_engine.hpp"

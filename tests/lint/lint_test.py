@@ -27,7 +27,11 @@ ARROWS = {
     "roles/controller": ROLES | {"roles/controller/policy"},
     "roles/controller/policy": BASE | {"lib/ports"},
     "roles/web": ROLES | {"lib/http/server", "lib/http/syntax"},
-    "inference": PORTS,
+    "inference/decode": BASE | {"lib/config", "lib/job"},
+    "inference/models": BASE | {"lib/ports"},
+    "inference/preprocess": BASE | {"inference/decode", "inference/models"},
+    "inference/engine": BASE | {"inference/models", "inference/preprocess"},
+    "inference": PORTS | {"inference/decode", "inference/models", "inference/preprocess", "inference/engine"},
     "aws/client/wire": BASE | {"lib/ports"},
     "aws/client": BASE | {"lib/ports", "lib/http/client", "aws/client/wire"},
     "cmd/cli": BASE | {"lib/config"},
@@ -86,6 +90,20 @@ def test_link_lines_are_the_arrows():
             if target_of[name] != folder and target_of[name] not in allowed:
                 wrong.append(f"{folder}/CMakeLists.txt links {name}")
     assert not wrong, "\n".join(wrong)
+
+
+def test_link_lines_are_used():
+    """Each library that a folder's CMake links is included there."""
+    unused = []
+    target_of = {target(folder): folder for folder in ARROWS}
+    for folder in ARROWS:
+        text = (ROOT / folder / "CMakeLists.txt").read_text()
+        included = {folder_of(pathlib.PurePath(name)) for path in CODE if folder_of(path.relative_to(ROOT)) == folder
+                    for name in re.findall(r'^#include "([^"]+)"', path.read_text(), re.M)}
+        for name in set(re.findall(r"\bimgrec_[a-z_]+\b", text)) & set(target_of):
+            if target_of[name] not in included | {folder}:
+                unused.append(f"{folder}/CMakeLists.txt links {name} and includes nothing of it")
+    assert not unused, "\n".join(unused)
 
 
 def test_third_party_headers_stay_in_source_files():

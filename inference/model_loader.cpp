@@ -1,4 +1,4 @@
-#include "inference/models/model_loader.hpp"
+#include "inference/model_loader.hpp"
 
 #include <mutex>
 #include <optional>
@@ -28,7 +28,7 @@ class Shared {
   Result<std::size_t> prove(const ModelManifest& manifest) {
     auto engine = make();
     if (!engine) return fail(engine.error());
-    const auto outputs = try_engine(**engine, manifest);
+    const auto outputs = try_engine(**engine, {manifest.input_size, manifest.input_size});
     if (outputs) first_ = *std::move(engine);
     return outputs;
   }
