@@ -59,6 +59,7 @@ class MemoryBudget : public std::enable_shared_from_this<MemoryBudget> {
   void remove(Waiter& waiter);
   /// Who waits for longest, by the serial number it got in add(); 0 when nobody waits.
   std::uint64_t longest_waiting() const { return waiters_.empty() ? 0 : waiters_.front()->serial; }
+  std::size_t waiting() const { return waiters_.size(); }
   std::uint64_t used() const { return used_; }
   const Limits& limits() const { return limits_; }
 

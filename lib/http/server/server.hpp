@@ -16,7 +16,7 @@
 // GET and HEAD are served, so that health and metrics stay readable; beyond that a new connection is closed at once.
 // Memory: bodies count against buffered_bytes_max as they arrive, whatever they promise. The first body_bytes_floor
 // bytes of each never wait. When the rest has no room it waits unread, and after memory_wait_max the slowest of the
-// large uploads is ended (503 with Retry-After) to make room.
+// large uploads is ended (503 with Retry-After) to make room; at once where one holds much and trickles.
 // Time: every step has a limit, and a body must arrive at body_rate_min.
 //
 // A client that goes away while it waits frees its place at once when its connection breaks (reset); after an orderly

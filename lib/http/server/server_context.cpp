@@ -1,11 +1,16 @@
 #include "lib/http/server/server_context.hpp"
 
 #include "lib/http/server/session.hpp"
+// Asio first (see there).
+#include <algorithm>
 
 namespace imgrec::http {
 namespace {
 
 constexpr std::size_t kFailureKindsMax = 64;
+/// Long enough for the memory of an upload that was ended to come back, before another is ended.
+constexpr Millis kSlowUploadWait{10};
+constexpr Seconds kRetryAfterMax{60};
 
 }  // namespace
 
@@ -53,15 +58,29 @@ bool ServerContext::evict_silent() {
 }
 
 void ServerContext::watch_uploads() {
-  if (watching_ || watching_stopped_) return;
+  if (!watching_ && !watching_stopped_) begin_watch();
+}
+
+void ServerContext::upload_became_slow() {
+  if (watching_ && !watching_stopped_) begin_watch();
+}
+
+void ServerContext::begin_watch() {
   watching_ = true;
   const std::uint64_t waiting = budget->longest_waiting();
   for (Session* session : uploads) session->mark_progress();
-  watch_timer_.expires_after(options.memory_wait_max);
+  const Session* slowest = slowest_upload();
+  const bool is_slow = slowest != nullptr && slowest->is_slow();
+  watch_timer_.expires_after(is_slow ? kSlowUploadWait : options.memory_wait_max);
   watch_timer_.async_wait([this, waiting](boost::system::error_code cancelled) {
+    if (cancelled) return;
     watching_ = false;
-    if (cancelled || budget->longest_waiting() == 0) return;
-    if (budget->longest_waiting() == waiting) end_slowest_upload();
+    if (budget->longest_waiting() == 0) return;
+    Session* ending = budget->longest_waiting() == waiting ? slowest_upload() : nullptr;
+    if (ending != nullptr) {
+      uploads_ended_total.fetch_add(1, std::memory_order_relaxed);
+      ending->end_upload();
+    }
     watch_uploads();
   });
 }
@@ -71,16 +90,26 @@ void ServerContext::stop_watching_uploads() {
   watch_timer_.cancel();
 }
 
-// Those that wait for memory themselves are not slow, and those without any would free none.
-void ServerContext::end_slowest_upload() {
+// Those known to be slow come first. Those that wait for memory themselves are not slow, and those without any would
+// free none.
+Session* ServerContext::slowest_upload() const {
   Session* slowest = nullptr;
+  std::pair<bool, std::uint64_t> least;
   for (Session* session : uploads) {
     const auto progress = session->progress();
-    if (progress && (slowest == nullptr || *progress < *slowest->progress())) slowest = session;
+    if (!progress) continue;
+    const std::pair rank(!session->is_slow(), *progress);
+    if (slowest == nullptr || rank < least) {
+      slowest = session;
+      least = rank;
+    }
   }
-  if (slowest == nullptr) return;
-  uploads_ended_total.fetch_add(1, std::memory_order_relaxed);
-  slowest->end_upload();
+  return slowest;
+}
+
+Seconds ServerContext::memory_retry_after() const {
+  const auto places = static_cast<Millis::rep>(budget->waiting()) + 1;
+  return std::clamp(std::chrono::ceil<Seconds>(options.memory_wait_max * places), Seconds(1), kRetryAfterMax);
 }
 
 }  // namespace imgrec::http

@@ -91,11 +91,16 @@ struct ServerContext {
   bool evict_silent();
   /// An upload begins to wait for memory: from now on, while any does, the slowest is ended when none gets on.
   void watch_uploads();
+  /// It need not be waited for as long as for the others.
+  void upload_became_slow();
+  /// When a client that finds no memory should come again: one place is made every memory_wait_max.
+  Seconds memory_retry_after() const;
   /// For good.
   void stop_watching_uploads();
 
  private:
-  void end_slowest_upload();
+  void begin_watch();
+  Session* slowest_upload() const;
 
   asio::steady_timer watch_timer_;
   bool watching_ = false, watching_stopped_ = false;

@@ -74,10 +74,7 @@ asio::awaitable<bool> Session::serve_one() {
   disarm();
   if (outcome == Outcome::closed) co_return false;
   if (outcome == Outcome::refused) {
-    context_.refused_total.fetch_add(1, std::memory_order_relaxed);
-    framing_.keep_alive = false;
-    answer_ = make_error(refusal_.status, refusal_.code, refusal_.detail);
-    if (refusal_.status == 503) answer_->headers.emplace_back("Retry-After", "5");
+    answer_refusal();
   } else if (outcome == Outcome::ok) {
     dispatch();
     const bool there = co_await wait_for_answer();
@@ -95,8 +92,9 @@ asio::awaitable<bool> Session::serve_one() {
 asio::awaitable<bool> Session::answer_internal_error() {
   disarm();
   ++serial_;  // the handler's own answer comes too late
+  tell_client_gone();
+  drop_body();
   if (aborted_ || answer_begun_) co_return false;
-  stream_.reset();
   framing_.keep_alive = false;
   answer_ = make_error(500, "internal_error", "The server failed to answer; see its log.");
   const bool written = co_await write_answer();
@@ -104,13 +102,30 @@ asio::awaitable<bool> Session::answer_internal_error() {
   co_return false;
 }
 
+void Session::answer_refusal() {
+  context_.refused_total.fetch_add(1, std::memory_order_relaxed);
+  framing_.keep_alive = false;
+  drop_body();
+  answer_ = make_error(refusal_.status, refusal_.code, refusal_.detail);
+  // The server alone is short of nothing but memory.
+  if (refusal_.status == 503) {
+    answer_->headers.emplace_back("Retry-After", std::to_string(context_.memory_retry_after().count()));
+  }
+}
+
+// At once, not only when the connection has ended: others may wait for the memory.
+void Session::drop_body() {
+  body_ = {};
+  reservation_.reset();
+}
+
 // Not in the coroutine: g++ 12 copies the temporary of `request_ = {}` there bit by bit, strings and all.
 void Session::forget_request() {
   request_ = {};
   framing_ = {};
-  body_.clear();
-  reservation_.reset();
+  drop_body();
   marked_bytes_.reset();
+  is_slow_ = false;
   upload_ended_ = false;
   body_bytes_to_skip_ = 0;
   answered_ = false;
@@ -145,7 +160,7 @@ void Session::deliver_stream(std::uint64_t serial, Response head, std::shared_pt
                              StreamCallbacks callbacks) {
   if (serial != serial_ || answered_ || ended_) {
     stream->close();
-    if (ended_ && callbacks.on_client_gone) run_guarded(context_, kGoneCallback, callbacks.on_client_gone);
+    if (callbacks.on_client_gone) run_guarded(context_, kGoneCallback, callbacks.on_client_gone);
     return;
   }
   stream_ = std::move(stream);

@@ -37,6 +37,8 @@ class Session : public std::enable_shared_from_this<Session> {
   // itself, or began later.
   void mark_progress() { marked_bytes_ = body_.size(); }
   std::optional<std::uint64_t> progress() const;
+  /// In its last rate window it arrived so slowly that what it holds would have taken longer than body_timeout.
+  bool is_slow() const { return is_slow_; }
   void end_upload();
 
  private:
@@ -47,6 +49,8 @@ class Session : public std::enable_shared_from_this<Session> {
   static asio::awaitable<void> run(std::shared_ptr<Session> self);
   asio::awaitable<bool> serve_one();  // true: another request may follow
   asio::awaitable<bool> answer_internal_error();
+  void answer_refusal();
+  void drop_body();
 
   // session_read.cpp
   asio::awaitable<Outcome> read_request();
@@ -130,6 +134,7 @@ class Session : public std::enable_shared_from_this<Session> {
   std::size_t window_bytes_ = 0;  // of the body, at the begin of the present rate window
   MonoTime window_begin_{};
   std::optional<std::size_t> marked_bytes_;
+  bool is_slow_ = false;
   bool waits_for_memory_ = false;
   bool upload_ended_ = false;             // for others
   std::uint64_t body_bytes_to_skip_ = 0;  // after an early answer

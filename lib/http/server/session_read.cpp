@@ -19,6 +19,8 @@ constexpr std::size_t kReadBytes = 16 * kKiB;
 constexpr std::size_t kBodyGrowthBytes = 256 * kKiB;
 constexpr std::size_t kFloorGrowthBytes = 16 * kKiB;
 constexpr std::ptrdiff_t kBodyAtOnceBytes = 1024 * kKiB;
+/// So much is set aside for a promised body before it comes; beyond, as it arrives.
+constexpr std::size_t kBodyReservedBytes = kMiB;
 /// More of a body than this is not read only to keep the connection after an early answer.
 constexpr std::uint64_t kSkippedBytesMax = 64 * kKiB;
 
@@ -206,7 +208,7 @@ std::size_t Session::next_reservation(std::size_t size) const {
 // Room is taken as the body arrives, not as it is promised.
 asio::awaitable<Session::Outcome> Session::read_sized_body() {
   const auto size = static_cast<std::size_t>(framing_.content_length);
-  body_.reserve(size);  // costs address space only, until it is received
+  body_.reserve(std::min(size, kBodyReservedBytes));
   std::ptrdiff_t at_once = 0;
   while (body_.size() < size) {
     if (body_.size() == reservation_->bytes()) {
@@ -276,13 +278,16 @@ void Session::arm_body() {
 Session::Outcome Session::on_body_time() {
   const MonoTime now = system_clock().mono_now();
   if (now >= body_deadline_) return on_silence("The body");
-  const auto wanted = static_cast<double>(context_.options.body_rate_min) *
-                      std::chrono::duration<double>(context_.options.body_rate_window).count();
-  if (static_cast<double>(body_.size() - window_bytes_) < wanted) {
+  const auto window = std::chrono::duration<double>(context_.options.body_rate_window);
+  const auto arrived = static_cast<double>(body_.size() - window_bytes_);
+  const bool was_slow = is_slow_;
+  is_slow_ = arrived < static_cast<double>(body_.size()) * (window / context_.options.body_timeout);
+  if (arrived < static_cast<double>(context_.options.body_rate_min) * window.count()) {
     return refuse(
         408, "body_too_slow",
         "The body arrived at less than " + std::to_string(context_.options.body_rate_min) + " bytes a second.");
   }
+  if (is_slow_ && !was_slow) context_.upload_became_slow();
   arm_body();
   return Outcome::ok;
 }

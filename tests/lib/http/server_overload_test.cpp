@@ -1,5 +1,10 @@
 // The server when more comes than it can take: connections, memory, time.
 #include <gmock/gmock.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <fstream>
+#include <thread>
 
 #include "lib/http/server/problem.hpp"
 #include "tests/lib/http/raw_client.hpp"
@@ -258,6 +263,127 @@ TEST(ServerOverload, HalfReadUploadsDoNotWaitForEachOther) {
   for (auto& client : clients) EXPECT_EQ(body_of(client->read_response()), std::to_string(kMiB));
   EXPECT_EQ(server->stats().uploads_ended_total, 0U);
   EXPECT_TRUE(eventually([&] { return server->stats().body_bytes_buffered == 0; }));
+}
+
+ServerOptions two_large_uploads(Millis memory_wait_max) {
+  return {.body_bytes_max = kMiB,
+          .buffered_bytes_max = 2 * kMiB,
+          .body_bytes_floor = 1000,
+          .memory_wait_max = memory_wait_max,
+          .make_error = problem_response};
+}
+
+TEST(ServerOverload, TheSlowestUploadIsEndedForTheOneThatWaits) {
+  Running server(echo, two_large_uploads(Millis(200)));
+  Clients slow;
+  for (int i = 0; i < 2; ++i) {
+    slow.push_back(std::make_unique<RawClient>(server.port()));
+    ASSERT_TRUE(slow.back()->send(post_head(kMiB) + std::string(kMiB - 1000, 'x')));
+  }
+  ASSERT_TRUE(eventually([&] { return server->stats().body_bytes_buffered >= 2 * kMiB - 2000; }));
+  RawClient waiting(server.port());
+  const std::string body(kMiB / 2, 'y');
+  ASSERT_TRUE(waiting.send(post(body)));
+  EXPECT_EQ(body_of(waiting.read_response()), "POST / " + body);
+  // The next one finds the memory of the one that was ended, whose client has not even read its answer yet.
+  ASSERT_TRUE(waiting.send(post(body)));
+  EXPECT_EQ(body_of(waiting.read_response()), "POST / " + body);
+  EXPECT_EQ(server->stats().uploads_ended_total, 1U);
+  int ended = 0;
+  for (auto& client : slow) {
+    const std::string early = client->read_some(65536, Millis(50));
+    if (early.empty()) {
+      ASSERT_TRUE(client->send(std::string(1000, 'x')));
+      EXPECT_EQ(status_of(client->read_response()), 200);
+    } else {
+      ++ended;
+      EXPECT_EQ(status_of(early), 503);
+      EXPECT_EQ(header_of(early, "Retry-After"), "1");
+      EXPECT_THAT(body_of(early), HasSubstr("upload_too_slow"));
+    }
+  }
+  EXPECT_EQ(ended, 1);
+}
+
+TEST(ServerOverload, RetryAfterGrowsWithTheUploadsThatWait) {
+  Held held;
+  ServerOptions options = two_large_uploads(Millis(2000));
+  options.body_timeout = Millis(1000);
+  options.body_rate_min = 0;
+  Running server(hold_some(held), options);
+  Clients large;
+  for (int i = 0; i < 2; ++i) {
+    large.push_back(std::make_unique<RawClient>(server.port()));
+    ASSERT_TRUE(large.back()->send(post(std::string(kMiB, 'x'), "/hold")));
+  }
+  ASSERT_TRUE(eventually([&] { return held.count() == 2; }));
+  Clients waiting;
+  for (int i = 0; i < 3; ++i) {
+    waiting.push_back(std::make_unique<RawClient>(server.port()));
+    ASSERT_TRUE(waiting.back()->send(post_head(kMiB) + std::string(50'000, 'x')));
+  }
+  std::vector<int> seconds;
+  for (auto& client : waiting) {
+    const std::string refused = client->read_response();
+    EXPECT_EQ(status_of(refused), 503);
+    EXPECT_THAT(body_of(refused), HasSubstr("memory_full"));
+    seconds.push_back(std::stoi("0" + header_of(refused, "Retry-After")));
+  }
+  EXPECT_EQ(*std::max_element(seconds.begin(), seconds.end()), 6) << "two still waited behind the first, for 2 s each";
+  EXPECT_EQ(*std::min_element(seconds.begin(), seconds.end()), 2);
+}
+
+TEST(ServerOverload, UploadsThatHoldMuchAndTrickleDelayNoOthers) {
+  // None is ended for being the slowest within the test's time: only for being slow.
+  Running server(echo, {.body_bytes_max = kMiB,
+                        .buffered_bytes_max = 8 * kMiB,
+                        .body_bytes_floor = 1000,
+                        .body_rate_min = 1,
+                        .body_rate_window = Millis(200),
+                        .memory_wait_max = Millis(60'000)});
+  Clients tricklers;
+  for (int i = 0; i < 8; ++i) {
+    tricklers.push_back(std::make_unique<RawClient>(server.port()));
+    const bool chunked = i % 2 == 1;
+    ASSERT_TRUE(tricklers.back()->send((chunked ? chunked_head() + "100000\r\n" : post_head(kMiB)) +
+                                       std::string(kMiB - 10'000, 'x')));
+  }
+  ASSERT_TRUE(eventually([&] { return server->stats().body_bytes_buffered > 8 * kMiB - 200'000; }));
+  std::atomic<bool> done = false;
+  std::thread trickle([&] {
+    while (!done) {
+      for (auto& trickler : tricklers) trickler->send("x");
+      system_clock().sleep_for(Millis(20), {});
+    }
+  });
+  const std::string body(500'000, 'y');
+  for (int i = 0; i < 5; ++i) {
+    RawClient client(server.port());
+    EXPECT_TRUE(client.send(post(body)));
+    EXPECT_EQ(status_of(client.read_response()), 200) << i;
+  }
+  done = true;
+  trickle.join();
+  EXPECT_GE(server->stats().uploads_ended_total, 1U);
+}
+
+std::size_t address_space_bytes() {
+  std::ifstream statm("/proc/self/statm");
+  std::size_t pages = 0;
+  statm >> pages;
+  return pages * static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
+}
+
+TEST(ServerOverload, PromisedBodiesTakeNoAddressSpaceBeforeTheyCome) {
+  Running server(echo, {});
+  const std::size_t before = address_space_bytes();
+  Clients promising;
+  for (int i = 0; i < 64; ++i) {
+    promising.push_back(std::make_unique<RawClient>(server.port()));
+    ASSERT_TRUE(promising.back()->send(post_head(64 * kMiB) + "x"));
+  }
+  ASSERT_TRUE(eventually([&] { return server->stats().body_bytes_buffered >= 64; }));
+  EXPECT_LT(address_space_bytes() - before, 512 * kMiB) << "promised were 4 GiB";
 }
 
 TEST(ServerOverload, ABodySlowerThanTheLeastRateIsEnded) {

@@ -352,5 +352,21 @@ TEST(ServerClientGone, ACallbackThatThrowsEndsNothing) {
   }
 }
 
+// A header value of 64 KiB is more than the library beneath can hold: it throws.
+TEST(ServerStream, IsClosedWhenTheSessionFailsBeforeItsHead) {
+  std::atomic<int> gone = 0;
+  ResponseStream stream;
+  Running server([&](Request, Responder responder) {
+    Response head;
+    head.headers.emplace_back("X-Long", std::string(70'000, 'x'));
+    stream = responder.open_stream(std::move(head), {.on_client_gone = [&] { ++gone; }});
+  });
+  RawClient client(server.port());
+  ASSERT_TRUE(client.send(get("/")));
+  EXPECT_EQ(status_of(client.read_response()), 500);
+  EXPECT_EQ(gone, 1);
+  EXPECT_EQ(stream.write("x"), Write::closed);
+}
+
 }  // namespace
 }  // namespace imgrec
