@@ -264,7 +264,8 @@ Error wrong_region(const std::string& bucket, const Error& error) {
           "The bucket " + bucket + " is in another region than this session. " + error.message};
 }
 
-Result<void> create_bucket(Session& session, const Endpoint& endpoint, const std::string& bucket, Deadline deadline) {
+Result<void> create_bucket(Session& session, const Endpoint& endpoint, const std::string& bucket,
+                           const CallLimits& limits) {
   CallRequest request = bucket_call("CreateBucket", "PUT", endpoint);
   // "If you don't specify a region, the bucket is created in us-east-1", which cannot be named.
   if (session.region() != kDefaultRegion) {
@@ -272,7 +273,7 @@ Result<void> create_bucket(Session& session, const Endpoint& endpoint, const std
                    xml_escape(session.region()) + "</LocationConstraint></CreateBucketConfiguration>";
     request.headers = {{"Content-Type", "application/xml"}};
   }
-  const auto done = session.caller("s3").call(request, deadline, {});
+  const auto done = session.caller("s3").call(request, limits.deadline, limits.stop);
   if (!done && done.error().aws_code == "BucketAlreadyOwnedByYou") return {};  // by another process, just now
   if (!done) return fail(done.error().error);
   log::info("bucket created", {{"bucket", bucket}, {"region", session.region()}});
@@ -281,13 +282,14 @@ Result<void> create_bucket(Session& session, const Endpoint& endpoint, const std
 
 Result<void> set_up_bucket(Session& session, const Endpoint& endpoint, const S3StoreOptions& options) {
   if (options.setup == BucketSetup::use) return {};
-  const Deadline deadline = Deadline::in(session.clock(), options.call_deadline);
-  const auto there = session.caller("s3").call(bucket_call("HeadBucket", "HEAD", endpoint), deadline, {});
+  const CallLimits limits(Deadline::in(session.clock(), options.call_deadline), options.stop);
+  const auto there =
+      session.caller("s3").call(bucket_call("HeadBucket", "HEAD", endpoint), limits.deadline, limits.stop);
   if (there) return {};
   // A HEAD's answer has no body, so no code says which kind of "no" it is.
   const CallFailure& failure = there.error();
   if (failure.status == 404 && options.setup == BucketSetup::create) {
-    return create_bucket(session, endpoint, options.bucket, deadline);
+    return create_bucket(session, endpoint, options.bucket, limits);
   }
   if (failure.status == 404) {
     return fail(ErrorKind::not_found, "no_such_bucket",

@@ -26,6 +26,7 @@ struct S3StoreOptions {
   BucketSetup setup = BucketSetup::check;
   Millis call_deadline{60'000};    // of one put, get, …, with its retries
   Millis attempt_timeout{30'000};  // of each try: more for objects that take longer to send
+  std::stop_token stop{};          // ends the opening, not the store
 };
 
 /// Errors: invalid "bad_bucket"; with check and create as said there, denied "bucket_taken", and the transport's.

@@ -171,18 +171,19 @@ Result<SqsApi> SqsApi::open(Session& session) {
   return SqsApi(session, *std::move(endpoint));
 }
 
-Result<std::string> SqsApi::queue_url(const std::string& name) {
+Result<std::string> SqsApi::queue_url(const std::string& name, const CallLimits& limits) {
   JsonWriter body(kBodyBytes);
   body.begin_object().member("QueueName", name);
   Answer answer;
   const auto call = request(endpoint_, "GetQueueUrl", body, answer);
-  const auto got = caller_.call(call, Deadline::in(session_.clock(), kControlDeadline), {});
+  const CallLimits within = limits.at_most(session_.clock(), kControlDeadline);
+  const auto got = caller_.call(call, within.deadline, within.stop);
   if (!got) return fail(got.error().error);
   return std::string(text_of(answer.root(), "QueueUrl"));
 }
 
-Result<std::string> SqsApi::create_queue(const std::string& name,
-                                         const std::map<std::string, std::string>& attributes) {
+Result<std::string> SqsApi::create_queue(const std::string& name, const std::map<std::string, std::string>& attributes,
+                                         const CallLimits& limits) {
   JsonWriter body(kBodyBytes);
   body.begin_object().member("QueueName", name);
   body.begin_object("Attributes");
@@ -190,7 +191,8 @@ Result<std::string> SqsApi::create_queue(const std::string& name,
   body.end_object();
   Answer answer;
   const auto call = request(endpoint_, "CreateQueue", body, answer);
-  const auto got = caller_.call(call, Deadline::in(session_.clock(), kControlDeadline), {});
+  const CallLimits within = limits.at_most(session_.clock(), kControlDeadline);
+  const auto got = caller_.call(call, within.deadline, within.stop);
   if (!got) return fail(got.error().error);
   return std::string(text_of(answer.root(), "QueueUrl"));
 }

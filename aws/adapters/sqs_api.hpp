@@ -33,8 +33,9 @@ class SqsApi {
  public:
   static Result<SqsApi> open(Session& session);
 
-  Result<std::string> queue_url(const std::string& name);
-  Result<std::string> create_queue(const std::string& name, const std::map<std::string, std::string>& attributes);
+  Result<std::string> queue_url(const std::string& name, const CallLimits& limits = {});
+  Result<std::string> create_queue(const std::string& name, const std::map<std::string, std::string>& attributes,
+                                   const CallLimits& limits = {});
   Result<void> delete_queue(const std::string& url);
   Result<std::map<std::string, std::string>> attributes(const std::string& url, const std::vector<std::string>& names,
                                                         const CallLimits& limits = {});

@@ -174,7 +174,7 @@ class SqsQueues final : public QueueDirectory {
  public:
   SqsQueues(Session& session, SqsRules rules) : session_(session), rules_(std::move(rules)) {}
 
-  Result<std::shared_ptr<MessageQueue>> open(const std::string& name) override {
+  Result<std::shared_ptr<MessageQueue>> open(const std::string& name, const CallLimits& limits) override {
     if (auto found = find(name)) return found;
     const auto options = rules_.options_of(name);
     if (!options) return fail(ErrorKind::not_found, "no_such_queue", "There is no queue " + json_quote(name) + ".");
@@ -183,7 +183,7 @@ class SqsQueues final : public QueueDirectory {
     if (auto found = find(name)) return found;
     auto api = SqsApi::open(session_);
     if (!api) return fail(api.error());
-    auto url = set_up(*api, name, *options);
+    auto url = set_up({*api, limits}, name, *options);
     if (!url) return fail(url.error());
     auto queue = std::make_shared<SqsQueue>(*api, *std::move(url), options->fifo, session_);
     std::lock_guard lock(mutex_);
@@ -194,6 +194,11 @@ class SqsQueues final : public QueueDirectory {
   }
 
  private:
+  struct Opening {
+    SqsApi& api;
+    const CallLimits& limits;
+  };
+
   std::shared_ptr<MessageQueue> find(const std::string& name) {
     std::lock_guard lock(mutex_);
     const auto found = open_.find(name);
@@ -201,11 +206,12 @@ class SqsQueues final : public QueueDirectory {
   }
 
   // The queue's URL, with the queue as its options want it.
-  Result<std::string> set_up(SqsApi& api, const std::string& name, const SqsQueueOptions& options);
-  Result<std::string> create(SqsApi& api, const std::string& name, const std::string& sqs_name,
+  Result<std::string> set_up(const Opening& opening, const std::string& name, const SqsQueueOptions& options);
+  Result<std::string> create(const Opening& opening, const std::string& name, const std::string& sqs_name,
                              const SqsQueueOptions& options);
-  Result<void> check(SqsApi& api, const std::string& url, const std::string& sqs_name, const SqsQueueOptions& options);
-  Result<std::string> dead_letter_arn(SqsApi& api, const SqsQueueOptions& options);
+  Result<void> check(const Opening& opening, const std::string& url, const std::string& sqs_name,
+                     const SqsQueueOptions& options);
+  Result<std::string> dead_letter_arn(const Opening& opening, const SqsQueueOptions& options);
 
   Session& session_;
   const SqsRules rules_;
@@ -229,21 +235,21 @@ Result<std::string> sqs_name_of(const std::string& name, bool fifo) {
   return out;
 }
 
-Result<std::string> SqsQueues::set_up(SqsApi& api, const std::string& name, const SqsQueueOptions& options) {
+Result<std::string> SqsQueues::set_up(const Opening& opening, const std::string& name, const SqsQueueOptions& options) {
   const auto sqs_name = sqs_name_of(name, options.fifo);
   if (!sqs_name) return fail(sqs_name.error());
-  auto url = api.queue_url(*sqs_name);
+  auto url = opening.api.queue_url(*sqs_name, opening.limits);
   if (!url && url.error().kind == ErrorKind::not_found && options.setup == QueueSetup::create) {
-    return create(api, name, *sqs_name, options);
+    return create(opening, name, *sqs_name, options);
   }
   if (!url) return fail(url.error());
   if (options.setup != QueueSetup::use) {
-    if (auto checked = check(api, *url, *sqs_name, options); !checked) return fail(checked.error());
+    if (auto checked = check(opening, *url, *sqs_name, options); !checked) return fail(checked.error());
   }
   return url;
 }
 
-Result<std::string> SqsQueues::create(SqsApi& api, const std::string& name, const std::string& sqs_name,
+Result<std::string> SqsQueues::create(const Opening& opening, const std::string& name, const std::string& sqs_name,
                                       const SqsQueueOptions& options) {
   std::map<std::string, std::string> attributes = {
       {"VisibilityTimeout", std::to_string(std::chrono::ceil<Seconds>(options.visibility).count())},
@@ -251,35 +257,35 @@ Result<std::string> SqsQueues::create(SqsApi& api, const std::string& name, cons
       {"ReceiveMessageWaitTimeSeconds", "20"}};
   if (options.fifo) attributes["FifoQueue"] = "true";
   if (options.receives_max > 0) {
-    const auto arn = dead_letter_arn(api, options);
+    const auto arn = dead_letter_arn(opening, options);
     if (!arn) return fail(arn.error());
     attributes["RedrivePolicy"] =
         nlohmann::json{{"deadLetterTargetArn", *arn}, {"maxReceiveCount", std::to_string(options.receives_max)}}.dump();
   }
-  auto url = api.create_queue(sqs_name, attributes);
+  auto url = opening.api.create_queue(sqs_name, attributes, opening.limits);
   if (!url) return url;
   log::info("queue created", {{"queue", name}});
-  session_.clock().sleep_for(rules_.settle, {});
+  session_.clock().sleep_for(rules_.settle, opening.limits.stop);
   return url;
 }
 
-Result<std::string> SqsQueues::dead_letter_arn(SqsApi& api, const SqsQueueOptions& options) {
+Result<std::string> SqsQueues::dead_letter_arn(const Opening& opening, const SqsQueueOptions& options) {
   const auto dead = rules_.options_of(options.dead_letter);
   if (!dead || dead->receives_max > 0) {
     return fail(ErrorKind::invalid, "bad_dead_letter_queue",
                 "The dead-letter queue " + json_quote(options.dead_letter) +
                     " is not configured, or has a dead-letter queue itself.");
   }
-  auto url = set_up(api, options.dead_letter, *dead);
+  auto url = set_up(opening, options.dead_letter, *dead);
   if (!url) return url;
-  auto attributes = api.attributes(*url, {"QueueArn"});
+  auto attributes = opening.api.attributes(*url, {"QueueArn"}, opening.limits);
   if (!attributes) return fail(attributes.error());
   return (*attributes)["QueueArn"];
 }
 
-Result<void> SqsQueues::check(SqsApi& api, const std::string& url, const std::string& sqs_name,
+Result<void> SqsQueues::check(const Opening& opening, const std::string& url, const std::string& sqs_name,
                               const SqsQueueOptions& options) {
-  auto attributes = api.attributes(url, {"RedrivePolicy"});
+  auto attributes = opening.api.attributes(url, {"RedrivePolicy"}, opening.limits);
   if (!attributes) return fail(attributes.error());
   const Redrive found = parse_redrive((*attributes)["RedrivePolicy"]);
   Redrive wanted{.dead_letter = {}, .receives_max = options.receives_max};

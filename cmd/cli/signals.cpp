@@ -7,6 +7,8 @@
 #include <atomic>
 #include <cerrno>
 
+#include "cmd/cli/exit_code.hpp"
+
 namespace imgrec {
 namespace {
 
@@ -58,6 +60,15 @@ Interrupts::~Interrupts() {
 
 bool Interrupts::by_keyboard() const {
   return g_signal == SIGINT;
+}
+
+int exit_code(const Interrupts& interrupts) {
+  return interrupts.by_keyboard() ? kExitInterrupted : kExitOk;
+}
+
+int report(const Error& error, const Interrupts& interrupts) {
+  if (error.kind == ErrorKind::cancelled && interrupts.token().stop_requested()) return exit_code(interrupts);
+  return report(error);
 }
 
 void ignore_sigpipe() {

@@ -4,6 +4,8 @@
 #include <stop_token>
 #include <thread>
 
+#include "lib/base/result.hpp"
+
 namespace imgrec {
 
 /// One at a time per process. While it lives, the first SIGINT or SIGTERM requests a stop, and the second ends the
@@ -25,6 +27,11 @@ class Interrupts {
   std::stop_source stop_;
   std::jthread watcher_;
 };
+
+/// The exit code of a command that was told to end and did: 130 for Ctrl-C, else 0.
+int exit_code(const Interrupts& interrupts);
+/// As report(error), but silent and exit_code(interrupts) when the error is only that the stop came first.
+int report(const Error& error, const Interrupts& interrupts);
 
 /// Servers must not die of a client that is gone: a write then fails with EPIPE.
 void ignore_sigpipe();

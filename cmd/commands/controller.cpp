@@ -14,8 +14,9 @@ namespace {
 int run_controller_command(const Config& config) {
   ignore_sigpipe();
   Interrupts interrupts;
-  auto platform = make_platform(config, system_clock(), system_rng(), {.make_stores = false});
-  if (!platform) return report(platform.error());
+  auto platform =
+      make_platform(config, system_clock(), system_rng(), {.make_stores = false, .stop = interrupts.token()});
+  if (!platform) return report(platform.error(), interrupts);
   auto fleet = platform->make_fleet();
   if (!fleet) return report(fleet.error());
   ControllerTelemetry told(config.metrics);
@@ -33,7 +34,7 @@ int run_controller_command(const Config& config) {
                                           .results = platform->outputs.get()},
                                          interrupts.token());
   if (!controlled) return report(controlled.error());
-  return interrupts.by_keyboard() ? kExitInterrupted : kExitOk;
+  return exit_code(interrupts);
 }
 
 }  // namespace

@@ -97,8 +97,8 @@ int run_local_command(const Config& config) {
   auto lock = FileLock::take(state_dir / "local.lock", "Another `imgrec local` runs on " + config.state_dir +
                                                            ": end it, or give this one another --state-dir.");
   if (!lock) return report(lock.error());
-  auto platform = make_platform(config, system_clock(), system_rng());
-  if (!platform) return report(platform.error());
+  auto platform = make_platform(config, system_clock(), system_rng(), {.stop = interrupts.token()});
+  if (!platform) return report(platform.error(), interrupts);
   if (auto usable = check_model(config); !usable) return report(usable.error());
   auto node_lock = lock_web_node(config);
   if (!node_lock) return report(node_lock.error());
@@ -121,9 +121,9 @@ int run_local_command(const Config& config) {
                                  .stop = interrupts.token()});
   const auto controller_error = background.stop();
   fleet->reset();  // ends the workers and waits for them
-  if (!served) return report(served.error());
+  if (!served) return report(served.error(), interrupts);
   if (controller_error) return report(*controller_error);
-  return interrupts.by_keyboard() ? kExitInterrupted : kExitOk;
+  return exit_code(interrupts);
 }
 
 }  // namespace

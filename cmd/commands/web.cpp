@@ -47,7 +47,7 @@ std::string web_address(const Config& config, int port) {
 }
 
 Result<void> serve_web(const Config& config, const Platform& platform, const WebRun& run) {
-  auto responses = platform.queues->open(response_queue_name(config));
+  auto responses = platform.queues->open(response_queue_name(config), run.stop);
   if (!responses) return fail(responses.error());
   WebPorts ports{.requests = *platform.requests,
                  .responses = **responses,
@@ -72,8 +72,8 @@ namespace {
 int run_web_command(const Config& config) {
   ignore_sigpipe();
   Interrupts interrupts;
-  auto platform = make_platform(config, system_clock(), system_rng());
-  if (!platform) return report(platform.error());
+  auto platform = make_platform(config, system_clock(), system_rng(), {.stop = interrupts.token()});
+  if (!platform) return report(platform.error(), interrupts);
   auto lock = lock_web_node(config);
   if (!lock) return report(lock.error());
   Metrics metrics;
@@ -90,8 +90,8 @@ int run_web_command(const Config& config) {
                                                                {"node", config.web.node}});
                                      },
                                  .stop = interrupts.token()});
-  if (!served) return report(served.error());
-  return interrupts.by_keyboard() ? kExitInterrupted : kExitOk;
+  if (!served) return report(served.error(), interrupts);
+  return exit_code(interrupts);
 }
 
 }  // namespace

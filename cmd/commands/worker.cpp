@@ -59,8 +59,8 @@ int run_worker_command(const Config& config, const WorkerHooks& hooks) {
   ignore_sigpipe();
   Interrupts interrupts;
   const auto guard = make_child_guard([&] { interrupts.stop(); });
-  auto platform = make_platform(config, system_clock(), system_rng());
-  if (!platform) return report(platform.error());
+  auto platform = make_platform(config, system_clock(), system_rng(), {.stop = interrupts.token()});
+  if (!platform) return report(platform.error(), interrupts);
   std::jthread notice_watcher;
   if (platform->watch_for_notice) {
     notice_watcher = std::jthread([&](std::stop_token stop) {
@@ -92,8 +92,8 @@ int run_worker_command(const Config& config, const WorkerHooks& hooks) {
                     .on_step = hooks.on_step};
   const auto worked = run_worker(settings, std::move(ports), interrupts.token());
   if (model.is_unusable()) return kExitModelUnusable;  // the worker has said why
-  if (!worked) return report(worked.error());
-  return interrupts.by_keyboard() ? kExitInterrupted : kExitOk;
+  if (!worked) return report(worked.error(), interrupts);
+  return exit_code(interrupts);
 }
 
 }  // namespace

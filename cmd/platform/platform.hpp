@@ -45,6 +45,7 @@ struct Platform {
 /// What a role asks of its platform: what it does not use needs no rights.
 struct PlatformNeeds {
   bool make_stores = true;  // else the stores are neither made nor looked at before they are first used
+  std::stop_token stop{};   // ends the opening: the ports take their own
 };
 
 /// The one of both that belongs to the platform of this Config: for commands that have two ways to do their work.

@@ -44,20 +44,26 @@ aws::QueueSetup queue_setup(const std::string& word) {
   return word == "check" ? aws::QueueSetup::check : aws::QueueSetup::create;
 }
 
+struct BucketOpening {
+  aws::BucketSetup setup;
+  std::stop_token stop;
+};
+
 Result<std::shared_ptr<ObjectStore>> open_store(aws::Session& session, const std::string& bucket,
-                                                const std::string& prefix, aws::BucketSetup setup) {
-  auto store = aws::open_s3_store(session, {.bucket = bucket, .setup = setup});
+                                                const std::string& prefix, const BucketOpening& opening) {
+  auto store = aws::open_s3_store(session, {.bucket = bucket, .setup = opening.setup, .stop = opening.stop});
   if (!store) return fail(store.error());
   if (prefix.empty()) return std::shared_ptr<ObjectStore>(std::move(*store));
   return std::shared_ptr<ObjectStore>(make_prefixed_store(std::move(*store), prefix));
 }
 
-Result<void> open_stores(aws::Session& session, const AwsConfig& aws, const AwsBuckets& buckets, aws::BucketSetup setup,
-                         Platform& platform) {
-  auto inputs = open_store(session, buckets.input, aws.input_prefix, setup);
+Result<void> open_stores(aws::Session& session, const AwsConfig& aws, const AwsBuckets& buckets,
+                         const BucketOpening& opening, Platform& platform) {
+  auto inputs = open_store(session, buckets.input, aws.input_prefix, opening);
   if (!inputs) return fail(inputs.error());
   const bool is_one = buckets.input == buckets.output;
-  auto outputs = open_store(session, buckets.output, aws.output_prefix, is_one ? aws::BucketSetup::use : setup);
+  auto outputs = open_store(session, buckets.output, aws.output_prefix,
+                            {is_one ? aws::BucketSetup::use : opening.setup, opening.stop});
   if (!outputs) return fail(outputs.error());
   platform.inputs = *std::move(inputs);
   platform.outputs = *std::move(outputs);
@@ -159,16 +165,18 @@ Result<Platform> make_aws_platform(const Config& config, Clock& clock, Rng& rng,
   platform.connection = session;
   platform.queues = aws::open_sqs_queues(*session, sqs_rules(config));
   // The dead-letter queue first: the other's redrive policy names it.
-  auto dead_letters = platform.queues->open(config.queue.dead_letter);
+  auto dead_letters = platform.queues->open(config.queue.dead_letter, needs.stop);
   if (!dead_letters) return fail(dead_letters.error());
-  auto requests = platform.queues->open(config.queue.request);
+  auto requests = platform.queues->open(config.queue.request, needs.stop);
   if (!requests) return fail(requests.error());
   platform.dead_letters = *dead_letters;
   platform.requests = *requests;
   platform.input_bucket = buckets->input;
   platform.place = "images in the bucket " + buckets->input;
   const auto setup = needs.make_stores ? bucket_setup(config.aws.buckets) : aws::BucketSetup::use;
-  if (auto stores = open_stores(*session, config.aws, *buckets, setup, platform); !stores) return fail(stores.error());
+  if (auto stores = open_stores(*session, config.aws, *buckets, {setup, needs.stop}, platform); !stores) {
+    return fail(stores.error());
+  }
   platform.make_fleet = [config, session]() -> Result<std::unique_ptr<Fleet>> {
     auto options = ec2_fleet_options(config, session->endpoints());
     if (!options) return fail(options.error());

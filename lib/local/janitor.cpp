@@ -17,14 +17,14 @@ Result<std::uint64_t> sweep_prefix(ObjectStore& store, std::string_view prefix, 
   std::uint64_t removed = 0;
   std::string after;
   while (!stop.stop_requested()) {
-    const auto page = store.list(prefix, after, kPage);
+    const auto page = store.list(prefix, after, kPage, stop);
     if (!page) return fail(page.error());
     std::vector<ObjectKey> old;
     for (const ObjectInfo& object : page->objects) {
       if (object.modified_at < limit) old.push_back(object.key);
     }
     if (old.empty()) break;
-    if (auto done = store.remove(old); !done) return fail(done.error());
+    if (auto done = store.remove(old, stop); !done) return fail(done.error());
     removed += old.size();
     if (page->next.empty()) break;
     after = page->next;
@@ -67,6 +67,7 @@ void run_janitor(ObjectStore& store, const RemoveUnread& remove_unread, const Ja
   if (options.retention == Seconds(0)) return;
   const Millis every = std::clamp<Millis>(options.retention / 10, Seconds(1), std::chrono::hours(1));
   const auto report = [](const char* what, const Result<std::uint64_t>& removed) {
+    if (!removed && removed.error().kind == ErrorKind::cancelled) return;
     if (!removed)
       log::warning("cannot delete what is old", {{"what", what}, {"error", describe(removed.error())}});
     else if (*removed > 0)

@@ -137,7 +137,8 @@ class OpenQueues final : public SqliteQueues {
   OpenQueues(std::shared_ptr<Shared> shared, SqliteQueueRules rules)
       : shared_(std::move(shared)), rules_(std::move(rules)) {}
 
-  Result<std::shared_ptr<MessageQueue>> open(const std::string& name) override {
+  Result<std::shared_ptr<MessageQueue>> open(const std::string& name, const CallLimits& limits) override {
+    if (auto within = limits.check(shared_->clock); !within) return fail(within.error());
     constexpr std::string_view kAllowed = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-.";
     if (name.empty() || name.size() > kQueueNameBytesMax || name.find_first_not_of(kAllowed) != std::string::npos) {
       return fail(ErrorKind::invalid, "bad_queue_name", "A queue name has 1 to 80 letters, digits, -, _ and .");

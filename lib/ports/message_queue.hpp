@@ -83,12 +83,13 @@ class MessageQueue {
   virtual Result<QueueDepth> depth(const CallLimits& limits = {}) = 0;
 };
 
-/// Opens queues by name; a request's reply_to names one. Thread-safe; the same name gives the same queue.
+/// Opens queues by name; a request's reply_to names one. Thread-safe; the same name gives the same queue. Blocks at
+/// most until its limits.
 class QueueDirectory {
  public:
   virtual ~QueueDirectory() = default;
   /// Errors: invalid "bad_queue_name"; not_found "no_such_queue" where queues are not made on demand.
-  virtual Result<std::shared_ptr<MessageQueue>> open(const std::string& name) = 0;
+  virtual Result<std::shared_ptr<MessageQueue>> open(const std::string& name, const CallLimits& limits = {}) = 0;
 };
 
 }  // namespace imgrec

@@ -16,28 +16,28 @@ Applier::Applier(Fleet& fleet, Clock& clock, Rng& rng, Metrics& metrics, StartFa
       launching_("launching instances", clock),
       terminating_("terminating instances", clock) {}
 
-Result<void> Applier::apply(const Actions& actions) {
+Result<void> Applier::apply(const Actions& actions, const CallLimits& limits) {
   assert(actions.cancel_drains.empty() && actions.drain.empty());
   Result<void> outcome;
   if (actions.launch > 0) {
-    outcome = launch(actions.launch, actions.total);
+    outcome = launch(actions.launch, actions.total, limits);
   } else {
     unanswered_.reset();  // what was launched is seen, or not wanted any more
   }
   if (actions.terminate.empty()) return outcome;
-  auto ended = terminate(actions.terminate);
+  auto ended = terminate(actions.terminate, limits);
   return outcome ? ended : outcome;
 }
 
-Result<void> Applier::launch(int count, int total) {
+Result<void> Applier::launch(int count, int total, const CallLimits& limits) {
   // An earlier launch may have happened although its answer was lost: the same token then launches nothing more. When
   // fewer are missing now, it has happened in part, or other instances are wanted: that is another launch.
   Launch launch{LaunchToken(random_hex(rng_, 16)), count};
   if (unanswered_ && unanswered_->count <= count) launch = *unanswered_;
   unanswered_.reset();
-  const auto started = fleet_.launch({.count = launch.count, .total = total, .token = launch.token});
+  const auto started = fleet_.launch({.count = launch.count, .total = total, .token = launch.token}, limits);
   if (!started) {
-    launching_.failed(started.error());
+    if (started.error().kind != ErrorKind::cancelled) launching_.failed(started.error());
     if (started.error().kind == ErrorKind::transient) unanswered_ = launch;
     return fail(started.error());
   }
@@ -50,9 +50,9 @@ Result<void> Applier::launch(int count, int total) {
   return {};
 }
 
-Result<void> Applier::terminate(const std::vector<InstanceId>& ids) {
-  if (auto told = fleet_.terminate(ids); !told) {
-    terminating_.failed(told.error());
+Result<void> Applier::terminate(const std::vector<InstanceId>& ids, const CallLimits& limits) {
+  if (auto told = fleet_.terminate(ids, limits); !told) {
+    if (told.error().kind != ErrorKind::cancelled) terminating_.failed(told.error());
     return told;
   }
   terminating_.succeeded();

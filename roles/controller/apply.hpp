@@ -23,7 +23,7 @@ class Applier {
   /// The first failure, when there is one; the other actions are tried all the same. No fleet there is can drain an
   /// instance without ending it, so actions that cancel or begin a drain are not expected (reconcile makes none unless
   /// told that drains are possible).
-  Result<void> apply(const Actions& actions);
+  Result<void> apply(const Actions& actions, const CallLimits& limits);
 
  private:
   struct Launch {
@@ -31,8 +31,8 @@ class Applier {
     int count = 0;
   };
 
-  Result<void> launch(int count, int total);
-  Result<void> terminate(const std::vector<InstanceId>& ids);
+  Result<void> launch(int count, int total, const CallLimits& limits);
+  Result<void> terminate(const std::vector<InstanceId>& ids, const CallLimits& limits);
 
   Fleet& fleet_;
   Rng& rng_;

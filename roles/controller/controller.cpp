@@ -21,6 +21,8 @@ namespace {
 
 constexpr double kUnknown = std::numeric_limits<double>::quiet_NaN();
 
+constexpr Millis kRoundMax{60'000};  // of all calls of a round: an EC2 launch may take half of it
+
 constexpr std::uint64_t kStartDocumentBytesMax = 16 * kKiB;
 
 constexpr std::array kSeries = {"visible", "in_flight", "delayed", "pending", "running", "stopping", "wanted"};
@@ -58,14 +60,15 @@ class Controller {
                         [wanted = wanted_] { return wanted->load(); });
   }
 
-  void step();
+  /// One round; a stop ends the calls of it.
+  void step(const std::stop_token& stop);
 
  private:
   using Summary = std::tuple<int, int, std::size_t>;  // wanted, launch, terminate
 
-  void watch_starts(const Observation& observation);
+  void watch_starts(const Observation& observation, const CallLimits& limits);
   void pause_launches(Actions& actions, MonoTime now) const;
-  std::string start_failure_reason() const;
+  std::string start_failure_reason(const CallLimits& limits) const;
   void explain(const DecisionRecord& record);
   void remember(DecisionRecord record);
 
@@ -84,9 +87,11 @@ class Controller {
   std::optional<Summary> explained_;
 };
 
-void Controller::step() {
+void Controller::step(const std::stop_token& stop) {
+  const CallLimits limits(Deadline::in(ports_.clock, kRoundMax), stop);
   DecisionRecord record{.at = ports_.clock.wall_now(), .dry_run = config_.dry_run};
-  const auto observation = observer_.observe();
+  const auto observation = observer_.observe(limits);
+  if (stop.stop_requested()) return;
   if (!observation) {
     // Nothing is known about this round: neither a reason to launch nor a part of "the queue stayed empty".
     state_ = {};
@@ -97,7 +102,7 @@ void Controller::step() {
     return remember(std::move(record));
   }
   const Decision decision = policy_(*observation, state_, rules_);
-  watch_starts(*observation);
+  watch_starts(*observation, limits);
   Actions actions = reconcile(*observation, decision, rules_);
   pause_launches(actions, observation->at);
   *wanted_ = decision.wanted;
@@ -107,29 +112,29 @@ void Controller::step() {
   record.why = decision.why + (actions.note.empty() ? "" : "; " + actions.note);
   explain(record);
   if (!config_.dry_run) {
-    if (const auto applied = applier_.apply(actions); !applied) record.error = applied.error().message;
+    if (const auto applied = applier_.apply(actions, limits); !applied) record.error = applied.error().message;
   }
   remember(std::move(record));
 }
 
-void Controller::watch_starts(const Observation& observation) {
+void Controller::watch_starts(const Observation& observation, const CallLimits& limits) {
   const int before = starts_.total();
   starts_.observe(observation.instances, observation.at);
   start_failures_.add(starts_.total() - before);
   const bool trouble = starts_.in_a_row() > 1;
   if (trouble && !start_trouble_told_) {
     log::error("instances end right after their start: the next ones wait, longer after each failure",
-               {{"why", start_failure_reason()}, {"pause_max_ms", config_.start_pause_max.count()}});
+               {{"why", start_failure_reason(limits)}, {"pause_max_ms", config_.start_pause_max.count()}});
   } else if (!trouble && start_trouble_told_) {
     log::info("instances start again");
   }
   start_trouble_told_ = trouble;
 }
 
-std::string Controller::start_failure_reason() const {
+std::string Controller::start_failure_reason(const CallLimits& limits) const {
   constexpr auto kLookElsewhere = "the instances' own logs say why";
   if (ports_.results == nullptr) return kLookElsewhere;
-  const auto document = ports_.results->get(worker_start_key(), kStartDocumentBytesMax);
+  const auto document = ports_.results->get(worker_start_key(), kStartDocumentBytesMax, limits);
   if (!document) return kLookElsewhere;
   const auto failure = parse_worker_start(document->bytes);
   return failure ? failure->detail : kLookElsewhere;
@@ -203,7 +208,7 @@ Result<void> run_controller(const ControllerConfig& config, ControllerPorts port
                                  {"dry_run", config.dry_run}});
   Controller controller(config, ports, *policy);
   while (!stop.stop_requested()) {
-    controller.step();
+    controller.step(stop);
     ports.clock.sleep_for(config.interval, stop);
   }
   return {};

@@ -10,6 +10,15 @@ namespace {
 
 constexpr double kUnknown = std::numeric_limits<double>::quiet_NaN();
 
+// A call that a stop ended says nothing about what was called.
+void tell(OutageLog& log, const auto& outcome) {
+  if (outcome) {
+    log.succeeded();
+  } else if (outcome.error().kind != ErrorKind::cancelled) {
+    log.failed(outcome.error());
+  }
+}
+
 }  // namespace
 
 struct Observer::Gauges {
@@ -41,29 +50,23 @@ Observer::Observer(MessageQueue& requests, Fleet& fleet, Clock& clock, Metrics& 
   add(kInstances, kInstancesHelp, &Gauges::stopping, {{"state", "stopping"}});
 }
 
-Result<Observation> Observer::observe() {
-  auto depth = requests_.depth();
+Result<Observation> Observer::observe(const CallLimits& limits) {
+  auto depth = requests_.depth(limits);
   gauges_->visible = depth ? static_cast<double>(depth->visible) : kUnknown;
   gauges_->in_flight = depth ? static_cast<double>(depth->in_flight) : kUnknown;
   gauges_->delayed = depth ? static_cast<double>(depth->delayed) : kUnknown;
   gauges_->oldest_age_s =
       depth && depth->oldest_age ? static_cast<double>(depth->oldest_age->count()) / 1000 : kUnknown;
-  if (depth)
-    reading_.succeeded();
-  else
-    reading_.failed(depth.error());
+  tell(reading_, depth);
 
-  auto instances = fleet_.describe();
+  auto instances = fleet_.describe(limits);
   const auto count = [&](InstanceState state) {
     return instances ? static_cast<double>(std::ranges::count(*instances, state, &Instance::state)) : kUnknown;
   };
   gauges_->pending = count(InstanceState::pending);
   gauges_->running = count(InstanceState::running);
   gauges_->stopping = count(InstanceState::stopping);
-  if (instances)
-    describing_.succeeded();
-  else
-    describing_.failed(instances.error());
+  tell(describing_, instances);
 
   if (!depth) return fail(depth.error());
   if (!instances) return fail(instances.error());

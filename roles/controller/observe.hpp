@@ -18,9 +18,9 @@ class Observer {
  public:
   Observer(MessageQueue& requests, Fleet& fleet, Clock& clock, Metrics& metrics);
 
-  /// An error when queue or fleet could not be read: then nothing is known about this round. What could be read is in
-  /// the gauges all the same, and what could not be is absent there.
-  Result<Observation> observe();
+  /// Blocks until `limits` at most. An error when queue or fleet could not be read: then nothing is known about this
+  /// round. What could be read is in the gauges all the same, and what could not be is absent there.
+  Result<Observation> observe(const CallLimits& limits);
 
  private:
   struct Gauges;

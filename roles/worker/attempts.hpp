@@ -16,20 +16,25 @@ namespace imgrec {
 /// Not thread-safe: belongs to one job. Calls block during an outage as Dependency says.
 class Attempts {
  public:
-  Attempts(ObjectStore& store, Dependency& storing, const JobId& job, int attempts_max)
-      : store_(store), storing_(storing), job_(job), max_(attempts_max) {}
+  struct Ports {
+    ObjectStore& store;
+    Dependency& storing;
+    Clock& clock;
+  };
+  Attempts(const Ports& ports, const JobId& job, int attempts_max) : ports_(ports), job_(job), max_(attempts_max) {}
 
   /// Counts an attempt; false when attempts_max were counted before: the image is not to be tried again.
   Result<bool> begin(const std::stop_token& stop);
-  /// The attempt that was begun says nothing about the image: a stop, an outage. Best effort: where the store fails, it
-  /// stays counted.
+  /// The attempt that was begun says nothing about the image: a stop, an outage. Best effort, also during a
+  /// stop: where the store fails, or does not answer within 2 s, it stays counted.
   void undo();
-  /// The image has a result: forgets all attempts. Best effort; what remains is removed with old results.
+  /// The image has a result: forgets all attempts. Best effort, within 2 s; what remains is removed with old results.
   void forget();
 
  private:
-  ObjectStore& store_;
-  Dependency& storing_;
+  CallLimits limits() const;
+
+  const Ports ports_;
   const JobId job_;
   const int max_;
   int begun_ = 0;  // the number of the attempt that was counted here; 0: none

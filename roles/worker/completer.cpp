@@ -9,7 +9,7 @@ namespace imgrec {
 namespace {
 
 constexpr std::size_t kWaitingMax = 64;  // answers; more than a batch, so that the next can gather
-constexpr Millis kSendTimeout{10'000};   // of one call
+constexpr Millis kCallMax{10'000};       // of one attempt to send or remove
 constexpr std::size_t kLoggedNameMax = 256;
 
 // The queue is not there, or cannot be: another attempt changes nothing.
@@ -25,7 +25,7 @@ Completer::Completer(const WorkerPorts& ports, LeaseKeeper& leases, WorkerMetric
       metrics_(metrics),
       options_(std::move(options)),
       queues_("sending and removing messages", ports.clock, ports.rng,
-              {.backoff = {Millis(50), Millis(2'000)}, .hold_max = options_.outage_hold_max}),
+              {.backoff = {Millis(50), Millis(2'000)}, .hold_max = options_.outage_hold_max, .call_max = kCallMax}),
       answers_(ports.clock, {.batch_max = kBatchMax, .waiting_max = kWaitingMax, .linger = options_.linger}),
       removals_(ports.clock, {.batch_max = kBatchMax,
                               .waiting_max = kWaitingMax,
@@ -104,8 +104,8 @@ Completer::Batch Completer::dead_letter(Batch batch) {
     }
     // One by one: rare, and as large as messages may be.
     const OutgoingMessage letter = message(answer, answer.dead_letter);
-    const auto sent = queues_.call(options_.abandon, [&]() -> Result<MessageId> {
-      auto outcomes = ports_.dead_letters.send({&letter, 1}, Deadline::in(ports_.clock, kSendTimeout));
+    const auto sent = queues_.call(options_.abandon, [&](const CallLimits& limits) -> Result<MessageId> {
+      auto outcomes = ports_.dead_letters.send({&letter, 1}, limits);
       if (!outcomes) return fail(outcomes.error());
       return outcomes->at(0);
     });
@@ -147,11 +147,12 @@ void Completer::send_answers(const std::string& reply_to, Batch& group, Batch& a
     messages.push_back(message(answer, answer.body));
     now.push_back(std::move(answer));
   }
-  const auto outcomes = queues_.call(options_.abandon, [&]() -> Result<std::vector<Result<MessageId>>> {
-    const auto queue = ports_.replies.open(reply_to);
+  const auto send = [&](const CallLimits& limits) -> Result<std::vector<Result<MessageId>>> {
+    const auto queue = ports_.replies.open(reply_to, limits);
     if (!queue) return fail(queue.error());
-    return (*queue)->send(messages, Deadline::in(ports_.clock, kSendTimeout));
-  });
+    return (*queue)->send(messages, limits);
+  };
+  const auto outcomes = queues_.call(options_.abandon, send);
   for (std::size_t i = 0; i < now.size(); ++i) {
     const Result<void> sent = !outcomes         ? Result<void>(fail(outcomes.error()))
                               : !(*outcomes)[i] ? Result<void>(fail((*outcomes)[i].error()))
@@ -173,7 +174,8 @@ void Completer::send_answers(const std::string& reply_to, Batch& group, Batch& a
 void Completer::remove(Batch batch) {
   std::vector<Receipt> receipts;
   for (const Answer& answer : batch) receipts.push_back(answer.held.message.receipt);
-  const auto outcomes = queues_.call(options_.abandon, [&] { return ports_.requests.remove(receipts); });
+  const auto outcomes = queues_.call(
+      options_.abandon, [&](const CallLimits& limits) { return ports_.requests.remove(receipts, limits); });
   for (std::size_t i = 0; i < batch.size(); ++i) {
     const Result<void> removed = outcomes ? (*outcomes)[i] : Result<void>(fail(outcomes.error()));
     if (!removed && removed.error().kind != ErrorKind::not_found) {

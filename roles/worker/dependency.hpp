@@ -21,6 +21,7 @@ bool is_outage(const Error& error);
 struct DependencyOptions {
   BackoffOptions backoff{Millis(50), Millis(5'000)};
   Millis hold_max{60'000};  // how long one call waits for the end of an outage
+  Millis call_max{30'000};  // the deadline of each attempt
   std::function<bool(const Error&)> is_outage = imgrec::is_outage;
 };
 
@@ -31,14 +32,14 @@ class Dependency {
   Dependency(std::string what, Clock& clock, Rng& rng, DependencyOptions options = {})
       : clock_(clock), options_(std::move(options)), breaker_(std::move(what), clock, rng, options_.backoff) {}
 
-  /// Repeats `call` (returning a Result) while its error is an outage, until it succeeds, a stop is requested or
-  /// hold_max has passed; then returns the last error.
+  /// Repeats `call` (which takes the CallLimits of an attempt and returns a Result) while its error is an outage, until
+  /// it succeeds, a stop is requested or hold_max has passed; then returns the last error.
   template <class Call>
-  auto call(const std::stop_token& stop, Call call) -> decltype(call()) {
+  auto call(const std::stop_token& stop, Call call) -> decltype(call(CallLimits())) {
     const MonoTime end = clock_.mono_now() + options_.hold_max;
     while (true) {
       if (auto admitted = wait_for_turn(stop, end); !admitted) return fail(admitted.error());
-      auto outcome = call();
+      auto outcome = call(CallLimits(Deadline::in(clock_, options_.call_max), stop));
       if (outcome || !options_.is_outage(outcome.error())) {
         tell(outcome ? nullptr : &outcome.error());
         return outcome;

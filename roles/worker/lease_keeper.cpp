@@ -5,6 +5,13 @@
 #include "lib/base/log.hpp"
 
 namespace imgrec {
+namespace {
+
+constexpr Millis kRenewMax{10'000};
+constexpr Millis kReleaseMax{10'000};
+constexpr Millis kReleaseAllMax{2'000};
+
+}  // namespace
 
 LeaseKeeper::LeaseKeeper(MessageQueue& queue, Clock& clock, Millis visibility, WorkerMetrics& metrics)
     : queue_(queue),
@@ -12,9 +19,11 @@ LeaseKeeper::LeaseKeeper(MessageQueue& queue, Clock& clock, Millis visibility, W
       visibility_(visibility),
       metrics_(metrics),
       outage_("renewing leases", clock),
-      thread_([this](const std::stop_token& stop) { run(stop); }) {}
+      thread_([this] { run(ended_.get_token()); }) {}
 
-LeaseKeeper::~LeaseKeeper() = default;
+LeaseKeeper::~LeaseKeeper() {
+  ended_.request_stop();
+}
 
 void LeaseKeeper::hold(const Receipt& receipt) {
   std::lock_guard lock(mutex_);
@@ -27,6 +36,18 @@ void LeaseKeeper::forget(const Receipt& receipt) {
 }
 
 void LeaseKeeper::release(std::span<const Receipt> receipts, Millis delay) {
+  if (ended_.stop_requested()) return;
+  make_visible(receipts, delay, {Deadline::in(clock_, kReleaseMax), ended_.get_token()});
+}
+
+std::size_t LeaseKeeper::release_all() {
+  ended_.request_stop();  // also ends the calls under way, so that this need not wait for them
+  const std::vector<Receipt> receipts = held();
+  make_visible(receipts, Millis(0), Deadline::in(clock_, kReleaseAllMax));
+  return receipts.size();
+}
+
+void LeaseKeeper::make_visible(std::span<const Receipt> receipts, Millis delay, const CallLimits& limits) {
   std::lock_guard renewing(renewing_);
   {
     std::lock_guard lock(mutex_);
@@ -34,7 +55,13 @@ void LeaseKeeper::release(std::span<const Receipt> receipts, Millis delay) {
   }
   for (; !receipts.empty(); receipts = receipts.subspan(std::min(receipts.size(), kBatchMax))) {
     const auto batch = receipts.first(std::min(receipts.size(), kBatchMax));
-    const auto outcomes = queue_.extend(batch, delay);
+    const auto outcomes = queue_.extend(batch, delay, limits);
+    if (!outcomes && outcomes.error().kind == ErrorKind::cancelled) {
+      // release_all() takes these along.
+      std::lock_guard lock(mutex_);
+      for (const Receipt& receipt : receipts) due_[receipt] = MonoTime::max();
+      return;
+    }
     if (!outcomes) {
       log::warning("messages not returned; they come back when their lease ends",
                    {{"messages", batch.size()}, {"error", describe(outcomes.error())}});
@@ -65,11 +92,11 @@ void LeaseKeeper::run(const std::stop_token& stop) {
       for (const auto& [receipt, due] : due_) wake = std::min(wake, due);
     }
     if (!clock_.sleep_until(wake, stop)) return;
-    renew_due();
+    renew_due(stop);
   }
 }
 
-void LeaseKeeper::renew_due() {
+void LeaseKeeper::renew_due(const std::stop_token& stop) {
   std::lock_guard renewing(renewing_);
   std::vector<Receipt> receipts;
   {
@@ -81,16 +108,18 @@ void LeaseKeeper::renew_due() {
     }
   }
   for (std::span<const Receipt> rest = receipts; !rest.empty(); rest = rest.subspan(std::min(rest.size(), kBatchMax))) {
-    renew(rest.first(std::min(rest.size(), kBatchMax)));
+    if (stop.stop_requested()) return;
+    renew(rest.first(std::min(rest.size(), kBatchMax)), stop);
   }
 }
 
-void LeaseKeeper::renew(std::span<const Receipt> receipts) {
+void LeaseKeeper::renew(std::span<const Receipt> receipts, const std::stop_token& stop) {
   const MonoTime begin = clock_.mono_now();
-  const auto outcomes = queue_.extend(receipts, visibility_);
+  const auto outcomes =
+      queue_.extend(receipts, visibility_, {Deadline::in(clock_, std::min(kRenewMax, visibility_ / 4)), stop});
   if (outcomes) {
     outage_.succeeded();
-  } else {
+  } else if (outcomes.error().kind != ErrorKind::cancelled) {
     outage_.failed(outcomes.error());
   }
   const Millis retry = visibility_ / 8;  // a failed renewal has several more tries before the lease ends

@@ -28,15 +28,19 @@ class LeaseKeeper {
   void hold(const Receipt& receipt);
   /// The message is not renewed any more; one renewal may still be on its way.
   void forget(const Receipt& receipt);
-  /// Makes the messages visible to all workers after `delay`. Best effort: where it fails, their leases run out.
+  /// Makes the messages visible to all workers after `delay`. Best effort, within 10 s: where it fails, their leases
+  /// run out. After release_all() it leaves them to that.
   void release(std::span<const Receipt> receipts, Millis delay);
-  /// What is held now, oldest lease first.
-  std::vector<Receipt> held() const;
+  /// Ends all renewals and makes everything that is held visible to all workers, within 2 s; returns how much that is.
+  /// What is still held later is left to another call.
+  std::size_t release_all();
 
  private:
+  std::vector<Receipt> held() const;
+  void make_visible(std::span<const Receipt> receipts, Millis delay, const CallLimits& limits);
   void run(const std::stop_token& stop);
-  void renew_due();
-  void renew(std::span<const Receipt> receipts);
+  void renew_due(const std::stop_token& stop);
+  void renew(std::span<const Receipt> receipts, const std::stop_token& stop);
 
   MessageQueue& queue_;
   Clock& clock_;
@@ -46,6 +50,7 @@ class LeaseKeeper {
   std::mutex renewing_;  // held during a renewal, so that none overtakes the return of the same message
   mutable std::mutex mutex_;
   std::map<Receipt, MonoTime> due_;  // when the lease is to be renewed
+  std::stop_source ended_;           // no more renewals and releases
   std::jthread thread_;              // the last member: stops before the others go
 };
 

@@ -164,15 +164,17 @@ std::optional<End> Job::answer_again() {
 }
 
 Result<StoredObject> Job::stored_result() {
-  return context_.reading.call(context_.abandon,
-                               [&] { return ports_.outputs.get(result_key(request_.job), kMessageBytesMax); });
+  return context_.reading.call(context_.abandon, [&](const CallLimits& limits) {
+    return ports_.outputs.get(result_key(request_.job), kMessageBytesMax, limits);
+  });
 }
 
 // The image, or an error: not_found and invalid are about this image, anything else may pass.
 Result<std::string> Job::fetch() {
   const JobInput& input = request_.input;
-  auto image = context_.reading.call(context_.abandon,
-                                     [&] { return ports_.inputs.get(input.key, context_.settings.image.bytes_max); });
+  auto image = context_.reading.call(context_.abandon, [&](const CallLimits& limits) {
+    return ports_.inputs.get(input.key, context_.settings.image.bytes_max, limits);
+  });
   if (!image && image.error().code == "object_too_large") {
     return fail(ErrorKind::invalid, "image_too_large",
                 "The file has more than " + std::to_string(context_.settings.image.bytes_max) + " bytes.");
@@ -196,7 +198,8 @@ Result<bool> Job::begin_attempt() {
       return fail(proven.error());
     }
   }
-  attempts_.emplace(ports_.outputs, context_.storing, request_.job, context_.settings.worker.attempts_max);
+  attempts_.emplace(Attempts::Ports{ports_.outputs, context_.storing, ports_.clock}, request_.job,
+                    context_.settings.worker.attempts_max);
   return attempts_->begin(context_.abandon);
 }
 
@@ -297,8 +300,8 @@ Result<std::optional<std::string>> Job::store(const JobResult& result) {
   const std::string document = to_json(result);
   PutOptions options{.only_if_absent = true, .content_type = "application/json"};
   for (int swaps = 0; swaps < kSwapsMax; ++swaps) {
-    const auto put =
-        context_.storing.call(context_.abandon, [&] { return ports_.outputs.put(key, document, options); });
+    const auto put = context_.storing.call(
+        context_.abandon, [&](const CallLimits& limits) { return ports_.outputs.put(key, document, options, limits); });
     if (!put) return fail(put.error());
     if (*put == PutOutcome::stored) return std::nullopt;
     auto stored = stored_result();

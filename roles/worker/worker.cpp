@@ -105,7 +105,6 @@ class Worker {
   std::stop_source end_;      // receive no more: stopped from outside, or the engine is lost
   std::stop_source no_more_;  // begin no other job
   std::stop_source abandon_;  // give up those begun
-  std::stop_source empty_;    // while draining: nothing is held any more
   mutable std::mutex mutex_;
   std::condition_variable_any room_;
   int held_ = 0;                      // messages neither answered nor returned
@@ -113,7 +112,6 @@ class Worker {
   std::stop_source poll_;             // ends the receive call under way
   std::optional<Error> engine_lost_;
   bool backlog_ = false;  // the last receive brought as many messages as it asked for
-  bool draining_ = false;
   MonoTime idle_since_{};
   const std::ptrdiff_t unclassified_max_;
   std::counting_semaphore<> unclassified_;  // jobs that may begin: what is begun is not returned at a stop
@@ -377,14 +375,20 @@ Millis Worker::linger_removal() const {
 void Worker::done(int count) {
   std::lock_guard lock(mutex_);
   held_ -= count;
-  if (held_ == 0) {
-    idle_since_ = ports_.clock.mono_now();
-    if (draining_) empty_.request_stop();
-  }
+  if (held_ == 0) idle_since_ = ports_.clock.mono_now();
   room_.notify_all();
 }
 
+// Whatever hangs, it returns no later than a few seconds after drain_timeout, or after the classifications under way:
+// those cannot be interrupted.
 void Worker::drain() {
+  const MonoTime end = ports_.clock.mono_now() + settings_.worker.drain_timeout;
+  const std::jthread limiter([&](const std::stop_token& drained) {
+    if (!ports_.clock.sleep_until(end, drained)) return;
+    abandon_.request_stop();
+    const std::size_t unfinished = leases_.release_all();
+    log::warning("drain_timeout passed; returning unfinished messages", {{"messages", unfinished}});
+  });
   no_more_.request_stop();
   completer_.flush();
   std::vector<Receipt> unbegun;
@@ -394,22 +398,9 @@ void Worker::drain() {
     log::info("returning prefetched messages", {{"messages", unbegun.size()}});
     leases_.release(unbegun, Millis(0));
   }
-  bool wait = false;
-  {
-    std::lock_guard lock(mutex_);
-    held_ -= static_cast<int>(unbegun.size());
-    draining_ = true;
-    wait = held_ > 0;
-  }
-  if (wait && ports_.clock.sleep_for(settings_.worker.drain_timeout, empty_.get_token())) {
-    const std::vector<Receipt> unfinished = leases_.held();
-    log::warning("drain_timeout passed; returning unfinished messages", {{"messages", unfinished.size()}});
-    abandon_.request_stop();
-    leases_.release(unfinished, Millis(0));
-  }
-  // A classification under way cannot be interrupted: this waits for its end.
   for (std::jthread& thread : job_threads_) thread.join();
   completer_.close();
+  leases_.release_all();
 }
 
 Result<void> check(const WorkerSettings& settings) {

@@ -1,5 +1,9 @@
-"""`imgrec local` with queues and objects on AWS (moto): what is old there is not its own to delete."""
+"""Roles with queues and objects on AWS (moto): what is old there is not theirs to delete, and what hangs keeps none alive."""
+import os
+import signal
 import time
+
+import pytest
 
 import aws_account
 import imgrec
@@ -38,4 +42,38 @@ def test_it_serves_and_leaves_buckets_alone(tmp_path):
         with imgrec.Service("local", "--config", config, "--model-dir", imgrec.model_dir(), env=env) as service:
             time.sleep(2.5)  # two sweeps
             assert service.request("GET", "/readyz")[0] == 200
-        assert [one["Key"] for one in s3.list_objects_v2(Bucket="in-bucket").get("Contents", [])] == [OLD]
+        keys = [one["Key"] for one in s3.list_objects_v2(Bucket="in-bucket").get("Contents", [])]
+        assert keys == [OLD, "inputs/readiness-probe"]  # that one is what /readyz writes again and again
+
+
+@pytest.mark.parametrize("role", ["worker", "controller"])
+def test_sigterm_ends_it_while_aws_hangs(role, tmp_path):
+    config = tmp_path / "aws.toml"
+    config.write_text(SETTINGS)
+    with aws_account.Moto(tmp_path) as account:
+        env = account.variables() | {"IMGREC_WORKER_DRAIN_TIMEOUT": "3s", "IMGREC_CONTROLLER_INTERVAL": "500ms"}
+        assert imgrec.run("setup", "--config", config, env=env).returncode == 0
+        with imgrec.Service(role, "--config", config, "--model-dir", imgrec.model_dir(), env=env) as service:
+            os.kill(account.process.pid, signal.SIGSTOP)
+            try:
+                time.sleep(2)  # so that calls are under way
+                begin = time.monotonic()
+                assert service.stop(seconds=60) == 0
+                assert time.monotonic() - begin < 15, service.log()
+            finally:
+                os.kill(account.process.pid, signal.SIGCONT)
+
+
+def test_sigterm_ends_a_start_that_hangs(tmp_path):
+    config = tmp_path / "aws.toml"
+    config.write_text(SETTINGS)
+    with aws_account.Moto(tmp_path) as account:
+        os.kill(account.process.pid, signal.SIGSTOP)
+        try:
+            service = imgrec.Service("worker", "--config", config, env=account.variables()).start(ready=False)
+            time.sleep(2)
+            begin = time.monotonic()
+            assert service.stop(seconds=60) == 0, service.log()
+            assert time.monotonic() - begin < 10
+        finally:
+            os.kill(account.process.pid, signal.SIGCONT)

@@ -23,7 +23,7 @@ std::vector<Instance> FakeFleet::instances() const {
 }
 
 Result<std::vector<Instance>> FakeFleet::describe(const CallLimits& limits) {
-  if (auto error = faults.enter(FleetCall::describe)) return fail(*std::move(error));
+  if (auto error = faults.enter(FleetCall::describe, clock_, limits)) return fail(*std::move(error));
   if (auto within = limits.check(clock_); !within) return fail(within.error());
   std::lock_guard lock(mutex_);
   update();
@@ -31,7 +31,7 @@ Result<std::vector<Instance>> FakeFleet::describe(const CallLimits& limits) {
 }
 
 Result<std::vector<Instance>> FakeFleet::launch(const LaunchRequest& request, const CallLimits& limits) {
-  if (auto error = faults.enter(FleetCall::launch)) return fail(*std::move(error));
+  if (auto error = faults.enter(FleetCall::launch, clock_, limits)) return fail(*std::move(error));
   if (auto within = limits.check(clock_); !within) return fail(within.error());
   if (request.count < 1 || request.token.empty()) {
     return fail(ErrorKind::invalid, "bad_launch", "A launch has a count of 1 or more, and a token.");
@@ -64,7 +64,7 @@ Result<std::vector<Instance>> FakeFleet::launch(const LaunchRequest& request, co
 }
 
 Result<void> FakeFleet::terminate(std::span<const InstanceId> ids, const CallLimits& limits) {
-  if (auto error = faults.enter(FleetCall::terminate)) return fail(*std::move(error));
+  if (auto error = faults.enter(FleetCall::terminate, clock_, limits)) return fail(*std::move(error));
   if (auto within = limits.check(clock_); !within) return fail(within.error());
   std::lock_guard lock(mutex_);
   update();

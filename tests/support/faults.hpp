@@ -8,6 +8,7 @@
 #include <optional>
 #include <utility>
 
+#include "lib/base/clock.hpp"
 #include "lib/base/result.hpp"
 
 namespace imgrec::test {
@@ -40,6 +41,12 @@ class Faults {
     outage_ = std::move(error);
   }
 
+  /// As a server that was suspended: from now on each call waits until its limits, and does nothing.
+  void go_silent() {
+    std::lock_guard lock(mutex_);
+    silent_ = true;
+  }
+
   /// Runs at the begin of each call, outside the fake's locks: it may block, and it may throw.
   void on_call(std::function<void(Call)> hook) {
     std::lock_guard lock(mutex_);
@@ -64,6 +71,17 @@ class Faults {
     std::lock_guard lock(mutex_);
     if (outage_) return outage_;
     return take(planned_[{call, FaultAt::before}]);
+  }
+
+  /// The same for calls with limits.
+  std::optional<Error> enter(Call call, Clock& clock, const CallLimits& limits) {
+    if (auto error = enter(call)) return error;
+    {
+      std::lock_guard lock(mutex_);
+      if (!silent_) return std::nullopt;
+    }
+    clock.sleep_until(limits.deadline.at, limits.stop);
+    return limits.check(clock).error();
   }
 
   /// For the fake: whether the answer of a call that was carried out gets lost.
@@ -91,6 +109,7 @@ class Faults {
   std::map<Call, std::deque<Error>> elements_;
   std::map<Call, int> calls_;
   std::optional<Error> outage_;
+  bool silent_ = false;
   std::function<void(Call)> hook_;
 };
 

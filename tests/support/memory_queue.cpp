@@ -26,7 +26,7 @@ std::unexpected<Error> stale_receipt() {
 
 Result<std::vector<Result<MessageId>>> MemoryQueue::send(std::span<const OutgoingMessage> messages,
                                                          const CallLimits& limits) {
-  if (auto error = faults.enter(QueueCall::send)) return fail(*std::move(error));
+  if (auto error = faults.enter(QueueCall::send, clock_, limits)) return fail(*std::move(error));
   if (auto within = limits.check(clock_); !within) return fail(within.error());
   if (auto batch = check_batch(messages.size()); !batch) return fail(batch.error());
   std::size_t bytes = 0;
@@ -83,7 +83,7 @@ Result<MessageId> MemoryQueue::accept(const OutgoingMessage& message) {
 }
 
 Result<std::vector<Message>> MemoryQueue::receive(const ReceiveOptions& options, std::stop_token stop) {
-  if (auto error = faults.enter(QueueCall::receive)) return fail(*std::move(error));
+  if (auto error = faults.enter(QueueCall::receive, clock_, stop)) return fail(*std::move(error));
   if (options.messages_max < 1 || options.messages_max > static_cast<int>(kBatchMax) || options.wait < Millis(0) ||
       options.wait > kWaitMax || options.visibility < Millis(0) || options.visibility > kVisibilityMax) {
     return fail(ErrorKind::invalid, "bad_receive",
@@ -165,7 +165,7 @@ std::list<MemoryQueue::Entry>::iterator MemoryQueue::find(const Receipt& receipt
 
 Result<std::vector<Result<void>>> MemoryQueue::extend(std::span<const Receipt> receipts, Millis visibility,
                                                       const CallLimits& limits) {
-  if (auto error = faults.enter(QueueCall::extend)) return fail(*std::move(error));
+  if (auto error = faults.enter(QueueCall::extend, clock_, limits)) return fail(*std::move(error));
   if (auto within = limits.check(clock_); !within) return fail(within.error());
   if (auto batch = check_batch(receipts.size()); !batch) return fail(batch.error());
   if (visibility < Millis(0) || visibility > kVisibilityMax) {
@@ -192,7 +192,7 @@ Result<std::vector<Result<void>>> MemoryQueue::extend(std::span<const Receipt> r
 }
 
 Result<std::vector<Result<void>>> MemoryQueue::remove(std::span<const Receipt> receipts, const CallLimits& limits) {
-  if (auto error = faults.enter(QueueCall::remove)) return fail(*std::move(error));
+  if (auto error = faults.enter(QueueCall::remove, clock_, limits)) return fail(*std::move(error));
   if (auto within = limits.check(clock_); !within) return fail(within.error());
   if (auto batch = check_batch(receipts.size()); !batch) return fail(batch.error());
   std::vector<Result<void>> outcomes;
@@ -216,7 +216,7 @@ Result<std::vector<Result<void>>> MemoryQueue::remove(std::span<const Receipt> r
 }
 
 Result<QueueDepth> MemoryQueue::depth(const CallLimits& limits) {
-  if (auto error = faults.enter(QueueCall::depth)) return fail(*std::move(error));
+  if (auto error = faults.enter(QueueCall::depth, clock_, limits)) return fail(*std::move(error));
   if (auto within = limits.check(clock_); !within) return fail(within.error());
   std::lock_guard lock(mutex_);
   const MonoTime now = clock_.mono_now();
@@ -284,8 +284,9 @@ void MemoryQueue::wake_pollers() {
   for (std::stop_source& poller : pollers) poller.request_stop();
 }
 
-Result<std::shared_ptr<MessageQueue>> MemoryQueues::open(const std::string& name) {
-  if (auto error = faults.enter(Call::open)) return fail(*std::move(error));
+Result<std::shared_ptr<MessageQueue>> MemoryQueues::open(const std::string& name, const CallLimits& limits) {
+  if (auto error = faults.enter(Call::open, clock_, limits)) return fail(*std::move(error));
+  if (auto within = limits.check(clock_); !within) return fail(within.error());
   constexpr std::string_view kAllowed = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-.";
   if (name.empty() || name.size() > 80 || name.find_first_not_of(kAllowed) != std::string::npos) {
     return fail(ErrorKind::invalid, "bad_queue_name", "A queue name has 1 to 80 letters, digits, -, _ and .");

@@ -88,7 +88,7 @@ class MemoryQueues final : public QueueDirectory {
  public:
   explicit MemoryQueues(Clock& clock, MemoryQueuesOptions options = {}) : clock_(clock), options_(std::move(options)) {}
 
-  Result<std::shared_ptr<MessageQueue>> open(const std::string& name) override;
+  Result<std::shared_ptr<MessageQueue>> open(const std::string& name, const CallLimits& limits = {}) override;
 
   // For tests:
   enum class Call { open };

@@ -27,7 +27,7 @@ std::unexpected<Error> no_such_object(const ObjectKey& key) {
 
 Result<PutOutcome> MemoryStore::put(const ObjectKey& key, ByteView bytes, const PutOptions& options,
                                     const CallLimits& limits) {
-  if (auto error = faults.enter(StoreCall::put)) return fail(*std::move(error));
+  if (auto error = faults.enter(StoreCall::put, clock_, limits)) return fail(*std::move(error));
   if (auto within = limits.check(clock_); !within) return fail(within.error());
   if (auto checked = check_key(key); !checked) return fail(checked.error());
   std::lock_guard lock(mutex_);
@@ -50,7 +50,7 @@ Result<PutOutcome> MemoryStore::put(const ObjectKey& key, ByteView bytes, const 
 }
 
 Result<StoredObject> MemoryStore::get(const ObjectKey& key, std::uint64_t bytes_max, const CallLimits& limits) {
-  if (auto error = faults.enter(StoreCall::get)) return fail(*std::move(error));
+  if (auto error = faults.enter(StoreCall::get, clock_, limits)) return fail(*std::move(error));
   if (auto within = limits.check(clock_); !within) return fail(within.error());
   if (auto checked = check_key(key); !checked) return fail(checked.error());
   std::lock_guard lock(mutex_);
@@ -64,7 +64,7 @@ Result<StoredObject> MemoryStore::get(const ObjectKey& key, std::uint64_t bytes_
 }
 
 Result<ObjectInfo> MemoryStore::head(const ObjectKey& key, const CallLimits& limits) {
-  if (auto error = faults.enter(StoreCall::head)) return fail(*std::move(error));
+  if (auto error = faults.enter(StoreCall::head, clock_, limits)) return fail(*std::move(error));
   if (auto within = limits.check(clock_); !within) return fail(within.error());
   if (auto checked = check_key(key); !checked) return fail(checked.error());
   std::lock_guard lock(mutex_);
@@ -75,7 +75,7 @@ Result<ObjectInfo> MemoryStore::head(const ObjectKey& key, const CallLimits& lim
 
 Result<ListPage> MemoryStore::list(std::string_view prefix, std::string_view after, int objects_max,
                                    const CallLimits& limits) {
-  if (auto error = faults.enter(StoreCall::list)) return fail(*std::move(error));
+  if (auto error = faults.enter(StoreCall::list, clock_, limits)) return fail(*std::move(error));
   if (auto within = limits.check(clock_); !within) return fail(within.error());
   if (objects_max < 1 || objects_max > 1000)
     return fail(ErrorKind::invalid, "bad_page", "A page has 1 to 1000 objects.");
@@ -93,7 +93,7 @@ Result<ListPage> MemoryStore::list(std::string_view prefix, std::string_view aft
 }
 
 Result<void> MemoryStore::remove(std::span<const ObjectKey> keys, const CallLimits& limits) {
-  if (auto error = faults.enter(StoreCall::remove)) return fail(*std::move(error));
+  if (auto error = faults.enter(StoreCall::remove, clock_, limits)) return fail(*std::move(error));
   if (auto within = limits.check(clock_); !within) return fail(within.error());
   if (keys.size() > 1000) return fail(ErrorKind::invalid, "bad_batch", "A call removes at most 1000 objects.");
   Result<void> outcome;

@@ -106,6 +106,37 @@ TEST_F(ControllerTest, ScalesOutFromZeroAndBackToZero) {
   EXPECT_TRUE(fleet_.describe()->empty());
 }
 
+TEST_F(ControllerTest, AStopEndsItAtOnceWhateverHangs) {
+  start(kConfig);
+  queue_.faults.go_silent();
+  clock_.advance(interval_);
+  clock_.wait_for_sleepers(1);  // in the call
+  stop();
+  EXPECT_TRUE(outcome_);
+}
+
+TEST_F(ControllerTest, AStopEndsItAtOnceWhileTheFleetHangs) {
+  start(kConfig);
+  fleet_.faults.go_silent();
+  clock_.advance(interval_);
+  clock_.wait_for_sleepers(1);
+  stop();
+  EXPECT_TRUE(outcome_);
+}
+
+TEST_F(ControllerTest, ACallThatHangsEndsAtItsDeadlineAndIsMadeAgain) {
+  start(kConfig);
+  queue_.faults.go_silent();
+  clock_.advance(interval_);
+  clock_.wait_for_sleepers(1);
+  const int before = queue_.faults.calls(QueueCall::depth);
+  clock_.advance(Seconds(60));
+  clock_.wait_for_sleepers(1);  // until the next round
+  clock_.advance(interval_);
+  clock_.wait_for_sleepers(1);
+  EXPECT_EQ(queue_.faults.calls(QueueCall::depth), before + 1);
+}
+
 TEST_F(ControllerTest, AMessageInFlightKeepsInstances) {
   push(1);
   start(kConfig);

@@ -52,9 +52,9 @@ class CutQueue final : public MessageQueue {
 class CutQueues final : public QueueDirectory {
  public:
   CutQueues(QueueDirectory& queues, Dead dead) : queues_(queues), dead_(std::move(dead)) {}
-  Result<std::shared_ptr<MessageQueue>> open(const std::string& name) override {
+  Result<std::shared_ptr<MessageQueue>> open(const std::string& name, const CallLimits& limits) override {
     if (*dead_) return killed();
-    auto queue = queues_.open(name);
+    auto queue = queues_.open(name, limits);
     if (!queue) return queue;
     return std::make_shared<CutQueue>(*queue, dead_);
   }

@@ -1,4 +1,7 @@
 // Queues, stores and classifiers that fail, answer late or not at all.
+#include <atomic>
+#include <functional>
+
 #include "lib/job/worker_start.hpp"
 #include "tests/roles/worker/worker_fixture.hpp"
 
@@ -295,6 +298,48 @@ TEST_F(WorkerFaultTest, AQueueOutageIsWaitedOutAndLoggedOnce) {
   EXPECT_NE(log.find(line), std::string::npos);
   EXPECT_EQ(log.find(line), log.rfind(line)) << log;
   EXPECT_THAT(log, HasSubstr("receiving requests works again"));
+}
+
+// What is suspended answers nothing: every call waits until its limits.
+class WorkerStopTest : public WorkerFaultTest {
+ protected:
+  void expect_end_within_the_drain_limit(const std::function<void()>& go_silent) {
+    settings_.worker.drain_timeout = Seconds(10);
+    settings_.worker.exit_when_idle = Seconds(0);
+    for (int image = 0; image < 30; ++image) submit("image " + std::to_string(image));
+    std::atomic<bool> silent = false;
+    WorkerPorts worker_ports = ports();
+    worker_ports.on_step = [&](JobStep step) {
+      if (step == JobStep::received && !silent.exchange(true)) go_silent();
+    };
+    start(worker_ports);
+    at_once([&] { return silent.load(); });
+    clock_.advance(Seconds(1));
+    const MonoTime begin = clock_.mono_now();
+    worker_.request_stop();
+    finish();
+    EXPECT_LE(clock_.mono_now() - begin, settings_.worker.drain_timeout + Seconds(4));
+    EXPECT_TRUE(outcome_) << describe(outcome_.error());
+  }
+};
+
+TEST_F(WorkerStopTest, EndsWhileTheStoreOfImagesHangs) {
+  expect_end_within_the_drain_limit([&] { inputs_.faults.go_silent(); });
+  EXPECT_EQ(visible(), requests_->bodies().size()) << "returned at once";
+}
+
+TEST_F(WorkerStopTest, EndsWhileTheStoreOfResultsHangs) {
+  expect_end_within_the_drain_limit([&] { outputs_.faults.go_silent(); });
+  EXPECT_EQ(visible(), 30u) << "returned at once";
+}
+
+TEST_F(WorkerStopTest, EndsWhileTheRequestQueueHangs) {
+  expect_end_within_the_drain_limit([&] { requests_->faults.go_silent(); });
+}
+
+TEST_F(WorkerStopTest, EndsWhileTheQueueOfAnswersHangs) {
+  expect_end_within_the_drain_limit([&] { replies()->faults.go_silent(); });
+  EXPECT_EQ(visible(), requests_->bodies().size()) << "returned at once";
 }
 
 TEST_F(WorkerFaultTest, WithoutAClassifierThereIsNoWorker) {
