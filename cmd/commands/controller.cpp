@@ -6,6 +6,7 @@
 #include "cmd/commands/commands.hpp"
 #include "cmd/commands/process_metrics.hpp"
 #include "cmd/platform/platform.hpp"
+#include "lib/base/open_files.hpp"
 
 namespace imgrec {
 
@@ -13,6 +14,7 @@ namespace {
 
 int run_controller_command(const Config& config) {
   ignore_sigpipe();
+  raise_open_files_limit();
   Interrupts interrupts;
   auto platform =
       make_platform(config, system_clock(), system_rng(), {.make_stores = false, .stop = interrupts.token()});

@@ -14,6 +14,7 @@
 #include "cmd/platform/resolve.hpp"
 #include "inference/classifier_factory.hpp"
 #include "lib/base/log.hpp"
+#include "lib/base/open_files.hpp"
 #include "lib/local/janitor.hpp"
 #include "roles/controller/controller.hpp"
 
@@ -91,6 +92,7 @@ Result<void> check_model(const Config& config) {
 
 int run_local_command(const Config& config) {
   ignore_sigpipe();
+  raise_open_files_limit();
   Interrupts interrupts;
   if (auto made = make_state_dir(config); !made) return report(made.error());
   const std::filesystem::path state_dir = config.state_dir;

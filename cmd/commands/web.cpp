@@ -13,6 +13,7 @@
 #include "cmd/platform/platform.hpp"
 #include "cmd/platform/resolve.hpp"
 #include "lib/base/log.hpp"
+#include "lib/base/open_files.hpp"
 #include "lib/base/text.hpp"
 #include "roles/web/web.hpp"
 
@@ -71,6 +72,7 @@ namespace {
 
 int run_web_command(const Config& config) {
   ignore_sigpipe();
+  raise_open_files_limit();
   Interrupts interrupts;
   auto platform = make_platform(config, system_clock(), system_rng(), {.stop = interrupts.token()});
   if (!platform) return report(platform.error(), interrupts);

@@ -11,6 +11,7 @@
 #include "inference/classifier_factory.hpp"
 #include "inference/model_loader.hpp"
 #include "lib/base/log.hpp"
+#include "lib/base/open_files.hpp"
 #include "lib/local/child_guard.hpp"
 #include "roles/worker/worker.hpp"
 
@@ -57,6 +58,7 @@ class ModelOnDemand {
 
 int run_worker_command(const Config& config, const WorkerHooks& hooks) {
   ignore_sigpipe();
+  raise_open_files_limit();
   Interrupts interrupts;
   const auto guard = make_child_guard([&] { interrupts.stop(); });
   auto platform = make_platform(config, system_clock(), system_rng(), {.stop = interrupts.token()});

@@ -197,12 +197,17 @@ void Api::dispatch(Exchange exchange) {
 void Api::post(Exchange exchange, void (*handler)(Api&, Exchange)) {
   exchange.reply.on_client_gone([client = exchange.client] { client->leave(); },
                                 exchange.form.held ? ClientEof::ignored : ClientEof::gone);
-  const bool posted = parts_.pool.try_post([this, handler, held = std::move(exchange)]() mutable {
-    if (held.client->has_left()) return held.reply.send_to_nobody();
-    handler(*this, std::move(held));
+  const auto held = std::make_shared<Exchange>(std::move(exchange));
+  const bool posted = parts_.pool.try_post([this, handler, held] {
+    if (held->client->has_left()) return held->reply.send_to_nobody();
+    handler(*this, std::move(*held));
   });
   // The pool has more places than there are connections: the server stops, or clients leave faster than tasks end.
-  if (!posted) log::warning("a request found no place in the pool and was answered 500");
+  if (!posted) {
+    held->send_error({ErrorKind::throttled, "overloaded",
+                      "More requests are waiting for the store and the queue than the server keeps; send this one "
+                      "again in a moment."});
+  }
 }
 
 void Api::page(Exchange exchange) {

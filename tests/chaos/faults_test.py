@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import pathlib
+import resource
 import shutil
 import signal
 import socket
@@ -164,6 +165,24 @@ def test_silent_connections_hold_up_nobody(model_flags, photo):
     with local(model_flags, env={"IMGREC_WEB_CONNECTIONS_MAX": "200"}) as service, contextlib.ExitStack() as held:
         assert service.classify("before.jpg", photo)[0] == 200
         for _ in range(260):
+            held.enter_context(contextlib.closing(socket.create_connection(service.address, timeout=10)))
+        for _ in range(5):
+            healthy(service)
+        begin = time.monotonic()
+        assert service.classify("x.jpg", photo, timeout=20)[0] == 200
+        assert time.monotonic() - begin < 20
+
+
+def test_eleven_hundred_silent_connections_at_the_usual_settings_and_a_low_soft_limit(model_flags, photo):
+    if resource.getrlimit(resource.RLIMIT_NOFILE)[1] < 2000:
+        pytest.skip("the hard limit of open files is too low for this test")
+    service = imgrec.Service("local", "--max-workers", "1", *model_flags)
+    with imgrec.open_files_limit(256):
+        service.start(ready=False)
+    with service, imgrec.open_files_limit(2000), contextlib.ExitStack() as held:
+        service.wait_ready()
+        assert service.classify("before.jpg", photo)[0] == 200
+        for _ in range(1100):
             held.enter_context(contextlib.closing(socket.create_connection(service.address, timeout=10)))
         for _ in range(5):
             healthy(service)

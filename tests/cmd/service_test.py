@@ -49,6 +49,18 @@ def test_each_role_alone_starts_and_drains(role, model_flags):
         assert service.stop() == 0, service.log()
 
 
+@pytest.mark.parametrize("role", ["local", "web", "worker", "controller"])
+def test_each_role_may_open_as_many_files_as_the_system_allows(role, model_flags):
+    service = imgrec.Service(role, *(model_flags if role != "web" else ()))
+    with imgrec.open_files_limit(256):
+        service.start(ready=False)
+    with service:
+        service.wait_ready()
+        limits = open(f"/proc/{service.process.pid}/limits").read()
+        soft, hard = re.search(r"Max open files +(\d+) +(\d+)", limits).groups()
+        assert soft == hard and "may not open enough files" not in service.log()
+
+
 def metrics_port(service):
     return int(service.wait_for_log(r"metrics listening.*port=(\d+)").group(1))
 

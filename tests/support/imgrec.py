@@ -11,6 +11,7 @@ import json
 import os
 import pathlib
 import re
+import resource
 import secrets
 import shutil
 import signal
@@ -44,6 +45,17 @@ def shared(relative):
     if not path.exists():
         (pytest.fail if os.environ.get("IMGREC_REQUIRE_SHARED") == "1" else pytest.skip)(f"not there: {path}")
     return path
+
+
+@contextlib.contextmanager
+def open_files_limit(soft):
+    """The soft limit of open files, of this process and of those that it starts."""
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(soft, before[1]), before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
 
 
 def model_dir(name="resnet18-pqf", profile="imagenet"):

@@ -3,7 +3,10 @@
 // Asio first (see lib/http/server/asio.hpp).
 #include <netinet/tcp.h>
 
+#include <algorithm>
 #include <thread>
+
+#include "lib/base/open_files.hpp"
 
 namespace imgrec {
 namespace {
@@ -14,6 +17,27 @@ using http::Session;
 namespace asio = boost::asio;
 
 constexpr Millis kAcceptPause{100};
+
+/// Open at the same time as connections: queues, objects, logs, pipes to workers.
+constexpr std::uint64_t kOtherFiles = 128;
+
+// What accept(2) would refuse for lack of file descriptors is no place for a connection.
+ServerOptions within_open_files(ServerOptions options) {
+  const std::uint64_t files = open_files_limit();
+  const auto wanted = static_cast<std::uint64_t>(options.connections_max) +
+                      static_cast<std::uint64_t>(options.connections_reserve) + kOtherFiles;
+  if (wanted <= files) return options;
+  // Less than wanted, so it is an int; two at least, however few files there are.
+  const int room = static_cast<int>(files > kOtherFiles + 2 ? files - kOtherFiles : 2);
+  options.connections_reserve = std::min(options.connections_reserve, std::max(room / 8, 1));
+  options.connections_max = std::min(options.connections_max, room - options.connections_reserve);
+  log::warning("this process may not open enough files for the connections that are set: fewer are taken",
+               {{"open_files_limit", files},
+                {"connections_max", options.connections_max},
+                {"fix", "raise the hard limit (ulimit -Hn; LimitNOFILE= of a systemd unit) to at least " +
+                            std::to_string(wanted) + ", or set web.connections_max lower"}});
+  return options;
+}
 
 // Finds out about clients that vanished: after 30 idle seconds a probe every 10, and three unanswered are the end.
 void set_socket_options(asio::ip::tcp::socket& socket) {
@@ -109,7 +133,8 @@ void run_io(ServerContext& context) {
 }  // namespace
 
 struct Server::Impl {
-  Impl(ServerOptions options, RequestHandler handler) : context(std::move(options), std::move(handler)) {}
+  Impl(ServerOptions options, RequestHandler handler)
+      : context(within_open_files(std::move(options)), std::move(handler)) {}
 
   // On the I/O thread.
   void close_to_new() {
@@ -197,6 +222,7 @@ bool Server::drain(Millis timeout) {
 ServerStats Server::stats() const {
   auto& context = impl_->context;
   ServerStats stats;
+  stats.connections_max = context.options.connections_max;
   stats.connections_total = context.connections_total;
   stats.requests_total = context.requests_total;
   stats.refused_total = context.refused_total;

@@ -14,6 +14,7 @@
 // Limits. Connections: beyond connections_max the one that has been silent for longest (idle between requests, or its
 // head incomplete) is closed for the new one. When none is silent, connections_reserve more are accepted, on which only
 // GET and HEAD are served, so that health and metrics stay readable; beyond that a new connection is closed at once.
+// Both limits are lowered, with a warning, where the process may not open so many files.
 // Memory: bodies count against buffered_bytes_max as they arrive, whatever they promise. The first body_bytes_floor
 // bytes of each never wait. When the rest has no room it waits unread, and after memory_wait_max the slowest of the
 // large uploads is ended (503 with Retry-After) to make room; at once where one holds much and trickles.
@@ -91,6 +92,7 @@ struct ServerOptions {
 };
 
 struct ServerStats {
+  int connections_max = 0;  // ServerOptions::connections_max, or what the limit of open files leaves
   std::uint64_t connections_open = 0, connections_total = 0, requests_total = 0;
   std::uint64_t refused_total = 0;              // requests answered with an error by the server itself
   std::uint64_t connections_evicted_total = 0;  // silent ones, closed for a new one

@@ -73,6 +73,9 @@ inline std::string get(const std::string& path) {
 inline std::string post_head(std::size_t bytes, const std::string& path = "/") {
   return "POST " + path + " HTTP/1.1\r\nHost: x\r\nContent-Length: " + std::to_string(bytes) + "\r\n\r\n";
 }
+inline std::string chunked_head() {
+  return "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n";
+}
 inline std::string post(const std::string& body, const std::string& path = "/") {
   return post_head(body.size(), path) + body;
 }

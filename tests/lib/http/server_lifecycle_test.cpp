@@ -1,32 +1,15 @@
-#include <gmock/gmock.h>
 
 #include <thread>
 
-#include "lib/http/server/problem.hpp"
-#include "tests/lib/http/raw_client.hpp"
-#include "tests/lib/http/running_server.hpp"
+#include "tests/lib/http/server_tests.hpp"
 
 namespace imgrec {
 namespace {
 
-using test::body_of;
-using test::echo;
-using test::eventually;
-using test::get;
-using test::header_of;
-using test::Held;
-using test::post;
-using test::post_head;
-using test::RawClient;
-using test::Running;
-using test::status_of;
-using testing::HasSubstr;
-using testing::StartsWith;
-
 TEST(Server, WaitingClientsHoldNoThread) {
   Held held;
   Running server(held.handler());
-  std::vector<std::unique_ptr<RawClient>> clients;
+  Clients clients;
   for (int i = 0; i < 200; ++i) {
     clients.push_back(std::make_unique<RawClient>(server.port()));
     ASSERT_TRUE(clients.back()->send(get("/" + std::to_string(i))));
@@ -146,7 +129,7 @@ TEST(Server, RespondersMayOutliveTheServer) {
 
 TEST(Server, IsDestroyedSafelyWhileBusy) {
   for (int round = 0; round < 5; ++round) {
-    std::vector<std::unique_ptr<RawClient>> clients;
+    Clients clients;
     std::vector<std::thread> answering;
     std::mutex mutex;
     {

@@ -1,25 +1,7 @@
-#include <gmock/gmock.h>
-
-#include "lib/http/server/problem.hpp"
-#include "tests/lib/http/raw_client.hpp"
-#include "tests/lib/http/running_server.hpp"
+#include "tests/lib/http/server_tests.hpp"
 
 namespace imgrec {
 namespace {
-
-using test::body_of;
-using test::echo;
-using test::eventually;
-using test::get;
-using test::header_of;
-using test::Held;
-using test::post;
-using test::post_head;
-using test::RawClient;
-using test::Running;
-using test::status_of;
-using testing::HasSubstr;
-using testing::StartsWith;
 
 TEST(Server, RefusesALargeBodyBeforeItIsSent) {
   Running server(echo, {.body_bytes_max = 10, .make_error = problem_response});
@@ -121,7 +103,7 @@ TEST(Server, ABodyBeyondTheMemoryLimitIsTakenWhenItIsAlone) {
       [](Request request, Responder responder) { responder.send({.body = std::to_string(request.body.size())}); },
       {.body_bytes_max = 5000, .buffered_bytes_max = 1000, .body_bytes_floor = 0});
   // Ten at once, each larger than all the room there is: one after the other.
-  std::vector<std::unique_ptr<RawClient>> clients;
+  Clients clients;
   for (int i = 0; i < 10; ++i) {
     clients.push_back(std::make_unique<RawClient>(server.port()));
     const std::string chunked = "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nbb8\r\n" +

@@ -1,36 +1,15 @@
 // The server when more comes than it can take: connections, memory, time.
-#include <gmock/gmock.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <fstream>
 #include <thread>
 
-#include "lib/http/server/problem.hpp"
-#include "tests/lib/http/raw_client.hpp"
-#include "tests/lib/http/running_server.hpp"
+#include "tests/lib/http/server_tests.hpp"
+#include "tests/support/open_files.hpp"
 
 namespace imgrec {
 namespace {
-
-using test::body_of;
-using test::echo;
-using test::eventually;
-using test::get;
-using test::header_of;
-using test::Held;
-using test::post;
-using test::post_head;
-using test::RawClient;
-using test::Running;
-using test::status_of;
-using testing::HasSubstr;
-
-using Clients = std::vector<std::unique_ptr<RawClient>>;
-
-std::string chunked_head() {
-  return "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n";
-}
 
 /// Holds what is below /hold, echoes the rest.
 RequestHandler hold_some(Held& held) {
@@ -53,6 +32,33 @@ TEST(ServerOverload, SilentConnectionsDoNotKeepOthersOut) {
   EXPECT_TRUE(silent.front()->closed_within(Millis(5000))) << "the longest-silent one goes first";
   EXPECT_GE(server->stats().connections_evicted_total, 41U);
   EXPECT_EQ(server->stats().connections_refused_total, 0U);
+}
+
+TEST(ServerOverload, ElevenHundredSilentConnectionsDelayNobody) {
+  constexpr std::size_t kSilent = 1100;
+  const test::OpenFilesLimit limit(4096);
+  if (limit.hard() < 2 * kSilent + 200) GTEST_SKIP() << "the hard limit of open files is too low for this test";
+  Running server(echo);
+  Clients silent;
+  for (std::size_t i = 0; i < kSilent; ++i) silent.push_back(std::make_unique<RawClient>(server.port()));
+  for (int i = 0; i < 5; ++i) {
+    RawClient client(server.port());
+    ASSERT_TRUE(client.send(post("x")));
+    EXPECT_EQ(status_of(client.read_response()), 200);
+  }
+  EXPECT_EQ(server->stats().connections_refused_total, 0U);
+}
+
+TEST(ServerOverload, ConnectionsAreLimitedByTheFilesThatMayBeOpen) {
+  const test::OpenFilesLimit limit(200);
+  Running server(echo);
+  EXPECT_EQ(server->stats().connections_max, 63) << "72 but for 128 other files, an eighth of which are the reserve";
+  Clients silent;
+  for (int i = 0; i < 64; ++i) silent.push_back(std::make_unique<RawClient>(server.port()));
+  RawClient client(server.port());
+  ASSERT_TRUE(client.send(post("x")));
+  EXPECT_EQ(status_of(client.read_response()), 200);
+  EXPECT_GE(server->stats().connections_evicted_total, 1U);
 }
 
 TEST(ServerOverload, AnIdleConnectionGoesBeforeOneThatWaitsForItsAnswer) {

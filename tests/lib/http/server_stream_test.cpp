@@ -1,25 +1,12 @@
 // Streamed answers, and what the handler learns of its client.
-#include <gmock/gmock.h>
 
 #include <thread>
 
-#include "tests/lib/http/raw_client.hpp"
-#include "tests/lib/http/running_server.hpp"
+#include "tests/lib/http/server_tests.hpp"
 
 namespace imgrec {
 namespace {
 
-using test::body_of;
-using test::eventually;
-using test::get;
-using test::header_of;
-using test::Held;
-using test::post;
-using test::RawClient;
-using test::Running;
-using test::status_of;
-using testing::EndsWith;
-using testing::HasSubstr;
 using Write = ResponseStream::Write;
 
 std::string read_until(RawClient& client, std::string_view end) {

@@ -1,25 +1,7 @@
-#include <gmock/gmock.h>
-
-#include "lib/http/server/problem.hpp"
-#include "tests/lib/http/raw_client.hpp"
-#include "tests/lib/http/running_server.hpp"
+#include "tests/lib/http/server_tests.hpp"
 
 namespace imgrec {
 namespace {
-
-using test::body_of;
-using test::echo;
-using test::eventually;
-using test::get;
-using test::header_of;
-using test::Held;
-using test::post;
-using test::post_head;
-using test::RawClient;
-using test::Running;
-using test::status_of;
-using testing::HasSubstr;
-using testing::StartsWith;
 
 TEST(Server, AnswersWithTheHeadersOfEveryAnswer) {
   Running server(echo);

@@ -5,10 +5,13 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <future>
+#include <latch>
 #include <nlohmann/json.hpp>
 #include <set>
 
 #include "lib/base/file.hpp"
+#include "roles/web/task_pool.hpp"
 #include "tests/roles/web/web_node.hpp"
 
 namespace imgrec {
@@ -112,6 +115,76 @@ TEST(Overload, BeyondTheLimitV1IsRefusedAndHeldClientsFindNoConnection) {
   EXPECT_EQ(node.ask(image_post()).status, 503);
   EXPECT_EQ(node.ask(form_post("/", {{"myfile", "a.jpg", jpeg_of("dog")}})).status, 0) << "no 503 on these routes";
   EXPECT_EQ(node.get("/healthz").status, 200);
+}
+
+// One thread that hangs in the store, and places for 2 * (1 + 1) tasks behind it; at least two of seven requests are
+// too many.
+TEST(Overload, ARequestThatFindsNoPlaceInThePoolIsTold503) {
+  Backend backend;
+  WebSettings settings = WebNode::default_settings();
+  settings.web.threads = 1;
+  settings.web.connections_max = 1;
+  std::atomic<int> entered = 0;
+  std::latch go(1);
+  WebNode node(backend, settings);
+  backend.outputs.faults.on_call([&](test::StoreCall call) {
+    if (call != test::StoreCall::get) return;
+    ++entered;
+    go.wait();
+  });
+  // A connection that has not spoken yet may be closed for the next one: then it comes again.
+  const auto ask = [port = node.port()] {
+    HttpReply reply;
+    while (reply.status == 0) {
+      reply = test::http_ask(port, {.target = "/v1/jobs/01ARZ3NDEKTSV4RRFFQ69G5FAV", .headers = {}, .body = {}});
+    }
+    return reply;
+  };
+  std::vector<std::future<HttpReply>> waiting;
+  waiting.push_back(std::async(std::launch::async, ask));
+  ASSERT_TRUE(eventually([&] { return entered == 1; }));
+  std::vector<HttpReply> refused;
+  for (int i = 0; i < 6; ++i) waiting.push_back(std::async(std::launch::async, ask));
+  EXPECT_TRUE(eventually([&] {
+    for (auto& reply : waiting) {
+      if (reply.valid() && reply.wait_for(0s) == std::future_status::ready) refused.push_back(reply.get());
+    }
+    return refused.size() >= 2;
+  })) << refused.size();
+  go.count_down();
+  for (const HttpReply& reply : refused) {
+    EXPECT_EQ(reply.status, 503);
+    EXPECT_GE(std::stoi("0" + reply.header("retry-after")), 1);
+    EXPECT_EQ(json::parse(reply.body)["code"], "overloaded");
+  }
+  for (auto& reply : waiting) {
+    if (!reply.valid()) continue;
+    EXPECT_EQ(reply.get().status, 404);
+  }
+}
+
+TEST(TaskPool, AnExceptionEndsItsTaskAlone) {
+  TaskPool pool(1, 10);
+  std::promise<void> done;
+  const auto owned = std::make_shared<int>(1);
+  ASSERT_TRUE(pool.try_post([owned] { throw std::runtime_error("as the test wants"); }));
+  ASSERT_TRUE(pool.try_post([owned] { throw 7; }));
+  ASSERT_TRUE(pool.try_post([&] { done.set_value(); }));
+  EXPECT_EQ(done.get_future().wait_for(20s), std::future_status::ready);
+  EXPECT_EQ(owned.use_count(), 1) << "what a task owned is destroyed with it";
+}
+
+TEST(Overload, AnExceptionInTheStoreIs500AndTheServerGoesOn) {
+  Backend backend;
+  WebSettings settings = WebNode::default_settings();
+  settings.web.threads = 1;
+  WebNode node(backend, settings);
+  backend.outputs.faults.on_call([](test::StoreCall call) {
+    if (call == test::StoreCall::get) throw std::runtime_error("as the test wants");
+  });
+  for (int i = 0; i < 3; ++i) EXPECT_EQ(node.get("/v1/jobs/01ARZ3NDEKTSV4RRFFQ69G5FAV").status, 500);
+  backend.outputs.faults.on_call({});
+  EXPECT_EQ(node.get("/v1/jobs/01ARZ3NDEKTSV4RRFFQ69G5FAV").status, 404);
 }
 
 TEST(ClientLeaves, ItsImageIsNotWorkedOn) {
