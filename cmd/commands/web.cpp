@@ -64,7 +64,7 @@ Result<void> serve_web(const Config& config, const Platform& platform, const Web
                              .top_k = config.model.top_k,
                              .input_bucket = platform.input_bucket,
                              .known_hosts = known_hosts(config.web),
-                             .fifo_requests = config.queue.fifo};
+                             .fifo_queues = config.queue.fifo};
   return run_web(settings, std::move(ports), run.stop);
 }
 

@@ -7,6 +7,7 @@ namespace imgrec {
 namespace {
 
 constexpr PlatformDefault kAwsDefaults[] = {
+    {"web.readiness_probe", "1m"},       // three calls each time
     {"controller.max", "2"},             // each costs money
     {"controller.interval", "5s"},       // two calls each time, and EC2 throttles
     {"controller.idle_cooldown", "2m"},  // a machine needs a minute to be there again

@@ -47,7 +47,8 @@ class CircuitBreaker {
     const MonoTime now = clock_.mono_now();
     // Of calls that were under way together only the first opens it; the others tell nothing new.
     if (outage_ && !probing_) return;
-    if (!outage_) outage_ = Outage{.since = now, .error = error};
+    if (!outage_) outage_ = Outage{.since = now};
+    outage_->failed_at = now;
     outage_->error = error;
     next_probe_ = now + backoff_.next();
     probing_ = false;
@@ -61,7 +62,8 @@ class CircuitBreaker {
 
   struct Outage {
     MonoTime since{};
-    Error error;  // the latest
+    MonoTime failed_at{};  // the latest failure, and its error
+    Error error{};
   };
   /// Nothing while the dependency works.
   std::optional<Outage> outage() const {

@@ -53,6 +53,7 @@ struct WebConfig {
   Millis job_ttl{24 * 3'600'000};    // a job that no worker has answered by then is over
   Millis outage_max{3'000};          // store or queue fails for longer: clients of /v1 are refused; others are held
   Millis readiness_interval{2'000};  // /readyz tells what was found out less long ago
+  Millis readiness_probe{10'000};    // /readyz writes to store and queue when nothing else did for so long
   int results_max = 5'000;           // results kept in memory for GET /results, of all sessions
   std::uint64_t results_bytes_max = 64 * kMiB;          // the same in bytes
   std::uint64_t results_session_bytes_max = 16 * kMiB;  // of one session

@@ -150,6 +150,8 @@ void add_web(std::vector<Setting>& all) {
        &WebConfig::outage_max, {Millis(0), hours(1)});
   time("web.readiness_interval", "/readyz tells what was found out less long ago", &WebConfig::readiness_interval,
        {Millis(10), hours(1)});
+  time("web.readiness_probe", "/readyz writes to store and queue when nothing else did for so long",
+       &WebConfig::readiness_probe, {Millis(10), hours(24)});
   count({"web.results_max", "results kept in memory for GET /results, of all sessions"}, &WebConfig::results_max,
         {0, 10'000'000});
   bytes("web.results_bytes_max", "the same in bytes", &WebConfig::results_bytes_max, {0, 65'536 * kMiB});

@@ -64,7 +64,7 @@ Api::Api(const WebSettings& settings, WebPorts& ports, Parts parts)
       ports_(ports),
       parts_(parts),
       classify_(settings, ports, parts.router, parts.uploader),
-      jobs_(settings, ports, parts.router),
+      jobs_(settings, ports, parts.router, parts.abort),
       admission_({.queue_wait_max = settings.web.queue_wait_max,
                   .queue_jobs_min = static_cast<std::size_t>(settings.web.queue_jobs_min),
                   .pending_jobs_max = static_cast<std::size_t>(settings.web.pending_jobs_max)}) {}
@@ -142,9 +142,8 @@ HeadDecision Api::admit(const Request& request, const Route& route, const HeadCo
 
 std::optional<Api::Refusal> Api::overloaded(std::size_t pending) {
   if (auto error = parts_.readiness.worker_error()) return Refusal{.error = *std::move(error)};
-  if (const auto outage = parts_.uploader.outage()) {
-    return Refusal{.error = {ErrorKind::transient, outage->code,
-                             "No image can be taken in at the moment (" + outage->message + "); send it again later."}};
+  if (const auto outage = parts_.uploader.outage(); outage && !parts_.uploader.wants_probe()) {
+    return Refusal{.error = refusal_of(*outage)};
   }
   std::lock_guard lock(admission_mutex_);
   const Admission::Decision decision = admission_.decide(pending, ports_.clock.mono_now());

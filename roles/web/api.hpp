@@ -34,6 +34,7 @@ class Api {
     TaskPool& pool;
     SessionResults& results;
     Readiness& readiness;
+    std::stop_token abort{};  // requested: calls under way end
   };
   Api(const WebSettings& settings, WebPorts& ports, Parts parts);
 

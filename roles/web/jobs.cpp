@@ -3,12 +3,29 @@
 #include <algorithm>
 #include <utility>
 
+#include "lib/base/log.hpp"
 #include "roles/web/intake.hpp"
 
 namespace imgrec {
+namespace {
+
+constexpr Millis kCallTimeout{10'000};
+
+// What exactly failed is for the log: it may name buckets and accounts.
+Error unavailable(const JobId& job, const Error& error) {
+  log::warning("cannot look up a job", {{"job", job}, {"error", describe(error)}});
+  return {ErrorKind::transient, error.code,
+          "The service cannot look up the job at the moment. Ask again later; the server's log says what is wrong."};
+}
+
+}  // namespace
+
+CallLimits JobHandler::limits() const {
+  return {Deadline::in(ports_.clock, kCallTimeout), abort_};
+}
 
 Result<std::optional<JobResult>> JobHandler::stored_result(const JobId& job) {
-  const auto document = ports_.outputs.get(result_key(job), kResultBytesMax);
+  const auto document = ports_.outputs.get(result_key(job), kResultBytesMax, limits());
   if (!document && document.error().kind == ErrorKind::not_found) return std::nullopt;
   if (!document) return fail(document.error());
   auto result = parse_job_result(document->bytes);
@@ -27,11 +44,12 @@ void JobHandler::handle(Exchange exchange) {
   if (!job) return exchange.send_error(unknown);
   exchange.reply.concerns(*job);
   const auto result = stored_result(*job);
-  if (!result) return exchange.send_error(result.error());
+  if (!result) return exchange.send_error(unavailable(*job, result.error()));
   if (*result) return exchange.send(document_response(**result));
   if (!router_.expects(*job)) {
-    const auto input = ports_.inputs.head(input_key(*job));
-    if (!input) return exchange.send_error(input.error().kind == ErrorKind::not_found ? unknown : input.error());
+    const auto input = ports_.inputs.head(input_key(*job), limits());
+    if (!input && input.error().kind == ErrorKind::not_found) return exchange.send_error(unknown);
+    if (!input) return exchange.send_error(unavailable(*job, input.error()));
   }
   if (is_overdue(*job)) {
     return exchange.send_error({ErrorKind::transient, "expired",

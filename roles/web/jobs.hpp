@@ -2,6 +2,8 @@
 #pragma once
 
 #include <optional>
+#include <stop_token>
+#include <utility>
 
 #include "roles/web/exchange.hpp"
 #include "roles/web/result_router.hpp"
@@ -12,8 +14,9 @@ namespace imgrec {
 /// Thread-safe.
 class JobHandler {
  public:
-  JobHandler(const WebSettings& settings, WebPorts& ports, ResultRouter& router)
-      : settings_(settings), ports_(ports), router_(router) {}
+  /// abort: requested, calls under way end.
+  JobHandler(const WebSettings& settings, WebPorts& ports, ResultRouter& router, std::stop_token abort)
+      : settings_(settings), ports_(ports), router_(router), abort_(std::move(abort)) {}
 
   /// Blocks for two calls of the stores.
   void handle(Exchange exchange);
@@ -22,10 +25,12 @@ class JobHandler {
   void await(const JobId& job, Millis wait, Exchange exchange);
   Result<std::optional<JobResult>> stored_result(const JobId& job);
   bool is_overdue(const JobId& job) const;
+  CallLimits limits() const;
 
   const WebSettings& settings_;
   WebPorts& ports_;
   ResultRouter& router_;
+  const std::stop_token abort_;
 };
 
 }  // namespace imgrec

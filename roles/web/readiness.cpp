@@ -12,7 +12,7 @@ namespace imgrec {
 namespace {
 
 constexpr std::size_t kWaitingMax = 256;      // more are answered with what was known before
-constexpr Millis kTrafficIsProof{10'000};     // an image that was stored or sent so lately needs no probe
+constexpr Millis kAnsweredLately{10'000};     // then some worker works
 constexpr Millis kWorkerErrorValid{120'000};  // a start that failed longer ago tells nothing of the next
 constexpr std::uint64_t kStatusBytesMax = 64 * kKiB;
 
@@ -98,39 +98,46 @@ void Readiness::run(std::stop_token stop) {
 }
 
 std::optional<Error> Readiness::check() {
+  if (auto problem = check_images()) return problem;
   if (const auto outage = ports_.uploader.outage()) {
-    return not_ready("No image can be taken in: the store or the queue refuses it", *outage);
+    return not_ready("No image can be taken in: the queue does not take its message", *outage);
   }
-  if (const auto depth = ports_.requests.depth(); !depth) {
+  if (const auto depth = ports_.requests.depth(limits()); !depth) {
     return not_ready("The request queue cannot be reached", depth.error());
   }
-  if (const auto depth = ports_.responses.depth(); !depth) {
+  if (const auto depth = ports_.responses.depth(limits()); !depth) {
     return not_ready("The response queue cannot be reached", depth.error());
   }
-  if (auto problem = check_images()) return problem;
   return check_messages();
 }
 
 bool Readiness::worked_lately(std::optional<MonoTime> last) const {
-  return last && ports_.clock.mono_now() - *last < kTrafficIsProof;
+  return last && ports_.clock.mono_now() - *last < options_.write_proof;
 }
 
 // Reading alone would not show a full disk, a file system that is read-only, or a missing right.
 std::optional<Error> Readiness::check_images() {
-  if (worked_lately(ports_.uploader.last_stored())) return std::nullopt;
-  const auto stored = ports_.inputs.put(ObjectKey("inputs/readiness-probe"), "probe", {});
+  if (worked_lately(ports_.uploader.last_stored()) && !ports_.uploader.outage()) return std::nullopt;
+  const auto stored = ports_.uploader.probe_store();
   if (stored) return std::nullopt;
   return not_ready("The image store takes no image; make room, or give this program the right to write there",
                    stored.error());
 }
 
 std::optional<Error> Readiness::check_messages() {
-  if (worked_lately(ports_.uploader.last_sent())) return std::nullopt;
+  if (worked_lately(ports_.uploader.last_sent()) || worked_lately(probed_)) return std::nullopt;
   // A queue of this node's own: workers never see the probe.
   std::array<OutgoingMessage, 1> probe;
   probe[0].body = kProbeMessage;
-  const auto sent = ports_.responses.send(probe, Deadline::in(ports_.clock, options_.check_timeout));
-  if (sent && (*sent)[0]) return std::nullopt;
+  if (options_.fifo) {
+    probe[0].group_id = "probe";
+    probe[0].dedup_id = make_job_id(ports_.clock.wall_now(), ports_.rng).str();
+  }
+  const auto sent = ports_.responses.send(probe, limits());
+  if (sent && (*sent)[0]) {
+    probed_ = ports_.clock.mono_now();
+    return std::nullopt;
+  }
   return not_ready("The queue takes no message; make room, or give this program the right to write there",
                    sent ? (*sent)[0].error() : sent.error());
 }
@@ -138,14 +145,14 @@ std::optional<Error> Readiness::check_messages() {
 // A worker that cannot start leaves the reason in the result store; the next one that can start removes it.
 void Readiness::check_workers() {
   std::optional<Error> found;
-  const auto document = ports_.outputs.get(worker_start_key(), kStatusBytesMax);
+  const auto document = ports_.outputs.get(worker_start_key(), kStatusBytesMax, limits());
   if (!document && document.error().kind != ErrorKind::not_found) return;
   if (document) {
     const auto failure = parse_worker_start(document->bytes);
     if (!failure) {
       log::warning("cannot read why no worker could start", {{"error", describe(failure.error())}});
     } else if (ports_.clock.wall_now() - failure->at < kWorkerErrorValid &&
-               !ports_.router.answered_within(kTrafficIsProof)) {
+               !ports_.router.answered_within(kAnsweredLately)) {
       found = Error{ErrorKind::transient, failure->code, "No worker can start: " + failure->detail};
     }
   }

@@ -22,6 +22,8 @@ namespace imgrec {
 struct ReadinessOptions {
   Millis interval{2'000};       // what was found out less long ago is answered as it is
   Millis check_timeout{2'000};  // a check that takes longer counts as failed
+  Millis write_proof{10'000};   // a write that succeeded so lately needs no probe
+  bool fifo = false;            // the response queue is FIFO
 };
 
 /// Thread-safe. Its thread runs from the constructor to stop(); it checks while it is asked, and looks for the reason
@@ -34,8 +36,10 @@ class Readiness {
     ObjectStore& inputs;
     ObjectStore& outputs;
     ResultRouter& router;
-    const Uploader& uploader;
+    Uploader& uploader;
     Clock& clock;
+    Rng& rng;
+    std::stop_token abort{};  // requested: calls under way end
   };
   Readiness(Ports ports, const ReadinessOptions& options);
   ~Readiness();
@@ -60,6 +64,7 @@ class Readiness {
   std::optional<Error> check_messages();
   void check_workers();
   bool worked_lately(std::optional<MonoTime> last) const;
+  CallLimits limits() const { return {Deadline::in(ports_.clock, options_.check_timeout), ports_.abort}; }
 
   Ports ports_;
   const ReadinessOptions options_;
@@ -68,6 +73,7 @@ class Readiness {
   bool known_ = false;
   MonoTime checked_at_{};
   std::optional<MonoTime> checking_since_;
+  std::optional<MonoTime> probed_;     // when the response queue took a message; of the thread alone
   std::optional<Error> problem_;       // found by the last check
   std::optional<Error> worker_error_;  // why no worker can start
   std::vector<Answer> waiting_;

@@ -201,7 +201,8 @@ void ResultRouter::poll(std::stop_token stop) {
 // What is not removed is delivered again, finds no waiter, and is removed then.
 void ResultRouter::remove_delivered() {
   for (auto receipts = delivered_.take(); !receipts.empty(); receipts = delivered_.take()) {
-    if (const auto removed = ports_.responses.remove(receipts); !removed) {
+    if (const auto removed = ports_.responses.remove(receipts, Deadline::in(ports_.clock, options_.remove_timeout));
+        !removed) {
       log::warning("cannot remove responses; they will come again", {{"error", describe(removed.error())}});
     }
   }
@@ -284,7 +285,8 @@ void ResultRouter::look_up_old_jobs(std::stop_token stop) {
   bool found = false;
   for (const JobId& job : due) {
     if (stop.stop_requested()) return;
-    const auto document = ports_.outputs.get(result_key(job), kResultBytesMax);
+    const auto document = ports_.outputs.get(result_key(job), kResultBytesMax,
+                                             {Deadline::in(ports_.clock, options_.look_up_timeout), stop});
     if (!document && document.error().kind == ErrorKind::not_found) {
       drop_if_lost(job);
       continue;

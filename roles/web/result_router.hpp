@@ -42,7 +42,9 @@ struct ResultRouterOptions {
   Millis poll_wait{20'000};
   Millis visibility{30'000};
   Millis remove_within{1'000};  // removals gather so long at most
-  bool fifo = false;            // a response not yet removed holds up its group: removals do not gather
+  Millis remove_timeout{5'000};
+  Millis look_up_timeout{2'000};  // short: the thread that looks up also keeps the clients' deadlines
+  bool fifo = false;              // a response not yet removed holds up its group: removals do not gather
   // A job this old, and four times as old as answers are lately, is looked up in the store, a few jobs a round, the one
   // that was not looked up for the longest time first. A round that finds nothing doubles the time to the next, so that
   // look-ups cost next to nothing while everybody merely waits for a worker; one that finds something brings it soon.

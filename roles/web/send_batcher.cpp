@@ -8,6 +8,7 @@ SendBatcher::SendBatcher(MessageQueue& queue, Clock& clock, const Options& optio
     : queue_(queue),
       clock_(clock),
       send_timeout_(options.send_timeout),
+      abort_(options.abort),
       items_(clock, {.batch_max = kBatchMax,
                      .waiting_max = options.waiting_max,
                      .linger = [linger = options.linger](const Item&, std::size_t) { return linger(); }}),
@@ -45,7 +46,7 @@ void SendBatcher::send(std::span<Item> batch) {
   std::vector<OutgoingMessage> messages;
   messages.reserve(batch.size());
   for (Item& item : batch) messages.push_back(std::move(item.message));
-  auto outcomes = queue_.send(messages, Deadline::in(clock_, send_timeout_));
+  auto outcomes = queue_.send(messages, {Deadline::in(clock_, send_timeout_), abort_});
   for (std::size_t i = 0; i < batch.size(); ++i) {
     if (!outcomes) {
       batch[i].sent(std::unexpected(outcomes.error()));

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <functional>
+#include <stop_token>
 #include <thread>
 #include <vector>
 
@@ -20,6 +21,7 @@ class SendBatcher {
   struct Options {
     std::size_t waiting_max = 10'000;  // more: push() waits
     Millis send_timeout{10'000};
+    std::stop_token abort{};  // requested: a call under way ends
     /// How long a batch may gather; asked for each.
     std::function<Millis()> linger = [] { return Millis(0); };
   };
@@ -43,6 +45,7 @@ class SendBatcher {
   MessageQueue& queue_;
   Clock& clock_;
   const Millis send_timeout_;
+  const std::stop_token abort_;
   Batcher<Item> items_;
   std::jthread thread_;
 };

@@ -10,6 +10,7 @@ namespace {
 
 constexpr Millis kLongSleep{3'600'000};
 constexpr Millis kProbePause{100};             // until a probe that was handed to the pool is under way
+constexpr Millis kOutageKnown{10'000};         // a failure longer ago tells nothing when no image waits
 constexpr std::size_t kRemovedAtOnce = 1'000;  // ObjectStore::remove
 
 // Anything but a fault of the image itself or the end of this program: it goes away, however long that takes.
@@ -19,12 +20,21 @@ bool is_outage(const Error& error) {
 
 }  // namespace
 
+Error refusal_of(const Error& outage) {
+  return {ErrorKind::transient, outage.code,
+          "The service cannot store or queue images at the moment, and has not kept this one. Send it again later; the "
+          "server's log says what is wrong."};
+}
+
 Uploader::Uploader(Ports ports, const UploadOptions& options)
     : ports_(ports),
       options_(options),
       store_{.breaker = CircuitBreaker("storing images", ports.clock, ports.rng, options.backoff)},
       queue_{.breaker = CircuitBreaker("queueing images", ports.clock, ports.rng, options.backoff)},
-      batcher_(ports.requests, ports.clock, {.linger = [router = &ports.router] { return router->linger(); }}) {
+      batcher_(ports.requests, ports.clock,
+               {.send_timeout = options.send_timeout, .abort = ports.abort, .linger = [router = &ports.router] {
+                  return router->linger();
+                }}) {
   prober_ = std::jthread([this](std::stop_token stop) { keep_probing(std::move(stop)); });
 }
 
@@ -56,7 +66,9 @@ std::size_t Uploader::delayed() const {
 
 std::optional<Error> Uploader::outage_of(const Dependency& dependency) const {
   const auto outage = dependency.breaker.outage();
-  if (!outage || ports_.clock.mono_now() - outage->since < options_.outage_max) return std::nullopt;
+  const MonoTime now = ports_.clock.mono_now();
+  if (!outage || now - outage->since < options_.outage_max) return std::nullopt;
+  if (now - outage->failed_at > kOutageKnown && delayed() == 0) return std::nullopt;
   return outage->error;
 }
 
@@ -119,7 +131,7 @@ bool Uploader::store(const UploadPtr& upload) {
     wait_for(store_, upload);
     return false;
   }
-  const auto outcome = ports_.inputs.put(image.job.input.key, image.bytes, {});
+  const auto outcome = ports_.inputs.put(image.job.input.key, image.bytes, {}, limits(options_.put_timeout));
   if (!outcome) {
     failed(store_, upload, outcome.error());
     return false;
@@ -156,6 +168,7 @@ void Uploader::sent(const UploadPtr& upload, Result<MessageId> outcome) {
 void Uploader::failed(Dependency& dependency, const UploadPtr& upload, const Error& error) {
   if (is_outage(error)) {
     dependency.breaker.failed(error);
+    if (const auto outage = outage_of(dependency); outage && !upload->image.held) return refuse(upload, *outage);
     return wait_for(dependency, upload);
   }
   dependency.breaker.withdrawn();
@@ -208,7 +221,7 @@ void Uploader::remove_cancelled() {
       }
     }
     // An image that stays is classified for nobody, no more.
-    if (const auto removed = ports_.inputs.remove(keys); !removed) {
+    if (const auto removed = ports_.inputs.remove(keys, limits(options_.remove_timeout)); !removed) {
       log::warning("cannot remove the images of clients that have left", {{"error", describe(removed.error())}});
     }
   }
@@ -241,22 +254,41 @@ MonoTime Uploader::probe(Dependency& dependency, MonoTime now) {
   return now + kProbePause;
 }
 
-// Drops the images whose request has ended, and in a long outage refuses those that need not be held.
+// Drops the images whose request has ended, and in a long outage refuses those that need not be held, but for the
+// first: it is the next probe.
 void Uploader::forget_hopeless(Dependency& dependency) {
   const auto error = outage_of(dependency);
   std::vector<UploadPtr> hopeless;
   {
     std::lock_guard lock(mutex_);
+    bool first = true;
     const auto from = std::ranges::stable_partition(dependency.waiting, [&](const UploadPtr& upload) {
-      return !upload->image.request->ended() && (upload->image.held || !error);
+      return !upload->image.request->ended() && (std::exchange(first, false) || upload->image.held || !error);
     });
     std::ranges::move(from, std::back_inserter(hopeless));
     dependency.waiting.erase(from.begin(), from.end());
   }
   for (const UploadPtr& upload : hopeless) {
-    if (upload->stored) cancel({upload->image.job.job});
-    if (error) upload->image.request->refuse(upload->image.index, *error);
+    if (error) {
+      refuse(upload, *error);
+    } else if (upload->stored) {
+      cancel({upload->image.job.job});
+    }
   }
+}
+
+void Uploader::refuse(const UploadPtr& upload, const Error& outage) {
+  if (upload->stored) cancel({upload->image.job.job});
+  upload->image.request->refuse(upload->image.index, refusal_of(outage));
+}
+
+Result<void> Uploader::probe_store() {
+  static const ObjectKey key("inputs/readiness-probe");
+  if (const auto stored = ports_.inputs.put(key, "probe", {}, limits(options_.put_timeout)); !stored) {
+    return fail(stored.error());
+  }
+  if (store_.breaker.succeeded()) release(store_);
+  return ports_.inputs.remove({&key, 1}, limits(options_.remove_timeout));
 }
 
 }  // namespace imgrec

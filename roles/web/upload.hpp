@@ -29,7 +29,12 @@ struct UploadOptions {
   /// ones wait until their deadline.
   Millis outage_max{3'000};
   bool fifo = false;  // group = session, deduplication = job
+  Millis put_timeout{30'000}, remove_timeout{10'000}, send_timeout{10'000};
 };
+
+/// What a client is told while the store or the queue fails: transient, with the outage's code. What exactly failed is
+/// for the log: it may name buckets and accounts.
+Error refusal_of(const Error& outage);
 
 /// One image on its way in. The bytes are a view into the request's body, which lives until the image is stored.
 struct ImageUpload {
@@ -52,6 +57,7 @@ class Uploader {
     TaskPool& pool;  // attempts run here
     Clock& clock;
     Rng& rng;
+    std::stop_token abort{};  // requested: calls under way end
   };
   Uploader(Ports ports, const UploadOptions& options);
   ~Uploader();
@@ -67,8 +73,16 @@ class Uploader {
   /// Images that wait for the store or the queue to work again.
   std::size_t delayed() const;
 
-  /// Why no image gets in: the store or the queue fails for longer than outage_max. Nothing while they work.
+  /// Why no image gets in: the store or the queue fails for longer than outage_max. Nothing while they work, and
+  /// nothing when no image has been tried for a while: then it is unknown. For the operator: clients get refusal_of()
+  /// it.
   std::optional<Error> outage() const;
+
+  /// During an outage: whether one more image may come in, to find out whether it is over.
+  bool wants_probe() const { return delayed() == 0; }
+
+  /// Stores a small object and removes it. A success ends an outage of the store.
+  Result<void> probe_store();
 
   /// When an image was stored last, and when one was sent; nothing before the first.
   std::optional<MonoTime> last_stored() const { return store_.breaker.last_success(); }
@@ -93,6 +107,7 @@ class Uploader {
   void run_ready();
   void attempt(const UploadPtr& upload);
   bool store(const UploadPtr& upload);
+  CallLimits limits(Millis timeout) const { return {Deadline::in(ports_.clock, timeout), ports_.abort}; }
   void send(const UploadPtr& upload);
   void sent(const UploadPtr& upload, Result<MessageId> outcome);
   void failed(Dependency& dependency, const UploadPtr& upload, const Error& error);
@@ -102,6 +117,7 @@ class Uploader {
   void keep_probing(std::stop_token stop);
   MonoTime probe(Dependency& dependency, MonoTime now);
   void forget_hopeless(Dependency& dependency);
+  void refuse(const UploadPtr& upload, const Error& outage);
   std::optional<Error> outage_of(const Dependency& dependency) const;
 
   Ports ports_;

@@ -67,6 +67,7 @@ Result<void> run_web(const WebSettings& settings, WebPorts ports, std::stop_toke
                           .bytes_max = web.results_bytes_max,
                           .session_bytes_max = web.results_session_bytes_max});
   std::atomic<Api*> answered_to = nullptr;
+  std::stop_source abort;  // a store or queue that hangs must not hold up the end of the drain
   const auto router = std::make_shared<ResultRouter>(
       ResultRouter::Ports{.responses = ports.responses,
                           .outputs = ports.outputs,
@@ -77,7 +78,7 @@ Result<void> run_web(const WebSettings& settings, WebPorts ports, std::stop_toke
                               [&answered_to](std::size_t pending) {
                                 if (Api* api = answered_to.load()) api->answered(pending);
                               }},
-      ResultRouterOptions{.fifo = settings.fifo_requests, .job_ttl = web.job_ttl});
+      ResultRouterOptions{.fifo = settings.fifo_queues, .job_ttl = web.job_ttl});
   register_gauges(ports.metrics, router);
   // Twice the connections, as requests whose clients have left may still wait beside those of their successors; and the
   // uploader's own.
@@ -87,18 +88,27 @@ Result<void> run_web(const WebSettings& settings, WebPorts ports, std::stop_toke
                      .router = *router,
                      .pool = pool,
                      .clock = ports.clock,
-                     .rng = ports.rng},
-                    {.outage_max = web.outage_max, .fifo = settings.fifo_requests});
-  Readiness readiness({.requests = ports.requests,
-                       .responses = ports.responses,
-                       .inputs = ports.inputs,
-                       .outputs = ports.outputs,
-                       .router = *router,
-                       .uploader = uploader,
-                       .clock = ports.clock},
-                      {.interval = web.readiness_interval});
+                     .rng = ports.rng,
+                     .abort = abort.get_token()},
+                    {.outage_max = web.outage_max, .fifo = settings.fifo_queues});
+  Readiness readiness(
+      {.requests = ports.requests,
+       .responses = ports.responses,
+       .inputs = ports.inputs,
+       .outputs = ports.outputs,
+       .router = *router,
+       .uploader = uploader,
+       .clock = ports.clock,
+       .rng = ports.rng,
+       .abort = abort.get_token()},
+      {.interval = web.readiness_interval, .write_proof = web.readiness_probe, .fifo = settings.fifo_queues});
   Api api(settings, ports,
-          {.router = *router, .uploader = uploader, .pool = pool, .results = results, .readiness = readiness});
+          {.router = *router,
+           .uploader = uploader,
+           .pool = pool,
+           .results = results,
+           .readiness = readiness,
+           .abort = abort.get_token()});
   answered_to = &api;
   ServerOptions options = server_options(web);
   options.on_head = [&api](const Request& request, const HeadContext& context) {
@@ -120,6 +130,7 @@ Result<void> run_web(const WebSettings& settings, WebPorts ports, std::stop_toke
     router->end_all_at(ports.clock.mono_now() + limit - std::min(limit / 10, Millis(1'000)));
     if (!server.drain(limit)) log::warning("some clients were cut off at the end of the drain");
   }
+  abort.request_stop();
   readiness.stop();
   pool.stop();
   uploader.stop();

@@ -35,7 +35,7 @@ struct WebSettings {
   std::string input_bucket = "inputs";
   /// Other hosts than these, localhost and addresses are refused (is_known_host); nothing: any is taken.
   std::optional<std::vector<std::string>> known_hosts;
-  bool fifo_requests = false;  // the request queue is FIFO: group = session, deduplication = job
+  bool fifo_queues = false;  // FIFO queues: group = session, deduplication = job
 };
 
 /// Serves until a stop is requested, then drains. Errors: cannot listen.

@@ -108,7 +108,58 @@ TEST_F(UploadTest, OthersAreRefusedWhenTheOutageLasts) {
   EXPECT_EQ(uploader.outage()->code, "connection_failed");
   std::lock_guard lock(mutex);
   EXPECT_EQ(ended[request.get()].first, WaitEnd::answered);
-  EXPECT_EQ(ended[request.get()].second[0].refused->code, "connection_failed");
+  const Error told = ended[request.get()].second[0].refused.value();
+  EXPECT_EQ(told.code, "connection_failed");
+  EXPECT_EQ(told.kind, ErrorKind::transient);
+  EXPECT_EQ(told.message.find("No queue."), std::string::npos) << "what failed is for the log";
+}
+
+TEST_F(UploadTest, WhateverTheStoreSaysARefusalIsTransientAndSaysNothingOfTheStore) {
+  inputs.faults.set_outage(Error{ErrorKind::denied, "store_denied", "arn:aws:iam::1:role/x may not write."});
+  const auto request = upload(new_job(), false);
+  ASSERT_TRUE(in_time([&] { return request->ended(); }));
+  std::lock_guard lock(mutex);
+  const Error told = ended[request.get()].second[0].refused.value();
+  EXPECT_EQ(told.kind, ErrorKind::transient);
+  EXPECT_EQ(told.code, "store_denied");
+  EXPECT_EQ(told.message.find("arn:"), std::string::npos);
+}
+
+TEST_F(UploadTest, TheFirstImageAfterALongOutageGetsIn) {
+  inputs.faults.set_outage(Error{ErrorKind::transient, "disk_full", "No room."});
+  const auto refused = upload(new_job(), false);
+  ASSERT_TRUE(in_time([&] { return refused->ended(); }));
+  ASSERT_TRUE(uploader.outage());
+  EXPECT_TRUE(uploader.wants_probe());
+  const auto probe = upload(new_job(), false);
+  ASSERT_TRUE(in_time([&] { return probe->ended(); })) << "refused when its own attempt failed";
+  inputs.faults.set_outage(std::nullopt);
+  const auto first = upload(new_job(), false);
+  EXPECT_TRUE(in_time([&] { return queued(1); }));
+  EXPECT_FALSE(first->ended());
+  EXPECT_FALSE(uploader.outage());
+}
+
+TEST_F(UploadTest, AnOutageThatNobodyHasMetForAWhileIsUnknown) {
+  requests.faults.set_outage(test::injected_error());
+  const auto refused = upload(new_job(), false);
+  ASSERT_TRUE(in_time([&] { return refused->ended(); }));
+  ASSERT_TRUE(uploader.outage());
+  clock.advance(11s);
+  EXPECT_FALSE(uploader.outage()) << "else a node that a load balancer has left would never come back";
+}
+
+TEST_F(UploadTest, AProbeEndsTheOutageAndLeavesNothing) {
+  inputs.faults.set_outage(test::injected_error());
+  const auto held = upload(new_job(), true);
+  clock.advance(4s);
+  ASSERT_TRUE(eventually([&] { return uploader.outage().has_value(); }));
+  EXPECT_FALSE(uploader.probe_store());
+  inputs.faults.set_outage(std::nullopt);
+  EXPECT_TRUE(uploader.probe_store());
+  EXPECT_FALSE(uploader.outage());
+  ASSERT_TRUE(in_time([&] { return queued(1); }));
+  EXPECT_EQ(inputs.keys().size(), 1U) << "the image alone";
 }
 
 // One thread that retried each image for itself took 12 to 52 s for 600.

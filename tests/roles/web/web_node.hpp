@@ -24,8 +24,10 @@ JobResult answer_of(const JobRequest& request, const std::string& image);
 
 /// The machinery around a web node that outlives it, so that a test can restart the node.
 struct Backend {
-  MemoryQueue requests{system_clock()};
-  MemoryQueue responses{system_clock()};
+  explicit Backend(const MemoryQueueOptions& queue = {})
+      : requests(system_clock(), queue), responses(system_clock(), queue) {}
+
+  MemoryQueue requests, responses;
   MemoryStore inputs{system_clock()};
   MemoryStore outputs{system_clock()};
 

@@ -499,6 +499,7 @@ TEST(Health, ReadyOnlyWhileImagesCanBeTakenIn) {
   Backend backend;
   WebSettings settings = WebNode::default_settings();
   settings.web.readiness_interval = 20ms;
+  settings.web.readiness_probe = 20ms;
   WebNode node(backend, settings);
   EXPECT_EQ(node.get("/healthz").status, 200);
   EXPECT_EQ(node.get("/readyz").status, 200);
@@ -518,8 +519,37 @@ TEST(Health, ReadyOnlyWhileImagesCanBeTakenIn) {
   EXPECT_TRUE(says(503, "image store"));
   backend.inputs.set_capacity(kMiB);
   EXPECT_TRUE(says(200, "ready"));
+  EXPECT_TRUE(backend.inputs.keys().empty()) << "a probe is removed";
   backend.responses.faults.fail_next(QueueCall::send, 1'000);
   EXPECT_TRUE(says(503, "takes no message"));
+}
+
+TEST(Health, WritesSeldom) {
+  Backend backend;
+  WebSettings settings = WebNode::default_settings();
+  settings.web.readiness_interval = 10ms;
+  settings.web.readiness_probe = std::chrono::hours(1);
+  WebNode node(backend, settings);
+  for (int i = 0; i < 10; ++i) {
+    EXPECT_EQ(node.get("/readyz").status, 200);
+    std::this_thread::sleep_for(20ms);
+  }
+  EXPECT_EQ(backend.inputs.faults.calls(StoreCall::put), 1);
+  EXPECT_EQ(backend.responses.faults.calls(QueueCall::send), 1);
+}
+
+TEST(Health, ReadyOverFifoQueues) {
+  Backend backend({.fifo = true});
+  WebSettings settings = WebNode::default_settings();
+  settings.fifo_queues = true;
+  settings.web.readiness_interval = 10ms;
+  settings.web.readiness_probe = 10ms;
+  WebNode node(backend, settings);
+  for (int i = 0; i < 3; ++i) {
+    const HttpReply ready = node.get("/readyz");
+    EXPECT_EQ(ready.status, 200) << ready.body;
+    std::this_thread::sleep_for(30ms);
+  }
 }
 
 TEST(Health, AModelThatNoWorkerCanLoadIsSaidAndClientsAreNotHeld) {
