@@ -43,7 +43,7 @@ def test_it_serves_and_leaves_buckets_alone(tmp_path):
             time.sleep(2.5)  # two sweeps
             assert service.request("GET", "/readyz")[0] == 200
         keys = [one["Key"] for one in s3.list_objects_v2(Bucket="in-bucket").get("Contents", [])]
-        assert keys == [OLD, "inputs/readiness-probe"]  # that one is what /readyz writes again and again
+        assert keys == [OLD]  # what /readyz wrote, it has removed
 
 
 @pytest.mark.parametrize("role", ["worker", "controller"])

@@ -1,0 +1,55 @@
+"""The HTTP reference says what the code does: every error code with its status, and the defaults of the limits."""
+import pathlib
+import re
+
+import tomllib
+
+ROOT = pathlib.Path(__file__).parents[2]
+REFERENCE = (ROOT / "roles" / "web" / "HTTP.md").read_text()
+SERVER_CODES = (("body_too_large", 413), ("body_too_slow", 408), ("request_timeout", 408), ("memory_full", 503),
+                ("upload_too_slow", 503), ("internal_error", 500))
+
+
+def rows():
+    for line in REFERENCE.splitlines():
+        cells = [cell.strip() for cell in line.strip("|").split("|")]
+        if cells and re.fullmatch(r"[45]\d\d", cells[0]):
+            yield int(cells[0]), re.findall(r"`([a-z_]+)`", cells[1])
+
+
+def documented():
+    return {(code, status) for status, codes in rows() for code in codes}
+
+
+def test_every_error_code_is_documented_with_its_status():
+    source = (ROOT / "roles" / "web" / "answers.cpp").read_text()
+    table = source[source.index("kStatusOfCode{{"):source.index("}};")]
+    names = dict(re.findall(r"constexpr int (k\w+) = (\d+);", source))
+    codes = {(code, int(names.get(status, status))) for code, status in re.findall(r'\{"([a-z_]+)", (\w+)\}', table)}
+    assert len(codes) > 15
+    server = "".join(file.read_text() for file in (ROOT / "lib" / "http" / "server").glob("*.cpp"))
+    for code, _ in SERVER_CODES:
+        assert f'"{code}"' in server, f"the server does not answer {code} any more"
+    assert codes | set(SERVER_CODES) <= documented(), (codes | set(SERVER_CODES)) - documented()
+
+
+def test_every_code_of_an_image_is_documented():
+    sources = [file for folder in ("inference", "roles") for file in (ROOT / folder).rglob("*.cpp")]
+    codes = {code for file in sources for code in re.findall(r'"(image_[a-z_]+)"', file.read_text())}
+    known = {code for code, _ in documented()}
+    assert codes and codes <= known, codes - known
+
+
+def test_the_limits_defaults_are_those_of_the_settings():
+    lines = (ROOT / "configs" / "local.toml").read_text().splitlines()
+    settings = tomllib.loads("\n".join(line[1:] if re.match(r"#[a-z_]+ = ", line) else line for line in lines))
+    checked = 0
+    for line in REFERENCE[REFERENCE.index("## Limits"):].splitlines():
+        cells = [cell.strip() for cell in line.strip("|").split("|")]
+        if len(cells) != 3 or not (setting := re.fullmatch(r"`(\w+)\.(\w+)`", cells[1])):
+            continue
+        value = settings[setting[1]][setting[2]]
+        shown = cells[2].replace(",", "").replace(" MiB", "MiB").replace("a day", "1d").replace(" s", "s", 1)
+        assert shown.startswith(str(value)), (line, value)
+        checked += 1
+    assert checked >= 6
