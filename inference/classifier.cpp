@@ -22,7 +22,7 @@ class EngineClassifier final : public Classifier {
       : manifest_(parts.manifest),
         classes_(parts.classes),
         engine_(std::move(engine)),
-        preparer_(parts.limits, parts.manifest.profile, parts.manifest.input_size) {}
+        preparer_(parts.limits, parts.manifest) {}
 
   Result<Classification> classify(ByteView encoded_image, int top_k) override {
     Clock& clock = system_clock();

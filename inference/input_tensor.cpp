@@ -27,7 +27,7 @@ class InputTensors::Recorder final : public Engine {
 };
 
 InputTensors::InputTensors(const ModelManifest& manifest, const ImageConfig& limits)
-    : recorder_(std::make_unique<Recorder>()), preparer_(limits, manifest.profile, manifest.input_size) {}
+    : recorder_(std::make_unique<Recorder>()), preparer_(limits, manifest) {}
 
 InputTensors::~InputTensors() = default;
 

@@ -25,12 +25,12 @@ class Shared {
  public:
   virtual ~Shared() = default;
 
-  Result<std::size_t> prove(const ModelManifest& manifest) {
+  Result<std::vector<float>> prove(const ModelManifest& manifest) {
     auto engine = make();
     if (!engine) return fail(engine.error());
-    const auto outputs = try_engine(**engine, {manifest.input_size, manifest.input_size});
-    if (outputs) first_ = *std::move(engine);
-    return outputs;
+    auto output = try_engine(**engine, {manifest.input_size, manifest.input_size});
+    if (output) first_ = *std::move(engine);
+    return output;
   }
 
   EngineResult next() {
@@ -58,7 +58,7 @@ class OpencvShared final : public Shared {
   EngineResult make() override {
     const auto weights = map_verified(entry_, original(entry_.manifest));
     if (!weights) return fail(weights.error());
-    return make_opencv_engine(weights->bytes());
+    return make_opencv_engine(weights->bytes(), network_options(entry_.manifest));
   }
 
   ModelEntry entry_;
@@ -87,13 +87,13 @@ class OpenvinoShared final : public Shared {
 
 struct Ready {
   std::shared_ptr<Shared> shared;
-  std::size_t outputs = 0;
+  std::vector<float> output;  // the answer to a grey image
 };
 
 Result<Ready> proven(std::shared_ptr<Shared> shared, const ModelManifest& manifest) {
-  const auto outputs = shared->prove(manifest);
-  if (!outputs) return fail(outputs.error());
-  return Ready{std::move(shared), *outputs};
+  auto output = shared->prove(manifest);
+  if (!output) return fail(output.error());
+  return Ready{std::move(shared), *std::move(output)};
 }
 
 Result<Ready> load_opencv(const ModelEntry& entry) {
@@ -104,8 +104,10 @@ Result<Ready> load_opencv(const ModelEntry& entry) {
 std::string cache_key(const std::vector<VariantFile>& files, const OpenvinoOptions& options) {
   std::string key = openvino_identity();
   for (const VariantFile& file : files) key += " " + file.sha256;
+  const NetworkOptions& network = options.network;
   key += " " + std::string(to_string(options.precision)) + " " +
-         (options.any_size ? "any" : std::to_string(options.size.width) + "x" + std::to_string(options.size.height));
+         (network.any_size ? "any" : std::to_string(network.size.width) + "x" + std::to_string(network.size.height)) +
+         " " + std::string(to_string(network.element)) + " " + network.output;
   const ProcessorFeatures has = processor_features();
   for (const bool feature :
        {has.avx2, has.avx512, has.avx_vnni, has.avx512_vnni, has.amx_int8, has.avx512_bf16, has.amx_bf16}) {
@@ -136,10 +138,8 @@ Result<Ready> load_openvino(const ModelEntry& entry, Precision precision, const 
   auto weights = files.size() > 1 ? map_verified(entry, files[1]) : MappedFile();
   if (!weights) return fail(weights.error());
   const auto bytes = std::make_shared<const ModelBytes>(*std::move(graph), *std::move(weights));
-  const OpenvinoOptions wanted{.precision = precision,
-                               .size = {manifest.input_size, manifest.input_size},
-                               .any_size = manifest.profile == PreprocessProfile::as_is,
-                               .threads = options.threads};
+  const OpenvinoOptions wanted{
+      .precision = precision, .network = network_options(manifest), .threads = options.threads};
   const ModelCache cache(options.cache_dir);
   const std::string key = cache_key(files, wanted);
   if (auto ready = load_compiled(cache, key, wanted, manifest)) return ready;
@@ -155,37 +155,68 @@ Result<Ready> load_openvino(const ModelEntry& entry, Precision precision, const 
   return ready;
 }
 
+Result<Ready> load(const ModelEntry& entry, const EngineCandidate& candidate, const ClassifierOptions& options) {
+  return candidate.engine == "opencv" ? load_opencv(entry) : load_openvino(entry, candidate.precision, options);
+}
+
+Result<std::vector<EngineCandidate>> candidates_for(const ModelManifest& manifest, const ClassifierOptions& options) {
+  return choose_engines({.engine = options.engine,
+                         .precision = options.precision,
+                         .agreement_min = options.agreement_min,
+                         .has_openvino = has_openvino(),
+                         .processor = processor_features()},
+                        manifest);
+}
+
 }  // namespace
+
+NetworkOptions network_options(const ModelManifest& manifest) {
+  return {.size = {manifest.input_size, manifest.input_size},
+          .any_size = manifest.profile == PreprocessProfile::as_is,
+          .element = manifest.element,
+          .output = manifest.output_name};
+}
+
+Result<std::vector<EngineTrial>> try_model(const ModelEntry& entry, const ClassifierOptions& options) {
+  const auto candidates = candidates_for(entry.manifest, options);
+  if (!candidates) return fail(candidates.error());
+  std::vector<EngineTrial> trials;
+  for (const EngineCandidate& candidate : *candidates) {
+    auto ready = load(entry, candidate, options);
+    if (ready)
+      trials.push_back({.candidate = candidate, .output = std::move(ready->output)});
+    else
+      trials.push_back({.candidate = candidate, .output = fail(ready.error())});
+  }
+  return trials;
+}
 
 Result<LoadedModel> load_model(const ClassifierOptions& options) {
   auto entry = ModelStore(options.model_dir).find(options.model);
   if (!entry) return fail(entry.error());
   if (entry->folder.empty()) return fail(not_installed(*entry));
-  const auto candidates = choose_engines({.engine = options.engine,
-                                          .precision = options.precision,
-                                          .agreement_min = options.agreement_min,
-                                          .has_openvino = has_openvino(),
-                                          .processor = processor_features()},
-                                         entry->manifest);
+  const auto candidates = candidates_for(entry->manifest, options);
   if (!candidates) return fail(candidates.error());
-  std::string refusals;
+  std::string refusals, reasons;
   Error last;
   for (const EngineCandidate& candidate : *candidates) {
-    const auto ready =
-        candidate.engine == "opencv" ? load_opencv(*entry) : load_openvino(*entry, candidate.precision, options);
+    const auto ready = load(*entry, candidate, options);
     if (ready) {
       return LoadedModel{.entry = *entry,
                          .make_engine = [shared = ready->shared] { return shared->next(); },
                          .engine = candidate.engine,
                          .precision = std::string(to_string(candidate.precision)),
                          .why = candidate.why + refusals,
-                         .outputs = ready->outputs};
+                         .outputs = ready->output.size()};
     }
     last = ready.error();
+    // What each engine says is worth knowing: the next one's words may be the less clear ones.
+    if (reasons.find(last.message) == std::string::npos) reasons += (reasons.empty() ? "" : " ") + last.message;
     // Only a model that an engine cannot run is tried with the next one: a damaged file is no reason to take another.
     if (last.code != "model_unusable") break;
     refusals += "; not " + candidate.engine + " " + std::string(to_string(candidate.precision)) + ": " + last.message;
   }
+  if (last.code == "model_unusable") last.message = reasons;
   return fail(last);
 }
 

@@ -4,9 +4,11 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "inference/classifier_factory.hpp"
 #include "inference/engine/engine.hpp"
+#include "inference/engine/engine_choice.hpp"
 #include "inference/models/model_store.hpp"
 #include "lib/base/result.hpp"
 
@@ -23,6 +25,19 @@ struct LoadedModel {
   std::string why;        // a few words for a person: instructions, agreement, what was passed over
   std::size_t outputs;    // numbers that an engine answers with
 };
+
+/// How the model's network is run, as its manifest says.
+NetworkOptions network_options(const ModelManifest& manifest);
+
+/// What came of running a model once.
+struct EngineTrial {
+  EngineCandidate candidate;
+  Result<std::vector<float>> output;  // the answer to a grey image
+};
+
+/// Loads a model in every engine and precision that load_model() would take, in its order, and runs it in each. Errors:
+/// those of choose_engines().
+Result<std::vector<EngineTrial>> try_model(const ModelEntry& entry, const ClassifierOptions& options);
 
 /// Finds the model, checks the SHA-256 of what is loaded, chooses engine and precision (engine_choice.hpp), loads it
 /// and runs it once on a grey image. Uses all of the options but labels and limits. Errors: as

@@ -20,8 +20,8 @@ struct PrepareTimes {
 /// One thread at a time; buffers are kept.
 class Preparer {
  public:
-  Preparer(const ImageConfig& limits, PreprocessProfile profile, int input_size)
-      : decoder_(limits), preprocessor_(profile, input_size) {}
+  Preparer(const ImageConfig& limits, const ModelManifest& manifest)
+      : decoder_(limits), preprocessor_(preprocess_options(manifest)) {}
 
   /// Fills the engine's input. Errors: those of lib/ports/classifier.hpp.
   Result<PrepareTimes> prepare(ByteView encoded_image, Engine& engine, Clock& clock);

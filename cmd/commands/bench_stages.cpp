@@ -63,7 +63,7 @@ StageBench::StageBench(const std::vector<BenchImage>& images, const ImageConfig&
 Result<double> StageBench::prepare_once(PrepareSamples& samples, BenchEngine& with) {
   if (!preparer_) {
     const ModelManifest& manifest = with.model.entry.manifest;
-    preparer_ = std::make_unique<Preparer>(limits_, manifest.profile, manifest.input_size);
+    preparer_ = std::make_unique<Preparer>(limits_, manifest);
   }
   double decode = 0, preprocess = 0;
   std::size_t count = 0;

@@ -8,7 +8,7 @@
 #include "cmd/cli/terminal.hpp"
 #include "cmd/commands/commands.hpp"
 #include "cmd/platform/platform.hpp"
-#include "inference/models/model_store.hpp"
+#include "inference/model_loader.hpp"
 #include "lib/base/digest.hpp"
 
 namespace imgrec {
@@ -95,7 +95,16 @@ Check check_model(const Config& config) {
       return failed(name, {ErrorKind::invalid, "damaged", file + " is damaged: its SHA-256 is another."}, fix);
     }
   }
-  return passed(name, std::to_string(files.size()) + " files, checked by their SHA-256, in " + entry->folder.string());
+  // As a worker does it; nothing of it is kept.
+  ClassifierOptions options = classifier_options(config, 1);
+  options.cache_dir.clear();
+  const auto model = load_model(options);
+  if (!model) return failed(name, model.error(), fix);
+  if (auto usable = make_classifier_factory(*model, options); !usable) {
+    return failed(name, usable.error(), "Give names, reference or a file with one name per line: --labels.");
+  }
+  return passed(name, std::to_string(files.size()) + " files, checked by their SHA-256, in " + entry->folder.string() +
+                          "; runs in " + model->engine + " " + model->precision);
 }
 
 namespace {

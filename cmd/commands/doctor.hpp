@@ -43,7 +43,7 @@ std::vector<Check> check_aws(const LoadedConfig& loaded, const DoctorScope& scop
 /// Whether the web role could listen.
 Check check_port(const Config& config);
 
-/// The model's files in this machine's model folder, read again.
+/// The model's files in this machine's model folder, read again; the model is loaded and run once, as workers do it.
 Check check_model(const Config& config);
 
 Check passed(std::string name, std::string detail);

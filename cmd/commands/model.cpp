@@ -1,4 +1,4 @@
-// imgrec model list | pull | import | verify | show
+// imgrec model list | pull | verify | show
 
 #include <unistd.h>
 
@@ -8,8 +8,9 @@
 #include "cmd/cli/signals.hpp"
 #include "cmd/cli/terminal.hpp"
 #include "cmd/commands/commands.hpp"
+#include "cmd/commands/model_text.hpp"
 #include "cmd/platform/resolve.hpp"
-#include "inference/model_import.hpp"
+#include "inference/models/model_store.hpp"
 #include "lib/base/log.hpp"
 #include "lib/http/client/curl_client.hpp"
 
@@ -24,10 +25,10 @@ ModelStore store_of(const Invocation& call) {
   return ModelStore(call.config().model.dir);
 }
 
-// An error of one model, not of how the command was called.
-int item_failed(const Error& error) {
-  const int code = report(error);
-  return error.kind == ErrorKind::invalid ? static_cast<int>(kExitItemFailed) : code;
+std::string numbers_text(const std::array<double, 3>& numbers) {
+  char text[120];
+  std::snprintf(text, sizeof text, "%g, %g, %g", numbers[0], numbers[1], numbers[2]);
+  return text;
 }
 
 std::string size_of_weights(const ModelEntry& entry) {
@@ -112,31 +113,8 @@ int run_model_pull(const Invocation& call) {
   progress.clear();
   if (!pulled)
     return interrupts.token().stop_requested() ? (report(pulled.error()), kExitInterrupted)
-                                               : item_failed(pulled.error());
+                                               : model_failed(pulled.error());
   print("Model " + name + " is installed in " + printable(pulled->folder.string()) + "\n");
-  return kExitOk;
-}
-
-int run_model_import(const Invocation& call) {
-  ImportOptions options{.file = call.arguments.front(),
-                        .name = call.option("--name"),
-                        .labels = call.option("--labels"),
-                        .replace = call.has("--replace")};
-  const auto profile = parse_preprocess_profile(call.option("--profile"));
-  if (!profile) return report(profile.error());
-  options.profile = *profile;
-  if (call.has("--licence")) options.licence = call.option("--licence");
-  if (const std::string output = call.option("--output"); output == "probabilities") {
-    options.output = OutputKind::probabilities;
-  } else if (!output.empty() && output != "logits") {
-    complain("--output is logits or probabilities, not \"" + output + "\".");
-    return kExitUsage;
-  }
-  if (auto made = make_state_dir(call.config()); !made) return report(made.error());
-  ModelStore store = store_of(call);
-  const auto imported = import_model(store, options);
-  if (!imported) return item_failed(imported.error());
-  print("Model " + options.name + " is installed in " + printable(imported->folder.string()) + "\n");
   return kExitOk;
 }
 
@@ -159,7 +137,7 @@ int run_model_verify(const Invocation& call) {
       continue;
     }
     if (auto intact = store.verify(*entry); !intact)
-      worst = std::max(worst, item_failed(intact.error()));
+      worst = std::max(worst, model_failed(intact.error()));
     else
       print(printable(name) + "  intact  sha256 " + entry->manifest.sha256 + "\n");
   }
@@ -171,18 +149,21 @@ int run_model_show(const Invocation& call) {
   if (!entry) return report(entry.error());
   const ModelManifest& manifest = entry->manifest;
   const bool installed = !entry->folder.empty();
-  std::vector<std::vector<std::string>> rows = {
-      {"name", printable(manifest.name)},
-      {"installed", installed ? printable(entry->folder.string()) : "no"},
-      {"file", printable(manifest.file)},
-      {"size", installed ? size_of_weights(*entry) : "-"},
-      {"sha256", manifest.sha256},
-      {"licence", printable(manifest.licence)},
-      {"source", printable(manifest.source)},
-      {"input", std::to_string(manifest.input_size) + " x " + std::to_string(manifest.input_size)},
-      {"profile", std::string(to_string(manifest.profile))},
-      {"output", manifest.output == OutputKind::logits ? "logits" : "probabilities"},
-      {"labels", printable(manifest.labels)}};
+  std::vector<std::vector<std::string>> rows = {{"name", printable(manifest.name)},
+                                                {"installed", installed ? printable(entry->folder.string()) : "no"},
+                                                {"file", printable(manifest.file)},
+                                                {"size", installed ? size_of_weights(*entry) : "-"},
+                                                {"sha256", manifest.sha256},
+                                                {"licence", printable(manifest.licence)},
+                                                {"source", printable(manifest.source)},
+                                                {"input", input_text(manifest)},
+                                                {"profile", std::string(to_string(manifest.profile))},
+                                                {"output", output_text(manifest)},
+                                                {"labels", printable(manifest.labels)}};
+  if (manifest.scaling) {
+    rows.push_back({"mean", numbers_text(manifest.scaling->mean)});
+    rows.push_back({"scale", numbers_text(manifest.scaling->scale)});
+  }
   for (const ModelVariant& variant : manifest.variants) {
     rows.push_back({std::string(to_string(variant.precision)), variant_text(variant)});
   }
@@ -214,28 +195,6 @@ Command model_pull_command() {
           "Proxies are taken from https_proxy, http_proxy, all_proxy and no_proxy. Exits with 3 when no mirror can be\n"
           "reached, with 130 when interrupted (the next pull goes on from there).",
       .run = run_model_pull};
-}
-
-Command model_import_command() {
-  return {
-      .name = "model import",
-      .summary = "Install an ONNX file as a model",
-      .arguments = "FILE",
-      .arguments_min = 1,
-      .arguments_max = 1,
-      .settings = kModelCommand,
-      .examples = {{"imgrec model import my.onnx --name mine --profile imagenet", "ImageNet's 1000 classes"},
-                   {"imgrec model import cars.onnx --name cars --profile tf --labels cars.txt",
-                    "classes of its own, one name per line"}},
-      .options = {{"--name", "NAME", "name of the model: a-z 0-9 . _ -", true},
-                  {"--profile", "PROFILE",
-                   "how images are prepared: imagenet (mean/std), tf (x/127.5 - 1), as-is (no resize, RGB/255)", true},
-                  {"--labels", "FILE", "class names, one per line; without it: ImageNet-1k"},
-                  {"--licence", "TEXT", "licence of the weights, for `imgrec model list`"},
-                  {"--output", "KIND", "what the network ends in: logits (default) or probabilities"},
-                  {"--replace", "", "replace an installed model of that name"}},
-      .notes = "The model is loaded and run once before it is installed.",
-      .run = run_model_import};
 }
 
 Command model_verify_command() {

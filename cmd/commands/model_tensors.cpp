@@ -84,6 +84,12 @@ int run_model_tensors(const Invocation& call) {
              " takes images of any size as they are: its tensors have no one shape.");
     return kExitUsage;
   }
+  if (entry->manifest.layout != Layout::nchw || entry->manifest.element != ElementType::float32) {
+    complain("The model " + entry->manifest.name + " takes " + std::string(to_string(entry->manifest.layout)) + " " +
+             std::string(to_string(entry->manifest.element)) +
+             "; tensors are written for models that take nchw float32.");
+    return kExitUsage;
+  }
   const std::vector<ImageFile> files = find_image_files({call.option("--images")});
   if (files.empty() || files.size() > kTensorsMax) {
     complain("There are " + std::to_string(files.size()) + " images in " + call.option("--images") + ": 1 to " +

@@ -4,7 +4,9 @@
 #include <memory>
 #include <span>
 #include <string_view>
+#include <vector>
 
+#include "inference/engine/declaration.hpp"
 #include "inference/preprocess/input_size.hpp"
 #include "lib/base/result.hpp"
 #include "lib/base/units.hpp"
@@ -16,7 +18,8 @@ class Engine {
  public:
   virtual ~Engine() = default;
 
-  /// Room for one image of that size (NCHW, 3 channels), to be filled before run(); valid until the next call.
+  /// Room for one image of that size (NCHW, 3 channels), to be filled before run(); valid until the next call. Networks
+  /// that want it otherwise (channels last, uint8) get it converted.
   virtual std::span<float> input(InputSize size) = 0;
 
   /// The output, flattened; valid until the next call. Errors: invalid "model_unusable", when the network cannot run on
@@ -27,10 +30,11 @@ class Engine {
   virtual std::string_view precision() const = 0;  // "f32"
 };
 
-/// Runs the engine once on a grey image; how many numbers it answers with. Errors: those of run().
-Result<std::size_t> try_engine(Engine& engine, InputSize size);
+/// Runs the engine once on a grey image; its answer. Errors: those of run(); invalid "model_unusable" for numbers that
+/// are not finite.
+Result<std::vector<float>> try_engine(Engine& engine, InputSize size);
 
 /// onnx: the bytes of the model file, not needed afterwards. Errors: invalid "model_unusable" with the reason.
-Result<std::unique_ptr<Engine>> make_opencv_engine(ByteView onnx);
+Result<std::unique_ptr<Engine>> make_opencv_engine(ByteView onnx, const NetworkOptions& options);
 
 }  // namespace imgrec

@@ -3,10 +3,12 @@
 #include <opencv2/core/utils/logger.hpp>
 #include <opencv2/dnn.hpp>
 
+#include <cassert>
 #include <exception>
 #include <mutex>
 #include <new>
 #include <string>
+#include <utility>
 
 #include "inference/engine/engine.hpp"
 #include "inference/engine/onnx_file.hpp"
@@ -36,7 +38,8 @@ std::string reason_of(const cv::Exception& error) {
 
 class OpencvEngine final : public Engine {
  public:
-  explicit OpencvEngine(const cv::dnn::Net& net) : net_(net) {}
+  OpencvEngine(const cv::dnn::Net& net, Layout layout, NetworkOptions options)
+      : net_(net), layout_(layout), options_(std::move(options)) {}
 
   std::span<float> input(InputSize size) override {
     const int shape[] = {1, 3, size.height, size.width};
@@ -44,9 +47,12 @@ class OpencvEngine final : public Engine {
     return {input_.ptr<float>(), size.floats()};
   }
 
+  // The importer ignores element types: a network that takes uint8 is given the same values as floats.
   Result<std::span<const float>> run() override try {
-    net_.setInput(input_);
-    output_ = net_.forward();
+    assert(!input_.empty());  // input() comes first
+    if (layout_ == Layout::nhwc) cv::transposeND(input_, {0, 2, 3, 1}, pixels_);
+    net_.setInput(layout_ == Layout::nhwc ? pixels_ : input_);
+    output_ = net_.forward(options_.output);
     if (output_.empty() || output_.type() != CV_32F || !output_.isContinuous()) {
       return fail(ErrorKind::invalid, "model_unusable", "The model's output is no list of numbers.");
     }
@@ -69,7 +75,9 @@ class OpencvEngine final : public Engine {
   }
 
   cv::dnn::Net net_;
-  cv::Mat input_, output_;
+  Layout layout_;
+  NetworkOptions options_;
+  cv::Mat input_, pixels_, output_;
 };
 
 // Beyond this opset OpenCV 4.6 has not been written for.
@@ -83,16 +91,23 @@ std::string advice(const OnnxFile& file) {
 
 }  // namespace
 
-Result<std::unique_ptr<Engine>> make_opencv_engine(ByteView onnx) {
+Result<std::unique_ptr<Engine>> make_opencv_engine(ByteView onnx, const NetworkOptions& options) {
   configure_once();
   const auto file = inspect_onnx(onnx);
   if (!file) return fail(file.error());
+  const auto declared = declared_input(*file);
+  if (!declared) return fail(declared.error());
+  if (auto ok = check_declared(*declared, options); !ok) return fail(ok.error());
+  NetworkOptions named = options;
+  // Without a name OpenCV would answer with the last of several.
+  if (named.output.empty() && !file->outputs.empty()) named.output = file->outputs.front().name;
   try {
     cv::dnn::Net net = cv::dnn::readNetFromONNX(onnx.data(), onnx.size());
     if (net.empty()) return fail(ErrorKind::invalid, "model_unusable", "The model has no layers.");
+    if (net.getLayerId(named.output) < 0) named.output.clear();  // named otherwise by the importer: there is one then
     net.setPreferableBackend(cv::dnn::DNN_BACKEND_OPENCV);
     net.setPreferableTarget(cv::dnn::DNN_TARGET_CPU);
-    return std::make_unique<OpencvEngine>(net);
+    return std::make_unique<OpencvEngine>(net, declared->layout, std::move(named));
   } catch (const cv::Exception& error) {
     return fail(ErrorKind::invalid, "model_unusable",
                 "The engine (OpenCV) refuses the model: " + reason_of(error) + "." + advice(*file));

@@ -4,6 +4,7 @@
 
 #include <exception>
 #include <new>
+#include <optional>
 #include <sstream>
 #include <vector>
 
@@ -90,7 +91,7 @@ class OpenvinoEngine final : public Engine {
   std::span<float> input(InputSize size) override {
     size_ = size;
     if (fits()) {
-      if (options_.any_size)
+      if (options_.network.any_size)
         tensor_.set_shape({1, 3, static_cast<std::size_t>(size.height), static_cast<std::size_t>(size.width)});
       return {tensor_.data<float>(), size.floats()};
     }
@@ -101,7 +102,7 @@ class OpenvinoEngine final : public Engine {
   Result<std::span<const float>> run() override try {
     if (!fits()) {
       return unusable("The model cannot run on an image of " + pixels(size_) + " pixels: it was made for " +
-                      pixels(options_.size) + ".");
+                      pixels(options_.network.size) + ".");
     }
     request_.infer();
     const ov::Tensor output = request_.get_output_tensor(0);
@@ -118,7 +119,8 @@ class OpenvinoEngine final : public Engine {
  private:
   static std::string pixels(InputSize size) { return std::to_string(size.width) + " x " + std::to_string(size.height); }
   bool fits() const {
-    return options_.any_size || (size_.width == options_.size.width && size_.height == options_.size.height);
+    return options_.network.any_size ||
+           (size_.width == options_.network.size.width && size_.height == options_.network.size.height);
   }
 
   std::shared_ptr<const void> bytes_;  // constants of the model lie in it
@@ -158,15 +160,36 @@ class Compiled final : public OpenvinoModel {
   OpenvinoOptions options_;
 };
 
-// Planes in, numbers out: what the rest of the program counts on.
-Result<void> check_ports(const ov::Model& model) {
-  if (model.inputs().size() != 1 || model.outputs().empty()) return unusable("The model has not one input, an image.");
+Result<DeclaredInput> input_of(const ov::Model& model) {
+  if (model.inputs().size() != 1) {
+    return unusable("The model has " + std::to_string(model.inputs().size()) +
+                    " inputs; it has to have one, an image.");
+  }
   const ov::PartialShape shape = model.input().get_partial_shape();
-  const bool planes = shape.rank().is_static() && shape.size() == 4 && shape[0].compatible(1) && shape[1].compatible(3);
-  if (planes) return {};
-  std::ostringstream text;
-  text << "The model's input is not [1, 3, height, width] but " << shape << ".";
-  return unusable(text.str());
+  if (shape.rank().is_dynamic()) return unusable("The model does not declare the shape of its input.");
+  std::vector<std::int64_t> lengths;
+  for (const ov::Dimension& dimension : shape) lengths.push_back(dimension.is_static() ? dimension.get_length() : -1);
+  const ov::element::Type element = model.input().get_element_type();
+  const std::string name = element == ov::element::f32   ? "float32"
+                           : element == ov::element::f16 ? "float16"
+                           : element == ov::element::u8  ? "uint8"
+                                                         : element.get_type_name();
+  return declared_input(lengths, name);
+}
+
+// So that the first output is the one that answers, also in what is exported and imported.
+Result<void> keep_output(ov::Model& model, const std::string& name) {
+  if (model.outputs().empty()) return unusable("The model has no output.");
+  std::optional<std::size_t> kept;
+  for (std::size_t i = 0; i < model.outputs().size() && !kept; ++i) {
+    if (name.empty() || model.output(i).get_names().contains(name)) kept = i;
+  }
+  if (!kept) return unusable("The model has no output " + name + ".");
+  const ov::ResultVector results = model.get_results();
+  for (std::size_t i = 0; i < results.size(); ++i) {
+    if (i != *kept) model.remove_result(results[i]);
+  }
+  return {};
 }
 
 Result<void> check_layers(const ov::Model& model) {
@@ -192,21 +215,32 @@ Result<std::shared_ptr<ov::Model>> read_model(const ModelBytes& bytes, const Ope
   const ByteView weights = bytes.weights.bytes();
   ov::Tensor tensor;
   if (options.precision != Precision::int8) {
-    if (const auto file = inspect_onnx(bytes.graph.bytes()); !file) return fail(file.error());
+    const auto file = inspect_onnx(bytes.graph.bytes());
+    if (!file) return fail(file.error());
+    if (const auto declared = declared_input(*file); !declared) return fail(declared.error());
   } else {
     if (weights.empty()) return unusable("The model is damaged: its file of weights is empty.");
     // OpenVINO takes weights as a tensor that could be written to; it does not.
     tensor = ov::Tensor(ov::element::u8, {weights.size()}, const_cast<char*>(weights.data()));
   }
   auto model = core().read_model(std::string(bytes.graph.bytes()), tensor);
-  if (auto ok = check_ports(*model); !ok) return fail(ok.error());
-  const ov::Dimension any = ov::Dimension::dynamic();
-  model->reshape(options.any_size ? ov::PartialShape{1, 3, any, any}
-                                  : ov::PartialShape{1, 3, options.size.height, options.size.width});
+  const NetworkOptions& network = options.network;
+  const auto declared = input_of(*model);
+  if (!declared) return fail(declared.error());
+  if (auto ok = check_declared(*declared, network); !ok) return fail(ok.error());
+  if (auto ok = keep_output(*model, network.output); !ok) return fail(ok.error());
+  const bool planes = declared->layout == Layout::nchw;
+  const ov::Dimension height = network.any_size ? ov::Dimension::dynamic() : ov::Dimension(network.size.height);
+  const ov::Dimension width = network.any_size ? ov::Dimension::dynamic() : ov::Dimension(network.size.width);
+  model->reshape(planes ? ov::PartialShape{1, 3, height, width} : ov::PartialShape{1, height, width, 3});
   if (auto ok = check_layers(*model); !ok) return fail(ok.error());
   ov::preprocess::PrePostProcessor ports(model);
   ports.input().tensor().set_element_type(ov::element::f32);
-  for (std::size_t i = 0; i < model->outputs().size(); ++i) ports.output(i).tensor().set_element_type(ov::element::f32);
+  if (!planes) {
+    ports.input().tensor().set_layout("NCHW");
+    ports.input().model().set_layout("NHWC");
+  }
+  ports.output().tensor().set_element_type(ov::element::f32);
   return ports.build();
 }
 

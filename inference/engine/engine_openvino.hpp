@@ -23,9 +23,8 @@ struct ModelBytes {
 
 struct OpenvinoOptions {
   Precision precision = Precision::f32;  // int8: what the graph says, and f32 between its quantised parts
-  InputSize size;                        // of the images, when any_size is false
-  bool any_size = false;                 // each image has its own
-  int threads = 1;                       // engines that run at the same time
+  NetworkOptions network{};
+  int threads = 1;  // engines that run at the same time
 };
 
 /// A network compiled for this processor. Its engines share the weights. Thread-safe.

@@ -111,7 +111,7 @@ bool multiply_dimension(Tensor& tensor, std::uint64_t dimension) {
   return tensor.elements <= kElementsMax;
 }
 
-Result<std::uint64_t> check_tensor(ByteView bytes) {
+Result<Tensor> check_tensor(ByteView bytes) {
   Tensor tensor;
   Fields fields(bytes);
   while (const auto field = fields.next()) {
@@ -137,33 +137,127 @@ Result<std::uint64_t> check_tensor(ByteView bytes) {
   if (tensor.has_raw && each != 0 && tensor.raw_bytes != tensor.elements * each) {
     return unusable("The model is damaged: a weight's size does not match its shape.");
   }
-  return tensor.elements;
+  return tensor;
 }
 
-// GraphProto: node 1, initializer 5. NodeProto: op_type 4.
+// TensorShapeProto: dim 1. Dimension: dim_value 1; with dim_param 2, or without either, it has any length.
+bool read_shape(ByteView bytes, OnnxPort& port) {
+  Fields fields(bytes);
+  while (const auto field = fields.next()) {
+    if (field->number != 1 || !field->is_bytes) continue;
+    std::int64_t length = -1;
+    Fields dimension(field->bytes);
+    while (const auto part = dimension.next()) {
+      if (part->number != 1 || part->is_bytes) continue;
+      // Some exporters write 0 or -1 for a length that is not fixed.
+      length = part->value == 0 || part->value > kElementsMax ? -1 : static_cast<std::int64_t>(part->value);
+    }
+    if (dimension.broken()) return false;
+    port.shape.push_back(length);
+  }
+  return !fields.broken();
+}
+
+// ValueInfoProto: name 1, type 2. TypeProto: tensor_type 1. Tensor: elem_type 1, shape 2.
+Result<OnnxPort> read_port(ByteView bytes) {
+  OnnxPort port;
+  ByteView type, tensor;
+  Fields fields(bytes);
+  while (const auto field = fields.next()) {
+    if (field->number == 1) port.name = field->bytes;
+    if (field->number == 2) type = field->bytes;
+  }
+  Fields kinds(type);
+  while (const auto field = kinds.next()) {
+    if (field->number == 1) tensor = field->bytes;
+  }
+  Fields parts(tensor);
+  bool shape_ok = true;
+  while (const auto part = parts.next()) {
+    if (part->number == 1 && !part->is_bytes && part->value < 1000) port.type = static_cast<int>(part->value);
+    if (part->number != 2 || !part->is_bytes) continue;
+    port.has_shape = true;
+    shape_ok = read_shape(part->bytes, port);
+  }
+  if (fields.broken() || kinds.broken() || parts.broken() || !shape_ok) return broken();
+  return port;
+}
+
+// NodeProto: input 1, output 2, op_type 4.
+Result<void> read_node(ByteView bytes, OnnxFile& file) {
+  OnnxFile::Node node;
+  std::string output;
+  Fields fields(bytes);
+  while (const auto part = fields.next()) {
+    if (part->number == 1 && node.input.empty()) node.input = part->bytes;
+    if (part->number == 2 && output.empty()) output = part->bytes;
+    if (part->number == 4) node.operation = part->bytes;
+  }
+  if (fields.broken()) return broken();
+  file.operators.insert(node.operation);
+  file.nodes.emplace(std::move(output), std::move(node));
+  return {};
+}
+
+// GraphProto: node 1, initializer 5, input 11, output 12.
 Result<void> check_graph(ByteView bytes, OnnxFile& file) {
+  std::set<std::string> weights;
   Fields fields(bytes);
   while (const auto field = fields.next()) {
     if (field->number == 5) {
-      const auto elements = check_tensor(field->bytes);
-      if (!elements) return fail(elements.error());
-      file.parameters += *elements;
+      const auto weight = check_tensor(field->bytes);
+      if (!weight) return fail(weight.error());
+      file.parameters += weight->elements;
+      weights.insert(weight->name);
+    } else if (field->number == 11 || field->number == 12) {
+      auto port = read_port(field->bytes);
+      if (!port) return fail(port.error());
+      (field->number == 11 ? file.inputs : file.outputs).push_back(*std::move(port));
+    } else if (field->number == 1) {
+      if (auto ok = read_node(field->bytes, file); !ok) return ok;
     }
-    if (field->number != 1) continue;
-    Fields node(field->bytes);
-    while (const auto part = node.next()) {
-      if (part->number == 4) file.operators.emplace(part->bytes);
-    }
-    if (node.broken()) return broken();
   }
   if (fields.broken()) return broken();
+  // Older files list their weights among the inputs.
+  std::erase_if(file.inputs, [&](const OnnxPort& port) { return weights.contains(port.name); });
+  return {};
+}
+
+// What people take for an ONNX file.
+Result<void> other_format(ByteView bytes) {
+  if (bytes.empty()) return unusable("The file is empty.");
+  if (bytes.starts_with("version https://git-lfs.github.com/spec/")) {
+    return unusable(
+        "The file is a Git LFS pointer, not the model itself: `git lfs pull` in its repository fetches the model.");
+  }
+  constexpr std::string_view kExport = " Export the network as ONNX (torch.onnx.export, tf2onnx) and import that file.";
+  const auto named = [&](const char* what) {
+    return unusable("The file is " + std::string(what) + ", no ONNX model." + std::string(kExport));
+  };
+  if (bytes.starts_with("PK\x03\x04")) return named("a ZIP archive, such as PyTorch's .pt or Keras' .keras");
+  if (bytes.starts_with("\x89HDF")) return named("an HDF5 file, such as Keras' .h5");
+  if (bytes.substr(0, 8).ends_with("TFL3")) return named("a TensorFlow Lite model");
   return {};
 }
 
 }  // namespace
 
+std::string OnnxFile::producer(const std::string& output) const {
+  static const std::set<std::string, std::less<>> kShapeOnly = {"Identity", "Cast",    "Flatten",
+                                                                "Reshape",  "Squeeze", "Unsqueeze"};
+  std::string name = output;
+  for (std::size_t steps = 0; steps <= nodes.size(); ++steps) {  // a damaged graph may have a circle
+    const auto found = nodes.find(name);
+    if (found == nodes.end()) return {};
+    if (!kShapeOnly.contains(found->second.operation)) return found->second.operation;
+    name = found->second.input;
+  }
+  return {};
+}
+
 // ModelProto: graph 7, opset_import 8. OperatorSetIdProto: domain 1, version 2.
 Result<OnnxFile> inspect_onnx(ByteView bytes) {
+  if (auto other = other_format(bytes); !other) return fail(other.error());
   OnnxFile file;
   bool has_graph = false;
   Fields fields(bytes);

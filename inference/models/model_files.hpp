@@ -32,6 +32,9 @@ const BuiltInModel* find_built_in(const std::string& name);
 /// [a-z0-9][a-z0-9._-]{0,63}; else invalid "bad_model_name".
 Result<void> check_model_name(const std::string& name);
 
+/// Crop, mean and scale are in their ranges and fit the element type; else invalid "bad_preparation".
+Result<void> check_preparation(const ModelManifest& manifest);
+
 std::string to_json(const ModelManifest& manifest);
 /// Errors: invalid "bad_manifest", naming the member.
 Result<ModelManifest> parse_manifest(const std::string& json, const std::filesystem::path& file);

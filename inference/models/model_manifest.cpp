@@ -1,6 +1,7 @@
 #include <nlohmann/json.hpp>
 
 #include <algorithm>
+#include <cmath>
 #include <set>
 #include <stdexcept>
 
@@ -13,10 +14,6 @@ namespace {
 using Json = nlohmann::ordered_json;
 
 constexpr std::string_view kHexDigits = "0123456789abcdef";
-
-std::string_view to_string(OutputKind kind) {
-  return kind == OutputKind::logits ? "logits" : "probabilities";
-}
 
 std::string text_of(const Json& document, const char* name) {
   const auto found = document.find(name);
@@ -39,6 +36,61 @@ double part_of(const Json& document, const char* name) {
   if (found == document.end() || !found->is_number() || !(found->get<double>() >= 0 && found->get<double>() <= 1))
     throw std::runtime_error(std::string("\"") + name + "\" is no number from 0 to 1");
   return found->get<double>();
+}
+
+// Three numbers, in the order of the network's channels.
+std::array<double, 3> colours_of(const Json& document, const char* name) {
+  const auto found = document.find(name);
+  if (found == document.end() || !found->is_array() || found->size() != 3)
+    throw std::runtime_error(std::string("\"") + name + "\" is no list of three numbers");
+  std::array<double, 3> numbers{};
+  for (std::size_t c = 0; c < 3; ++c) {
+    if (!(*found)[c].is_number()) throw std::runtime_error(std::string("\"") + name + "\" lists what is no number");
+    numbers[c] = (*found)[c].get<double>();
+  }
+  return numbers;
+}
+
+// What few models have: each member may be absent.
+void read_preparation(const Json& document, ModelManifest& manifest) {
+  if (const auto crop = document.find("crop"); crop != document.end()) {
+    if (!crop->is_number()) throw std::runtime_error("\"crop\" is no number");
+    manifest.crop = crop->get<double>();
+  }
+  if (document.contains("mean") || document.contains("scale"))
+    manifest.scaling = ColourScaling{.mean = colours_of(document, "mean"), .scale = colours_of(document, "scale")};
+  const auto one_of = [&document](const char* name, auto& value, auto first, auto second) {
+    if (!document.contains(name)) return;
+    const std::string text = text_of(document, name);
+    if (text != to_string(first) && text != to_string(second)) {
+      throw std::runtime_error(std::string("\"") + name + "\" is neither " + std::string(to_string(first)) + " nor " +
+                               std::string(to_string(second)));
+    }
+    value = text == to_string(first) ? first : second;
+  };
+  one_of("channels", manifest.channels, ChannelOrder::rgb, ChannelOrder::bgr);
+  one_of("layout", manifest.layout, Layout::nchw, Layout::nhwc);
+  one_of("element", manifest.element, ElementType::float32, ElementType::uint8);
+  if (document.contains("output_name")) manifest.output_name = text_of(document, "output_name");
+  if (const auto ok = check_preparation(manifest); !ok) throw std::runtime_error(ok.error().message);
+}
+
+Json json_of(const std::array<double, 3>& numbers) {
+  return {numbers[0], numbers[1], numbers[2]};
+}
+
+// Only what is not as usual: manifests of most models stay as short as they were.
+void add_preparation(Json& document, const ModelManifest& manifest) {
+  const ModelManifest usual;
+  if (manifest.crop != usual.crop) document["crop"] = manifest.crop;
+  if (manifest.scaling) {
+    document["mean"] = json_of(manifest.scaling->mean);
+    document["scale"] = json_of(manifest.scaling->scale);
+  }
+  if (manifest.channels != usual.channels) document["channels"] = to_string(manifest.channels);
+  if (manifest.layout != usual.layout) document["layout"] = to_string(manifest.layout);
+  if (manifest.element != usual.element) document["element"] = to_string(manifest.element);
+  if (!manifest.output_name.empty()) document["output_name"] = manifest.output_name;
 }
 
 Agreement agreement_of(const Json& document) {
@@ -131,6 +183,7 @@ ModelManifest manifest_of(const Json& document) {
   if (output != "logits" && output != "probabilities")
     throw std::runtime_error("\"output\" is neither logits nor probabilities");
   manifest.output = output == "logits" ? OutputKind::logits : OutputKind::probabilities;
+  read_preparation(document, manifest);
   if (const auto variants = document.find("variants"); variants != document.end()) {
     if (!variants->is_array()) throw std::runtime_error("\"variants\" is no list");
     for (const Json& variant : *variants) manifest.variants.push_back(variant_of(variant));
@@ -162,17 +215,37 @@ std::string_view to_string(PreprocessProfile profile) {
   switch (profile) {
     case PreprocessProfile::imagenet: return "imagenet";
     case PreprocessProfile::tf: return "tf";
+    case PreprocessProfile::zero_one: return "zero-one";
+    case PreprocessProfile::raw: return "raw";
     case PreprocessProfile::as_is: return "as-is";
   }
   return "imagenet";
 }
 
+std::string_view to_string(ChannelOrder order) {
+  return order == ChannelOrder::rgb ? "rgb" : "bgr";
+}
+
+std::string_view to_string(Layout layout) {
+  return layout == Layout::nchw ? "nchw" : "nhwc";
+}
+
+std::string_view to_string(ElementType element) {
+  return element == ElementType::float32 ? "float32" : "uint8";
+}
+
+std::string_view to_string(OutputKind kind) {
+  return kind == OutputKind::logits ? "logits" : "probabilities";
+}
+
 Result<PreprocessProfile> parse_preprocess_profile(std::string_view text) {
-  for (const auto profile : {PreprocessProfile::imagenet, PreprocessProfile::tf, PreprocessProfile::as_is}) {
+  for (const auto profile : {PreprocessProfile::imagenet, PreprocessProfile::tf, PreprocessProfile::zero_one,
+                             PreprocessProfile::raw, PreprocessProfile::as_is}) {
     if (text == to_string(profile)) return profile;
   }
-  return fail(ErrorKind::invalid, "bad_profile",
-              "There is no preprocessing profile " + json_quote(text) + "; there are imagenet, tf and as-is.");
+  return fail(
+      ErrorKind::invalid, "bad_profile",
+      "There is no preprocessing profile " + json_quote(text) + "; there are imagenet, tf, zero-one, raw and as-is.");
 }
 
 std::string_view to_string(Precision precision) {
@@ -197,6 +270,26 @@ const ModelVariant* ModelManifest::variant(Precision precision) const {
   return found == variants.end() ? nullptr : &*found;
 }
 
+Result<void> check_preparation(const ModelManifest& manifest) {
+  const auto wrong = [](const char* text) { return fail(ErrorKind::invalid, "bad_preparation", text); };
+  if (!(manifest.crop >= 0.1 && manifest.crop <= 1)) {
+    return wrong("the crop has to be a part of the resized image, from 0.1 to 1 (0.875 keeps 224 of 256 pixels)");
+  }
+  if (!manifest.scaling) return {};
+  if (manifest.element == ElementType::uint8) {
+    return wrong("a uint8 input takes the values 0 to 255 as they are: there is no mean and no scale to apply");
+  }
+  for (const double mean : manifest.scaling->mean) {
+    if (!(std::abs(mean) <= 1e6)) return wrong("a mean has to be a number from -1e6 to 1e6");
+  }
+  for (const double scale : manifest.scaling->scale) {
+    if (!(std::abs(scale) >= 1e-6 && std::abs(scale) <= 1e6)) {
+      return wrong("a scale has to be a number from 1e-6 to 1e6: values are divided by it");
+    }
+  }
+  return {};
+}
+
 Result<void> check_model_name(const std::string& name) {
   constexpr std::string_view kFirst = "abcdefghijklmnopqrstuvwxyz0123456789";
   constexpr std::string_view kOthers = "abcdefghijklmnopqrstuvwxyz0123456789._-";
@@ -218,6 +311,7 @@ std::string to_json(const ModelManifest& manifest) {
                 {"profile", to_string(manifest.profile)},
                 {"output", to_string(manifest.output)},
                 {"labels", manifest.labels}};
+  add_preparation(document, manifest);
   for (const ModelVariant& variant : manifest.variants) document["variants"].push_back(json_of(variant));
   return document.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
 }

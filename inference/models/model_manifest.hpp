@@ -1,6 +1,7 @@
 // What is known of a model: how it is fed, what it answers, and which files it is.
 #pragma once
 
+#include <array>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -14,12 +15,31 @@ namespace imgrec {
 enum class PreprocessProfile {
   imagenet,  // shorter side to 256 (antialiased), centre crop 224, /255, minus mean, by standard deviation
   tf,        // the same resize and crop, x/127.5 - 1
+  zero_one,  // the same resize and crop, x/255
+  raw,       // the same resize and crop, 0 to 255 as they are
   as_is,     // no resize, no crop, RGB/255: the network takes the image's own size
 };
-std::string_view to_string(PreprocessProfile profile);  // "imagenet", "tf", "as-is"
+std::string_view to_string(PreprocessProfile profile);  // "imagenet", "tf", "zero-one", "raw", "as-is"
 Result<PreprocessProfile> parse_preprocess_profile(std::string_view text);
 
+/// What a network gets for a pixel's value of 0 to 255: (value - mean) / scale, in the order of the network's channels.
+struct ColourScaling {
+  std::array<double, 3> mean{}, scale{1, 1, 1};
+};
+
+enum class ChannelOrder { rgb, bgr };
+std::string_view to_string(ChannelOrder order);  // "rgb", "bgr"
+
+/// Of a network's input: planes (channels first), or pixels (channels last), as networks from TensorFlow have it.
+enum class Layout { nchw, nhwc };
+std::string_view to_string(Layout layout);  // "nchw", "nhwc"
+
+/// Of a network's input. uint8: the values 0 to 255 as they are, which the network scales itself.
+enum class ElementType { float32, uint8 };
+std::string_view to_string(ElementType element);  // "float32", "uint8"
+
 enum class OutputKind { logits, probabilities };
+std::string_view to_string(OutputKind kind);  // "logits", "probabilities"
 
 /// In which numbers a network computes.
 enum class Precision { f32, bf16, int8 };
@@ -58,6 +78,12 @@ struct ModelManifest {
   std::string source;    // where it came from
   int input_size = 224;  // pixels a side after the crop; not used by as-is
   PreprocessProfile profile = PreprocessProfile::imagenet;
+  double crop = 0.875;                         // part of the resized image's shorter side that the crop keeps
+  std::optional<ColourScaling> scaling{};      // in the place of the profile's
+  ChannelOrder channels = ChannelOrder::rgb;   // in which the network takes colours
+  Layout layout = Layout::nchw;                // as the model's file declares
+  ElementType element = ElementType::float32;  // as the model's file declares
+  std::string output_name{};                   // which of several outputs answers; empty: the first
   OutputKind output = OutputKind::logits;
   std::string labels = "imagenet-1k";    // or the file of class names beside the manifest
   std::vector<ModelVariant> variants{};  // at most one of each precision

@@ -54,7 +54,19 @@ std::unexpected<Error> no_such_model(const std::string& name, const std::vector<
   return fail(ErrorKind::not_found, "no_such_model", text + " `imgrec model list` shows all.");
 }
 
+bool is_lfs_pointer(const fs::path& file) {
+  constexpr std::uint64_t kPointerBytesMax = 1024;
+  const auto bytes = read_file(file, kPointerBytesMax);
+  return bytes && bytes->starts_with("version https://git-lfs.github.com/spec/");
+}
+
 std::unexpected<Error> damaged(const fs::path& file, const std::string& wanted, const std::string& found) {
+  if (is_lfs_pointer(file)) {
+    return fail(ErrorKind::invalid, "model_damaged",
+                file.string() +
+                    " is a Git LFS pointer, not the model itself: `git lfs pull` in its repository fetches "
+                    "the model.");
+  }
   return fail(ErrorKind::invalid, "model_damaged",
               file.string() + " is damaged: its SHA-256 is " + found + ", it should be " + wanted +
                   ". Pull or import the model again.");
@@ -62,13 +74,19 @@ std::unexpected<Error> damaged(const fs::path& file, const std::string& wanted, 
 
 ModelManifest manifest_for(const ImportOptions& options, const BuiltInModel* built_in, const std::string& digest) {
   if (built_in != nullptr) return built_in->manifest;
+  const ModelManifest usual;
   return {.name = options.name,
           .file = options.name + ".onnx",
           .sha256 = digest,
           .licence = options.licence,
           .source = options.file.filename().string(),
+          .input_size = options.input_size.value_or(usual.input_size),
           .profile = options.profile,
-          .output = options.output,
+          .crop = options.crop.value_or(usual.crop),
+          .scaling = options.scaling,
+          .channels = options.channels,
+          .output_name = options.output_name,
+          .output = options.output.value_or(usual.output),
           .labels = options.labels.empty() ? "imagenet-1k" : kLabelFile};
 }
 

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <functional>
+#include <optional>
 #include <stop_token>
 #include <string>
 #include <vector>
@@ -25,10 +26,15 @@ struct ImportOptions {
   std::filesystem::path file;  // ONNX
   std::string name;
   PreprocessProfile profile = PreprocessProfile::imagenet;
+  std::optional<int> input_size{};         // pixels a side; without it as the file declares, else 224
+  std::optional<double> crop{};            // part of the resized image's shorter side; without it 0.875
+  std::optional<ColourScaling> scaling{};  // in the place of the profile's
+  ChannelOrder channels = ChannelOrder::rgb;
   std::filesystem::path labels{};  // empty: ImageNet-1k
   std::string licence = "unknown";
-  OutputKind output = OutputKind::logits;
-  bool replace = false;  // an installed model of that name stays unless this is set
+  std::string output_name{};           // of several; empty: the one with a number for each class
+  std::optional<OutputKind> output{};  // without it: recognised
+  bool replace = false;                // an installed model of that name stays unless this is set
 };
 
 /// Says whether the bytes of a model are what the manifest says, and can be run; what they declare themselves is added

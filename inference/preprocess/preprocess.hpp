@@ -1,13 +1,14 @@
 // From RGB rows to a network's input (NCHW, float), as torchvision does it on Pillow images:
-//   resize  shorter side to 256 * input_size / 224, bilinear with a support scaled to the reduction ("antialias")
+//   resize  shorter side to input_size / crop, bilinear with a support scaled to the reduction ("antialias")
 //   crop    the centre, input_size x input_size
-//   scale   by the profile
+//   scale   by the profile, or by a mean and a scale of the model's own; colours as RGB or BGR
 // The arithmetic of the resize is Pillow's, bit for bit (inference/preprocess/resample.hpp), so that answers are the
 // same as those of models trained and measured with it; only the part that the crop keeps is asked for and computed.
 // Rows are worked on as they come: at no time is there a whole image.
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -20,10 +21,21 @@
 
 namespace imgrec {
 
+struct PreprocessOptions {
+  PreprocessProfile profile = PreprocessProfile::imagenet;
+  int input_size = 224;                    // pixels a side; not used by as-is
+  double crop = 0.875;                     // part of the resized image's shorter side
+  std::optional<ColourScaling> scaling{};  // in the place of the profile's
+  ChannelOrder channels = ChannelOrder::rgb;
+};
+
+/// As the manifest says. An input of uint8 gets 0 to 255, whatever the profile.
+PreprocessOptions preprocess_options(const ModelManifest& manifest);
+
 /// One thread at a time; buffers are kept.
 class Preprocessor {
  public:
-  Preprocessor(PreprocessProfile profile, int input_size, const resample::Kernels& kernels = resample::best_kernels());
+  explicit Preprocessor(const PreprocessOptions& options, const resample::Kernels& kernels = resample::best_kernels());
 
   /// The size of the network's input for an image of this size. Errors (as_is only): invalid "image_too_large" for more
   /// pixels than a network can take in bounded memory.
@@ -33,8 +45,8 @@ class Preprocessor {
   /// resize to decide what it looks like.
   int reduction_max(int width, int height) const;
 
-  /// Begins an image; the part of it that is needed. `input` has input_size_for(width, height).floats() elements, all
-  /// red, then green, then blue; it is full when all rows of that part were put.
+  /// Begins an image; the part of it that is needed. `input` has input_size_for(width, height).floats() elements, a
+  /// plane for each colour; it is full when all rows of that part were put.
   Region begin(int width, int height, std::span<float> input);
   void put(const Rows& rows);
 
@@ -48,7 +60,9 @@ class Preprocessor {
   void put_as_is(const std::uint8_t* rgb);
   std::uint8_t* ring_row(int y);
 
-  PreprocessProfile profile_;
+  bool as_is() const { return options_.profile == PreprocessProfile::as_is; }
+
+  PreprocessOptions options_;
   int input_size_;
   const resample::Kernels& kernels_;
   resample::Scaling scaling_;

@@ -183,6 +183,26 @@ def test_a_file_that_is_no_model_is_refused(tmp_path):
     assert not (tmp_path / "s" / "models" / "x").exists()
 
 
+def test_what_is_given_by_hand_is_kept_in_the_manifest(tmp_path):
+    flags = ("--name", "mine", "--profile", "raw", "--replace", "--state-dir", tmp_path / "s")
+    source = imgrec.shared(f"models/{MODEL}.onnx")
+
+    def imported(*more):
+        return imgrec.run("model", "import", source, *flags, *more)
+    done = imported("--mean", "0.485,0.456,0.406", "--scale", "0.229,0.224,0.225", "--crop", "1", "--channels", "bgr",
+                    "--output-kind", "probabilities")
+    assert done.returncode == 0 and "224 x 224 pixels, crop 1, bgr, nchw, float32" in done.stdout, done.stderr
+    shown = imgrec.run("model", "show", "mine", "--state-dir", tmp_path / "s").stdout
+    assert "123.675, 116.28, 103.53" in shown and "58.395, 57.12, 57.375" in shown and "probabilities" in shown
+    for more, words in ((("--size", "big"), "--size"), (("--crop", "224"), "0.875"), (("--channels", "grb"), "rgb or bgr"),
+                        (("--output-kind", "softmax"), "logits or probabilities"), (("--mean", "1,2"), "three numbers")):
+        wrong = imported(*more)
+        assert wrong.returncode == 2 and words in wrong.stderr, (more, wrong.stderr)
+    for more, words in ((("--size", "299"), "224 x 224"), (("--output", "fc9"), "no output fc9")):
+        wrong = imported(*more)
+        assert wrong.returncode == 1 and words in wrong.stderr, (more, wrong.stderr)
+
+
 def test_pull_without_a_way_out_is_unreachable(tmp_path):
     done = imgrec.run("model", "pull", "resnet18", "--state-dir", tmp_path,
                       env={"https_proxy": "http://127.0.0.1:9", "http_proxy": "http://127.0.0.1:9", "no_proxy": ""})

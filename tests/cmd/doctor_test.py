@@ -46,7 +46,8 @@ def test_a_machine_that_is_well(tmp_path):
     checks = local(tmp_path)
     assert not failed(checks)
     assert {"state folder", "disk space", f"model {MODEL}", "port 0", "workers"} <= set(checks)
-    assert not (tmp_path / "state/.imgrec-doctor").exists()
+    assert "runs in " in checks[f"model {MODEL}"]["detail"]
+    assert not (tmp_path / "state/.imgrec-doctor").exists() and not (tmp_path / "state/cache").exists()
 
 
 def test_a_model_that_is_missing_or_damaged(tmp_path):
@@ -61,6 +62,20 @@ def test_a_model_that_is_missing_or_damaged(tmp_path):
         weights.write(b"damage")
     check = local(tmp_path, "--model-dir", tmp_path / "models")[f"model {MODEL}"]
     assert check["status"] == "failed" and "SHA-256" in check["detail"]
+
+
+def test_a_model_that_is_intact_and_cannot_be_run(tmp_path):
+    source = imgrec.model_dir(MODEL) / MODEL
+    folder = tmp_path / "models" / MODEL
+    folder.mkdir(parents=True)
+    weights = b"half a model"
+    (folder / f"{MODEL}.onnx").write_bytes(weights)
+    manifest = json.loads((source / "model.json").read_text())
+    manifest["sha256"] = hashlib.sha256(weights).hexdigest()
+    manifest.pop("variants", None)
+    (folder / "model.json").write_text(json.dumps(manifest))
+    check = local(tmp_path, "--model-dir", tmp_path / "models")[f"model {MODEL}"]
+    assert check["status"] == "failed" and "no complete ONNX model" in check["detail"]
 
 
 def test_a_port_that_is_taken(tmp_path):

@@ -98,27 +98,31 @@ TEST(OnnxFile, IsReadWithoutAnEngine) {
   EXPECT_THAT(file->operators, ElementsAre("Flatten", "Gemm", "GlobalAveragePool"));
 }
 
+Result<std::unique_ptr<Engine>> opencv_engine(ByteView onnx) {
+  return make_opencv_engine(onnx, {.any_size = true});
+}
+
 TEST(Engine, RefusesWhatIsNoModelWithoutCrashing) {
   const std::string model = test::encode_onnx();
   for (std::size_t size = 0; size + 20 < model.size(); size += 3) {
-    const auto engine = make_opencv_engine(std::string_view(model).substr(0, size));
+    const auto engine = opencv_engine(std::string_view(model).substr(0, size));
     ASSERT_FALSE(engine) << size;
     EXPECT_EQ(engine.error().code, "model_unusable");
   }
-  EXPECT_THAT(make_opencv_engine("<html>Not found</html>").error().message, HasSubstr("no complete ONNX model"));
+  EXPECT_THAT(opencv_engine("<html>Not found</html>").error().message, HasSubstr("no complete ONNX model"));
   std::string short_weights = model;
   const std::size_t at = short_weights.find(std::string("\x08\x03\x08\x03\x10\x01\x42\x01w", 9));  // dims 3, 3
   ASSERT_NE(at, std::string::npos);
   short_weights[at + 1] = 100;
-  EXPECT_THAT(make_opencv_engine(short_weights).error().message, HasSubstr("does not match its shape"));
+  EXPECT_THAT(opencv_engine(short_weights).error().message, HasSubstr("does not match its shape"));
 }
 
 TEST(Engine, SaysWhenAnOperatorOrAnOpsetIsUnknown) {
-  const auto unknown = make_opencv_engine(test::encode_onnx({.pool = "TeleportPool"}));
+  const auto unknown = opencv_engine(test::encode_onnx({.pool = "TeleportPool"}));
   ASSERT_FALSE(unknown);
   EXPECT_EQ(unknown.error().code, "model_unusable");
   EXPECT_THAT(unknown.error().message, HasSubstr("operator"));
-  const auto newer = make_opencv_engine(test::encode_onnx({.opset = 21, .pool = "TeleportPool"}));
+  const auto newer = opencv_engine(test::encode_onnx({.opset = 21, .pool = "TeleportPool"}));
   ASSERT_FALSE(newer);
   EXPECT_THAT(newer.error().message, testing::AllOf(HasSubstr("opset 21"), HasSubstr("older opset")));
 }
@@ -132,7 +136,7 @@ ClassifierParts tiny_parts(PreprocessProfile profile) {
 }
 
 TEST(Classifier, GoesFromBytesToLabels) {
-  const auto classifier = make_classifier(tiny_parts(PreprocessProfile::tf), *make_opencv_engine(test::encode_onnx()));
+  const auto classifier = make_classifier(tiny_parts(PreprocessProfile::tf), *opencv_engine(test::encode_onnx()));
   Image green;
   green.reset(300, 200);
   for (std::size_t i = 1; i < green.rgb.size(); i += 3) green.rgb[i] = 250;
@@ -151,8 +155,7 @@ TEST(Classifier, GoesFromBytesToLabels) {
 }
 
 TEST(Classifier, AsIsFollowsTheImagesSize) {
-  const auto classifier =
-      make_classifier(tiny_parts(PreprocessProfile::as_is), *make_opencv_engine(test::encode_onnx()));
+  const auto classifier = make_classifier(tiny_parts(PreprocessProfile::as_is), *opencv_engine(test::encode_onnx()));
   for (const auto& [width, height] : {std::pair{64, 64}, {3, 5}, {200, 100}, {64, 64}}) {
     Image red;
     red.reset(width, height);
@@ -168,7 +171,7 @@ TEST(Classifier, AsIsFollowsTheImagesSize) {
 TEST(Classifier, ANetworkThatAnswersNoNumbersIsTheEnginesFault) {
   const std::vector<float> weights = {NAN, NAN, NAN, 0, 1, 0, 0, 0, 1};
   const auto classifier =
-      make_classifier(tiny_parts(PreprocessProfile::tf), *make_opencv_engine(test::encode_onnx({.weights = weights})));
+      make_classifier(tiny_parts(PreprocessProfile::tf), *opencv_engine(test::encode_onnx({.weights = weights})));
   const auto answer = classifier->classify(test::encode_png(test::gradient(9, 9)), 1);
   ASSERT_FALSE(answer);
   EXPECT_EQ(answer.error().kind, ErrorKind::bug);

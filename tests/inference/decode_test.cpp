@@ -210,7 +210,7 @@ class InputSink final : public RowSink {
 TEST(Decode, RowsOnTheirWayGiveTheSameInputAsTheWholeImage) {
   ImageDecoder decoder{ImageConfig{}};
   for (const auto profile : {PreprocessProfile::imagenet, PreprocessProfile::as_is}) {
-    Preprocessor streaming(profile, 64), whole(profile, 64);
+    Preprocessor streaming({profile, 64}), whole({profile, 64});
     for (const auto& [width, height] : {std::pair{300, 200}, {97, 263}, {1, 1}, {31, 17}}) {
       const Image image = test::noise(width, height, 9);
       for (int orientation = 1; orientation <= 8; ++orientation) {

@@ -159,8 +159,8 @@ class LoaderTest : public testing::Test {
     const auto entry =
         import_model(store, {.file = dir_.path() / "tiny.onnx", .name = "tiny", .labels = dir_.path() / "names.txt"});
     ASSERT_TRUE(entry) << describe(entry.error());
-    folder_ = entry->folder;
-    manifest_ = entry->manifest;
+    folder_ = entry->entry.folder;
+    manifest_ = entry->entry.manifest;
     set_int8(test::encode_ir(), test::encode_ir_weights());
   }
   void set_int8(const std::string& xml, const std::string& bin) {

@@ -81,7 +81,7 @@ class StagedVariantTest : public testing::Test {
                                                 .profile = PreprocessProfile::tf,
                                                 .labels = dir_.path() / "names.txt"});
     ASSERT_TRUE(imported) << imported.error().message;
-    entry_ = *imported;
+    entry_ = imported->entry;
   }
 
   // An IR is not read before an engine loads it: any bytes will do.

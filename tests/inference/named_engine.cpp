@@ -10,7 +10,7 @@ Result<std::unique_ptr<Engine>> named_engine(const std::string& name, const std:
   constexpr std::uint64_t kBytesMax = 1024 * kMiB;
   auto graph = MappedFile::open(model, kBytesMax);
   if (!graph) return fail(graph.error());
-  if (name == "opencv") return make_opencv_engine(graph->bytes());
+  if (name == "opencv") return make_opencv_engine(graph->bytes(), {.size = size, .any_size = any_size});
   auto weights = model.extension() == ".xml"
                      ? MappedFile::open(std::filesystem::path(model).replace_extension(".bin"), kBytesMax)
                      : MappedFile();
@@ -18,7 +18,7 @@ Result<std::unique_ptr<Engine>> named_engine(const std::string& name, const std:
   const auto precision = parse_precision(name.substr(name.find('-') + 1));
   if (!precision) return fail(precision.error());
   const auto compiled = compile_openvino(std::make_shared<const ModelBytes>(*std::move(graph), *std::move(weights)),
-                                         {.precision = *precision, .size = size, .any_size = any_size});
+                                         {.precision = *precision, .network = {.size = size, .any_size = any_size}});
   if (!compiled) return fail(compiled.error());
   return (*compiled)->make_engine();
 }

@@ -167,7 +167,7 @@ void expect_same_logits(const fs::path& weights, PreprocessProfile profile) {
   auto fast = test::named_engine("openvino-f32", weights, size, false);
   ASSERT_TRUE(reference && fast);
   ImageDecoder decoder{ImageConfig{}};
-  Preprocessor preprocessor(profile, size.width);
+  Preprocessor preprocessor({profile, size.width});
   double largest = 0;
   for (int i = 0; i < 100; i += 5) {
     const auto bytes = read_file(photos / ("test_" + std::to_string(i) + ".JPEG"), 20 * kMiB);

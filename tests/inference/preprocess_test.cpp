@@ -52,7 +52,7 @@ constexpr Case kPillow[] = {
 };
 
 TEST(Preprocess, ResizeAndCropAreBitForBitPillows) {
-  Preprocessor preprocessor(PreprocessProfile::tf, 224);
+  Preprocessor preprocessor({PreprocessProfile::tf, 224});
   for (const Case& one : kPillow) {
     const Image image = pattern(one.width, one.height);
     std::vector<float> input(preprocessor.input_size_for(image.width, image.height)->floats(), NAN);
@@ -90,7 +90,7 @@ TEST(Preprocess, AllKernelsGiveTheVeryNumbers) {
         const Image image = pattern(width, height);
         std::vector<std::vector<float>> inputs;
         for (const resample::Kernels* kernels : all_kernels()) {
-          Preprocessor preprocessor(profile, size, *kernels);
+          Preprocessor preprocessor({profile, size}, *kernels);
           const Image earlier = pattern(300, 300);  // nothing of its plan may stay
           std::vector<float> ignored(preprocessor.input_size_for(300, 300)->floats());
           preprocessor.run(earlier, ignored);
@@ -105,7 +105,7 @@ TEST(Preprocess, AllKernelsGiveTheVeryNumbers) {
 }
 
 TEST(Preprocess, ExtremeSidesStayInBounds) {
-  Preprocessor preprocessor(PreprocessProfile::imagenet, 224);
+  Preprocessor preprocessor({PreprocessProfile::imagenet, 224});
   for (const auto& [width, height] : {std::pair{1, 5000}, {5000, 1}, {1, 65'535}, {65'535, 1}, {2, 3}, {65'535, 381}}) {
     const Image image = pattern(width, height);
     std::vector<float> input(preprocessor.input_size_for(image.width, image.height)->floats(), NAN);
@@ -121,7 +121,7 @@ TEST(Preprocess, ProfilesScaleAsTheyPromise) {
   for (std::size_t i = 0; i < image.rgb.size(); i += 3)
     image.rgb[i] = 255, image.rgb[i + 1] = 128, image.rgb[i + 2] = 0;
   const auto first_of_planes = [&](PreprocessProfile profile) {
-    Preprocessor preprocessor(profile, 224);
+    Preprocessor preprocessor({profile, 224});
     const InputSize size = *preprocessor.input_size_for(image.width, image.height);
     std::vector<float> input(size.floats());
     preprocessor.run(image, input);
@@ -139,7 +139,7 @@ TEST(Preprocess, ProfilesScaleAsTheyPromise) {
 
 TEST(Preprocess, OtherInputSizesKeepTheProportion) {
   // 192 of 219: the part of a 438 x 438 image that is kept begins at about (219 - 192) / 2 / 219 of its side.
-  Preprocessor preprocessor(PreprocessProfile::tf, 192);
+  Preprocessor preprocessor({PreprocessProfile::tf, 192});
   Image image;
   image.reset(438, 438);
   for (int y = 0; y < 438; ++y) {
@@ -153,7 +153,7 @@ TEST(Preprocess, OtherInputSizesKeepTheProportion) {
 }
 
 TEST(Preprocess, AsIsTakesTheImagesOwnSizeWithinBounds) {
-  Preprocessor preprocessor(PreprocessProfile::as_is, 224);
+  Preprocessor preprocessor({PreprocessProfile::as_is, 224});
   const Image image = pattern(64, 48);
   const InputSize size = *preprocessor.input_size_for(image.width, image.height);
   EXPECT_EQ(size.width, 64);
