@@ -36,6 +36,7 @@ bool is_field(const FormPart& part, std::string_view lower_case_name) {
 }
 
 bool is_image_part(const FormPart& part) {
+  if (part.error) return true;  // its client is told
   // A form's file field left empty arrives as a part with an empty name and no bytes: not an image.
   if (part.body.empty() && (!part.filename || part.filename->empty())) return false;
   return part.filename || to_lower(part.content_type).starts_with("image/") || sniff_image_type(part.body);
@@ -58,7 +59,7 @@ std::string raw_name(const Request& request) {
     if (const auto value = request.query_value(key)) return std::string(*value);
   }
   if (const auto disposition = request.header("content-disposition")) {
-    if (const auto value = parameter(*disposition, "filename")) return std::string(*value);
+    if (auto value = disposition_filename(*disposition)) return *std::move(value);
   }
   return {};
 }
@@ -84,7 +85,8 @@ Result<Intake> from_form(Intake intake, std::string_view content_type, const Web
   }
   intake.dialect = has_2026 && !has_2021 ? Dialect::stem_label : Dialect::label;
   for (FormPart& part : *parts) {
-    intake.images.push_back({.name = std::move(part.filename).value_or(""), .bytes = part.body, .error = {}});
+    intake.images.push_back(
+        {.name = std::move(part.filename).value_or(""), .bytes = part.body, .error = std::move(part.error)});
   }
   return intake;
 }
@@ -118,7 +120,9 @@ Result<Intake> take_images(Request& request, const WebConfig& web, const ImageCo
                 "The request has " + std::to_string(intake.images.size()) + " images; at most " +
                     std::to_string(web.images_per_request_max) + " are accepted. Send several requests.");
   }
-  for (ReceivedImage& received : intake.images) received.error = door_check(received.bytes, image);
+  for (ReceivedImage& received : intake.images) {
+    if (!received.error) received.error = door_check(received.bytes, image);
+  }
   return intake;
 }
 

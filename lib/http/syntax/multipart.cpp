@@ -20,20 +20,57 @@ struct Parameter {
   std::string value;
 };
 
-// Senders disagree about a quote in a quoted value: WHATWG (browsers, curl since 7.81, urllib3 2) writes %22 and leaves
-// backslashes alone; older curl and urllib3 write \" and \\. So a backslash escapes only a quote or a backslash.
+/// How a quoted value is read. Senders disagree about a quote inside: WHATWG (browsers, curl since 7.81, urllib3 2)
+/// writes %22 and leaves backslashes alone; older curl and urllib3 write \" and \\, so a backslash escapes only those
+/// two; others leave the quote as it is.
+struct Quoting {
+  bool backslash_escapes = true;
+  bool quotes_inside = false;
+};
+
+// After a value: nothing, or a semicolon and (but for a trailing one) `name=`.
+bool ends_value(std::string_view rest) {
+  rest = trim_ows(rest);
+  if (rest.empty()) return true;
+  if (rest.front() != ';') return false;
+  rest = trim_ows(rest.substr(1));
+  const auto equals = rest.find('=');
+  return rest.empty() || (equals != std::string_view::npos && is_token(trim_ows(rest.substr(0, equals))));
+}
+
+// `name=` without the semicolon that belongs before it.
+bool lacks_semicolon(std::string_view rest) {
+  const auto equals = rest.find('=');
+  return rest.starts_with(' ') && equals != std::string_view::npos && is_token(trim_ows(rest.substr(0, equals)));
+}
+
 // Returns the length of the quoted string with its quotes, or 0 when it does not end.
-std::size_t read_quoted(std::string_view text, bool backslash_escapes, std::string& value) {
+std::size_t read_quoted(std::string_view text, Quoting quoting, std::string& value) {
   value.clear();
   for (std::size_t i = 1; i < text.size(); ++i) {
     const char next = i + 1 < text.size() ? text[i + 1] : '\0';
-    if (backslash_escapes && text[i] == '\\' && (next == '"' || next == '\\')) {
+    if (quoting.backslash_escapes && text[i] == '\\' && (next == '"' || next == '\\')) {
       value += next;
       ++i;
     } else if (text[i] == '"') {
-      return i + 1;
+      const auto rest = text.substr(i + 1);
+      if (ends_value(rest)) return i + 1;
+      if (!quoting.quotes_inside || lacks_semicolon(rest)) return 0;
+      value += '"';
     } else {
       value += text[i];
+    }
+  }
+  return 0;
+}
+
+// The readings are tried in this order, as each later one takes what an earlier one understands for something else: a
+// browser's name that ends in a backslash (filename="a\"), and quotes that are not escaped (filename="a "b" c").
+std::size_t read_quoted(std::string_view text, std::string& value) {
+  for (const bool quotes_inside : {false, true}) {
+    for (const bool backslash_escapes : {true, false}) {
+      const Quoting quoting{.backslash_escapes = backslash_escapes, .quotes_inside = quotes_inside};
+      if (const auto length = read_quoted(text, quoting, value); length > 0) return length;
     }
   }
   return 0;
@@ -52,9 +89,7 @@ Result<std::vector<Parameter>> read_parameters(std::string_view text) {
     text = trim_ows(text.substr(equals + 1));
     Parameter parameter{name, {}};
     if (!text.empty() && text.front() == '"') {
-      auto length = read_quoted(text, true, parameter.value);
-      // A browser's name that ends in a backslash: filename="a\".
-      if (length == 0) length = read_quoted(text, false, parameter.value);
+      const auto length = read_quoted(text, parameter.value);
       if (length == 0) return bad("A quoted value in a part header has no closing quote.");
       text.remove_prefix(length);
     } else {
@@ -137,13 +172,13 @@ Result<void> read_disposition(std::string_view value, FormPart& part) {
   return {};
 }
 
-Result<FormPart> read_part_headers(std::string_view block) {
-  FormPart part;
+// Fills in what it can read before an error.
+Result<void> read_part_headers(std::string_view block, std::string_view line_break, FormPart& part) {
   bool has_disposition = false;
   while (!block.empty()) {
-    const auto end = std::min(block.find("\r\n"), block.size());
+    const auto end = std::min(block.find(line_break), block.size());
     const auto line = block.substr(0, end);
-    block.remove_prefix(std::min(end + 2, block.size()));
+    block.remove_prefix(std::min(end + line_break.size(), block.size()));
     const auto colon = line.find(':');
     if (colon == std::string_view::npos || !is_token(line.substr(0, colon))) {
       return bad("A part header is not of the form Name: value.");
@@ -157,7 +192,7 @@ Result<FormPart> read_part_headers(std::string_view block) {
     if (equals_ignoring_case(name, "content-disposition")) {
       if (has_disposition) return bad("A part has two Content-Disposition headers.");
       has_disposition = true;
-      if (auto read = read_disposition(value, part); !read) return fail(read.error());
+      if (auto read = read_disposition(value, part); !read) return read;
     } else if (equals_ignoring_case(name, "content-type")) {
       part.content_type = std::string(value);
     } else if (equals_ignoring_case(name, "content-transfer-encoding") && !equals_ignoring_case(value, "binary") &&
@@ -166,7 +201,7 @@ Result<FormPart> read_part_headers(std::string_view block) {
     }
   }
   if (!has_disposition) return bad("A part has no Content-Disposition header.");
-  return part;
+  return {};
 }
 
 Result<std::string> read_boundary(std::string_view content_type) {
@@ -180,11 +215,8 @@ Result<std::string> read_boundary(std::string_view content_type) {
   if (boundary == nullptr || boundary->empty()) {
     return bad("The Content-Type header has no boundary; let the HTTP library set that header.");
   }
-  // RFC 2046, section 5.1.1: up to 70 characters of bchars.
-  const auto is_allowed = [](char c) {
-    return http::is_digit(c) || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
-           std::string_view("'()+_,-./:=? ").find(c) != std::string_view::npos;
-  };
+  // RFC 2046, section 5.1.1, allows 70 of fewer characters (bchars); clients use others, such as $ and *.
+  const auto is_allowed = [](char c) { return c >= ' ' && c < 0x7F && c != '"'; };
   if (boundary->size() > 70 || !std::all_of(boundary->begin(), boundary->end(), is_allowed) ||
       boundary->back() == ' ') {
     return bad("The boundary in the Content-Type header is longer than 70 characters or has forbidden ones.");
@@ -198,12 +230,101 @@ struct DelimiterEnd {
   std::size_t length = 0;
 };
 
-DelimiterEnd read_delimiter_end(ByteView rest) {
+DelimiterEnd read_delimiter_end(ByteView rest, std::string_view line_break) {
   if (rest.starts_with("--")) return {DelimiterEnd::Kind::final, 2};
   const auto end = rest.find_first_not_of(" \t");  // transport padding
-  if (end != ByteView::npos && rest.substr(end, 2) == "\r\n") return {DelimiterEnd::Kind::part, end + 2};
+  if (end != ByteView::npos && rest.substr(end).starts_with(line_break)) {
+    return {DelimiterEnd::Kind::part, end + line_break.size()};
+  }
   return {DelimiterEnd::Kind::data};
 }
+
+// Scripts write lines that end in LF alone. The first delimiter line decides for the whole form, so that an image whose
+// bytes only look like a line break before the boundary keeps them.
+std::string_view line_break_of(ByteView body, std::string_view dashed_boundary) {
+  std::size_t found = body.starts_with(dashed_boundary) ? 0 : body.find("\n" + std::string(dashed_boundary));
+  if (found == ByteView::npos) return "\r\n";
+  if (found > 0) ++found;
+  const auto rest = body.substr(found + dashed_boundary.size());
+  const auto end = rest.find_first_not_of(" \t");
+  return end != ByteView::npos && rest[end] == '\n' ? "\n" : "\r\n";
+}
+
+class FormReader {
+ public:
+  FormReader(ByteView body, const std::string& boundary, const MultipartLimits& limits)
+      : body_(body),
+        limits_(limits),
+        line_break_(line_break_of(body, "--" + boundary)),
+        delimiter_(std::string(line_break_) + "--" + boundary) {}
+
+  Result<std::vector<FormPart>> read() {
+    while (true) {
+      // The first delimiter may stand at the very beginning, without the line break that belongs to all others.
+      const std::string_view first_delimiter = std::string_view(delimiter_).substr(line_break_.size());
+      const bool at_start = search_from_ == 0 && body_.starts_with(first_delimiter);
+      const auto found = at_start ? 0 : body_.find(delimiter_, search_from_);
+      if (found == ByteView::npos) {
+        return bad("The body has no final boundary: it was cut off, or the boundary differs.");
+      }
+      const auto after = found + (at_start ? first_delimiter.size() : delimiter_.size());
+      const auto end = read_delimiter_end(body_.substr(after), line_break_);
+      search_from_ = after;
+      if (end.kind == DelimiterEnd::Kind::data) continue;
+      close_part(found);
+      if (end.kind == DelimiterEnd::Kind::final) return finish();
+      if (parts_.size() >= limits_.parts_max) {
+        return fail(
+            ErrorKind::invalid, "too_many_parts",
+            "The form has more than " + std::to_string(limits_.parts_max) + " parts; send them in several requests.");
+      }
+      open_part(after + end.length);
+    }
+  }
+
+ private:
+  void open_part(std::size_t begin) {
+    open_ = FormPart{};
+    search_from_ = body_begin_ = begin;
+    const std::string empty_line = std::string(line_break_) + std::string(line_break_);
+    const auto window = body_.substr(begin, limits_.part_header_bytes_max + empty_line.size());
+    const bool has_headers = !window.starts_with(line_break_);
+    const auto length = has_headers ? window.find(empty_line) : 0;
+    // Headers that do not end must not take in the next part.
+    if (length == ByteView::npos || window.substr(0, length).find(delimiter_) != ByteView::npos) {
+      open_->error = bad("A part's headers do not end, or are too long.").error();
+      return;
+    }
+    if (auto read = read_part_headers(window.substr(0, length), line_break_, *open_); !read) {
+      open_->error = std::move(read.error());
+    }
+    search_from_ = body_begin_ = begin + length + (has_headers ? empty_line.size() : line_break_.size());
+  }
+
+  void close_part(std::size_t end) {
+    if (!open_) return;
+    open_->body = body_.substr(body_begin_, open_->error ? 0 : end - body_begin_);
+    parts_.push_back(std::move(*open_));
+    open_.reset();
+  }
+
+  // A form of which nothing can be read is no form.
+  Result<std::vector<FormPart>> finish() {
+    const bool unreadable =
+        !parts_.empty() && std::all_of(parts_.begin(), parts_.end(), [](const FormPart& p) { return !!p.error; });
+    if (unreadable) return fail(*parts_.front().error);
+    return std::move(parts_);
+  }
+
+  const ByteView body_;
+  const MultipartLimits& limits_;
+  const std::string_view line_break_;
+  const std::string delimiter_;
+  std::vector<FormPart> parts_;
+  std::optional<FormPart> open_;  // the part whose body is being read
+  std::size_t body_begin_ = 0;    // of that part
+  std::size_t search_from_ = 0;
+};
 
 }  // namespace
 
@@ -211,42 +332,18 @@ Result<std::vector<FormPart>> parse_multipart(std::string_view content_type, Byt
                                               const MultipartLimits& limits) {
   const auto boundary = read_boundary(content_type);
   if (!boundary) return fail(boundary.error());
-  const std::string delimiter = "\r\n--" + *boundary;
-  const std::string_view first_delimiter = std::string_view(delimiter).substr(2);
+  return FormReader(body, *boundary, limits).read();
+}
 
-  std::vector<FormPart> parts;
-  std::optional<FormPart> open;  // the part whose body is being read
-  std::size_t body_begin = 0;    // of that part
-  std::size_t search_from = 0;
-  while (true) {
-    // The first delimiter may stand at the very beginning, without the line break that belongs to all others.
-    const bool at_start = search_from == 0 && !open && body.starts_with(first_delimiter);
-    const auto found = at_start ? 0 : body.find(delimiter, search_from);
-    if (found == ByteView::npos) return bad("The body has no final boundary: it was cut off, or the boundary differs.");
-    const auto after = found + (at_start ? first_delimiter.size() : delimiter.size());
-    const auto end = read_delimiter_end(body.substr(after));
-    search_from = after;
-    if (end.kind == DelimiterEnd::Kind::data) continue;
-    if (open) {
-      open->body = body.substr(body_begin, found - body_begin);
-      parts.push_back(std::move(*open));
-      open.reset();
-    }
-    if (end.kind == DelimiterEnd::Kind::final) return parts;
-    if (parts.size() >= limits.parts_max) {
-      return fail(
-          ErrorKind::invalid, "too_many_parts",
-          "The form has more than " + std::to_string(limits.parts_max) + " parts; send them in several requests.");
-    }
-    const auto headers_begin = after + end.length;
-    const auto headers_end = body.substr(headers_begin, limits.part_header_bytes_max + 4).find("\r\n\r\n");
-    if (headers_end == ByteView::npos) return bad("A part's headers do not end, or are too long.");
-    auto part = read_part_headers(body.substr(headers_begin, headers_end));
-    if (!part) return fail(part.error());
-    open = std::move(*part);
-    body_begin = headers_begin + headers_end + 4;
-    search_from = body_begin;
+std::optional<std::string> disposition_filename(std::string_view content_disposition) {
+  const auto parameters =
+      read_parameters(content_disposition.substr(std::min(content_disposition.find(';'), content_disposition.size())));
+  if (!parameters) return std::nullopt;
+  if (const auto* extended = find(*parameters, "filename*")) {
+    if (auto decoded = read_extended(*extended); decoded && *decoded) return *std::move(*decoded);
   }
+  if (const auto* filename = find(*parameters, "filename")) return *filename;
+  return std::nullopt;
 }
 
 }  // namespace imgrec

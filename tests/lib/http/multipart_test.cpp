@@ -87,6 +87,79 @@ TEST(Multipart, ReadsFileNamesAsEachSenderWritesThem) {
   EXPECT_EQ(filename_of(R"(x=y)"), "(none)");
 }
 
+TEST(Multipart, ReadsUnescapedQuotesInFileNames) {
+  EXPECT_EQ(filename_of(R"(filename="my "best" photo.jpg")"), R"(my "best" photo.jpg)");
+  EXPECT_EQ(filename_of(R"(filename=""quoted".jpg"; x=y)"), R"("quoted".jpg)");
+  EXPECT_EQ(filename_of(R"(filename="12"; 30 cm.jpg")"), R"(12"; 30 cm.jpg)");
+  EXPECT_EQ(filename_of(R"(filename=""")"), "\"");
+  EXPECT_EQ(filename_of(R"(filename="a"; x="b"c")"), "a") << "a quote elsewhere changes nothing before it";
+  EXPECT_EQ(filename_of(R"(filename="a\"b"c.jpg")"), R"(a"b"c.jpg)");
+}
+
+TEST(Multipart, ReadsBoundariesOfAnyVisibleCharacters) {
+  for (const std::string boundary : {"$boundary$", "a*b", "{1-2}", "x@y#z", "-----$%&|~^`!", "<a>[b]"}) {
+    const std::string body =
+        "--" + boundary + "\r\nContent-Disposition: form-data; name=f\r\n\r\ndata\r\n--" + boundary + "--\r\n";
+    for (const std::string& type : {"boundary=" + boundary, "boundary=\"" + boundary + "\""}) {
+      const auto parts = parse_multipart("multipart/form-data; " + type, body);
+      ASSERT_TRUE(parts) << type << ": " << describe(parts.error());
+      EXPECT_EQ(parts->at(0).body, "data");
+    }
+  }
+}
+
+TEST(Multipart, ReadsLinesThatEndInLfAlone) {
+  const std::string body =
+      "--b\nContent-Disposition: form-data; name=\"f\"; filename=\"a.jpg\"\nContent-Type: "
+      "image/jpeg\n\n\xFF\xD8\r\n--bx\r"
+      "\n--b\nContent-Disposition: form-data; name=g\n\n2\n--b--\n";
+  for (const std::string& sent : {body, "preamble\n" + body}) {
+    const auto parts = parse_multipart(kType, sent);
+    ASSERT_TRUE(parts) << describe(parts.error());
+    ASSERT_EQ(parts->size(), 2U);
+    EXPECT_EQ(parts->at(0).filename, "a.jpg");
+    EXPECT_EQ(parts->at(0).content_type, "image/jpeg");
+    EXPECT_EQ(parts->at(0).body, "\xFF\xD8\r\n--bx\r") << "the CR belongs to the data";
+    EXPECT_EQ(parts->at(1).body, "2");
+  }
+  const auto usual = parse_multipart(kType, one_part("form-data; name=f", "x\n--b\ny"));
+  ASSERT_TRUE(usual);
+  EXPECT_EQ(usual->at(0).body, "x\n--b\ny") << "in a form whose lines end in CR LF that is data";
+}
+
+TEST(Multipart, AnUnreadablePartCostsTheOthersNothing) {
+  const std::string good = "--b\r\nContent-Disposition: form-data; name=f; filename=a\r\n\r\ndata\r\n";
+  for (const std::string& bad :
+       {std::string("--b\r\nContent-Disposition: form-data; name=f\r\nContent-Transfer-Encoding: base64\r\n\r\nx\r\n"),
+        std::string("--b\r\nno colon\r\n\r\nx\r\n"), std::string("--b\r\n\r\nno headers\r\n"),
+        std::string("--b\r\nContent-Disposition: form-data; name=f; filename=\"open\r\n\r\nx\r\n"),
+        std::string("--b\r\nContent-Disposition: form-data\r\n\r\nx\r\n"),
+        "--b\r\nX: " + std::string(9000, 'x') + "\r\n\r\nx\r\n"}) {
+    const std::string body = good + bad + good + "--b--\r\n";
+    const auto parts = parse_multipart(kType, body);
+    ASSERT_TRUE(parts) << bad.substr(0, 80);
+    ASSERT_EQ(parts->size(), 3U);
+    EXPECT_FALSE(parts->at(0).error);
+    ASSERT_TRUE(parts->at(1).error);
+    EXPECT_EQ(parts->at(1).error->code, "bad_multipart");
+    EXPECT_EQ(parts->at(1).body, "");
+    EXPECT_EQ(parts->at(2).body, "data");
+    EXPECT_EQ(parts->at(2).filename, "a");
+  }
+}
+
+TEST(Disposition, NamesAWholeMessage) {
+  EXPECT_EQ(disposition_filename(R"(attachment; filename="a;b.jpg")"), "a;b.jpg");
+  EXPECT_EQ(disposition_filename(R"(inline; filename=plain.jpg; x=y)"), "plain.jpg");
+  EXPECT_EQ(disposition_filename(R"(attachment; filename="x"; filename*=UTF-8''na%C3%AFve.jpg)"), "na\xC3\xAFve.jpg");
+  EXPECT_EQ(disposition_filename(R"(attachment; filename*=iso-8859-1'en'%E9.jpg)"), "\xC3\xA9.jpg");
+  EXPECT_EQ(disposition_filename(R"(attachment; filename="x"; filename*=UTF-8''%zz)"), "x") << "unreadable: the other";
+  EXPECT_EQ(disposition_filename(R"(attachment; filename="100%22.jpg")"), "100%22.jpg") << "no form's escapes here";
+  EXPECT_EQ(disposition_filename("attachment"), std::nullopt);
+  EXPECT_EQ(disposition_filename(""), std::nullopt);
+  EXPECT_EQ(disposition_filename("attachment; ="), std::nullopt);
+}
+
 TEST(Multipart, RefusesMalformedParameters) {
   for (const auto* bad :
        {R"(filename="open)", R"(filename)", R"(filename="a" filename2="b")", R"(filename=a; filename=b)",

@@ -56,6 +56,29 @@ TEST(TakeImages, RawBodyIsNamedByQueryThenDisposition) {
   EXPECT_EQ(take_images(request, {}, {})->images[0].name, "q.jpg");
 }
 
+TEST(TakeImages, RawNamesMayHaveSemicolonsAndTheExtendedForm) {
+  for (const auto& [header, name] :
+       {std::pair{R"(attachment; filename="a;b.jpg")", "a;b.jpg"},
+        {R"(attachment; filename="x"; filename*=UTF-8''na%C3%AFve.jpg)", "na\xC3\xAFve.jpg"}}) {
+    Request request = with_headers({{"content-disposition", header}});
+    request.body = jpeg_of("c");
+    EXPECT_EQ(take_images(request, {}, {})->images[0].name, name);
+  }
+}
+
+TEST(TakeImages, AnUnreadablePartIsAnErrorOfItsOwn) {
+  Request request = form({{"p", "1.jpg", jpeg_of("1")}, {"p", "2.jpg", jpeg_of("2")}});
+  const std::size_t second = request.body.find("filename=\"2.jpg\"");
+  ASSERT_NE(second, std::string::npos);
+  request.body.replace(second, 16, "filename*=UTF-8''%zz");
+  const auto intake = take_images(request, {}, {});
+  ASSERT_TRUE(intake) << describe(intake.error());
+  ASSERT_EQ(intake->images.size(), 2U);
+  EXPECT_FALSE(intake->images[0].error);
+  ASSERT_TRUE(intake->images[1].error);
+  EXPECT_EQ(intake->images[1].error->code, "bad_multipart");
+}
+
 TEST(TakeImages, WholeRequestErrors) {
   Request request;
   EXPECT_EQ(take_images(request, {}, {}).error().code, "no_image");
