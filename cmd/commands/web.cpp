@@ -15,6 +15,7 @@
 #include "lib/base/log.hpp"
 #include "lib/base/open_files.hpp"
 #include "lib/base/text.hpp"
+#include "roles/web/site.hpp"
 #include "roles/web/web.hpp"
 
 namespace imgrec {
@@ -33,6 +34,7 @@ std::optional<std::vector<std::string>> known_hosts(const WebConfig& web) {
   for (const std::string_view name : split(web.hosts, ',')) {
     if (!name.empty()) names.emplace_back(name);
   }
+  if (auto host = host_of_url(web.public_url); !host.empty()) names.push_back(std::move(host));
   char own[256] = "";
   if (::gethostname(own, sizeof own - 1) == 0 && own[0] != '\0') names.emplace_back(own);
   return names;

@@ -43,8 +43,10 @@ struct WebConfig {
   std::string bind = "127.0.0.1";
   int port = 8000;    // 0: any free one
   std::string hosts;  // further names of this service, besides localhost, the machine's and addresses; see known_hosts
-  std::string node;   // names the response queue; empty: a stable name for this machine
-  int threads = 16;   // pool for blocking work (store, queue): as many images wait for the disk at a time
+  std::string public_url;             // by which browsers reach it through a proxy: https://photos.example
+  std::string trusted_proxies = "*";  // addresses whose X-Forwarded-… headers are believed
+  std::string node;                   // names the response queue; empty: a stable name for this machine
+  int threads = 16;  // pool for blocking work (store, queue): as many images wait for the disk at a time
   int connections_max = 1024;
   int connections_reserve = 64;      // beyond those, for health, metrics and the page (GET and HEAD)
   int pending_jobs_max = 10'000;     // images of this node that are not answered; more are refused

@@ -16,9 +16,19 @@ constexpr unsigned kServers = kWebCommand | kWorkerCommand | kControllerCommand 
 constexpr unsigned kEvery = kServers | kClassifyCommand | kModelCommand;
 
 constexpr std::string_view kHostList = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-.,";
+constexpr std::string_view kAddressList = "abcdefABCDEF0123456789.:,";
 using std::chrono::days;
 using std::chrono::hours;
 using std::chrono::minutes;
+
+// What a browser sends as Origin, but for a slash at the end.
+bool is_origin(std::string_view value) {
+  if (value.empty()) return true;
+  if (value.ends_with('/')) value.remove_suffix(1);
+  if (!value.starts_with("http://") && !value.starts_with("https://")) return false;
+  const auto host = value.substr(value.find("://") + 3);
+  return !host.empty() && host.size() <= 255 && host.find_first_of("/?#@, \"<>\\") == host.npos;
+}
 
 void add_general(std::vector<Setting>& all) {
   all.push_back(text({"platform", "where queues, stores and instances are", {}, kServers}, AtTop{&Config::platform},
@@ -125,6 +135,21 @@ void add_web(std::vector<Setting>& all) {
                      {"NAMES", "host names separated by commas, or *", [](std::string_view value) {
                         return value.size() <= 1024 &&
                                (value == "*" || value.find_first_not_of(kHostList) == value.npos);
+                      }}));
+  all.push_back(text({"web.public_url",
+                      "address by which browsers reach this service through a proxy: https://photos.example",
+                      {},
+                      kServing},
+                     In{&Config::web, &WebConfig::public_url},
+                     {"URL", "empty, or http:// or https://, a host and perhaps a port", is_origin}));
+  all.push_back(text({"web.trusted_proxies",
+                      "proxies whose X-Forwarded-Host and X-Forwarded-Proto are believed; *: any sender's",
+                      {},
+                      kServing},
+                     In{&Config::web, &WebConfig::trusted_proxies},
+                     {"ADDRESSES", "IP addresses separated by commas, or *", [](std::string_view value) {
+                        return value.size() <= 1024 &&
+                               (value == "*" || value.find_first_not_of(kAddressList) == value.npos);
                       }}));
   all.push_back(text({"web.node",
                       "name of this web node, in its response queue's name; empty: host name and port",

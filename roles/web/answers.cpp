@@ -14,7 +14,7 @@ constexpr int kServiceUnavailable = 503;
 constexpr int kGatewayTimeout = 504;
 constexpr std::string_view kJson = "application/json";
 
-constexpr std::array<std::pair<std::string_view, int>, 20> kStatusOfCode{{
+constexpr std::array<std::pair<std::string_view, int>, 21> kStatusOfCode{{
     {"no_image", 400},
     {"not_multipart", 400},
     {"bad_multipart", 400},
@@ -30,6 +30,7 @@ constexpr std::array<std::pair<std::string_view, int>, 20> kStatusOfCode{{
     {"too_many_parts", 413},
     {"object_too_large", 413},
     {"unsupported_format", 415},
+    {"unsupported_content_encoding", 415},
     {"unknown_host", 421},
     {"poison", 500},
     {"wait_too_long", kGatewayTimeout},

@@ -10,6 +10,7 @@
 #include "roles/web/page.hpp"
 #include "roles/web/results.hpp"
 #include "roles/web/session.hpp"
+#include "roles/web/site.hpp"
 
 namespace imgrec {
 namespace {
@@ -19,6 +20,13 @@ constexpr std::size_t kResultsLimitMax = 1'000;
 AnswerForm form_for(const Request& request, const Route& route) {
   const bool text = route.compatible && !wants_json(request);
   return {.style = text ? Style::text : Style::json, .held = route.compatible};
+}
+
+/// What the body was compressed with; nothing when with nothing.
+std::optional<std::string> content_coding(const Request& request) {
+  const auto header = request.header("content-encoding");
+  if (!header || trim(*header).empty() || to_lower(trim(*header)) == "identity") return std::nullopt;
+  return std::string(trim(*header));
 }
 
 bool takes_images(const Route& route) {
@@ -112,11 +120,18 @@ std::optional<Response> Api::refuse(const Request& request, const Route& route, 
   if (route.endpoint == Endpoint::none) {
     return refusal(ErrorKind::not_found, "not_found", "There is nothing at this path.");
   }
-  if (request.method == "POST" && !is_same_site(request)) {
+  if (request.method == "POST" && !is_same_site(request, settings_.web)) {
     return refusal(
         ErrorKind::denied, "other_site",
         "A page of another site sent this (Origin differs from Host); only this site's own page and programs "
-        "may.");
+        "may. Behind a proxy, set web.public_url to the address that browsers use.");
+  }
+  if (const auto coding = content_coding(request); coding && takes_images(route)) {
+    Response response = refusal(ErrorKind::invalid, "unsupported_content_encoding",
+                                "The body has Content-Encoding " + *coding +
+                                    ", which is not undone here. Send the image as it is: its format compresses it.");
+    response.headers.emplace_back("Accept-Encoding", "identity");
+    return response;
   }
   return std::nullopt;
 }
@@ -213,7 +228,7 @@ void Api::page(Exchange exchange) {
   const Request& request = exchange.request;
   Response response = page_response(*find_page_file(request.path), request);
   if (request.path == "/" && !session_of(request)) {
-    response.headers.emplace_back("Set-Cookie", session_cookie(request, make_session(ports_.rng)));
+    response.headers.emplace_back("Set-Cookie", session_cookie(request, make_session(ports_.rng), settings_.web));
   }
   exchange.send(std::move(response));
 }

@@ -20,7 +20,7 @@ void ClassifyHandler::handle(Exchange exchange) {
   // The aliases answer programs that may keep cookies, so that GET /results knows them again.
   std::string cookie_to_set;
   if (exchange.route.compatible && exchange.route.name != "compat" && !known_session) {
-    cookie_to_set = session_cookie(exchange.request, session);
+    cookie_to_set = session_cookie(exchange.request, session, settings_.web);
   }
   Images images = prepare(*intake, common_request(exchange, session, top_k->value_or(settings_.top_k)));
   const auto pending = hold(std::move(exchange), std::move(images.slots), std::move(cookie_to_set));

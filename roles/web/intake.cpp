@@ -166,33 +166,6 @@ std::string traceparent_of(const Request& request) {
   return std::string(*header);
 }
 
-bool is_same_site(const Request& request) {
-  const auto origin = request.header("origin");
-  if (!origin) return to_lower(request.header("sec-fetch-site").value_or("none")) != "cross-site";
-  const std::size_t scheme_end = origin->find("://");
-  if (scheme_end == std::string_view::npos) return false;  // "null": a sandboxed frame or a local file
-  const std::string from = to_lower(origin->substr(scheme_end + 3));
-  // A proxy may rewrite Host; a page cannot set X-Forwarded-Host without asking first, and that is never granted.
-  for (const std::string_view header : {"host", "x-forwarded-host"}) {
-    if (const auto host = request.header(header); host && to_lower(trim(*host)) == from) return true;
-  }
-  return false;
-}
-
-bool is_known_host(const Request& request, std::span<const std::string> names) {
-  const auto header = request.header("host");
-  if (!header) return true;
-  std::string host = to_lower(trim(*header));
-  if (host.starts_with('[')) return host.find(']') != std::string::npos;  // an IPv6 address, no name
-  host.resize(std::min(host.find(':'), host.size()));
-  if (host.ends_with('.')) host.pop_back();
-  // No name's last part is all digits (RFC 1123, section 2.1), and an IPv4 address's is.
-  const std::string_view last = std::string_view(host).substr(host.rfind('.') + 1);
-  if (!last.empty() && last.find_first_not_of("0123456789") == std::string_view::npos) return true;
-  if (host == "localhost" || host.ends_with(".localhost")) return true;
-  return std::ranges::any_of(names, [&](const std::string& name) { return to_lower(name) == host; });
-}
-
 bool wants_json(const Request& request) {
   const auto accept = request.header("accept");
   return accept && to_lower(*accept).find("application/json") != std::string::npos;

@@ -3,7 +3,6 @@
 
 #include <memory>
 #include <optional>
-#include <span>
 #include <string>
 #include <vector>
 
@@ -48,14 +47,6 @@ Result<std::optional<int>> parse_top_k(const Request& request);
 
 /// The traceparent header if it has the form of W3C Trace Context, version 00; else empty.
 std::string traceparent_of(const Request& request);
-
-/// False when a browser says that another site's page sent this (Origin differs from Host).
-bool is_same_site(const Request& request);
-
-/// False when the Host header names none of: an IP address, localhost (or a name below it), one of `names`. A page of
-/// another site can make its own host name lead to this machine (DNS rebinding), and would then be of the same site:
-/// the Host header still tells. Without a Host header (HTTP/1.0) no browser sent it: true.
-bool is_known_host(const Request& request, std::span<const std::string> names);
 
 bool wants_json(const Request& request);
 

@@ -2,6 +2,7 @@
 
 #include "lib/base/text.hpp"
 #include "lib/job/job.hpp"
+#include "roles/web/site.hpp"
 
 namespace imgrec {
 
@@ -29,8 +30,8 @@ SessionId make_session(Rng& rng) {
   return SessionId(random_hex(rng, 16));
 }
 
-std::string session_cookie(const Request& request, const SessionId& session) {
-  const bool https = request.header("x-forwarded-proto") == "https";
+std::string session_cookie(const Request& request, const SessionId& session, const WebConfig& web) {
+  const bool https = is_from_trusted_proxy(request, web) && request.header("x-forwarded-proto") == "https";
   return "imgrec_session=" + session.str() + "; Path=/; HttpOnly; SameSite=Lax" + (https ? "; Secure" : "");
 }
 

@@ -7,6 +7,7 @@
 
 #include "lib/base/ids.hpp"
 #include "lib/base/rng.hpp"
+#include "lib/config/config.hpp"
 #include "lib/http/server/server.hpp"
 
 namespace imgrec {
@@ -20,6 +21,6 @@ std::optional<SessionId> session_of(const Request& request);
 SessionId make_session(Rng& rng);
 
 /// The value of Set-Cookie that makes a browser, or a program that keeps cookies, known again.
-std::string session_cookie(const Request& request, const SessionId& session);
+std::string session_cookie(const Request& request, const SessionId& session, const WebConfig& web);
 
 }  // namespace imgrec

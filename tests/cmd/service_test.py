@@ -61,6 +61,19 @@ def test_each_role_may_open_as_many_files_as_the_system_allows(role, model_flags
         assert soft == hard and "may not open enough files" not in service.log()
 
 
+def test_a_proxy_may_pass_its_own_host_or_the_public_one():
+    origin = "https://photos.example:8443"
+    with imgrec.Service("web", env={"IMGREC_WEB_PUBLIC_URL": origin}) as service:
+        for headers in ({"Host": "photos.example:8443", "Origin": origin},
+                        {"Host": "127.0.0.1:8000", "Origin": origin},
+                        {"Host": "upstream.localhost", "Origin": "https://else.example", "Sec-Fetch-Site": "same-origin"}):
+            assert service.request("POST", "/reset", headers=headers)[0] == 200, headers
+        for headers, status in (({"Host": "127.0.0.1:8000", "Origin": "https://else.example"}, 403),
+                                ({"Host": "else.example"}, 421)):
+            answered, _, body = service.request("POST", "/reset", headers=headers)
+            assert answered == status, body
+
+
 def metrics_port(service):
     return int(service.wait_for_log(r"metrics listening.*port=(\d+)").group(1))
 

@@ -23,6 +23,8 @@ inline std::string other_value(const Setting& setting) {
                                                             {"model.precision", "int8"},
                                                             {"model.agreement_min", "0.5"},
                                                             {"web.hosts", "a.example,b"},
+                                                            {"web.public_url", "https://photos.example"},
+                                                            {"web.trusted_proxies", "10.0.0.7,::1"},
                                                             {"model.dir", "/srv/models"},
                                                             {"local.worker_executable", "/opt/other"},
                                                             {"aws.instance_types", "c7i.large,c7a.large"},

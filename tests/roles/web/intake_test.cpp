@@ -147,29 +147,5 @@ TEST(TraceparentOf, OnlyTheRightForm) {
   EXPECT_EQ(traceparent_of(with_headers({{"traceparent", "zz" + good.substr(2)}})), "");
 }
 
-TEST(IsSameSite, ComparesOriginWithHost) {
-  EXPECT_TRUE(is_same_site({}));
-  EXPECT_TRUE(is_same_site(with_headers({{"host", "h:8000"}, {"origin", "http://H:8000"}})));
-  EXPECT_TRUE(is_same_site(with_headers({{"host", "inner"}, {"x-forwarded-host", "h"}, {"origin", "https://h"}})));
-  EXPECT_FALSE(is_same_site(with_headers({{"host", "h:8000"}, {"origin", "http://h:8001"}})));
-  EXPECT_FALSE(is_same_site(with_headers({{"host", "h"}, {"origin", "http://evil.example"}})));
-  EXPECT_FALSE(is_same_site(with_headers({{"host", "h"}, {"origin", "null"}})));
-  EXPECT_FALSE(is_same_site(with_headers({{"host", "h"}, {"sec-fetch-site", "cross-site"}})));
-}
-
-TEST(KnownHost, IsAnAddressLocalhostOrAGivenName) {
-  const std::vector<std::string> names = {"Box", "photos.example"};
-  EXPECT_TRUE(is_known_host({}, names)) << "HTTP/1.0";
-  for (const char* host :
-       {"localhost", "LOCALHOST:8000", "app.localhost", "localhost.", "127.0.0.1", "127.0.0.1:8000", "[::1]",
-        "[::1]:8000", "10.0.0.7:80", "box", "BOX:8000", "photos.example.", "photos.example:1"}) {
-    EXPECT_TRUE(is_known_host(with_headers({{"host", host}}), names)) << host;
-  }
-  for (const char* host : {"", ":8000", "evil.example", "evil.example:8000", "localhost.evil.example", "notlocalhost",
-                           "127.0.0.1.evil.example", "box.evil.example", "xbox", "1.2.3.4a", "[::1", "evil.example."}) {
-    EXPECT_FALSE(is_known_host(with_headers({{"host", host}}), names)) << host;
-  }
-}
-
 }  // namespace
 }  // namespace imgrec

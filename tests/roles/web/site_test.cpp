@@ -1,0 +1,117 @@
+#include "roles/web/site.hpp"
+
+#include <gmock/gmock.h>
+
+#include <nlohmann/json.hpp>
+
+#include "roles/web/session.hpp"
+#include "tests/roles/web/web_node.hpp"
+
+namespace imgrec {
+namespace {
+
+using test::jpeg_of;
+
+Request with_headers(HttpHeaders headers) {
+  Request request;
+  request.headers = std::move(headers);
+  return request;
+}
+
+TEST(IsSameSite, ComparesOriginWithHost) {
+  EXPECT_TRUE(is_same_site({}, {}));
+  EXPECT_TRUE(is_same_site(with_headers({{"host", "h:8000"}, {"origin", "http://H:8000"}}), {}));
+  EXPECT_TRUE(is_same_site(with_headers({{"host", "inner"}, {"x-forwarded-host", "h"}, {"origin", "https://h"}}), {}));
+  EXPECT_FALSE(is_same_site(with_headers({{"host", "h:8000"}, {"origin", "http://h:8001"}}), {}));
+  EXPECT_FALSE(is_same_site(with_headers({{"host", "h"}, {"origin", "http://evil.example"}}), {}));
+  EXPECT_FALSE(is_same_site(with_headers({{"host", "h"}, {"origin", "null"}}), {}));
+  EXPECT_FALSE(is_same_site(with_headers({{"host", "h"}, {"sec-fetch-site", "cross-site"}}), {}));
+}
+
+TEST(KnownHost, IsAnAddressLocalhostOrAGivenName) {
+  const std::vector<std::string> names = {"Box", "photos.example"};
+  EXPECT_TRUE(is_known_host({}, names)) << "HTTP/1.0";
+  for (const char* host :
+       {"localhost", "LOCALHOST:8000", "app.localhost", "localhost.", "127.0.0.1", "127.0.0.1:8000", "[::1]",
+        "[::1]:8000", "10.0.0.7:80", "box", "BOX:8000", "photos.example.", "photos.example:1"}) {
+    EXPECT_TRUE(is_known_host(with_headers({{"host", host}}), names)) << host;
+  }
+  for (const char* host : {"", ":8000", "evil.example", "evil.example:8000", "localhost.evil.example", "notlocalhost",
+                           "127.0.0.1.evil.example", "box.evil.example", "xbox", "1.2.3.4a", "[::1", "evil.example."}) {
+    EXPECT_FALSE(is_known_host(with_headers({{"host", host}}), names)) << host;
+  }
+}
+
+// nginx by default: Host is the upstream's.
+TEST(IsSameSite, BelievesABrowserThatSaysSo) {
+  const auto from_page = [](const std::string& fetch_site) {
+    return with_headers(
+        {{"host", "127.0.0.1:8000"}, {"origin", "https://photos.example"}, {"sec-fetch-site", fetch_site}});
+  };
+  EXPECT_TRUE(is_same_site(from_page("same-origin"), {}));
+  for (const char* other : {"same-site", "cross-site", "none", ""}) {
+    EXPECT_FALSE(is_same_site(from_page(other), {})) << other;
+  }
+}
+
+TEST(IsSameSite, KnowsItsPublicUrl) {
+  const auto from = [](const char* origin) { return with_headers({{"host", "127.0.0.1:8000"}, {"origin", origin}}); };
+  for (const char* url : {"https://Photos.example", "https://photos.example/"}) {
+    WebConfig web;
+    web.public_url = url;
+    EXPECT_TRUE(is_same_site(from("https://photos.example"), web));
+    EXPECT_FALSE(is_same_site(from("http://photos.example"), web));
+    EXPECT_FALSE(is_same_site(from("https://photos.example:8443"), web));
+    EXPECT_FALSE(is_same_site(from("https://photos.example.evil"), web));
+  }
+}
+
+TEST(TrustedProxies, AloneAreBelieved) {
+  WebConfig web;
+  web.trusted_proxies = "10.0.0.7,::1";
+  Request request = with_headers({{"host", "inner"},
+                                  {"x-forwarded-host", "photos.example"},
+                                  {"x-forwarded-proto", "https"},
+                                  {"origin", "https://photos.example"}});
+  for (const char* proxy : {"10.0.0.7:4711", "[::ffff:10.0.0.7]:4711", "[::1]:4711"}) {
+    request.remote = proxy;
+    EXPECT_TRUE(is_same_site(request, web)) << proxy;
+    EXPECT_THAT(session_cookie(request, SessionId("s"), web), testing::HasSubstr("; Secure"));
+  }
+  for (const char* other : {"10.0.0.70:4711", "10.0.0.8:1", "[::2]:4711", ""}) {
+    request.remote = other;
+    EXPECT_FALSE(is_same_site(request, web)) << other;
+    EXPECT_THAT(session_cookie(request, SessionId("s"), web), testing::Not(testing::HasSubstr("Secure")));
+  }
+  web.trusted_proxies.clear();
+  EXPECT_FALSE(is_from_trusted_proxy(request, web)) << "none";
+}
+
+TEST(HostOfUrl, HasNoSchemeAndPort) {
+  EXPECT_EQ(host_of_url("https://Photos.example:8443/"), "photos.example");
+  EXPECT_EQ(host_of_url("http://a"), "a");
+  EXPECT_EQ(host_of_url(""), "");
+}
+
+TEST(ContentEncoding, IsRefusedByNameBeforeTheBodyIsRead) {
+  test::Backend backend;
+  test::WebNode node(backend);
+  const test::HttpAsk gzipped{.method = "POST",
+                              .target = "/v1/classify",
+                              .headers = {{"Content-Encoding", "gzip"}},
+                              .body = "\x1F\x8B compressed"};
+  const test::HttpReply refused = node.ask(gzipped);
+  EXPECT_EQ(refused.status, 415);
+  EXPECT_EQ(refused.header("accept-encoding"), "identity");
+  const auto problem = nlohmann::json::parse(refused.body);
+  EXPECT_EQ(problem["code"], "unsupported_content_encoding");
+  EXPECT_THAT(problem["detail"], testing::HasSubstr("gzip"));
+  test::FakeWorker worker(backend);
+  test::HttpAsk plain = gzipped;
+  plain.headers = {{"Content-Encoding", "identity"}};
+  plain.body = jpeg_of("cat");
+  EXPECT_EQ(node.ask(plain).status, 200);
+}
+
+}  // namespace
+}  // namespace imgrec
