@@ -27,8 +27,8 @@ Result<void> serve_web(const Config& config, const Platform& platform, const Web
 /// One web node of a name at a time: two would take each other's answers from their response queue.
 Result<FileLock> lock_web_node(const Config& config);
 
-/// By which names a service that listens on loopback is called: those set (web.hosts, web.public_url), and this machine's. Nothing: any name, as it
-/// listens for others too or web.hosts is "*".
+/// By which names a service that listens on loopback is called: those set (web.hosts, web.public_url), and this
+/// machine's. Nothing: any name, as it listens for others too or web.hosts is "*".
 std::optional<std::vector<std::string>> known_hosts(const WebConfig& web);
 
 /// "http://127.0.0.1:8000/"
