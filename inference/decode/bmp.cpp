@@ -126,10 +126,13 @@ Result<Palette> read_palette(ByteView bytes, const Header& header) {
   Palette palette;
   if (header.bits > 8) return palette;
   const std::uint32_t possible = 1U << header.bits;
-  if (header.colours > possible) return corrupt(kName, "its palette has more colours than its pixels can name");
-  palette.count = header.colours == 0 ? possible : header.colours;
-  // Fewer than claimed may be there when the pixels begin earlier; those count.
+  palette.count = header.colours == 0 ? possible : std::min(header.colours, possible);
   const std::size_t room = (header.pixels_at - header.palette_at) / header.palette_entry;
+  // Too many colours that are there, 300 say, do no harm.
+  if (header.colours > possible && header.colours > room) {
+    return corrupt(kName, "its palette has more colours than its pixels can name");
+  }
+  // Fewer than claimed may be there when the pixels begin earlier; those count.
   palette.count = static_cast<unsigned>(std::min<std::size_t>(palette.count, room));
   if (palette.count == 0) return corrupt(kName, "it has no palette");
   for (unsigned i = 0; i < palette.count; ++i) {
@@ -150,12 +153,18 @@ std::unexpected<Error> bad_index() {
   return corrupt(kName, "a colour is not in the palette");
 }
 
-Result<void> read_plain(ByteView bytes, const Header& header, const Palette& palette, Image& image) {
+Result<void> read_plain(ByteView bytes, const Header& header, const Palette& palette, const ImageConfig& limits,
+                        Image& image) {
   const std::size_t stride = (static_cast<std::size_t>(header.width) * header.bits + 31) / 32 * 4;
   // The last row may lack its padding.
   const std::size_t last_row = (static_cast<std::size_t>(header.width) * header.bits + 7) / 8;
-  if (bytes.size() - header.pixels_at < stride * (header.height - 1) + last_row) return truncated(kName);
-  for (std::uint32_t y = 0; y < header.height; ++y) {
+  const std::size_t there = bytes.size() - header.pixels_at;
+  auto rows = header.height;
+  if (there < stride * (header.height - 1) + last_row) {
+    rows = static_cast<std::uint32_t>(there / stride);
+    if (rows == 0 || !limits.accepts_truncated()) return truncated(kName);
+  }
+  for (std::uint32_t y = 0; y < rows; ++y) {
     const std::size_t row_at = header.pixels_at + stride * y;
     std::uint8_t* target = image.row(static_cast<int>(header.top_down ? y : header.height - 1 - y));
     for (std::uint32_t x = 0; x < header.width; ++x, target += 3) {
@@ -184,12 +193,16 @@ class RleReader {
   RleReader(ByteView bytes, const Header& header, const Palette& palette, Image& image)
       : bytes_(bytes), at_(header.pixels_at), header_(header), palette_(palette), image_(image) {}
 
+  /// The last pixel has come, or was skipped: all that may be missing is the end mark.
+  bool has_all_pixels() const { return y_ >= header_.height || (y_ + 1 == header_.height && x_ == header_.width); }
+  bool has_a_row() const { return y_ > 0; }
+
   Result<void> run() {
     for (int y = 0; y < image_.height; ++y) {
       for (int x = 0; x < image_.width; ++x) put(palette_, 0, image_.row(y) + 3 * static_cast<std::size_t>(x));
     }
     while (true) {
-      if (at_ + 2 > bytes_.size()) return truncated(kName);
+      if (at_ + 2 > bytes_.size()) return has_all_pixels() ? Result<void>() : truncated(kName);
       const unsigned count = byte_at(bytes_, at_), value = byte_at(bytes_, at_ + 1);
       at_ += 2;
       if (count > 0) {
@@ -245,6 +258,15 @@ class RleReader {
   std::uint32_t x_ = 0, y_ = 0;
 };
 
+Result<void> read_runs(ByteView bytes, const Header& header, const Palette& palette, const ImageConfig& limits,
+                       Image& image) {
+  RleReader reader(bytes, header, palette, image);
+  auto read = reader.run();
+  const bool is_cut = !read && read.error().code == "image_truncated";
+  if (is_cut && limits.accepts_truncated() && reader.has_a_row()) return {};
+  return read;
+}
+
 }  // namespace
 
 Result<int> decode_bmp(ByteView bytes, const ImageConfig& limits, Image& image) {
@@ -255,7 +277,7 @@ Result<int> decode_bmp(ByteView bytes, const ImageConfig& limits, Image& image) 
   image.reset(static_cast<int>(header->width), static_cast<int>(header->height));
   const bool rle = header->compression == kRle8 || header->compression == kRle4;
   const Result<void> read =
-      rle ? RleReader(bytes, *header, *palette, image).run() : read_plain(bytes, *header, *palette, image);
+      rle ? read_runs(bytes, *header, *palette, limits, image) : read_plain(bytes, *header, *palette, limits, image);
   if (!read) return fail(read.error());
   return 1;
 }

@@ -9,9 +9,6 @@
 namespace imgrec {
 namespace {
 
-// Formats' own row buffers grow with the sides; no format but PNG and TIFF could hold more anyway.
-constexpr std::uint64_t kSideMax = 65'535;
-
 // What is kept between images: a 12-megapixel photo. A larger one gives its memory back.
 constexpr std::size_t kKeptBytes = 36 * kMiB;
 
@@ -102,8 +99,7 @@ Result<void> ImageDecoder::decode_checked(ByteView bytes, RowSink& sink) {
   if (bytes.empty()) return fail(ErrorKind::invalid, "unsupported_format", "The file is empty.");
   const auto type = sniff_image_type(bytes);
   if (!type) {
-    return fail(ErrorKind::invalid, "unsupported_format",
-                "The file is no image of a known format (" + std::string(kImageTypeNames) + ").");
+    return fail(ErrorKind::invalid, "unsupported_format", unknown_format_message(bytes));
   }
   if (*type == ImageType::jpeg) {
     Turner turner(sink, image_, turned_);
@@ -147,17 +143,28 @@ Result<const Image*> ImageDecoder::decode(ByteView bytes) {
 }
 
 namespace decode {
+namespace {
+
+// Formats' own row buffers grow with the sides; no format but PNG and TIFF could hold more anyway.
+constexpr std::uint64_t kSideMax = 65'535;
+
+}  // namespace
 
 Result<void> check_dimensions(const char* format, std::uint64_t width, std::uint64_t height,
                               const ImageConfig& limits) {
   if (width == 0 || height == 0) return corrupt(format, "it has a side of 0 pixels");
   if (width > kSideMax || height > kSideMax || width * height > limits.pixels_max) {
-    return fail(ErrorKind::invalid, "image_too_large",
-                std::string("The ") + format + " has " + std::to_string(width) + " x " + std::to_string(height) +
-                    " pixels; allowed are " + std::to_string(limits.pixels_max) + " in all and " +
-                    std::to_string(kSideMax) + " a side.");
+    return too_many_pixels(format, width, height, limits.pixels_max);
   }
   return {};
+}
+
+std::unexpected<Error> too_many_pixels(const char* format, std::uint64_t width, std::uint64_t height,
+                                       std::uint64_t allowed) {
+  return fail(ErrorKind::invalid, "image_too_large",
+              std::string("The ") + format + " has " + std::to_string(width) + " x " + std::to_string(height) +
+                  " pixels; allowed are " + std::to_string(allowed) + " in all and " + std::to_string(kSideMax) +
+                  " a side. Make it smaller, or raise the setting image.pixels_max.");
 }
 
 std::unexpected<Error> truncated(const char* format) {
@@ -172,6 +179,10 @@ std::unexpected<Error> corrupt(const char* format, const std::string& detail) {
 std::unexpected<Error> unsupported(const char* format, const std::string& detail) {
   return fail(ErrorKind::invalid, "unsupported_format",
               std::string("This kind of ") + format + " is not supported: " + detail + ".");
+}
+
+std::unexpected<Error> camera_raw(std::string_view kind) {
+  return fail(ErrorKind::invalid, "unsupported_format", camera_raw_message(kind));
 }
 
 }  // namespace decode

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
 
 #include "inference/decode/image.hpp"
 #include "inference/decode/rows.hpp"
@@ -13,6 +14,8 @@
 namespace imgrec::decode {
 
 /// Each writes the pixels as stored into `image` and returns the EXIF orientation (1 to 8). JPEG: see jpeg.hpp.
+/// Of a file that ends before its last pixel the rest stays black where `limits` accept that and there is a row at
+/// least; else it is an error. One that lacks only what follows its last pixel is whole.
 Result<int> decode_png(ByteView bytes, const ImageConfig& limits, Image& image);
 Result<int> decode_webp(ByteView bytes, const ImageConfig& limits, Image& image);
 Result<int> decode_bmp(ByteView bytes, const ImageConfig& limits, Image& image);
@@ -22,10 +25,17 @@ Result<int> decode_tiff(ByteView bytes, const ImageConfig& limits, Image& image)
 /// Errors: image_corrupt for a side of 0, image_too_large beyond the limit.
 Result<void> check_dimensions(const char* format, std::uint64_t width, std::uint64_t height, const ImageConfig& limits);
 
+/// allowed: pixels, of an image of this kind.
+std::unexpected<Error> too_many_pixels(const char* format, std::uint64_t width, std::uint64_t height,
+                                       std::uint64_t allowed);
+
 /// detail: what the format's library says, or nothing.
 std::unexpected<Error> truncated(const char* format);
 std::unexpected<Error> corrupt(const char* format, const std::string& detail);
 std::unexpected<Error> unsupported(const char* format, const std::string& detail);
+
+/// kind: as "Nikon NEF", or "".
+std::unexpected<Error> camera_raw(std::string_view kind);
 
 /// The orientation in an EXIF block that begins with its TIFF header ("II*\0" or "MM\0*"); 1 when there is none or the
 /// block is damaged: a photo is not refused for its metadata.

@@ -17,10 +17,18 @@ constexpr const char* kName = "GIF";
 struct Source {
   ByteView bytes;
   std::size_t at = 0;
+  bool ended = false;
 };
 
 int read_bytes(GifFileType* gif, GifByteType* target, int count) {
   auto* source = static_cast<Source*>(gif->UserData);
+  if (source->at == source->bytes.size()) {
+    // A block of no bytes, which ends an image. When pixels are missing, giflib says so; there is no second one.
+    if (count != 1 || source->ended) return 0;
+    source->ended = true;
+    *target = 0;
+    return 1;
+  }
   const std::size_t got = std::min(static_cast<std::size_t>(count), source->bytes.size() - source->at);
   std::memcpy(target, source->bytes.data() + source->at, got);
   source->at += got;
@@ -45,26 +53,34 @@ std::unexpected<Error> error_of(int code) {
   }
 }
 
+std::unexpected<Error> error_of(const GifFileType& gif) {
+  if (static_cast<const Source*>(gif.UserData)->ended) return truncated(kName);
+  return error_of(gif.Error);
+}
+
 // Reads an extension's blocks; remembers the transparent colour of a graphics control block.
 Result<void> read_extension(GifFileType& gif, int& transparent) {
   int code = 0;
   GifByteType* block = nullptr;
-  if (DGifGetExtension(&gif, &code, &block) == GIF_ERROR) return error_of(gif.Error);
+  if (DGifGetExtension(&gif, &code, &block) == GIF_ERROR) return error_of(gif);
   while (block != nullptr) {
     if (code == GRAPHICS_EXT_FUNC_CODE && block[0] >= 4) transparent = (block[1] & 1) != 0 ? block[4] : -1;
-    if (DGifGetExtensionNext(&gif, &block) == GIF_ERROR) return error_of(gif.Error);
+    if (DGifGetExtensionNext(&gif, &block) == GIF_ERROR) return error_of(gif);
   }
   return {};
 }
 
 // Goes on to the first image's descriptor.
 Result<void> find_first_image(GifFileType& gif, int& transparent) {
+  auto& source = *static_cast<Source*>(gif.UserData);
   while (true) {
+    // Stray zeros between blocks, as some programs leave them; browsers and Pillow skip them too.
+    while (source.at < source.bytes.size() && source.bytes[source.at] == '\0') ++source.at;
     GifRecordType record = UNDEFINED_RECORD_TYPE;
-    if (DGifGetRecordType(&gif, &record) == GIF_ERROR) return error_of(gif.Error);
+    if (DGifGetRecordType(&gif, &record) == GIF_ERROR) return error_of(gif);
     if (record == TERMINATE_RECORD_TYPE) return corrupt(kName, "it holds no image");
     if (record == IMAGE_DESC_RECORD_TYPE) {
-      if (DGifGetImageHeader(&gif) == GIF_ERROR) return error_of(gif.Error);
+      if (DGifGetImageHeader(&gif) == GIF_ERROR) return error_of(gif);
       return {};
     }
     if (record == EXTENSION_RECORD_TYPE) {
@@ -95,7 +111,8 @@ void fill(Image& image, const GifColorType& colour) {
   }
 }
 
-Result<void> read_pixels(GifFileType& gif, const Palette& palette, int colours, Image& image) {
+Result<void> read_pixels(GifFileType& gif, const Palette& palette, int colours, const ImageConfig& limits,
+                         Image& image) {
   const GifImageDesc& frame = gif.Image;
   std::vector<GifPixelType> line(static_cast<std::size_t>(frame.Width));
   // Interlaced rows come in four passes (GIF89a specification, appendix E).
@@ -104,7 +121,12 @@ Result<void> read_pixels(GifFileType& gif, const Palette& palette, int colours, 
   for (int pass = 0; pass < passes; ++pass) {
     const int step = frame.Interlace ? kStep[pass] : 1;
     for (int y = frame.Interlace ? kFirst[pass] : 0; y < frame.Height; y += step) {
-      if (DGifGetLine(&gif, line.data(), frame.Width) == GIF_ERROR) return error_of(gif.Error);
+      if (DGifGetLine(&gif, line.data(), frame.Width) == GIF_ERROR) {
+        auto error = error_of(gif);
+        const bool something_has_come = pass > 0 || y > 0;
+        if (something_has_come && limits.accepts_truncated() && error.error().code == "image_truncated") return {};
+        return error;
+      }
       std::uint8_t* target = image.row(frame.Top + y) + 3 * static_cast<std::size_t>(frame.Left);
       for (const GifPixelType index : line) {
         if (index >= colours) return corrupt(kName, "a colour is not in the palette");
@@ -144,7 +166,7 @@ Result<int> decode_gif(ByteView bytes, const ImageConfig& limits, Image& image) 
   const int colours = fill_palette(frame.ColorMap != nullptr ? frame.ColorMap : gif->SColorMap, palette);
   image.reset(width, height);
   fill(image, palette[transparent >= 0 ? static_cast<std::size_t>(transparent) : 0]);
-  if (auto ok = read_pixels(*gif, palette, colours, image); !ok) return fail(ok.error());
+  if (auto ok = read_pixels(*gif, palette, colours, limits, image); !ok) return fail(ok.error());
   return 1;
 }
 

@@ -35,12 +35,15 @@ struct Session {
   std::jmp_buf escape;
   ByteView bytes;
   unsigned width, height;  // as the marker reader found them
-  unsigned reduction;      // 1, 2, 4 or 8; both sides are multiples of it
+  unsigned reduction;      // 1, 2, 4 or 8
   Region region;
   StoredRowSink* sink;
   std::uint8_t* strip;  // kStripRows rows of the region with its margins
   std::uint8_t* inks;   // a row of CMYK; null: no such image
   int scans_max;
+  bool complete;         // as the marker reader found it: only then are pixels missing where libjpeg says so
+  bool accepts_missing;  // pixels at the end of a file that was cut off
+  bool ended;            // libjpeg has read to the end of the file
   long memory_max;
   bool too_many_scans;
   HuffmanDecoder* huffman;                    // null: the plain way
@@ -62,23 +65,38 @@ Session* session_of(j_common_ptr jpeg) {
   std::longjmp(session->escape, 1);
 }
 
+// Whether pixels may be missing from here on: where the file was cut off, some whole rows have come, and that is
+// wanted.
+bool may_end_here(const Session& session) {
+  const jpeg_decompress_struct& jpeg = session.jpeg;
+  const bool something_has_come = jpeg.input_scan_number > 1 || jpeg.input_iMCU_row > 0;
+  return session.accepts_missing && something_has_come && (session.ended || jpeg.unread_marker == JPEG_EOI);
+}
+
 // libjpeg calls what it would rather paint grey than refuse a "warning". Harmless ones: bytes between segments (some
-// cameras pad there) and header oddities.
+// cameras pad there) and header oddities. At the end of the file alone nothing is missing yet but the end mark: when
+// libjpeg needs more than there is, another warning follows.
 void on_message(j_common_ptr jpeg, int level) {
   if (level >= 0) return;
+  Session& session = *session_of(jpeg);
   switch (jpeg->err->msg_code) {
     case JWRN_ADOBE_XFORM:
-    case JWRN_JFIF_MAJOR: return;
+    case JWRN_JFIF_MAJOR:
+    case JWRN_NOT_SEQUENTIAL: return;  // a sequential scan's Ss, Se, Ah and Al say nothing, and some cameras write 0
+    case JWRN_JPEG_EOF:
+      session.ended = true;
+      if (!session.jpeg.arith_code || may_end_here(session)) return;
+      break;  // the arithmetic decoder goes on with zeros and says nothing
     case JWRN_EXTRANEOUS_DATA: {
       const int marker = jpeg->err->msg_parm.i[1];
       const bool is_restart = marker >= 0xD0 && marker <= 0xD7;
-      const bool inside_a_scan = is_restart && session_of(jpeg)->jpeg.input_scan_number > 0;  // pixels are lost
+      const bool inside_a_scan = is_restart && session.jpeg.input_scan_number > 0;  // pixels are lost
       if (!inside_a_scan) return;
       break;
     }
     default: break;
   }
-  give_up(jpeg);
+  if (!may_end_here(session)) give_up(jpeg);
 }
 
 void on_progress(j_common_ptr jpeg) {
@@ -135,8 +153,7 @@ HuffmanSpec spec_of(const JHUFF_TBL& table) {
 // After jpeg_start_decompress(), which reads nothing beyond the header of the only scan. False: the plain way.
 bool take_over_entropy_decoding(Session& session) {
   jpeg_decompress_struct& jpeg = session.jpeg;
-  const bool sequential = !jpeg.progressive_mode && !jpeg.arith_code && jpeg.data_precision == 8 && jpeg.Ss == 0 &&
-                          jpeg.Se == DCTSIZE2 - 1 && jpeg.Ah == 0 && jpeg.Al == 0;
+  const bool sequential = !jpeg.progressive_mode && !jpeg.arith_code && jpeg.data_precision == 8;
   if (!sequential || jpeg.inputctl->has_multiple_scans) return false;
   std::array<HuffmanSpec, kHuffmanTables> dc, ac;
   HuffmanScan scan;
@@ -186,15 +203,19 @@ void hand_back_to_libjpeg(Session&) {}
 
 #endif
 
-// Whether libjpeg has read all coefficients before the first row is asked for, and computes each block from itself
-// alone: then rows and columns can be left out. (It smooths over blocks of which not all bits came.)
-bool has_all_coefficients(jpeg_decompress_struct& jpeg) {
-  if (!jpeg_has_multiple_scans(&jpeg)) return false;
+// False for a progressive image of which some scan did not come.
+bool has_all_bits(const jpeg_decompress_struct& jpeg) {
   if (jpeg.coef_bits == nullptr) return true;
   for (int c = 0; c < jpeg.num_components; ++c) {
     if (std::any_of(jpeg.coef_bits[c], jpeg.coef_bits[c] + DCTSIZE2, [](int bits) { return bits != 0; })) return false;
   }
   return true;
+}
+
+// Whether libjpeg has read all coefficients before the first row is asked for, and computes each block from itself
+// alone: then rows and columns can be left out. (It smooths over blocks of which not all bits came.)
+bool has_all_coefficients(jpeg_decompress_struct& jpeg) {
+  return jpeg_has_multiple_scans(&jpeg) && has_all_bits(jpeg);
 }
 
 // Leaves out what lies left and right of the region; the column at which rows begin then. (Reduced, libjpeg loses a
@@ -257,6 +278,7 @@ bool run(Session& session) {
   jpeg.dct_method = JDCT_ISLOW;
   jpeg.do_fancy_upsampling = TRUE;
   jpeg_start_decompress(&jpeg);
+  if (!session.complete && !session.accepts_missing && !has_all_bits(jpeg)) ERREXIT(&jpeg, JERR_INPUT_EOF);
   const bool quick = session.huffman != nullptr && take_over_entropy_decoding(session);
   if (!quick) session.huffman = nullptr;
   if (!quick && !has_all_coefficients(jpeg)) {
@@ -275,11 +297,14 @@ bool run(Session& session) {
   return true;
 }
 
-// Of a side that is no multiple, the last pixels would stand for less than the others.
-unsigned reduction_of(const JpegMarkers& markers, const StoredRowSink& sink) {
-  auto reduction =
+// Of a side that is no multiple, the last pixels stand for less than the others: only where the image would be too
+// large otherwise, and so these pixels are a few of thousands.
+unsigned reduction_of(const JpegMarkers& markers, const StoredRowSink& sink, const ImageConfig& limits) {
+  const auto most =
       static_cast<unsigned>(sink.reduction_max(static_cast<int>(markers.width), static_cast<int>(markers.height)));
+  unsigned reduction = most;
   while (reduction > 1 && (markers.width % reduction != 0 || markers.height % reduction != 0)) reduction /= 2;
+  while (reduction < most && !check_jpeg_cost(markers, reduction, limits)) reduction *= 2;
   return reduction;
 }
 
@@ -289,7 +314,6 @@ std::unexpected<Error> error_of(const Session& session, const ImageConfig& limit
                 "The JPEG has more than " + std::to_string(limits.jpeg_scans_max) + " progressive scans.");
   }
   switch (session.failed_code) {
-    case JWRN_JPEG_EOF:
     case JERR_INPUT_EOF:
     case JERR_INPUT_EMPTY: return truncated(kName);
     case JERR_BAD_PRECISION:
@@ -300,7 +324,7 @@ std::unexpected<Error> error_of(const Session& session, const ImageConfig& limit
     case JERR_NOT_COMPILED: return unsupported(kName, session.message);
     case JERR_OUT_OF_MEMORY:
       return fail(ErrorKind::invalid, "image_too_large", "The JPEG needs more memory than an image may.");
-    default: return corrupt(kName, session.message);
+    default: return session.ended ? truncated(kName) : corrupt(kName, session.message);
   }
 }
 
@@ -324,9 +348,10 @@ Result<void> JpegDecoder::decode(ByteView bytes, const ImageConfig& limits, Stor
   impl_->huffman.choose_instructions(way == JpegWay::quickest);
   const JpegMarkers markers = read_jpeg_markers(bytes, quick);
   if (auto ok = check_jpeg_markers(markers, limits); !ok) return ok;
-  const unsigned reduction = reduction_of(markers, sink);
-  const auto region = sink.begin(static_cast<int>(markers.width / reduction),
-                                 static_cast<int>(markers.height / reduction), markers.orientation);
+  const unsigned reduction = reduction_of(markers, sink, limits);
+  if (auto ok = check_jpeg_cost(markers, reduction, limits); !ok) return ok;
+  const auto region = sink.begin(static_cast<int>((markers.width + reduction - 1) / reduction),
+                                 static_cast<int>((markers.height + reduction - 1) / reduction), markers.orientation);
   if (!region) return fail(region.error());
   const bool inks = markers.components.size() == 4;
   impl_->strip.resize(3 * static_cast<std::size_t>(markers.width) * kStripRows + kRowSlack);
@@ -347,6 +372,8 @@ Result<void> JpegDecoder::decode(ByteView bytes, const ImageConfig& limits, Stor
   session.strip = impl_->strip.data();
   session.inks = inks ? impl_->inks.data() : nullptr;
   session.scans_max = limits.jpeg_scans_max;
+  session.complete = markers.complete;
+  session.accepts_missing = limits.accepts_truncated();
   // A progressive image holds all its coefficients: 2 bytes per sample, 4 components at most, and some rows.
   session.memory_max = static_cast<long>(8 * limits.pixels_max + 32 * kMiB);
   session.jpeg.err = jpeg_std_error(&session.errors);
@@ -355,7 +382,7 @@ Result<void> JpegDecoder::decode(ByteView bytes, const ImageConfig& limits, Stor
   session.errors.emit_message = on_message;
   session.errors.output_message = no_output;
   session.progress.progress_monitor = on_progress;
-  session.huffman = markers.scans == 1 ? quick : nullptr;
+  session.huffman = markers.scans == 1 && markers.complete ? quick : nullptr;
   const bool ok = run(session);
   impl_->last_way = session.huffman != nullptr ? way : JpegWay::plain;
   if (ok) return {};

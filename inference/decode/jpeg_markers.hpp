@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <optional>
 #include <vector>
 
@@ -16,6 +17,8 @@ struct JpegMarkers {
   int orientation = 1;
   unsigned width = 0, height = 0;
   bool complete = false;             // an end-of-image marker was found
+  bool sequential = false;           // not progressive, not lossless
+  std::uint64_t samples = 0;         // of all components
   std::vector<unsigned> components;  // of the frame
   std::vector<unsigned> scanned;     // component ids that some scan carries
 };
@@ -35,5 +38,10 @@ JpegMarkers read_jpeg_markers(ByteView bytes, EntropyCodedReader* first_scan = n
 
 /// Errors: image_too_large, image_truncated, image_corrupt, as far as markers tell.
 Result<void> check_jpeg_markers(const JpegMarkers& markers, const ImageConfig& limits);
+
+/// Whether decoding at 1/reduction of the size stays within what pixels_max allows: so many pixels come out at most,
+/// and what goes in costs no more than the largest image that is decoded whole.
+/// Errors: image_too_large.
+Result<void> check_jpeg_cost(const JpegMarkers& markers, unsigned reduction, const ImageConfig& limits);
 
 }  // namespace imgrec::decode

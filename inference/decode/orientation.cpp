@@ -60,7 +60,8 @@ void transpose(const Image& from, Image& to) {
 }  // namespace
 
 int exif_orientation(ByteView exif) {
-  constexpr std::uint32_t kOrientationTag = 0x0112, kShort = 3;
+  // A SHORT, says EXIF; some programs write others.
+  constexpr std::uint32_t kOrientationTag = 0x0112, kByte = 1, kShort = 3, kLong = 4;
   if (exif.size() < 8) return 1;
   const bool little = exif.substr(0, 2) == "II";
   if (!little && exif.substr(0, 2) != "MM") return 1;
@@ -74,8 +75,9 @@ int exif_orientation(ByteView exif) {
     const std::size_t at = directory + 2 + 12 * i;
     if (at + 12 > exif.size()) return 1;
     if (u16(at) != kOrientationTag) continue;
-    if (u16(at + 2) != kShort || u32(at + 4) != 1) return 1;
-    const std::uint32_t value = u16(at + 8);
+    const std::uint32_t type = u16(at + 2);
+    if ((type != kByte && type != kShort && type != kLong) || u32(at + 4) != 1) return 1;
+    const std::uint32_t value = type == kByte ? byte_at(exif, at + 8) : type == kShort ? u16(at + 8) : u32(at + 8);
     return value >= 1 && value <= 8 ? static_cast<int>(value) : 1;
   }
   return 1;

@@ -21,6 +21,8 @@ struct Session {
   const char* bytes = nullptr;
   std::size_t size = 0, at = 0;
   bool ended_early = false;
+  bool has_image = false;    // all rows came; what is wrong lies behind them
+  std::size_t cut_data = 0;  // bytes that are there of the chunk in which the file ends
   char message[128] = {};
 };
 
@@ -37,6 +39,7 @@ void read_bytes(png_structp png, png_bytep target, png_size_t count) {
 void on_error(png_structp png, png_const_charp message) {
   auto* session = static_cast<Session*>(png_get_error_ptr(png));
   std::strncpy(session->message, message, sizeof session->message - 1);
+  if (std::strstr(message, "Not enough image data") != nullptr) session->ended_early = true;
   png_longjmp(png, 1);
 }
 
@@ -52,6 +55,18 @@ int orientation_of(ByteView bytes) {
     at += 12 + length;
   }
   return 1;
+}
+
+// Of the chunk in which the file ends: its bytes that are there. 0: there is none.
+std::size_t cut_data_of(ByteView bytes) {
+  std::size_t at = kSignatureBytes;
+  while (at + 8 <= bytes.size()) {
+    const std::size_t length = be32(bytes, at), there = bytes.size() - at - 8;
+    if (length > there) return there;
+    if (there - length < 4) return length;
+    at += 12 + length;
+  }
+  return 0;
 }
 
 // All colour types become 8-bit RGB; of a palette image, one index per byte.
@@ -85,10 +100,14 @@ bool apply_palette(png_const_colorp palette, int colours, Image& image) {
 }
 
 // Everything between setjmp and its longjmp. False: see session.
-bool run(Session& session, Image& image, png_bytepp rows) {
+bool run(Session& session, const Image& image, png_bytepp rows) {
   if (setjmp(png_jmpbuf(session.png)) != 0) return false;  // NOLINT(cert-err52-cpp): libpng's way to report errors
   png_structp png = session.png;
   png_set_read_fn(png, &session, read_bytes);
+  // Some programs claim a smaller window than their data needs; zlib would then find distances too far back.
+  png_set_option(png, PNG_MAXIMUM_INFLATE_WINDOW, PNG_OPTION_ON);
+  // libpng reads data in portions of this size, and decodes nothing of a portion that is not whole.
+  if (session.cut_data > 0) png_set_compression_buffer_size(png, session.cut_data);
   // All chunks but those that make pixels: header, palette, transparency, data, end.
   png_set_keep_unknown_chunks(png, PNG_HANDLE_CHUNK_NEVER, nullptr, -1);
   png_set_chunk_malloc_max(png, 1 << 20);
@@ -103,15 +122,43 @@ bool run(Session& session, Image& image, png_bytepp rows) {
   if (png_get_rowbytes(png, session.info) != pixel_bytes * static_cast<std::size_t>(image.width)) {
     png_error(png, "unexpected row size");
   }
-  png_read_image(png, rows);
+  // As display rows: where an interlaced image ends early, its pixels fill the gaps between them.
+  const int passes = png_get_interlace_type(png, session.info) == PNG_INTERLACE_NONE ? 1 : PNG_INTERLACE_ADAM7_PASSES;
+  for (int pass = 0; pass < passes; ++pass) png_read_rows(png, nullptr, rows, static_cast<png_uint_32>(image.height));
+  session.has_image = true;
   png_read_end(png, nullptr);
-  if (is_palette) {
+  return true;
+}
+
+// How much of an image came before libpng gave up.
+enum class Came { nothing, some, all };
+
+Came what_came(const Session& session, const Image& image) {
+  if (session.has_image) return Came::all;
+  const png_uint_32 row = png_get_current_row_number(session.png);
+  const png_byte pass = png_get_current_pass_number(session.png);
+  const bool interlaced = png_get_interlace_type(session.png, session.info) != PNG_INTERLACE_NONE;
+  // After the last row libpng looks for the end of the compressed data; only that may be missing then.
+  if (interlaced ? pass == PNG_INTERLACE_ADAM7_PASSES : row == static_cast<png_uint_32>(image.height)) return Came::all;
+  return row > 0 || pass > 0 ? Came::some : Came::nothing;
+}
+
+Result<void> decode(Session& session, const ImageConfig& limits, Image& image, png_bytepp rows) {
+  if (!run(session, image, rows)) {
+    const Came came = what_came(session, image);
+    const bool rest_is_accepted = session.ended_early && came == Came::some && limits.accepts_truncated();
+    const bool only_the_ending = came == Came::all && (session.ended_early || session.has_image);
+    if (!only_the_ending && !rest_is_accepted) {
+      return session.ended_early ? truncated(kName) : corrupt(kName, session.message);
+    }
+  }
+  if (png_get_color_type(session.png, session.info) == PNG_COLOR_TYPE_PALETTE) {
     png_colorp palette = nullptr;
     int colours = 0;
-    png_get_PLTE(png, session.info, &palette, &colours);
-    if (!apply_palette(palette, colours, image)) png_error(png, "a colour is not in the palette");
+    png_get_PLTE(session.png, session.info, &palette, &colours);
+    if (!apply_palette(palette, colours, image)) return corrupt(kName, "a colour is not in the palette");
   }
-  return true;
+  return {};
 }
 
 }  // namespace
@@ -119,6 +166,7 @@ bool run(Session& session, Image& image, png_bytepp rows) {
 Result<int> decode_png(ByteView bytes, const ImageConfig& limits, Image& image) {
   constexpr std::size_t kHeaderEnd = kSignatureBytes + 8 + 13;
   if (bytes.size() < kHeaderEnd) return truncated(kName);
+  if (bytes.substr(12, 4) == "CgBI") return unsupported(kName, "Apple's own form, made for apps of iOS");
   if (bytes.substr(12, 4) != "IHDR") return corrupt(kName, "it does not begin with a header");
   const std::uint32_t width = be32(bytes, 16), height = be32(bytes, 20);
   if (auto ok = check_dimensions(kName, width, height, limits); !ok) return fail(ok.error());
@@ -126,14 +174,16 @@ Result<int> decode_png(ByteView bytes, const ImageConfig& limits, Image& image) 
   std::vector<png_bytep> rows(height);
   for (std::uint32_t y = 0; y < height; ++y) rows[y] = image.row(static_cast<int>(y));
 
-  Session session{.bytes = bytes.data(), .size = bytes.size()};
+  Session session{.bytes = bytes.data(), .size = bytes.size(), .cut_data = cut_data_of(bytes)};
   session.png = png_create_read_struct(PNG_LIBPNG_VER_STRING, &session, on_error, on_warning);
   if (session.png == nullptr)
     return fail(ErrorKind::transient, "out_of_memory", "There is not enough memory for a PNG.");
   session.info = png_create_info_struct(session.png);
-  const bool ok = session.info != nullptr && run(session, image, rows.data());
+  const Result<void> decoded =
+      session.info != nullptr ? decode(session, limits, image, rows.data())
+                              : fail(ErrorKind::transient, "out_of_memory", "There is not enough memory for a PNG.");
   png_destroy_read_struct(&session.png, &session.info, nullptr);
-  if (!ok) return session.ended_early ? truncated(kName) : corrupt(kName, session.message);
+  if (!decoded) return fail(decoded.error());
   return orientation_of(bytes);
 }
 

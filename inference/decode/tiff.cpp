@@ -1,5 +1,4 @@
-// TIFF (also BigTIFF) on libtiff: the first page. The directory is read here first, since libtiff would load every
-// tag's values, whatever they add up to.
+// TIFF (also BigTIFF) on libtiff: the first page.
 #include <tiffio.h>
 
 #include <algorithm>
@@ -7,87 +6,24 @@
 #include <cstdio>
 #include <cstring>
 #include <memory>
-#include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "inference/decode/formats.hpp"
+#include "inference/decode/tiff_directory.hpp"
 
 namespace imgrec::decode {
 namespace {
 
 constexpr const char* kName = "TIFF";
-constexpr std::uint64_t kTagBytesMax = 64 * kMiB;  // of all tags' values together
-constexpr std::uint64_t kEntriesMax = 1000;
 constexpr std::uint64_t kBlockBytesMax = 128 * kMiB;  // of one strip or tile, decoded
-
-// ---- The first directory (TIFF 6.0, section 2; BigTIFF as libtiff's documentation describes it) ----
-
-struct Directory {
-  std::uint64_t width = 0, height = 0;
-  int orientation = 1;
-};
-
-class DirectoryReader {
- public:
-  explicit DirectoryReader(ByteView bytes) : bytes_(bytes), little_(bytes[0] == 'I'), big_(u16(2) == 43) {}
-
-  Result<Directory> read() {
-    const std::uint64_t header_bytes = big_ ? 16 : 8;
-    if (bytes_.size() < header_bytes) return truncated(kName);
-    const std::uint64_t at = big_ ? u64(8) : u32(4);
-    const std::uint64_t count_bytes = big_ ? 8 : 2, entry_bytes = big_ ? 20 : 12;
-    if (!inside(at, count_bytes)) return truncated(kName);
-    const std::uint64_t entries = big_ ? u64(at) : u16(at);
-    if (entries > kEntriesMax) return corrupt(kName, "it has more than 1000 tags");
-    if (!inside(at + count_bytes, entries * entry_bytes)) return truncated(kName);
-    Directory directory;
-    std::uint64_t value_bytes = 0;
-    for (std::uint64_t i = 0; i < entries; ++i) {
-      const std::uint64_t entry = at + count_bytes + i * entry_bytes;
-      const std::uint64_t count = big_ ? u64(entry + 4) : u32(entry + 4);
-      if (count > kTagBytesMax) return too_much();
-      // libtiff widens numbers to 8 bytes.
-      value_bytes += count * 8;
-      if (value_bytes > kTagBytesMax) return too_much();
-      take(u16(entry), u16(entry + 2), entry + (big_ ? 12 : 8), directory);
-    }
-    return directory;
-  }
-
- private:
-  static std::unexpected<Error> too_much() {
-    return fail(ErrorKind::invalid, "image_too_large", "The TIFF's tags hold more than an image may.");
-  }
-  bool inside(std::uint64_t at, std::uint64_t count) const {
-    return at <= bytes_.size() && count <= bytes_.size() - at;
-  }
-  std::uint32_t u16(std::uint64_t at) const { return little_ ? le16(bytes_, at) : be16(bytes_, at); }
-  std::uint32_t u32(std::uint64_t at) const { return little_ ? le32(bytes_, at) : be32(bytes_, at); }
-  std::uint64_t u64(std::uint64_t at) const {
-    const std::uint64_t first = u32(at), second = u32(at + 4);
-    return little_ ? second << 32 | first : first << 32 | second;
-  }
-  void take(std::uint32_t tag, std::uint32_t type, std::uint64_t value_at, Directory& directory) const {
-    const bool is_short = type == TIFF_SHORT, is_long = type == TIFF_LONG;
-    if (!is_short && !is_long) return;
-    const std::uint64_t value = is_short ? u16(value_at) : u32(value_at);
-    // The first of several counts, as in libtiff.
-    if (tag == TIFFTAG_IMAGEWIDTH && directory.width == 0) directory.width = value;
-    if (tag == TIFFTAG_IMAGELENGTH && directory.height == 0) directory.height = value;
-    if (tag == TIFFTAG_ORIENTATION && value >= 1 && value <= 8) directory.orientation = static_cast<int>(value);
-  }
-
-  ByteView bytes_;
-  bool little_, big_;
-};
-
-// ---- libtiff ----
 
 struct Source {
   ByteView bytes;
   std::uint64_t at = 0;
   bool read_beyond = false;
+  bool cut = false;  // not all strips or tiles are there, and that is accepted
   bool reading_pixels = false;
   std::string problem;  // libtiff's first error
 };
@@ -144,10 +80,17 @@ int on_error(TIFF*, void* user, const char*, const char* format, std::va_list ar
   return 1;
 }
 
+// What codecs say of an outdated form that they read all the same: JPEG as in TIFF 6.0 (Wang's programs, old scanners)
+// and LZW with its bits in the other order. Of the former, only the messages of libjpeg are about pixels.
+bool is_about_the_form(std::string_view module, std::string_view format) {
+  return module.starts_with("OJPEG") || format.starts_with("Old-style LZW");
+}
+
 // About unknown tags: nothing. While pixels are read, a codec's warning means pixels that it made up.
-int on_warning(TIFF*, void* user, const char*, const char* format, std::va_list arguments) {
+int on_warning(TIFF*, void* user, const char* module, const char* format, std::va_list arguments) {
   auto* source = static_cast<Source*>(user);
-  if (source->reading_pixels) note(*source, format, arguments);
+  if (source->reading_pixels && !is_about_the_form(module != nullptr ? module : "", format))
+    note(*source, format, arguments);
   return 1;
 }
 
@@ -169,18 +112,18 @@ Tiff open(Source& source) {
 }
 
 std::unexpected<Error> error_of(const Source& source) {
-  if (source.read_beyond) return truncated(kName);
+  if (source.read_beyond || source.cut) return truncated(kName);
   return corrupt(kName, source.problem.empty() ? "its data contradicts itself" : source.problem);
 }
 
-// Strips or tiles that lie beyond the end of the file.
-Result<void> check_extents(TIFF* tiff, ByteView bytes) {
+// False where strips or tiles lie beyond the end of the file.
+bool has_all_blocks(TIFF* tiff, ByteView bytes) {
   const std::uint32_t count = TIFFIsTiled(tiff) != 0 ? TIFFNumberOfTiles(tiff) : TIFFNumberOfStrips(tiff);
   for (std::uint32_t i = 0; i < count; ++i) {
     const std::uint64_t at = TIFFGetStrileOffset(tiff, i), size = TIFFGetStrileByteCount(tiff, i);
-    if (at > bytes.size() || size > bytes.size() - at) return truncated(kName);
+    if (at > bytes.size() || size > bytes.size() - at) return false;
   }
-  return {};
+  return true;
 }
 
 struct RgbaReader {
@@ -224,8 +167,10 @@ Result<void> read_pixels(TIFF* tiff, Source& source, bool multiplied, Image& ima
   for (std::uint32_t y = 0; y < height; y += block) {
     const std::uint32_t rows = std::min(block, height - y);
     reader.image.row_offset = static_cast<int>(y);
-    if (TIFFRGBAImageGet(&reader.image, raster.data(), width, rows) == 0 || !source.problem.empty())
+    if (TIFFRGBAImageGet(&reader.image, raster.data(), width, rows) == 0 || !source.problem.empty()) {
+      if (source.cut && y > 0) return {};
       return error_of(source);
+    }
     for (std::uint32_t r = 0; r < rows; ++r) {
       const std::uint32_t* from = raster.data() + static_cast<std::size_t>(r) * width;
       std::uint8_t* to = image.row(static_cast<int>(y + r));
@@ -261,8 +206,9 @@ Result<bool> prepare(TIFF* tiff) {
 
 Result<int> decode_tiff(ByteView bytes, const ImageConfig& limits, Image& image) {
   if (bytes.size() < 8) return truncated(kName);
-  const auto directory = DirectoryReader(bytes).read();
+  const auto directory = read_tiff_directory(bytes);
   if (!directory) return fail(directory.error());
+  if (const auto maker = camera_raw_maker(bytes)) return camera_raw(*maker);
   if (auto ok = check_dimensions(kName, directory->width, directory->height, limits); !ok) return fail(ok.error());
   Source source;
   source.bytes = bytes;
@@ -273,7 +219,8 @@ Result<int> decode_tiff(ByteView bytes, const ImageConfig& limits, Image& image)
   TIFFGetField(tiff.get(), TIFFTAG_IMAGELENGTH, &height);
   if (width != directory->width || height != directory->height)
     return corrupt(kName, "its sizes contradict each other");
-  if (auto ok = check_extents(tiff.get(), bytes); !ok) return fail(ok.error());
+  source.cut = !has_all_blocks(tiff.get(), bytes);
+  if (source.cut && !limits.accepts_truncated()) return truncated(kName);
   const auto multiplied = prepare(tiff.get());
   if (!multiplied) return fail(multiplied.error());
   image.reset(static_cast<int>(width), static_cast<int>(height));

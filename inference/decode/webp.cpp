@@ -38,8 +38,21 @@ std::unexpected<Error> error_of(VP8StatusCode status) {
   }
 }
 
+// Of a frame whose chunk was cut off: the rows that are there. What is missing may be a byte that fills it up alone.
+// `config`: with its output. some: not all rows are wanted.
+Result<void> decode_beginning(const WebPIterator& frame, bool some, WebPDecoderConfig& config) {
+  const std::unique_ptr<WebPIDecoder, decltype(&WebPIDelete)> decoder(WebPIDecode(nullptr, 0, &config), WebPIDelete);
+  if (!decoder) return error_of(VP8_STATUS_OUT_OF_MEMORY);
+  const VP8StatusCode status = WebPIUpdate(decoder.get(), frame.fragment.bytes, frame.fragment.size);
+  int rows = 0;
+  WebPIDecGetRGB(decoder.get(), &rows, nullptr, nullptr, nullptr);
+  const bool is_cut = status == VP8_STATUS_SUSPENDED || status == VP8_STATUS_NOT_ENOUGH_DATA;
+  if (status == VP8_STATUS_OK || (is_cut && some && rows > 0)) return {};
+  return error_of(status);
+}
+
 // The first frame, where it lies on the canvas; the rest stays black, as in Pillow.
-Result<void> decode_frame(const WebPIterator& frame, Image& image) {
+Result<void> decode_frame(const WebPIterator& frame, const ImageConfig& limits, Image& image) {
   if (frame.x_offset < 0 || frame.y_offset < 0 || frame.width <= 0 || frame.height <= 0 ||
       frame.x_offset > image.width - frame.width || frame.y_offset > image.height - frame.height) {
     return corrupt(kName, "its first frame lies outside the canvas");
@@ -59,6 +72,7 @@ Result<void> decode_frame(const WebPIterator& frame, Image& image) {
   config.output.u.RGBA.rgba = image.row(frame.y_offset) + 3 * frame.x_offset;
   config.output.u.RGBA.stride = stride;
   config.output.u.RGBA.size = image.rgb.size() - static_cast<std::size_t>(config.output.u.RGBA.rgba - image.rgb.data());
+  if (frame.complete == 0) return decode_beginning(frame, limits.accepts_truncated(), config);
   const VP8StatusCode status = WebPDecode(frame.fragment.bytes, frame.fragment.size, &config);
   WebPFreeDecBuffer(&config.output);
   if (status != VP8_STATUS_OK) return error_of(status);
@@ -68,21 +82,23 @@ Result<void> decode_frame(const WebPIterator& frame, Image& image) {
 }  // namespace
 
 Result<int> decode_webp(ByteView bytes, const ImageConfig& limits, Image& image) {
-  constexpr std::size_t kRiffHeader = 8;
-  if (static_cast<std::uint64_t>(le32(bytes, 4)) + kRiffHeader > bytes.size()) return truncated(kName);
   const WebPData data{data_of(bytes), bytes.size()};
   WebPDemuxState state{};
   const std::unique_ptr<WebPDemuxer, decltype(&WebPDemuxDelete)> demuxer(WebPDemuxPartial(&data, &state),
                                                                          WebPDemuxDelete);
+  if (state == WEBP_DEMUX_PARSING_HEADER) return truncated(kName);
   if (!demuxer || state == WEBP_DEMUX_PARSE_ERROR) return corrupt(kName, "its chunks contradict each other");
-  if (state != WEBP_DEMUX_DONE) return truncated(kName);
   const std::uint32_t width = WebPDemuxGetI(demuxer.get(), WEBP_FF_CANVAS_WIDTH);
   const std::uint32_t height = WebPDemuxGetI(demuxer.get(), WEBP_FF_CANVAS_HEIGHT);
   if (auto ok = check_dimensions(kName, width, height, limits); !ok) return fail(ok.error());
   WebPIterator frame{};
-  if (WebPDemuxGetFrame(demuxer.get(), 1, &frame) == 0) return corrupt(kName, "it holds no image");
+  if (WebPDemuxGetFrame(demuxer.get(), 1, &frame) == 0) {
+    if (state != WEBP_DEMUX_DONE) return truncated(kName);
+    return corrupt(kName, "it holds no image");
+  }
   image.reset(static_cast<int>(width), static_cast<int>(height));
-  const Result<void> decoded = decode_frame(frame, image);
+  // Metadata and further frames may be missing behind the first.
+  const Result<void> decoded = decode_frame(frame, limits, image);
   WebPDemuxReleaseIterator(&frame);
   if (!decoded) return fail(decoded.error());
   return orientation_of(demuxer.get());

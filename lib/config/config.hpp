@@ -28,6 +28,8 @@ struct ImageConfig {
   std::uint64_t bytes_max = 20 * kMiB;    // of an encoded image
   std::uint64_t pixels_max = 25'000'000;  // width x height
   int jpeg_scans_max = 100;               // a progressive photo has about 10; each costs a pass over the image
+  std::string truncated = "refuse";       // refuse, accept: images of which pixels are missing at the end
+  bool accepts_truncated() const { return truncated == "accept"; }
 };
 
 struct QueueConfig {

@@ -84,11 +84,17 @@ void add_model_and_image(std::vector<Setting>& all) {
   constexpr unsigned kAccepting = kInferring | kWebCommand;
   all.push_back(size({"image.bytes_max", "largest image file", {}, kAccepting},
                      In{&Config::image, &ImageConfig::bytes_max}, {kKiB, 1024 * kMiB}));
-  all.push_back(number({"image.pixels_max", "largest width x height", {}, kInferring},
+  all.push_back(number({"image.pixels_max", "largest width x height that is decoded", {}, kInferring},
                        In{&Config::image, &ImageConfig::pixels_max}, {1, 1'000'000'000}));
   all.push_back(
       number({"image.jpeg_scans_max", "scans of a progressive JPEG; each costs a pass over the image", {}, kInferring},
              In{&Config::image, &ImageConfig::jpeg_scans_max}, {1, 10'000}));
+  all.push_back(text({"image.truncated",
+                      "images cut off before their last pixels: refuse, or accept, the rest grey or black",
+                      {},
+                      kInferring},
+                     In{&Config::image, &ImageConfig::truncated},
+                     {"MODE", "refuse or accept", [](auto value) { return value == "refuse" || value == "accept"; }}));
 }
 
 void add_queue(std::vector<Setting>& all) {

@@ -1,9 +1,12 @@
 #include "lib/job/image_type.hpp"
 
+#include <array>
+
 namespace imgrec {
 
+using namespace std::string_view_literals;
+
 std::optional<ImageType> sniff_image_type(ByteView bytes) {
-  using namespace std::string_view_literals;
   if (bytes.starts_with("\xFF\xD8\xFF"sv)) return ImageType::jpeg;
   if (bytes.starts_with("\x89PNG\r\n\x1A\n"sv)) return ImageType::png;
   if (bytes.starts_with("RIFF"sv) && bytes.size() >= 12 && bytes.substr(8, 4) == "WEBP"sv) return ImageType::webp;
@@ -32,6 +35,63 @@ std::string_view media_type(ImageType type) {
     case ImageType::tiff: return "image/tiff";
   }
   return "application/octet-stream";
+}
+
+namespace {
+
+// ISO/IEC 14496-12: a box "ftyp" comes first, with the brand of what follows.
+std::string_view iso_media_kind(std::string_view brand) {
+  if (brand == "crx ") return "Canon CR3";
+  if (brand == "avif" || brand == "avis") return "AVIF";
+  if (brand.starts_with("he") || brand == "mif1" || brand == "msf1") return "HEIC";
+  if (brand == "jxl ") return "JPEG XL";
+  return "a video";
+}
+
+struct OtherKind {
+  std::string_view begin, name;
+};
+
+constexpr std::array<OtherKind, 7> kRawKinds = {{{"IIRO", "Olympus ORF"},
+                                                 {"IIRS", "Olympus ORF"},
+                                                 {"MMOR", "Olympus ORF"},
+                                                 {"IIU\0"sv, "Panasonic RW2"},
+                                                 {"FUJIFILMCCD-RAW", "Fujifilm RAF"},
+                                                 {"FOVb", "Sigma X3F"},
+                                                 {"\0MRM"sv, "Minolta MRW"}}};
+constexpr std::array<OtherKind, 11> kOtherKinds = {{{"%PDF", "a PDF"},
+                                                    {"\0\0\0\x0CjP  \r\n\x87\n"sv, "JPEG 2000"},
+                                                    {"\xFF\x4F\xFF\x51", "JPEG 2000"},
+                                                    {"\0\0\0\x0CJXL \r\n\x87\n"sv, "JPEG XL"},
+                                                    {"\xFF\x0A", "JPEG XL"},
+                                                    {"8BPS", "a Photoshop document"},
+                                                    {"\0\0\1\0"sv, "an icon (ICO)"},
+                                                    {"<svg", "SVG"},
+                                                    {"PK\3\4", "a ZIP archive"},
+                                                    {"\x1A\x45\xDF\xA3", "a video"},
+                                                    {"qoif", "QOI"}}};
+
+}  // namespace
+
+std::string unknown_format_message(ByteView bytes) {
+  const std::string accepted = std::string("Accepted are ") + std::string(kImageTypeNames) + ".";
+  if (bytes.starts_with("II\x1A\0\0\0HEAPCCDR"sv)) return camera_raw_message("Canon CRW");
+  for (const OtherKind& kind : kRawKinds) {
+    if (bytes.starts_with(kind.begin)) return camera_raw_message(kind.name);
+  }
+  std::string_view name;
+  if (bytes.size() >= 12 && bytes.substr(4, 4) == "ftyp") name = iso_media_kind(bytes.substr(8, 4));
+  for (const OtherKind& kind : kOtherKinds) {
+    if (bytes.starts_with(kind.begin)) name = kind.name;
+  }
+  if (name == "Canon CR3") return camera_raw_message(name);
+  if (name.empty()) return "The file is no image in a known format. " + accepted;
+  return "The file is " + std::string(name) + ". " + accepted + " Export or convert it to one of these, such as JPEG.";
+}
+
+std::string camera_raw_message(std::string_view kind) {
+  return "The file is camera RAW" + (kind.empty() ? std::string() : " (" + std::string(kind) + ")") +
+         ", the data of a sensor and not yet a picture. Send the JPEG that the camera stored beside it, or export one.";
 }
 
 }  // namespace imgrec

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <optional>
+#include <string>
 #include <string_view>
 
 #include "lib/base/units.hpp"
@@ -18,5 +19,11 @@ std::string_view media_type(ImageType type);
 
 /// "JPEG, PNG, WebP, BMP, GIF and TIFF": for messages.
 constexpr std::string_view kImageTypeNames = "JPEG, PNG, WebP, BMP, GIF and TIFF";
+
+/// For people who sent something else: what it seems to be, where its first bytes tell, and what to send instead.
+std::string unknown_format_message(ByteView bytes);
+
+/// kind: as "Nikon NEF"; empty where it is not known.
+std::string camera_raw_message(std::string_view kind);
 
 }  // namespace imgrec

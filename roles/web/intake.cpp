@@ -25,8 +25,7 @@ std::optional<Error> door_check(ByteView bytes, const ImageConfig& image) {
                      " are accepted. Send a smaller copy."};
   }
   if (!sniff_image_type(bytes)) {
-    return Error{ErrorKind::invalid, "unsupported_format",
-                 "This is no image in a known format. Accepted are " + std::string(kImageTypeNames) + "."};
+    return Error{ErrorKind::invalid, "unsupported_format", unknown_format_message(bytes)};
   }
   return std::nullopt;
 }

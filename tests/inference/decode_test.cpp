@@ -137,7 +137,8 @@ TEST(Decode, RunLengthBitmaps) {
   expect_same(decode(bmp(8, 1, "\x04\x01\0\0\0\x04\0\x01\x02\x03\0\x01"s)), wanted);
   expect_same(decode(bmp(4, 2, "\x04\x11\0\0\0\x04\x01\x23\0\x01"s)), wanted);
   EXPECT_EQ(code_of(bmp(8, 1, "\x05\x01\0\x01"s)), "image_corrupt") << "a run beyond the row";
-  EXPECT_EQ(code_of(bmp(8, 1, "\x04\x01\0\0\x04\x01"s)), "image_truncated") << "no end mark";
+  EXPECT_EQ(code_of(bmp(8, 1, "\x04\x01\0\0\x03\x01"s)), "image_truncated") << "a pixel is missing";
+  EXPECT_EQ(code_of(bmp(8, 1, "\x04\x01\0\0"s)), "image_truncated") << "a row is missing";
   EXPECT_EQ(code_of(bmp(8, 1, "\x04\x09\0\x01"s)), "image_corrupt") << "a colour that is not in the palette";
 }
 

@@ -15,6 +15,7 @@
 #include <stdexcept>
 #include <vector>
 
+#include "inference/decode/rows.hpp"
 #include "tests/support/fake_clock.hpp"
 
 namespace imgrec::test {
@@ -154,6 +155,7 @@ std::string encode_jpeg(const Image& image, const JpegOptions& options) {
     jpeg.num_scans = jpeg.num_components;
   }
   if (options.progressive) jpeg_simple_progression(&jpeg);
+  jpeg.arith_code = options.arithmetic ? TRUE : FALSE;
   jpeg_start_compress(&jpeg, TRUE);
   if (!options.exif.empty()) {
     const std::string segment = std::string("Exif\0\0", 6) + options.exif;
@@ -226,7 +228,7 @@ struct Memory {
   std::size_t at = 0;
 };
 
-TIFF* open_tiff(Memory& memory) {
+TIFF* open_tiff(Memory& memory, const char* mode) {
   const auto read = [](thandle_t handle, void* target, tmsize_t count) {
     auto* m = static_cast<Memory*>(handle);
     const std::size_t got =
@@ -249,18 +251,29 @@ TIFF* open_tiff(Memory& memory) {
   };
   const auto size = [](thandle_t handle) { return static_cast<toff_t>(static_cast<Memory*>(handle)->bytes.size()); };
   return TIFFClientOpen(
-      "memory", "wm", &memory, read, write, seek, [](thandle_t) { return 0; }, size, nullptr, nullptr);
+      "memory", (std::string(mode) + "m").c_str(), &memory, read, write, seek, [](thandle_t) { return 0; }, size,
+      nullptr, nullptr);
 }
 
-std::vector<std::uint8_t> tiff_samples(const Image& image, const TiffOptions& options, int x0, int y0, int width,
-                                       int height) {
+// Of a part of the image; plane: the only colour, where each has its own.
+std::vector<std::uint8_t> tiff_samples(const Image& image, const TiffOptions& options, const Region& part, int plane) {
   std::vector<std::uint8_t> samples;
   const std::size_t bytes = options.bits == 16 ? 2 : 1;
-  for (int y = y0; y < y0 + height; ++y) {
-    for (int x = x0; x < x0 + width; ++x) {
+  for (int y = part.y; y < part.y + part.height; ++y) {
+    if (options.bits == 1) {
+      samples.resize(samples.size() + static_cast<std::size_t>(part.width + 7) / 8);
+      std::uint8_t* row = samples.data() + samples.size() - static_cast<std::size_t>(part.width + 7) / 8;
+      for (int x = part.x; x < part.x + part.width; ++x) {
+        const bool is_set = x < image.width && y < image.height && image.row(y)[3 * x] > 127;
+        if (is_set) row[(x - part.x) / 8] = static_cast<std::uint8_t>(row[(x - part.x) / 8] | 0x80 >> (x - part.x) % 8);
+      }
+      continue;
+    }
+    for (int x = part.x; x < part.x + part.width; ++x) {
       const bool inside = x < image.width && y < image.height;
-      for (int c = 0; c < (options.grey ? 1 : 3); ++c)
-        samples.insert(samples.end(), bytes, inside ? image.row(y)[3 * x + c] : 0);
+      const int colours = options.grey || options.planar ? 1 : 3;
+      for (int c = 0; c < colours; ++c)
+        samples.insert(samples.end(), bytes, inside ? image.row(y)[3 * x + c + plane] : 0);
       if (options.alpha) samples.insert(samples.end(), bytes, 0x40);
     }
   }
@@ -269,33 +282,68 @@ std::vector<std::uint8_t> tiff_samples(const Image& image, const TiffOptions& op
 
 }  // namespace
 
+std::string tiff_of(const std::vector<TiffTag>& tags, const std::string& data, const std::vector<TiffTag>& sub) {
+  std::string out = "II*" + std::string(1, '\0') + le32_text(static_cast<std::uint32_t>(8 + data.size())) + data;
+  const auto add_directory = [&](std::vector<TiffTag> all, bool has_sub) {
+    constexpr std::uint32_t kLong = 4, kAscii = 2, kSubIfd = 330;
+    const std::size_t bytes = 2 + 12 * (all.size() + (has_sub ? 1 : 0)) + 4;
+    std::string texts;
+    const std::size_t texts_at = out.size() + bytes;
+    for (const TiffTag& tag : all) texts += tag.text;
+    if (has_sub) all.push_back({kSubIfd, static_cast<std::uint32_t>(texts_at + texts.size())});
+    std::sort(all.begin(), all.end(), [](const TiffTag& a, const TiffTag& b) { return a.tag < b.tag; });
+    std::string entries;
+    texts.clear();
+    for (const TiffTag& tag : all) {
+      entries += le16_text(tag.tag) + le16_text(tag.text.empty() ? kLong : kAscii);
+      entries += le32_text(tag.text.empty() ? 1 : static_cast<std::uint32_t>(tag.text.size()));
+      entries += le32_text(tag.text.empty() ? tag.value : static_cast<std::uint32_t>(texts_at + texts.size()));
+      texts += tag.text;
+    }
+    out += le16_text(static_cast<std::uint32_t>(all.size())) + entries + le32_text(0) + texts;
+  };
+  add_directory(tags, !sub.empty());
+  if (!sub.empty()) add_directory(sub, false);
+  return out;
+}
+
 std::string encode_tiff(const Image& image, const TiffOptions& options) {
   Memory memory;
-  TIFF* tiff = open_tiff(memory);
+  TIFF* tiff = open_tiff(memory, options.mode);
   TIFFSetField(tiff, TIFFTAG_IMAGEWIDTH, image.width);
   TIFFSetField(tiff, TIFFTAG_IMAGELENGTH, image.height);
   TIFFSetField(tiff, TIFFTAG_BITSPERSAMPLE, options.bits);
   TIFFSetField(tiff, TIFFTAG_SAMPLESPERPIXEL, (options.grey ? 1 : 3) + (options.alpha ? 1 : 0));
   TIFFSetField(tiff, TIFFTAG_PHOTOMETRIC, options.grey ? PHOTOMETRIC_MINISBLACK : PHOTOMETRIC_RGB);
-  TIFFSetField(tiff, TIFFTAG_PLANARCONFIG, PLANARCONFIG_CONTIG);
-  TIFFSetField(tiff, TIFFTAG_COMPRESSION, options.lzw ? COMPRESSION_LZW : COMPRESSION_NONE);
+  TIFFSetField(tiff, TIFFTAG_PLANARCONFIG, options.planar ? PLANARCONFIG_SEPARATE : PLANARCONFIG_CONTIG);
+  const int compression = options.compression != 0 ? options.compression
+                          : options.lzw            ? COMPRESSION_LZW
+                                                   : COMPRESSION_NONE;
+  TIFFSetField(tiff, TIFFTAG_COMPRESSION, compression);
+  if (options.predictor) TIFFSetField(tiff, TIFFTAG_PREDICTOR, PREDICTOR_HORIZONTAL);
   TIFFSetField(tiff, TIFFTAG_ORIENTATION, options.orientation);
   const std::uint16_t extra = EXTRASAMPLE_UNASSALPHA;
   if (options.alpha) TIFFSetField(tiff, TIFFTAG_EXTRASAMPLES, 1, &extra);
+  const int planes = options.planar ? 3 : 1;
   if (options.tiled) {
     TIFFSetField(tiff, TIFFTAG_TILEWIDTH, 16);
     TIFFSetField(tiff, TIFFTAG_TILELENGTH, 16);
     for (int y = 0; y < image.height; y += 16) {
       for (int x = 0; x < image.width; x += 16) {
-        auto tile = tiff_samples(image, options, x, y, 16, 16);
-        TIFFWriteTile(tiff, tile.data(), static_cast<std::uint32_t>(x), static_cast<std::uint32_t>(y), 0, 0);
+        for (int plane = 0; plane < planes; ++plane) {
+          auto tile = tiff_samples(image, options, {x, y, 16, 16}, plane);
+          TIFFWriteTile(tiff, tile.data(), static_cast<std::uint32_t>(x), static_cast<std::uint32_t>(y), 0,
+                        static_cast<std::uint16_t>(plane));
+        }
       }
     }
   } else {
     TIFFSetField(tiff, TIFFTAG_ROWSPERSTRIP, 7);
-    for (int y = 0; y < image.height; ++y) {
-      auto row = tiff_samples(image, options, 0, y, image.width, 1);
-      TIFFWriteScanline(tiff, row.data(), static_cast<std::uint32_t>(y), 0);
+    for (int plane = 0; plane < planes; ++plane) {
+      for (int y = 0; y < image.height; ++y) {
+        auto row = tiff_samples(image, options, {0, y, image.width, 1}, plane);
+        TIFFWriteScanline(tiff, row.data(), static_cast<std::uint32_t>(y), static_cast<std::uint16_t>(plane));
+      }
     }
   }
   TIFFClose(tiff);

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <string>
+#include <vector>
 
 #include "inference/decode/image.hpp"
 
@@ -32,6 +33,7 @@ struct JpegOptions {
   bool optimised = false;      // Huffman tables of its own, as for all progressive ones
   int restart_mcus = 0;
   bool one_scan = true;  // false: a scan for each component
+  bool arithmetic = false;
 };
 std::string encode_jpeg(const Image& image, const JpegOptions& options = {});
 
@@ -42,9 +44,13 @@ std::string encode_webp(const Image& image, bool alpha = false);
 std::string encode_gif(int width, int height, bool interlaced = false);
 
 struct TiffOptions {
-  int bits = 8;
+  int bits = 8;  // 1: whether the red is above 127
   bool grey = false, tiled = false, lzw = false, alpha = false;
   int orientation = 1;
+  int compression = 0;     // one of libtiff's; 0: as `lzw` says
+  bool planar = false;     // a plane for each colour
+  bool predictor = false;  // differences between neighbours; LZW and Deflate
+  const char* mode = "w";  // of TIFFOpen: "wb" big-endian, "w8" BigTIFF
 };
 std::string encode_tiff(const Image& image, const TiffOptions& options = {});
 
@@ -53,6 +59,15 @@ std::string encode_bmp(const Image& image, int bits = 24, int height_sign = 1);
 
 /// An EXIF block with nothing but an orientation.
 std::string exif_block(int orientation, bool little_endian);
+
+/// One value of a directory of a TIFF, LONG (or ASCII, padded to a multiple of 4) whatever the tag.
+struct TiffTag {
+  std::uint32_t tag = 0;
+  std::uint32_t value = 0;
+  std::string text{};
+};
+/// A little-endian TIFF: `data` at byte 8, then the directory; and those of `sub`, where there are any, in its SubIFDs.
+std::string tiff_of(const std::vector<TiffTag>& tags, const std::string& data, const std::vector<TiffTag>& sub = {});
 
 std::string be32_text(std::uint32_t value);
 std::string le32_text(std::uint32_t value);

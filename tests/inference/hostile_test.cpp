@@ -143,7 +143,7 @@ TEST(HostileFiles, KnownOnes) {
       {sharp / "relax.jp2", "unsupported_format"},
       {sharp / "Channel_digital_image_CMYK_color_no_profile.jpg", "0\\."},
       {sharp / "animated-loop-3.webp", "0\\."},
-      {pillow / "truncated_jpeg.jpg", "image_truncated"},
+      {pillow / "truncated_jpeg.jpg", "0\\."},  // of its end mark only
       {pillow / "broken_data_stream.png", "image_corrupt"},
       {pillow / "png_decompression_dos.png", "0\\."},
       {pillow / "hopper_bad_exif.jpg", "0\\."},

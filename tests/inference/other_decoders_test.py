@@ -30,13 +30,14 @@ ONLY_PILLOW_REFUSES = {
     "empty_ancillary_chunks.png": "chunks that say nothing about pixels are empty",
     "chunk_no_fctl.png": "the animation is wrong, not its first frame",
     "png_decompression_dos.png": "the bomb is in text, which is never unpacked",
+    "truncated_jpeg.jpg": "only the half of its end mark is missing",
 }
 # What only we refuse: there are no half images and no guesses.
 ONLY_WE_REFUSE = {
     "regression-palette-8.png": "a colour that is not in the palette", "small-palette-1.png": "", "small-palette-2.png": "",
     "small-palette-4.png": "", "small-palette-8.png": "", "test-palette-1.png": "", "test-palette-2.png": "",
     "test-palette-4.png": "", "test-palette-8.png": "", "pal8badindex.bmp": "the same in a BMP",
-    "badcrc.png": "a wrong checksum of the pixels", "huge_IDAT.png": "ends early", "issue_2811.gif": "ends early",
+    "badcrc.png": "a wrong checksum of the pixels", "issue_2811.gif": "ends early",
     "badplanes.bmp": "30000 colour planes", "rletopdown.bmp": "forbidden by the format",
     "badrle.bmp": "a run leaves the image", "hopper_rle8_row_overflow.bmp": "a run leaves the image",
     "hopper_bad_exif.jpg": "1214 bytes in the middle of the pixels that mean nothing",
@@ -62,6 +63,7 @@ ONLY_OPENCV_REFUSES = {
     "chunk_no_fdat.png": "the animation is wrong, not the image before it",
     "syntax_num_frames_zero_default.png": "the animation is wrong, not the image before it",
     "test_extents_transparency.gif": "its count of frames",
+    "huge_IDAT.png": "ends early, but only behind its last pixel",
 }
 ONLY_OPENCV_TAKES = {**ONLY_WE_REFUSE, "badheadersize.bmp": "a header of no known length", "giant-image.jpg": "280 megapixels"}
 

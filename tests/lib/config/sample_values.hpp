@@ -21,6 +21,7 @@ inline std::string other_value(const Setting& setting) {
                                                             {"state_dir", "/srv/a folder"},
                                                             {"model.engine", "opencv"},
                                                             {"model.precision", "int8"},
+                                                            {"image.truncated", "accept"},
                                                             {"model.agreement_min", "0.5"},
                                                             {"web.hosts", "a.example,b"},
                                                             {"web.public_url", "https://photos.example"},
