@@ -31,6 +31,7 @@ ONLY_PILLOW_REFUSES = {
     "chunk_no_fctl.png": "the animation is wrong, not its first frame",
     "png_decompression_dos.png": "the bomb is in text, which is never unpacked",
     "truncated_jpeg.jpg": "only the half of its end mark is missing",
+    "truncated_end_chunk.png": "the same",
 }
 # What only we refuse: there are no half images and no guesses.
 ONLY_WE_REFUSE = {
@@ -64,6 +65,7 @@ ONLY_OPENCV_REFUSES = {
     "syntax_num_frames_zero_default.png": "the animation is wrong, not the image before it",
     "test_extents_transparency.gif": "its count of frames",
     "huge_IDAT.png": "ends early, but only behind its last pixel",
+    "truncated_end_chunk.png": "the same",
 }
 ONLY_OPENCV_TAKES = {**ONLY_WE_REFUSE, "badheadersize.bmp": "a header of no known length", "giant-image.jpg": "280 megapixels"}
 
