@@ -81,9 +81,11 @@ class CsvPrinter final : public Printer {
  public:
   std::string head() const override { return "Image,Results\n"; }
   std::string lines(const FileOutcome& outcome) const override {
-    if (!outcome.classification) return {};  // no line rather than one that looks like an answer
+    const std::string name = csv_field(file_stem(outcome.path)) + ",";
+    // In brackets, which no label begins with.
+    if (!outcome.classification) return name + csv_field("(" + outcome.classification.error().code + ")") + "\n";
     const auto& labels = outcome.classification->labels;
-    return csv_field(file_stem(outcome.path)) + "," + csv_field(labels.empty() ? "" : labels.front().label) + "\n";
+    return name + csv_field(labels.empty() ? "" : labels.front().label) + "\n";
   }
 };
 
@@ -137,6 +139,24 @@ void print_summary(std::size_t done, std::size_t failed, double seconds, const L
   complain(line + " (" + model.entry.manifest.name + " on " + model.engine + " in " + model.precision + ")");
 }
 
+// Files of folders that are not classified: named, but not by the thousand.
+class LeftOut {
+ public:
+  void add(const std::string& path) {
+    if (++count_ <= kNamedMax) names_ += (names_.empty() ? "" : ", ") + path;
+  }
+  void complain_if_any() const {
+    if (count_ == 0) return;
+    const std::string more = count_ > kNamedMax ? " and " + std::to_string(count_ - kNamedMax) + " more" : "";
+    complain("Left out, as neither name nor content is that of an image: " + names_ + more + ".");
+  }
+
+ private:
+  static constexpr std::size_t kNamedMax = 10;
+  std::size_t count_ = 0;
+  std::string names_;
+};
+
 int run_classify(const Invocation& call) {
   if (call.has("--json") && call.has("--csv")) {
     complain("Give --json or --csv, not both.");
@@ -151,7 +171,10 @@ int run_classify(const Invocation& call) {
       {{"model", options.model}, {"engine", loaded->engine}, {"precision", loaded->precision}, {"why", loaded->why}});
   const auto make_classifier = make_classifier_factory(*loaded, options);
   if (!make_classifier) return report(make_classifier.error());
-  const std::vector<ImageFile> files = find_image_files(call.arguments);
+  LeftOut left_out;
+  const std::vector<ImageFile> files =
+      find_image_files(call.arguments, [&](const std::string& path) { left_out.add(path); });
+  left_out.complain_if_any();
   if (files.empty()) {
     complain("There is no image in " + call.arguments.front() + " (looked for " + std::string(kImageTypeNames) + ").");
     return kExitItemFailed;
@@ -208,10 +231,12 @@ Command classify_command() {
                        {"imgrec classify --csv photos/ > results.csv", "Image,Results"},
                        {"curl -s https://example.org/cat.jpg | imgrec classify -", "from standard input"}},
           .options = {{"--json", "", "one JSON object per line and image: labels and timings_ms, or error"},
-                      {"--csv", "", "Image,Results: the file name without extension, and the first label"}},
+                      {"--csv", "",
+                       "Image,Results: the file name without extension, and the first label or the error in brackets"}},
           .notes =
-              "Folders are searched for images, recursively, in the order of their names. Exits with 1 when an image\n"
-              "could not be classified; the others are answered.",
+              "Folders are searched for images, recursively, in the order of their names; what is left out is named. "
+              "Exits\n"
+              "with 1 when an image could not be classified; the others are answered.",
           .run = run_classify};
 }
 

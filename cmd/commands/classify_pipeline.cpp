@@ -94,8 +94,9 @@ class Pipeline {
         continue;
       }
       const MonoTime begin = clock_.mono_now();
-      auto bytes = read_file(file.path == "-" ? "/dev/stdin" : file.path, options_.file_bytes_max);
+      auto bytes = read_file(file.path == "-" ? "/dev/stdin" : file.path, options_.file_bytes_max, stop);
       const double read_ms = elapsed_ms(begin, clock_.mono_now());
+      if (stop.stop_requested()) return;
       if (!bytes)
         in_order_.put(i, {file.path, fail(bytes.error()), read_ms});
       else if (!read_.push({i, std::move(*bytes), read_ms}, stop))

@@ -29,7 +29,9 @@ bool begins_like_an_image(const fs::path& path) {
   return sniff_image_type({first.data(), static_cast<std::size_t>(file.gcount())}).has_value();
 }
 
-void search(const fs::path& folder, int depth, std::vector<ImageFile>& found) {
+using OnLeftOut = std::function<void(const std::string& path)>;
+
+void search(const fs::path& folder, int depth, std::vector<ImageFile>& found, const OnLeftOut& on_left_out) {
   std::error_code error;
   std::vector<fs::directory_entry> entries;
   for (fs::directory_iterator at(folder, error), end; !error && at != end; at.increment(error)) {
@@ -43,23 +45,27 @@ void search(const fs::path& folder, int depth, std::vector<ImageFile>& found) {
   std::ranges::sort(entries, {}, [](const fs::directory_entry& entry) { return entry.path().filename().string(); });
   for (const fs::directory_entry& entry : entries) {
     std::error_code ignored;  // an entry that is gone meanwhile is neither
-    if (entry.is_directory(ignored) && !entry.is_symlink(ignored)) {
-      if (depth < kDepthMax) search(entry.path(), depth + 1, found);
+    const bool is_folder = entry.is_directory(ignored);
+    if (is_folder && entry.is_symlink(ignored)) continue;
+    if (is_folder && depth < kDepthMax) {
+      search(entry.path(), depth + 1, found, on_left_out);
     } else if (entry.is_regular_file(ignored) &&
                (is_named_like_an_image(entry.path()) || begins_like_an_image(entry.path()))) {
       found.push_back({entry.path().string(), std::nullopt});
+    } else if (on_left_out) {
+      on_left_out(entry.path().string());
     }
   }
 }
 
 }  // namespace
 
-std::vector<ImageFile> find_image_files(const std::vector<std::string>& arguments) {
+std::vector<ImageFile> find_image_files(const std::vector<std::string>& arguments, const OnLeftOut& on_left_out) {
   std::vector<ImageFile> found;
   for (const std::string& argument : arguments) {
     std::error_code error;
     if (argument != "-" && fs::is_directory(argument, error))
-      search(argument, 0, found);
+      search(argument, 0, found, on_left_out);
     else
       found.push_back({argument, std::nullopt});
   }

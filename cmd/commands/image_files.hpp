@@ -1,6 +1,7 @@
 // Which files `imgrec classify` works on.
 #pragma once
 
+#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
@@ -16,6 +17,8 @@ struct ImageFile {
 
 /// Files as they are; folders searched recursively, entries in byte order of their names, taking what begins like an
 /// image or is named like one. Hidden entries and links to folders are left out of a search.
-std::vector<ImageFile> find_image_files(const std::vector<std::string>& arguments);
+/// on_left_out: called for each other entry that is no image.
+std::vector<ImageFile> find_image_files(const std::vector<std::string>& arguments,
+                                        const std::function<void(const std::string& path)>& on_left_out = {});
 
 }  // namespace imgrec

@@ -2,11 +2,14 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <poll.h>
+#include <sys/eventfd.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
@@ -64,6 +67,16 @@ void set_exact_time(int fd) {
   if (::clock_gettime(CLOCK_REALTIME, &times[1]) == 0) ::futimens(fd, times);
 }
 
+// False when stopped.
+bool wait_until_readable(int fd, std::stop_token stop) {
+  const Fd stopped(::eventfd(0, EFD_CLOEXEC));
+  const std::stop_callback wake(stop, [&stopped] { ::eventfd_write(stopped.get(), 1); });
+  std::array<pollfd, 2> waiting = {pollfd{fd, POLLIN, 0}, pollfd{stopped.get(), POLLIN, 0}};
+  while (::poll(waiting.data(), waiting.size(), -1) < 0 && errno == EINTR) {
+  }
+  return !stop.stop_requested();
+}
+
 }  // namespace
 
 void Fd::reset() {
@@ -71,7 +84,7 @@ void Fd::reset() {
   fd_ = -1;
 }
 
-Result<std::string> read_open_file(int fd, const std::string& shown, std::uint64_t bytes_max) {
+Result<std::string> read_open_file(int fd, const std::string& shown, std::uint64_t bytes_max, std::stop_token stop) {
   struct stat info{};
   if (::fstat(fd, &info) != 0) return io_error("read", shown, errno);
   if (S_ISDIR(info.st_mode)) return io_error("read", shown, EISDIR);
@@ -83,9 +96,13 @@ Result<std::string> read_open_file(int fd, const std::string& shown, std::uint64
   std::string bytes;
   // One byte more than the size says, so that the end of the file is seen without growing the buffer.
   std::size_t capacity = static_cast<std::size_t>(info.st_size) + 1, used = 0;
+  const bool may_wait = !S_ISREG(info.st_mode) && stop.stop_possible();
   while (true) {
     ssize_t got = 0;
     int error = 0;
+    if (may_wait && !wait_until_readable(fd, stop)) {
+      return fail(ErrorKind::cancelled, "interrupted", "Interrupted while reading " + shown + ".");
+    }
     // Not resize(), which would fill with zeros first what is read over at once.
     bytes.resize_and_overwrite(capacity, [&](char* buffer, std::size_t) {
       do got = ::read(fd, buffer + used, capacity - used);
@@ -93,6 +110,7 @@ Result<std::string> read_open_file(int fd, const std::string& shown, std::uint64
       error = got < 0 ? errno : 0;
       return used + static_cast<std::size_t>(std::max<ssize_t>(got, 0));
     });
+    if (got < 0 && error == EAGAIN && may_wait) continue;  // another reader was quicker
     if (got < 0) return io_error("read", shown, error);
     if (got == 0) return bytes;
     used += static_cast<std::size_t>(got);
@@ -101,10 +119,11 @@ Result<std::string> read_open_file(int fd, const std::string& shown, std::uint64
   }
 }
 
-Result<std::string> read_file(const std::filesystem::path& path, std::uint64_t bytes_max) {
-  const Fd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+Result<std::string> read_file(const std::filesystem::path& path, std::uint64_t bytes_max, std::stop_token stop) {
+  // Opening a FIFO would wait for a writer, and nothing could end that.
+  const Fd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC | (stop.stop_possible() ? O_NONBLOCK : 0)));
   if (!fd.ok()) return io_error("read", path.string(), errno);
-  return read_open_file(fd.get(), path.string(), bytes_max);
+  return read_open_file(fd.get(), path.string(), bytes_max, stop);
 }
 
 int FolderSync::sync(int folder) {

@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <map>
 #include <mutex>
+#include <stop_token>
 #include <string>
 #include <utility>
 
@@ -37,8 +38,10 @@ class Fd {
   int fd_ = -1;
 };
 
-/// Errors: not_found, denied, transient "file_unreadable"; invalid "file_too_large" when it has more than bytes_max.
-Result<std::string> read_file(const std::filesystem::path& path, std::uint64_t bytes_max);
+/// Of a pipe or a terminal, where nobody may ever write, waits no longer than until a stop is requested.
+/// Errors: not_found, denied, transient "file_unreadable"; invalid "file_too_large" when it has more than bytes_max;
+/// cancelled.
+Result<std::string> read_file(const std::filesystem::path& path, std::uint64_t bytes_max, std::stop_token stop = {});
 
 enum class WriteMode { replace, only_if_absent };
 
@@ -110,6 +113,7 @@ class StagedFile {
 void remove_stale_temporaries(int scratch_folder);
 
 /// Reads an open regular file; `shown` is what an error calls it. Errors as read_file.
-Result<std::string> read_open_file(int fd, const std::string& shown, std::uint64_t bytes_max);
+Result<std::string> read_open_file(int fd, const std::string& shown, std::uint64_t bytes_max,
+                                   std::stop_token stop = {});
 
 }  // namespace imgrec

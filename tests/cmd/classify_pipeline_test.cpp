@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <sys/stat.h>
+
 #include <fstream>
 #include <thread>
 
@@ -63,6 +65,25 @@ TEST_F(ClassifyPipelineTest, FailuresStayWithTheirFile) {
   }
   EXPECT_THAT(codes, testing::ElementsAre("", "", "file_unreadable", "image_truncated", "file_too_large",
                                           "folder_unreadable", ""));
+}
+
+TEST_F(ClassifyPipelineTest, APipeThatNobodyWritesToEndsWhenStopped) {
+  const std::string pipe = (folder_.path() / "pipe").string();
+  ASSERT_EQ(::mkfifo(pipe.c_str(), 0600), 0);
+  std::stop_source stop;
+  const auto on_outcome = [&](const FileOutcome&) { stop.request_stop(); };
+  ASSERT_TRUE(classify_files({file("a", "image a"), {pipe, std::nullopt}}, classifiers_.factory(), options_, clock_,
+                             on_outcome, stop.get_token()));
+}
+
+TEST_F(ClassifyPipelineTest, APipeIsReadToItsEnd) {
+  const std::string pipe = (folder_.path() / "pipe").string();
+  ASSERT_EQ(::mkfifo(pipe.c_str(), 0600), 0);
+  std::jthread writer([&] { std::ofstream(pipe) << "image " << std::flush << "from a pipe"; });
+  ASSERT_TRUE(classify_files({{pipe, std::nullopt}}, classifiers_.factory(), options_, clock_, collect_, {}));
+  ASSERT_EQ(outcomes_.size(), 1U);
+  ASSERT_TRUE(outcomes_[0].classification);
+  EXPECT_EQ(outcomes_[0].classification->labels.front().label, FakeClassifiers::label_of("image from a pipe"));
 }
 
 TEST_F(ClassifyPipelineTest, AClassifierThatCannotBeMadeEndsIt) {

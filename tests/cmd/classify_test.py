@@ -86,6 +86,47 @@ def test_csv_has_the_name_without_extension_and_the_first_label(models, photos, 
     assert rows[3][0].startswith('a, "b"') and rows[3][1] == rows[1][1]
 
 
+def test_csv_has_a_row_for_a_failed_image(models, photos, tmp_path):
+    broken = tmp_path / "broken.jpg"
+    broken.write_bytes(some(photos, 1)[0].read_bytes()[:2000])
+    done = classify(models, "--csv", broken, some(photos, 1)[0])
+    assert done.returncode == 1
+    rows = list(csv.reader(io.StringIO(done.stdout)))
+    assert rows[1] == ["broken", "(image_truncated)"]
+    assert rows[2][0] == some(photos, 1)[0].stem and not rows[2][1].startswith("(")
+
+
+def test_what_a_folder_holds_besides_images_is_named(models, photos, tmp_path):
+    (tmp_path / "a.jpg").write_bytes(some(photos, 1)[0].read_bytes())
+    for i in range(12):
+        (tmp_path / f"notes-{i:02}.txt").write_text("no image")
+    (tmp_path / ".hidden").write_text("no image")
+    done = classify(models, "--json", tmp_path)
+    assert done.returncode == 0, done.stderr
+    line, = [line for line in done.stderr.splitlines() if "Left out" in line]
+    assert "notes-00.txt" in line and "notes-09.txt" in line and "notes-10.txt" not in line and "2 more" in line
+    assert "hidden" not in line
+    assert "Left out" not in classify(models, "--json", tmp_path / "a.jpg").stderr
+
+
+@pytest.mark.parametrize("written", [b"", b"\xff\xd8\xff"])
+def test_waiting_for_a_fifo_ends_by_sigterm(models, photos, tmp_path, written):
+    fifo = tmp_path / "photo.jpg"
+    os.mkfifo(fifo)
+    process = subprocess.Popen([imgrec.BINARY, "classify", "--json", "--model", MODEL, "--model-dir", models,
+                                some(photos, 1)[0], fifo], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                               env=imgrec.environment())
+    assert json.loads(process.stdout.readline())["labels"]
+    writer = os.open(fifo, os.O_RDWR) if written else None
+    if written:
+        os.write(writer, written)
+    process.send_signal(signal.SIGTERM)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130, err
+    if written:
+        os.close(writer)
+
+
 def test_folders_are_searched_in_name_order_for_what_is_an_image(models, photos, tmp_path):
     image = some(photos, 1)[0].read_bytes()
     (tmp_path / "b").mkdir()

@@ -47,6 +47,18 @@ TEST_F(ImageFilesTest, LeavesOutHiddenEntriesAndLinksToFolders) {
   EXPECT_THAT(found(), testing::ElementsAre("link.jpg", "real/a.jpg"));
 }
 
+TEST_F(ImageFilesTest, TellsWhatItLeavesOut) {
+  write("a.jpg", "");
+  write("c.txt", "text");
+  write("inner/b.doc", "text");
+  write(".hidden", "text");
+  std::vector<std::string> left_out;
+  find_image_files({folder_.path().string()}, [&](const std::string& path) {
+    left_out.push_back(std::filesystem::path(path).lexically_relative(folder_.path()).string());
+  });
+  EXPECT_THAT(left_out, testing::ElementsAre("c.txt", "inner/b.doc"));
+}
+
 TEST_F(ImageFilesTest, NamedFilesAreTakenAsTheyAre) {
   write("notes.txt", "text");
   const std::string notes = (folder_.path() / "notes.txt").string();
