@@ -65,6 +65,7 @@ ONLY_OPENCV_REFUSES = {
     "syntax_num_frames_zero_default.png": "the animation is wrong, not the image before it",
     "test_extents_transparency.gif": "its count of frames",
     "huge_IDAT.png": "ends early, but only behind its last pixel",
+    "truncated_jpeg.jpg": "the same",
     "truncated_end_chunk.png": "the same",
 }
 ONLY_OPENCV_TAKES = {**ONLY_WE_REFUSE, "badheadersize.bmp": "a header of no known length", "giant-image.jpg": "280 megapixels"}
