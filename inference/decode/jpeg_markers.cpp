@@ -25,8 +25,8 @@ std::size_t skip_entropy_coded(ByteView bytes, std::size_t at) {
   return at;
 }
 
-// What is read in one pass is held nowhere: all that more pixels cost is time, at an eighth of the size 1 to 2 ns each (a
-// photo of 48 megapixels 0.08 s, measured on a Xeon with AVX-512).
+// What is read in one pass is held nowhere: all that more pixels cost is time, at an eighth of the size 1 to 2 ns each
+// (a photo of 48 megapixels 0.08 s, measured on a Xeon with AVX-512).
 constexpr std::uint64_t kOnePassPixels = 8;
 // Of what is read in several passes all coefficients are held. A pixel has four samples at most; with fewer of them
 // there may be more pixels.
