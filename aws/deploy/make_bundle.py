@@ -26,6 +26,8 @@ import tempfile
 # Of one glibc they all have to be, that of the machine's loader.
 GLIBC = re.compile(r"^(ld-linux.*|lib(c|m|pthread|dl|rt|resolv|util|anl|mvec|nss_\w+|BrokenLocale|thread_db)\.so\.\d+|linux-vdso.*)$")
 # Loaded by name at run time, so no program says that it needs them; they lie beside libopenvino.
+ABI = {"x86_64": "x86-64", "aarch64": "AArch64"}.get(platform.machine(), "libc6")  # as ldconfig says it
+LOADED_BY_NAME = ("libheif.so.1",)  # by the program itself, where this machine has it: for HEIC and AVIF
 OPENVINO_PLUGINS = ("libopenvino_intel_cpu_plugin.so", "libopenvino_onnx_frontend.so*", "libopenvino_ir_frontend.so*")
 
 
@@ -36,6 +38,12 @@ def libraries_of(program):
     if missing:
         sys.exit(f"bundle: {program} needs {', '.join(missing)}, which is not here. Build it anew: ./dev build")
     return {name: pathlib.Path(path) for name, path in re.findall(r"^\s*(\S+) => (/\S+)", listed, re.M)}
+
+
+def installed(name):
+    """Where the loader would find a library; nothing when it is not there."""
+    listed = subprocess.run(["/sbin/ldconfig", "-p"], check=True, capture_output=True, text=True).stdout
+    return [pathlib.Path(path) for path in re.findall(rf"^\s*{re.escape(name)} \(.*{ABI}.*\) => (/\S+)$", listed, re.M)][:1]
 
 
 def collect(program):
@@ -49,6 +57,9 @@ def collect(program):
                 # Where both Debian and OpenVINO have a library, OpenVINO's is the newer one.
                 if name not in found or path.parent == folder:
                     found[name] = path
+    for name in LOADED_BY_NAME:
+        for path in installed(name):
+            found = {name: path} | libraries_of(path) | found  # what the program has already stays
     return {name: path.resolve() for name, path in sorted(found.items()) if not GLIBC.match(name)}
 
 

@@ -17,8 +17,8 @@ namespace fs = std::filesystem;
 constexpr int kDepthMax = 64;
 
 bool is_named_like_an_image(const fs::path& path) {
-  constexpr std::array<std::string_view, 10> kExtensions = {".jpg", ".jpeg", ".jpe", ".png",  ".webp",
-                                                            ".bmp", ".gif",  ".tif", ".tiff", ".dib"};
+  constexpr std::array<std::string_view, 13> kExtensions = {".jpg", ".jpeg", ".jpe", ".png",  ".webp", ".bmp", ".gif",
+                                                            ".tif", ".tiff", ".dib", ".heic", ".heif", ".avif"};
   return std::ranges::find(kExtensions, to_lower(path.extension().string())) != kExtensions.end();
 }
 

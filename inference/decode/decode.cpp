@@ -24,6 +24,8 @@ Result<int> decode_by_type(ImageType type, ByteView bytes, const ImageConfig& li
     case ImageType::bmp: return decode::decode_bmp(bytes, limits, image);
     case ImageType::gif: return decode::decode_gif(bytes, limits, image);
     case ImageType::tiff: return decode::decode_tiff(bytes, limits, image);
+    case ImageType::heic: return decode::decode_heif("HEIC", bytes, limits, image);
+    case ImageType::avif: return decode::decode_heif("AVIF", bytes, limits, image);
     case ImageType::jpeg: break;
   }
   return fail(ErrorKind::bug, "unknown_image_type", "An image type without a decoder.");

@@ -1,13 +1,14 @@
-// From the bytes of an image file to RGB pixels: JPEG, PNG, WebP, BMP, GIF and TIFF, straight on the formats' own
-// libraries, each told to refuse what is broken.
+// From the bytes of an image file to RGB pixels: JPEG, PNG, WebP, BMP, GIF, TIFF, HEIC and AVIF, straight on the
+// formats' own libraries, each told to refuse what is broken. README.md has what others make of unusual files.
 //
 // Colours  what Pillow's Image.open(...).convert("RGB") gives, since the reference answers were computed with it: alpha
 //          is dropped (not blended), embedded colour profiles and gamma are not applied, 16-bit samples keep their high
 //          byte, CMYK is converted plainly (Adobe's JPEGs are stored inverted).
 // Frames   the first frame of a GIF, of an animated WebP or PNG, the first page of a TIFF.
-// Turning  EXIF orientation (JPEG, PNG, WebP) and TIFF's tag are applied.
+// Turning  EXIF orientation (JPEG, PNG, WebP), TIFF's tag and the rotation of HEIC and AVIF are applied.
 // Limits   dimensions and JPEG scans are checked before pixels are decoded; compressed metadata is never unpacked;
-//          whatever a file says, decoding takes at most about 16 bytes a pixel of the limit.
+//          whatever a file says, decoding takes at most about 16 bytes a pixel of the limit. HEIC and AVIF are decoded
+//          in a process of their own, which has limits on memory and time.
 #pragma once
 
 #include "inference/decode/image.hpp"

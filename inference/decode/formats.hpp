@@ -22,6 +22,9 @@ Result<int> decode_bmp(ByteView bytes, const ImageConfig& limits, Image& image);
 Result<int> decode_gif(ByteView bytes, const ImageConfig& limits, Image& image);
 Result<int> decode_tiff(ByteView bytes, const ImageConfig& limits, Image& image);
 
+/// HEIC and AVIF; name: which. Upright already, and never in part. Where libheif is not installed: unsupported_format.
+Result<int> decode_heif(const char* name, ByteView bytes, const ImageConfig& limits, Image& image);
+
 /// Errors: image_corrupt for a side of 0, image_too_large beyond the limit.
 Result<void> check_dimensions(const char* format, std::uint64_t width, std::uint64_t height, const ImageConfig& limits);
 

@@ -1,12 +1,34 @@
 #include "lib/job/image_type.hpp"
 
+#include <algorithm>
 #include <array>
 
 namespace imgrec {
 
 using namespace std::string_view_literals;
 
+namespace {
+
+// ISO/IEC 14496-12: a box "ftyp" comes first, with a brand, a version, and the brands that it is compatible with. Those
+// of images: ISO/IEC 23008-12, annex B, and the specification of AVIF.
+std::optional<ImageType> sniff_heif(ByteView bytes) {
+  if (bytes.size() < 16 || bytes.substr(4, 4) != "ftyp"sv) return std::nullopt;
+  std::size_t box_bytes = 0;
+  for (std::size_t i = 0; i < 4; ++i) box_bytes = box_bytes << 8 | static_cast<unsigned char>(bytes[i]);
+  bool heic = false;
+  for (std::size_t at = 8; at + 4 <= std::min(box_bytes, bytes.size()); at += at == 8 ? 8 : 4) {
+    const ByteView brand = bytes.substr(at, 4);
+    if (brand == "avif"sv) return ImageType::avif;
+    for (const auto known : {"heic"sv, "heix"sv, "heim"sv, "heis"sv, "mif1"sv}) heic = heic || brand == known;
+  }
+  if (heic) return ImageType::heic;
+  return std::nullopt;
+}
+
+}  // namespace
+
 std::optional<ImageType> sniff_image_type(ByteView bytes) {
+  if (const auto heif = sniff_heif(bytes)) return heif;
   if (bytes.starts_with("\xFF\xD8\xFF"sv)) return ImageType::jpeg;
   if (bytes.starts_with("\x89PNG\r\n\x1A\n"sv)) return ImageType::png;
   if (bytes.starts_with("RIFF"sv) && bytes.size() >= 12 && bytes.substr(8, 4) == "WEBP"sv) return ImageType::webp;
@@ -33,17 +55,17 @@ std::string_view media_type(ImageType type) {
     case ImageType::bmp: return "image/bmp";
     case ImageType::gif: return "image/gif";
     case ImageType::tiff: return "image/tiff";
+    case ImageType::heic: return "image/heic";
+    case ImageType::avif: return "image/avif";
   }
   return "application/octet-stream";
 }
 
 namespace {
 
-// ISO/IEC 14496-12: a box "ftyp" comes first, with the brand of what follows.
+// By the brand of a box "ftyp".
 std::string_view iso_media_kind(std::string_view brand) {
   if (brand == "crx ") return "Canon CR3";
-  if (brand == "avif" || brand == "avis") return "AVIF";
-  if (brand.starts_with("he") || brand == "mif1" || brand == "msf1") return "HEIC";
   if (brand == "jxl ") return "JPEG XL";
   return "a video";
 }

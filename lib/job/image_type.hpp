@@ -9,7 +9,7 @@
 
 namespace imgrec {
 
-enum class ImageType { jpeg, png, webp, bmp, gif, tiff };
+enum class ImageType { jpeg, png, webp, bmp, gif, tiff, heic, avif };
 
 /// Nothing when it is none of them. Says nothing about the rest of the bytes.
 std::optional<ImageType> sniff_image_type(ByteView bytes);
@@ -17,8 +17,8 @@ std::optional<ImageType> sniff_image_type(ByteView bytes);
 /// "image/jpeg" …
 std::string_view media_type(ImageType type);
 
-/// "JPEG, PNG, WebP, BMP, GIF and TIFF": for messages.
-constexpr std::string_view kImageTypeNames = "JPEG, PNG, WebP, BMP, GIF and TIFF";
+/// For messages.
+constexpr std::string_view kImageTypeNames = "JPEG, PNG, WebP, BMP, GIF, TIFF, HEIC and AVIF";
 
 /// For people who sent something else: what it seems to be, where its first bytes tell, and what to send instead.
 std::string unknown_format_message(ByteView bytes);
