@@ -16,6 +16,7 @@ ClassifierOptions classifier_options(const Config& config, int threads) {
           .precision = config.model.precision,
           .agreement_min = config.model.agreement_min,
           .threads = threads,
+          .winograd = config.model.winograd,
           .cache_dir = std::filesystem::path(config.state_dir) / "cache"};
 }
 

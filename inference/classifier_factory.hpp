@@ -21,6 +21,7 @@ struct ClassifierOptions {
   std::string precision = "auto";     // auto, f32, bf16, int8
   double agreement_min = 0.98;        // part of the answers that have to be those in f32, for a precision auto takes
   int threads = 1;                    // classifiers that work at the same time
+  bool winograd = true;               // 3x3 convolutions of our own in f32
   std::filesystem::path cache_dir{};  // for compiled models; empty: nothing is kept
 };
 

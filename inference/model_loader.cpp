@@ -107,7 +107,7 @@ std::string cache_key(const std::vector<VariantFile>& files, const OpenvinoOptio
   const NetworkOptions& network = options.network;
   key += " " + std::string(to_string(options.precision)) + " " +
          (network.any_size ? "any" : std::to_string(network.size.width) + "x" + std::to_string(network.size.height)) +
-         " " + std::string(to_string(network.element)) + " " + network.output;
+         " " + std::string(to_string(network.element)) + " " + network.output + (options.winograd ? " winograd" : "");
   const ProcessorFeatures has = processor_features();
   for (const bool feature :
        {has.avx2, has.avx512, has.avx_vnni, has.avx512_vnni, has.amx_int8, has.avx512_bf16, has.amx_bf16}) {
@@ -138,8 +138,10 @@ Result<Ready> load_openvino(const ModelEntry& entry, Precision precision, const 
   auto weights = files.size() > 1 ? map_verified(entry, files[1]) : MappedFile();
   if (!weights) return fail(weights.error());
   const auto bytes = std::make_shared<const ModelBytes>(*std::move(graph), *std::move(weights));
-  const OpenvinoOptions wanted{
-      .precision = precision, .network = network_options(manifest), .threads = options.threads};
+  const OpenvinoOptions wanted{.precision = precision,
+                               .network = network_options(manifest),
+                               .threads = options.threads,
+                               .winograd = options.winograd};
   const ModelCache cache(options.cache_dir);
   const std::string key = cache_key(files, wanted);
   if (auto ready = load_compiled(cache, key, wanted, manifest)) return ready;

@@ -1,5 +1,7 @@
 #include "inference/preparer.hpp"
 
+#include <string>
+
 #include "inference/decode/rows.hpp"
 
 namespace imgrec {
@@ -17,7 +19,13 @@ class InputSink final : public RowSink {
     const MonoTime start = clock_.mono_now();
     const auto size = preprocessor_.input_size_for(width, height);
     if (!size) return fail(size.error());
-    const Region region = preprocessor_.begin(width, height, engine_.input(*size));
+    const std::span<float> input = engine_.input(*size);
+    if (input.size() != size->floats()) {
+      return fail(ErrorKind::bug, "wrong_input",
+                  "The engine has room for " + std::to_string(input.size()) + " numbers, not for " +
+                      std::to_string(size->floats()) + ".");
+    }
+    const Region region = preprocessor_.begin(width, height, input);
     ms_ += elapsed_ms(start, clock_.mono_now());
     return region;
   }

@@ -344,7 +344,8 @@ JpegWay JpegDecoder::last_way() const {
 }
 
 Result<void> JpegDecoder::decode(ByteView bytes, const ImageConfig& limits, StoredRowSink& sink, JpegWay way) {
-  HuffmanDecoder* const quick = kHasQuickWay && way != JpegWay::plain ? &impl_->huffman : nullptr;
+  HuffmanDecoder* const quick =
+      kHasQuickWay && limits.jpeg_fast_decoder && way != JpegWay::plain ? &impl_->huffman : nullptr;
   impl_->huffman.choose_instructions(way == JpegWay::quickest);
   const JpegMarkers markers = read_jpeg_markers(bytes, quick);
   if (auto ok = check_jpeg_markers(markers, limits); !ok) return ok;

@@ -261,7 +261,7 @@ Result<std::shared_ptr<OpenvinoModel>> compile_openvino(std::shared_ptr<const Mo
                                                         const OpenvinoOptions& options) try {
   const auto model = read_model(*bytes, options);
   if (!model) return fail(model.error());
-  if (options.precision == Precision::f32) use_winograd(*model);
+  if (options.precision == Precision::f32 && options.winograd) use_winograd(*model);
   auto compiled = core().compile_model(*model, "CPU", properties_of(options));
   return std::make_shared<Compiled>(std::move(compiled), options, std::move(bytes));
 } catch (const std::bad_alloc&) {

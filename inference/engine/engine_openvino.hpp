@@ -24,7 +24,8 @@ struct ModelBytes {
 struct OpenvinoOptions {
   Precision precision = Precision::f32;  // int8: what the graph says, and f32 between its quantised parts
   NetworkOptions network{};
-  int threads = 1;  // engines that run at the same time
+  int threads = 1;       // engines that run at the same time
+  bool winograd = true;  // 3x3 convolutions of our own in f32, where build and processor have them
 };
 
 /// A network compiled for this processor. Its engines share the weights. Thread-safe.

@@ -11,8 +11,8 @@ class Model;
 
 namespace imgrec {
 
-/// Stands for how use_winograd() changes models, and for the processor's kernels; empty where there are none. Part of
-/// what an exported model depends on.
+/// Stands for how use_winograd() changes models, and for the processor's kernels; empty where there are none, and in a
+/// build without them (IMGREC_WINOGRAD). Part of what an exported model depends on.
 std::string_view winograd_identity();
 
 /// Lets a Core import models that use_winograd() has changed.

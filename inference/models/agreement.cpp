@@ -1,6 +1,7 @@
 #include "inference/models/agreement.hpp"
 
 #include <algorithm>
+#include <cassert>
 #include <cmath>
 
 namespace imgrec {
@@ -58,6 +59,7 @@ double AgreementMeter::time_ratio() const {
 }
 
 Agreement AgreementMeter::mean() const {
+  assert(photos_ > 0);
   return {.top1 = rounded(static_cast<double>(same_best_) / photos_),
           .top5_overlap = rounded(overlap_ / photos_),
           .score_error = rounded(score_error_ / photos_),

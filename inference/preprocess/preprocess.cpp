@@ -108,6 +108,7 @@ void Preprocessor::plan(int width, int height) {
 }
 
 Region Preprocessor::begin(int width, int height, std::span<float> input) {
+  assert(width > 0 && height > 0 && (as_is() || input.size() == InputSize{input_size_, input_size_}.floats()));
   input_ = input;
   next_row_ = next_out_ = 0;
   const bool planned = width == width_ && height == height_;

@@ -21,6 +21,7 @@ struct ModelConfig {
   std::string engine = "auto";     // auto, openvino, opencv
   std::string precision = "auto";  // auto, f32, bf16, int8
   double agreement_min = 0.98;     // part of the answers that have to be those in f32, for a precision auto takes
+  bool winograd = true;            // OpenVINO in f32: 3x3 convolutions of our own; false: the library's
 };
 
 /// Limits on what a client may make us decode.
@@ -30,6 +31,7 @@ struct ImageConfig {
   int jpeg_scans_max = 100;               // a progressive photo has about 10; each costs a pass over the image
   std::string truncated = "refuse";       // refuse, accept: images of which pixels are missing at the end
   bool accepts_truncated() const { return truncated == "accept"; }
+  bool jpeg_fast_decoder = true;          // entropy decoding of our own; false: libjpeg's
 };
 
 struct QueueConfig {

@@ -81,6 +81,9 @@ void add_model_and_image(std::vector<Setting>& all) {
                           {"--agreement-min"},
                           kInferring},
                          In{&Config::model, &ModelConfig::agreement_min}));
+  all.push_back(
+      boolean({"model.winograd", "3x3 convolutions by Winograd's way in f32, the quicker one", {}, kInferring},
+              In{&Config::model, &ModelConfig::winograd}));
   constexpr unsigned kAccepting = kInferring | kWebCommand;
   all.push_back(size({"image.bytes_max", "largest image file", {}, kAccepting},
                      In{&Config::image, &ImageConfig::bytes_max}, {kKiB, 1024 * kMiB}));
@@ -95,6 +98,11 @@ void add_model_and_image(std::vector<Setting>& all) {
                       kInferring},
                      In{&Config::image, &ImageConfig::truncated},
                      {"MODE", "refuse or accept", [](auto value) { return value == "refuse" || value == "accept"; }}));
+  all.push_back(boolean({"image.jpeg_fast_decoder",
+                         "entropy decoding of JPEGs by imgrec's own decoder; false: by libjpeg, slower",
+                         {},
+                         kInferring},
+                        In{&Config::image, &ImageConfig::jpeg_fast_decoder}));
 }
 
 void add_queue(std::vector<Setting>& all) {

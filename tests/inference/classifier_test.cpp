@@ -194,6 +194,28 @@ class FailingEngine final : public Engine {
   std::vector<float> input_;
 };
 
+// Nothing is written beyond its end.
+TEST(Classifier, AnEngineWithoutRoomForTheImageIsABug) {
+  class Short final : public Engine {
+   public:
+    std::span<float> input(InputSize size) override {
+      input_.resize(size.floats() - 1);
+      return input_;
+    }
+    Result<std::span<const float>> run() override { return std::span<const float>(input_).first(3); }
+    std::string_view name() const override { return "short"; }
+    std::string_view precision() const override { return "f32"; }
+
+   private:
+    std::vector<float> input_;
+  };
+  const auto answer = make_classifier(tiny_parts(PreprocessProfile::tf), std::make_unique<Short>())
+                          ->classify(test::encode_png(test::gradient(9, 9)), 1);
+  ASSERT_FALSE(answer);
+  EXPECT_EQ(answer.error().kind, ErrorKind::bug);
+  EXPECT_EQ(answer.error().code, "wrong_input");
+}
+
 TEST(Classifier, AnEngineThatCannotRunIsNeverTheFaultOfAnImageOfTheOnlySizeItTakes) {
   const Error refused{ErrorKind::invalid, "model_unusable", "The engine refuses the model."};
   const Error no_memory{ErrorKind::transient, "out_of_memory", "There is not enough memory to run the model."};

@@ -303,6 +303,19 @@ TEST_F(LoaderTest, CompiledModelsAreKeptAndNeverTrustedBlindly) {
   }
 }
 
+TEST_F(LoaderTest, WithAndWithoutWinogradAreKeptApart) {
+  if (!has_openvino()) GTEST_SKIP() << "this build has no OpenVINO";
+  ClassifierOptions wanted = options("openvino", "f32");
+  wanted.cache_dir = cache_;
+  for (const bool winograd : {true, false}) {
+    wanted.winograd = winograd;
+    const auto model = load_model(wanted);
+    ASSERT_TRUE(model) << describe(model.error());
+    EXPECT_THAT(answer(**model->make_engine()), Pointwise(FloatNear(1e-3F), kAnswer));
+  }
+  EXPECT_EQ(cached().size(), 2U);
+}
+
 TEST_F(LoaderTest, ACacheIsNoReplacementForADamagedModel) {
   if (!has_openvino()) GTEST_SKIP() << "this build has no OpenVINO";
   ClassifierOptions wanted = options("openvino", "f32");

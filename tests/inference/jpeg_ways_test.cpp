@@ -165,6 +165,19 @@ TEST(JpegWays, TheSamePixelsInAllKindsSizesAndParts) {
   }
 }
 
+TEST(JpegWays, TheQuickOneCanBeTurnedOff) {
+  decode::JpegDecoder decoder;
+  const std::string jpeg = encode_jpeg(test::noise(64, 48, 3));
+  PartSink on({}, 1), off({}, 1);
+  ASSERT_TRUE(decoder.decode(jpeg, {}, on));
+#ifdef IMGREC_JPEG_INTERNALS
+  EXPECT_EQ(decoder.last_way(), JpegWay::quickest);
+#endif
+  ASSERT_TRUE(decoder.decode(jpeg, {.jpeg_fast_decoder = false}, off));
+  EXPECT_EQ(decoder.last_way(), JpegWay::plain);
+  EXPECT_TRUE(on.image.rgb == off.image.rgb) << "other pixels";
+}
+
 TEST(JpegWays, TheSamePixelsOfReducedImages) {
   decode::JpegDecoder decoder;
   for (const Variant& variant : variants()) {

@@ -11,7 +11,9 @@
 #include <sstream>
 #include <vector>
 
+#include "inference/engine/engine_openvino.hpp"
 #include "inference/engine/winograd.hpp"
+#include "tests/support/shared_data.hpp"
 
 namespace imgrec {
 namespace {
@@ -153,6 +155,26 @@ TEST_F(OpenvinoWinograd, FewerTilesAreMadeSmallerUntilThereAreTooFew) {
   };
   EXPECT_EQ(at(9), 1);  // 25 tiles of 2 x 2, 9 of 4 x 4
   EXPECT_EQ(at(7), 0);
+}
+
+TEST_F(OpenvinoWinograd, CanBeTurnedOffForAModel) {
+  IMGREC_NEED_SHARED(model, test::shared_path("models/resnet18-pqf.onnx"));
+  std::vector<std::vector<float>> answers;
+  for (const bool on : {true, true, false}) {
+    auto graph = MappedFile::open(model, 1024 * kMiB);
+    ASSERT_TRUE(graph);
+    const auto compiled = compile_openvino(std::make_shared<const ModelBytes>(*std::move(graph)),
+                                           {.network = {.size = {224, 224}}, .winograd = on});
+    ASSERT_TRUE(compiled) << describe(compiled.error());
+    const auto engine = (*compiled)->make_engine();
+    ASSERT_TRUE(engine);
+    const auto answer = try_engine(**engine, {224, 224});
+    ASSERT_TRUE(answer);
+    answers.push_back(*answer);
+  }
+  EXPECT_EQ(answers[0], answers[1]);
+  EXPECT_NE(answers[0], answers[2]) << "sums are added in another order";
+  for (std::size_t i = 0; i < answers[0].size(); ++i) EXPECT_NEAR(answers[0][i], answers[2][i], 1e-3);
 }
 
 TEST_F(OpenvinoWinograd, OtherConvolutionsAreLeftToTheEngine) {
