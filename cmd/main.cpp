@@ -1,3 +1,4 @@
+#include <sys/prctl.h>
 #include <unistd.h>
 
 #include <string>
@@ -7,6 +8,7 @@
 #include "cmd/imgrec.hpp"
 
 int main(int argc, char** argv) {
+  ::prctl(PR_SET_NAME, "imgrec");  // a worker is started as /proc/self/exe, and `ps` would call it "exe"
   imgrec::Environment environment;
   for (char** entry = environ; entry != nullptr && *entry != nullptr; ++entry) {
     const std::string_view text = *entry;

@@ -18,6 +18,7 @@ struct Ec2Instance {
   std::string state;     // pending, running, shutting-down, terminated, stopping, stopped
   int launch_index = 0;  // its place in the launch
   WallTime launched_at{};
+  std::string state_reason;  // EC2's words: why it ended, or did not start; often empty
   std::map<std::string, std::string> tags;
 };
 

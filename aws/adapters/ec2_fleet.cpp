@@ -17,6 +17,7 @@ constexpr std::size_t kLaunchesKept = 100;
 constexpr std::size_t kTagBytesMax = 256;
 constexpr Millis kLookAgain{2'000};  // for what EC2 does not show yet
 constexpr int kLooksMax = 15;
+constexpr Millis kYoung = std::chrono::minutes(10);  // an end sooner than that is told with its reason
 constexpr int kPauseDoublingsMax = 10;
 
 // Another pool may do: its zone or type has no room, or not that type, or its part of the quota is used up.
@@ -97,6 +98,7 @@ class Ec2Fleet final : public Fleet {
   std::vector<Ec2Filter> filters() const;
   Result<std::vector<Known>> list(const CallLimits& limits);
   void merge(const std::vector<Ec2Instance>& seen, std::vector<Known>& out);
+  void say_if_ended_at_once(const Ec2Instance& instance);
   std::optional<std::vector<Instance>> launched_before(const LaunchToken& token, const std::vector<Known>& now) const;
   Result<Ec2Launch> plan(const LaunchRequest& request, const std::vector<Known>& now) const;
   Result<std::vector<Instance>> run_in_turn(Ec2Launch launch, const CallLimits& limits);
@@ -116,6 +118,7 @@ class Ec2Fleet final : public Fleet {
   std::mutex mutex_;
   std::deque<Launched> launches_;                // the latest
   std::vector<std::pair<Known, MonoTime>> new_;  // launched by us, and not shown yet
+  std::map<InstanceId, MonoTime> young_;         // launched by us lately: when
   std::map<InstanceId, MonoTime> ended_;         // told to end by us, and perhaps shown as running still
 };
 
@@ -141,7 +144,7 @@ Result<std::vector<Ec2Fleet::Known>> Ec2Fleet::list(const CallLimits& limits) {
   {
     // An instance that ended within seconds (no room for its volume) must not count as one that is yet to be shown.
     std::lock_guard lock(mutex_);
-    if (!new_.empty()) wanted.back().second.push_back("terminated");
+    if (!new_.empty() || !young_.empty()) wanted.back().second.push_back("terminated");
   }
   const auto seen = api_.describe(wanted, limits);
   if (!seen) return fail(seen.error());
@@ -160,11 +163,13 @@ void Ec2Fleet::merge(const std::vector<Ec2Instance>& seen, std::vector<Known>& o
   const MonoTime now = session_.clock().mono_now();
   for (const Ec2Instance& instance : seen) {
     std::erase_if(new_, [&](const auto& one) { return one.first.instance.id == instance.id; });
+    say_if_ended_at_once(instance);
     if (is_gone(instance.state)) continue;
     Known one = known(instance);
     if (ended_.contains(instance.id)) one.instance.state = InstanceState::stopping;
     out.push_back(std::move(one));
   }
+  std::erase_if(young_, [&](const auto& one) { return now - one.second >= kYoung; });
   std::erase_if(ended_, [&](const auto& one) { return now - one.second >= options_.appear_max; });
   std::erase_if(new_, [&](const auto& one) {
     if (now - one.second < options_.appear_max) return false;
@@ -176,6 +181,17 @@ void Ec2Fleet::merge(const std::vector<Ec2Instance>& seen, std::vector<Known>& o
     out.push_back(one);
     if (ended_.contains(one.instance.id)) out.back().instance.state = InstanceState::stopping;
   }
+}
+
+// With mutex_ held. Nobody told it to end: EC2 says why (no room for its volume, a key that may not be used, Spot).
+void Ec2Fleet::say_if_ended_at_once(const Ec2Instance& instance) {
+  const bool ends = state_of(instance.state) == InstanceState::stopping;
+  if (!ends || young_.erase(instance.id) == 0 || ended_.contains(instance.id)) return;
+  log::error("an instance ended by itself soon after its launch",
+             {{"instance", instance.id},
+              {"state", instance.state},
+              {"reason", instance.state_reason.empty() ? "EC2 names none; its console output may (instance log)"
+                                                       : instance.state_reason}});
 }
 
 // The instances of an earlier launch in the state that they have now; "stopping" for those that are gone.
@@ -297,6 +313,7 @@ Result<std::vector<Instance>> Ec2Fleet::started(const Ec2Launch& launch, const s
     instance.tags[std::string(kAppTiersTag)] = to_app_tiers(launch.numbers);
     instance.tags[std::string(kLaunchTag)] = launch.token.str();
     instance.tags[std::string(kLaunchedAtTag)] = to_rfc3339(launch.at);
+    young_.emplace(instance.id, now);
     Known one = known(instance);
     out.push_back(one.instance);
     if (!is_gone(instance.state)) new_.emplace_back(std::move(one), now);

@@ -1,7 +1,9 @@
 #include "aws/adapters/s3_store.hpp"
 
 #include <algorithm>
+#include <atomic>
 #include <charconv>
+#include <expected>
 
 #include "aws/client/clock_skew.hpp"
 #include "aws/client/encoding.hpp"
@@ -76,7 +78,8 @@ class S3Store final : public ObjectStore {
         caller_(session.caller("s3")),
         endpoint_(std::move(endpoint)),
         call_deadline_(options.call_deadline),
-        attempt_timeout_(options.attempt_timeout) {}
+        attempt_timeout_(options.attempt_timeout),
+        conditions_(options.probe_conditions ? Conditions::unknown : Conditions::work) {}
 
   Result<PutOutcome> put(const ObjectKey& key, ByteView bytes, const PutOptions& options,
                          const CallLimits& limits) override;
@@ -98,33 +101,88 @@ class S3Store final : public ObjectStore {
   }
   CallLimits bounded(const CallLimits& limits) const { return limits.at_most(session_.clock(), call_deadline_); }
   Result<std::vector<NotRemoved>> remove_once(std::span<const ObjectKey> keys, const CallLimits& limits);
+  std::expected<PutOutcome, CallFailure> put_once(const ObjectKey& key, ByteView bytes, const PutOptions& options,
+                                                  const CallLimits& limits);
+  Result<PutOutcome> look_and_put(const ObjectKey& key, ByteView bytes, const PutOptions& options,
+                                  const CallLimits& limits);
+  void give_up_conditions(std::string_view why);
+
+  // Whether the service obeys the conditions of a put.
+  enum class Conditions { unknown, work, missing };
 
   Session& session_;
   Caller& caller_;
   const Endpoint endpoint_;
   const Millis call_deadline_, attempt_timeout_;
+  std::atomic<Conditions> conditions_;
 };
 
 Result<PutOutcome> S3Store::put(const ObjectKey& key, ByteView bytes, const PutOptions& options,
                                 const CallLimits& limits) {
   if (auto checked = check_object_key(key.str()); !checked) return fail(checked.error());
+  if (options.if_match && options.if_match->empty()) {
+    return fail(ErrorKind::invalid, "bad_version", "An object's version is not empty.");
+  }
+  const CallLimits within = bounded(limits);
+  const bool has_condition = options.only_if_absent || options.if_match;
+  if (has_condition && conditions_ == Conditions::missing) return look_and_put(key, bytes, options, within);
+  const auto done = put_once(key, bytes, options, within);
+  if (!done && has_condition && (done.error().status == 501 || done.error().aws_code == "NotImplemented")) {
+    give_up_conditions("it refuses them");
+    return look_and_put(key, bytes, options, within);
+  }
+  if (!done) return fail(done.error().error);
+  if (has_condition && conditions_ == Conditions::unknown) {
+    if (*done == PutOutcome::stored && options.only_if_absent) {
+      // The same bytes again: a service that obeys says that they are there, one that does not changes nothing.
+      const auto again = put_once(key, bytes, options, within);
+      if (again && *again == PutOutcome::stored) give_up_conditions("it ignores them");
+      if (again && *again == PutOutcome::already_there) conditions_ = Conditions::work;
+    } else if (*done != PutOutcome::stored) {
+      conditions_ = Conditions::work;
+    }
+  }
+  return *done;
+}
+
+std::expected<PutOutcome, CallFailure> S3Store::put_once(const ObjectKey& key, ByteView bytes,
+                                                         const PutOptions& options, const CallLimits& limits) {
   CallRequest request = object_call("PutObject", "PUT", endpoint_, key);
   request.payload_sha256 = sha256_hex(bytes);
   request.headers = {{"Content-Type", options.content_type},
                      {"x-amz-checksum-sha256", base64_of_hex(request.payload_sha256)}};
   if (options.only_if_absent) request.headers.emplace_back("If-None-Match", "*");
-  if (options.if_match) {
-    if (options.if_match->empty()) return fail(ErrorKind::invalid, "bad_version", "An object's version is not empty.");
-    request.headers.emplace_back("If-Match", *options.if_match);
-  }
+  if (options.if_match) request.headers.emplace_back("If-Match", *options.if_match);
   request.borrowed_body = bytes;
-  const auto done = call(request, bounded(limits));
+  const auto done = call(request, limits);
   if (done) return PutOutcome::stored;
   // Also when an attempt of ours stored it and its answer was lost: what is there is there once.
   if (options.only_if_absent && done.error().status == 412) return PutOutcome::already_there;
   const bool is_gone = done.error().status == 404 && done.error().aws_code != "NoSuchBucket";
   if (options.if_match && (done.error().status == 412 || is_gone)) return PutOutcome::changed;
-  return fail(done.error().error);
+  return std::unexpected(done.error());
+}
+
+// For services without conditions.
+Result<PutOutcome> S3Store::look_and_put(const ObjectKey& key, ByteView bytes, const PutOptions& options,
+                                         const CallLimits& limits) {
+  const auto there = head(key, limits);
+  if (!there && there.error().kind != ErrorKind::not_found) return fail(there.error());
+  if (options.only_if_absent && there) return PutOutcome::already_there;
+  if (options.if_match && (!there || there->version != *options.if_match)) return PutOutcome::changed;
+  PutOptions plain;
+  plain.content_type = options.content_type;
+  const auto done = put_once(key, bytes, plain, limits);
+  if (!done) return fail(done.error().error);
+  return *done;
+}
+
+void S3Store::give_up_conditions(std::string_view why) {
+  if (conditions_.exchange(Conditions::missing) == Conditions::missing) return;
+  log::warning(
+      "this object store puts without conditions (If-None-Match, If-Match): objects are looked at before each put "
+      "instead, and an image that two workers classify at the same moment may get its result twice",
+      {{"why", why}, {"store", endpoint_.authority}});
 }
 
 Result<StoredObject> S3Store::get(const ObjectKey& key, std::uint64_t bytes_max, const CallLimits& limits) {

@@ -4,6 +4,10 @@
 //           What was damaged on the way is tried again, then transient "corrupted_in_transit".
 // Rights    s3:PutObject, s3:GetObject, s3:DeleteObject, and s3:ListBucket also for readers: without it S3 answers
 //           "denied" instead of "not there".
+// Conditions  (only_if_absent, if_match) are S3's. Where the service refuses them (501 NotImplemented), or a probe
+// finds
+//           that it ignores them, the object is looked at before each put instead: then of two puts at the same moment
+//           the later one wins, whatever it was told. That is logged once.
 // Bucket    in the host name where that is possible, else in the path (see bucket_endpoint()).
 #pragma once
 
@@ -27,6 +31,8 @@ struct S3StoreOptions {
   Millis call_deadline{60'000};    // of one put, get, …, with its retries
   Millis attempt_timeout{30'000};  // of each try: more for objects that take longer to send
   std::stop_token stop{};          // ends the opening, not the store
+  /// The service may be one that speaks S3 and ignores conditions of a put. Costs one more put, once.
+  bool probe_conditions = false;
 };
 
 /// Errors: invalid "bad_bucket"; with check and create as said there, denied "bucket_taken", and the transport's.

@@ -54,6 +54,7 @@ constexpr Row kRows[] = {
     {"PriorRequestNotComplete", kThrottled, "throttled", kSlow, kSlowAdvice},
     {"EC2ThrottledException", kThrottled, "throttled", kSlow, kSlowAdvice},
     {"KmsThrottled", kThrottled, "throttled", kSlow, kSlowAdvice},
+    {"KMS.ThrottlingException", kThrottled, "throttled", kSlow, kSlowAdvice},
     // passing
     {"RequestTimeout", kTransient, "timeout", kAgain, kAgainAdvice},
     {"RequestTimeoutException", kTransient, "timeout", kAgain, kAgainAdvice},
@@ -173,10 +174,17 @@ Row by_status(int status) {
   return {"", kInvalid, "refused", kNo, "The request does not fit the service; check the configuration."};
 }
 
+// "KMS.DisabledException", "KmsAccessDenied", …: the key that encrypts the queue or the bucket cannot be used. A person
+// has to change that; what was asked for is right.
+constexpr Row kKmsRow = {"", kDenied, "key_unusable", kNo,
+                         "Enable the KMS key, and allow this identity to use it (kms:GenerateDataKey, kms:Decrypt)."};
+
 Row row_for(std::string_view aws_code, int status) {
   const auto* found =
       std::find_if(std::begin(kRows), std::end(kRows), [&](const Row& row) { return row.aws_code == aws_code; });
-  return found == std::end(kRows) ? by_status(status) : *found;
+  if (found != std::end(kRows)) return *found;
+  const bool is_kms = aws_code.starts_with("KMS.") || aws_code.starts_with("Kms");
+  return is_kms && status < 500 ? kKmsRow : by_status(status);
 }
 
 }  // namespace

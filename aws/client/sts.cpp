@@ -1,5 +1,8 @@
 #include "aws/client/sts.hpp"
 
+#include <algorithm>
+#include <optional>
+
 #include <charconv>
 
 #include "aws/client/wire/xml.hpp"
@@ -83,19 +86,46 @@ Result<Credentials> assume_role_with_web_identity(const StsContext& context, con
                   identity.role_arn, stop);
 }
 
+namespace {
+
+// "Z", "+01:00", "+0100" or "+01", to be subtracted; nothing when it is none of these.
+std::optional<Millis> parse_zone(std::string_view zone) {
+  if (zone == "Z" || zone == "z") return Millis(0);
+  if (zone.empty() || (zone.front() != '+' && zone.front() != '-')) return std::nullopt;
+  std::string digits(zone.substr(1));
+  if (digits.size() == 5 && digits[2] == ':') digits.erase(2, 1);
+  if (digits.size() == 2) digits += "00";
+  const bool are_digits = std::ranges::all_of(digits, [](char c) { return c >= '0' && c <= '9'; });
+  if (digits.size() != 4 || !are_digits) return std::nullopt;
+  const int number = std::stoi(digits);
+  const Millis offset = std::chrono::hours(number / 100) + std::chrono::minutes(number % 100);
+  return zone.front() == '+' ? offset : -offset;
+}
+
+}  // namespace
+
 Result<WallTime> parse_expiry(std::string_view text) {
-  const std::size_t zone_at = text.find_first_of("+-", std::min<std::size_t>(text.size(), 19));
-  if (zone_at == std::string_view::npos) return parse_rfc3339(text);
-  const std::string_view zone = text.substr(zone_at);
-  int hours = 0, minutes = 0;
-  const bool good = zone.size() == 6 && zone[3] == ':' && std::from_chars(&zone[1], &zone[3], hours).ptr == &zone[3] &&
-                    std::from_chars(&zone[4], zone.data() + 6, minutes).ptr == zone.data() + 6;
-  if (!good)
+  constexpr std::size_t kSecondsEnd = 19;  // of "2022-05-02T18:36:00"
+  const auto bad = [&] {
     return fail(ErrorKind::invalid, "bad_time", "The time " + json_quote(text.substr(0, 40)) + " is not RFC 3339.");
-  auto time = parse_rfc3339(std::string(text.substr(0, zone_at)) + "Z");
-  if (!time) return time;
-  const auto offset = std::chrono::hours(hours) + std::chrono::minutes(minutes);
-  return zone.front() == '+' ? *time - offset : *time + offset;
+  };
+  if (text.size() <= kSecondsEnd) return bad();
+  std::string seconds(text.substr(0, kSecondsEnd));
+  if (seconds[10] == 't' || seconds[10] == ' ') seconds[10] = 'T';
+  std::string_view rest = text.substr(kSecondsEnd);
+  Millis fraction{0};
+  if (rest.front() == '.' || rest.front() == ',') {
+    rest.remove_prefix(1);
+    const std::size_t digits = std::min(rest.find_first_not_of("0123456789"), rest.size());
+    if (digits == 0) return bad();
+    const std::string millis = (std::string(rest.substr(0, digits)) + "00").substr(0, 3);
+    fraction = Millis(std::stoi(millis));
+    rest.remove_prefix(digits);
+  }
+  const auto zone = parse_zone(rest);
+  const auto time = parse_rfc3339(seconds + "Z");
+  if (!zone || !time) return bad();
+  return *time + fraction - *zone;
 }
 
 }  // namespace imgrec::aws

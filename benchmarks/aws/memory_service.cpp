@@ -197,6 +197,15 @@ Response Service::s3(const Request& request) {
     if (*put == PutOutcome::already_there) return s3_error(412, "PreconditionFailed");
     return {.headers = {{"ETag", "\"" + md5_hex(request.body) + "\""}}, .body = {}};
   }
+  if (request.method == "POST") {  // DeleteObjects: <Object><Key>…</Key></Object> for each
+    constexpr std::string_view kOpen = "<Key>", kClose = "</Key>";
+    for (std::size_t at = 0; (at = request.body.find(kOpen, at)) != std::string::npos;) {
+      at += kOpen.size();
+      const ObjectKey removed(request.body.substr(at, request.body.find(kClose, at) - at));
+      if (!objects_.remove({&removed, 1})) return s3_error(400, "InvalidArgument");
+    }
+    return {.content_type = "application/xml", .headers = {}, .body = "<DeleteResult/>"};
+  }
   if (request.method != "GET") return s3_error(405, "MethodNotAllowed");
   auto got = objects_.get(key, kObjectBytesMax);
   if (!got) return s3_error(404, "NoSuchKey");

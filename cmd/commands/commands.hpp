@@ -11,6 +11,7 @@ namespace imgrec {
 /// For test programs that run the same worker with hooks of their own.
 struct WorkerHooks {
   std::function<void(JobStep)> on_step = [](JobStep) {};
+  std::function<void(ByteView)> on_image = [](ByteView) {};  // before each image is classified
 };
 
 /// The roles. Each runs until SIGINT or SIGTERM, then drains, and returns the exit code: 0 after SIGTERM, 130 after

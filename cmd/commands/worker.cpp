@@ -24,15 +24,32 @@ std::string default_worker_id() {
   return std::string(host) + "-" + std::to_string(::getpid());
 }
 
+class HookedClassifier final : public Classifier {
+ public:
+  HookedClassifier(std::unique_ptr<Classifier> inner, std::function<void(ByteView)> on_image)
+      : inner_(std::move(inner)), on_image_(std::move(on_image)) {}
+  Result<Classification> classify(ByteView image, int top_k) override {
+    on_image_(image);
+    return inner_->classify(image, top_k);
+  }
+  ModelInfo model() const override { return inner_->model(); }
+
+ private:
+  const std::unique_ptr<Classifier> inner_;
+  const std::function<void(ByteView)> on_image_;
+};
+
 // Loads the model when the first classifier is asked for: then there is a worker that can tell why it cannot be loaded.
 class ModelOnDemand {
  public:
-  explicit ModelOnDemand(const Config& config) : options_(classifier_options(config, config.worker.threads)) {}
+  ModelOnDemand(const Config& config, const WorkerHooks& hooks)
+      : hooks_(hooks), options_(classifier_options(config, config.worker.threads)) {}
 
   Result<std::unique_ptr<Classifier>> make_classifier() {
     auto classifier = try_to_make();
     unusable_ = !classifier;
-    return classifier;
+    if (!classifier) return classifier;
+    return std::make_unique<HookedClassifier>(*std::move(classifier), hooks_.on_image);
   }
   bool is_unusable() const { return unusable_; }
 
@@ -51,6 +68,7 @@ class ModelOnDemand {
     return factory_();
   }
 
+  const WorkerHooks& hooks_;
   const ClassifierOptions options_;
   ClassifierFactory factory_;
   bool unusable_ = false;
@@ -80,7 +98,7 @@ int run_worker_command(const Config& config, const WorkerHooks& hooks) {
   const auto listener = listen_for_metrics(config.metrics, metrics, nullptr);
   if (!listener) return report(listener.error());
   const std::jthread metrics_file = keep_metrics_file(config.metrics, settings.worker, metrics);
-  ModelOnDemand model(config);
+  ModelOnDemand model(config, hooks);
   WorkerPorts ports{.requests = *platform->requests,
                     .replies = *platform->queues,
                     .dead_letters = *platform->dead_letters,

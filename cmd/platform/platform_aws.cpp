@@ -44,6 +44,12 @@ aws::QueueSetup queue_setup(const std::string& word) {
   return word == "check" ? aws::QueueSetup::check : aws::QueueSetup::create;
 }
 
+// Conditional puts are sure on S3 itself; not on what only speaks like it.
+bool is_aws_itself(const aws::Session& session) {
+  const auto& overrides = session.endpoints().overrides;
+  return !overrides.contains("") && !overrides.contains("s3");
+}
+
 struct BucketOpening {
   aws::BucketSetup setup;
   std::stop_token stop;
@@ -51,7 +57,9 @@ struct BucketOpening {
 
 Result<std::shared_ptr<ObjectStore>> open_store(aws::Session& session, const std::string& bucket,
                                                 const std::string& prefix, const BucketOpening& opening) {
-  auto store = aws::open_s3_store(session, {.bucket = bucket, .setup = opening.setup, .stop = opening.stop});
+  auto store = aws::open_s3_store(
+      session,
+      {.bucket = bucket, .setup = opening.setup, .stop = opening.stop, .probe_conditions = !is_aws_itself(session)});
   if (!store) return fail(store.error());
   if (prefix.empty()) return std::shared_ptr<ObjectStore>(std::move(*store));
   return std::shared_ptr<ObjectStore>(make_prefixed_store(std::move(*store), prefix));

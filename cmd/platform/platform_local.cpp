@@ -4,6 +4,7 @@
 
 #include "cmd/platform/platforms.hpp"
 #include "cmd/platform/resolve.hpp"
+#include "lib/base/log.hpp"
 #include "lib/local/dir_store.hpp"
 #include "lib/local/process_fleet.hpp"
 #include "lib/local/sqlite_queue.hpp"
@@ -27,8 +28,20 @@ SqliteQueueRules queue_rules(const QueueConfig& queue) {
   }};
 }
 
-std::unique_ptr<Fleet> make_local_fleet(const Config& config, Clock& clock, Rng& rng) {
+constexpr Millis kReleaseMax{10'000};
+
+// The queues live longer than the fleet.
+std::unique_ptr<Fleet> make_local_fleet(const Config& config, SqliteQueues& queues, Clock& clock, Rng& rng) {
   ProcessFleetOptions options;
+  options.name = "imgrec";
+  options.on_death = [&queues, &clock](pid_t pid, const std::stop_token& stop) {
+    const auto released = queues.release_held_by(pid, {Deadline::in(clock, kReleaseMax), stop});
+    if (!released) {
+      log::warning("what a dead worker held comes back when its lease ends", {{"error", describe(released.error())}});
+    } else if (*released > 0) {
+      log::info("what a dead worker held is back in the queue", {{"pid", pid}, {"messages", *released}});
+    }
+  };
   // /proc/self/exe is this very program, also when its file was replaced by an upgrade meanwhile.
   options.executable = config.local.worker_executable.empty() ? "/proc/self/exe" : config.local.worker_executable;
   options.arguments = {"worker"};
@@ -46,7 +59,8 @@ Result<Platform> make_local_platform(const Config& config, Clock& clock, Rng& rn
   auto queues = open_sqlite_queues(state_dir / "queue.sqlite", queue_rules(config.queue), clock, rng);
   if (!queues) return fail(queues.error());
   Platform platform;
-  platform.remove_unread = [unread_in = queues->get()](WallTime before, std::uint64_t count_max) {
+  SqliteQueues* const held_in = queues->get();
+  platform.remove_unread = [unread_in = held_in](WallTime before, std::uint64_t count_max) {
     return unread_in->remove_unread(before, count_max);
   };
   platform.queues = std::move(*queues);
@@ -62,8 +76,8 @@ Result<Platform> make_local_platform(const Config& config, Clock& clock, Rng& rn
   platform.input_bucket = "inputs";
   platform.worker_metrics_dir = worker_metrics_dir(config);
   platform.place = "all in " + config.state_dir;
-  platform.make_fleet = [config, &clock, &rng]() -> Result<std::unique_ptr<Fleet>> {
-    return make_local_fleet(config, clock, rng);
+  platform.make_fleet = [config, held_in, &clock, &rng]() -> Result<std::unique_ptr<Fleet>> {
+    return make_local_fleet(config, *held_in, clock, rng);
   };
   return platform;
 }

@@ -45,12 +45,12 @@ class ProcessFleet final : public Fleet {
  public:
   ProcessFleet(ProcessFleetOptions options, Clock& clock, Rng& rng)
       : options_(std::move(options)), clock_(clock), rng_(rng) {
-    killer_ = std::jthread([this](const std::stop_token& stop) { kill_the_late(stop); });
+    watcher_ = std::jthread([this](const std::stop_token& stop) { watch(stop); });
   }
 
   ~ProcessFleet() override {
-    killer_.request_stop();
-    killer_.join();
+    watcher_.request_stop();
+    watcher_.join();
     std::lock_guard lock(mutex_);
     for (Worker& worker : workers_) {
       worker.kill_at = MonoTime::max();
@@ -134,7 +134,7 @@ class ProcessFleet final : public Fleet {
                        .app_tier_id = "app-tier-" + std::to_string(worker.number),
                        .launched_at = clock_.wall_now()};
     worker.launched = clock_.mono_now();
-    auto child = spawn_child({options_.executable, options_.arguments, environment_of(worker.instance)});
+    auto child = spawn_child({options_.executable, options_.name, options_.arguments, environment_of(worker.instance)});
     if (!child) return fail(child.error());
     worker.child = *std::move(child);
     log::info(
@@ -183,6 +183,10 @@ class ProcessFleet final : public Fleet {
       if (ended == 0 || (ended < 0 && errno == EINTR)) return false;
       take_ready_byte(worker);
       log_end(worker, status);
+      if (!WIFEXITED(status) || WEXITSTATUS(status) != 0) {
+        dead_.push_back(worker.child.pid);
+        deadlines_changed_.request_stop();
+      }
       return true;
     });
   }
@@ -209,14 +213,16 @@ class ProcessFleet final : public Fleet {
     if (worker.instance.state == InstanceState::pending) worker.instance.state = InstanceState::running;
   }
 
-  // A thread's loop: SIGKILL for those that were told to end and did not.
-  void kill_the_late(const std::stop_token& stop) {
+  // A thread's loop: SIGKILL for those that were told to end and did not, and on_death for those that died.
+  void watch(const std::stop_token& stop) {
     while (!stop.stop_requested()) {
       MonoTime next = clock_.mono_now() + kLookAgain;
       std::stop_token changed;
+      std::vector<pid_t> dead;
       {
         std::lock_guard lock(mutex_);
         reap();
+        dead.swap(dead_);
         for (Worker& worker : workers_) {
           if (!worker.kill_at || *worker.kill_at == MonoTime::max()) continue;
           if (clock_.mono_now() >= *worker.kill_at) {
@@ -231,6 +237,7 @@ class ProcessFleet final : public Fleet {
         deadlines_changed_ = std::stop_source();
         changed = deadlines_changed_.get_token();
       }
+      for (const pid_t pid : dead) options_.on_death(pid, stop);
       const std::stop_callback stopped(stop, [&] {
         std::lock_guard lock(mutex_);
         deadlines_changed_.request_stop();
@@ -243,10 +250,11 @@ class ProcessFleet final : public Fleet {
   Clock& clock_;
   Rng& rng_;
   std::mutex mutex_;
-  std::vector<Worker> workers_;  // oldest first
-  std::deque<Launch> launches_;  // the latest
-  std::stop_source deadlines_changed_;
-  std::jthread killer_;
+  std::vector<Worker> workers_;         // oldest first
+  std::deque<Launch> launches_;         // the latest
+  std::vector<pid_t> dead_;             // on_death is to be called for these
+  std::stop_source deadlines_changed_;  // or dead_
+  std::jthread watcher_;
 };
 
 }  // namespace

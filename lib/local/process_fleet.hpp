@@ -5,8 +5,12 @@
 // within 5 s. It tells that it works by writing one byte to descriptor IMGREC_READY_FD.
 #pragma once
 
+#include <sys/types.h>
+
 #include <filesystem>
+#include <functional>
 #include <memory>
+#include <stop_token>
 #include <string>
 #include <vector>
 
@@ -18,10 +22,13 @@ namespace imgrec {
 
 struct ProcessFleetOptions {
   std::filesystem::path executable;
+  std::string name{};                                            // argv[0], for `ps`; empty: the executable
   std::vector<std::string> arguments;                            // after argv[0]; never a secret
   std::vector<std::pair<std::string, std::string>> environment;  // added to this process's own
   int instances_max = 1;
   Millis stop_timeout{35'000};  // from terminate() to SIGKILL
+  /// Called from a thread of the fleet's when a child has ended without finishing what it held: not with exit status 0.
+  std::function<void(pid_t pid, const std::stop_token& stop)> on_death = [](pid_t, const std::stop_token&) {};
 };
 
 /// Each child also gets IMGREC_WORKER_ID and IMGREC_WORKER_APP_TIER_ID. Destroying the fleet terminates its children

@@ -82,7 +82,8 @@ Result<Child> spawn_child(ChildCommand command) {
 
   SpawnSetup setup;
   set_up(setup, lifeline->read.get(), ready->write.get());
-  command.arguments.insert(command.arguments.begin(), command.executable.string());
+  command.arguments.insert(command.arguments.begin(),
+                           command.name.empty() ? command.executable.string() : command.name);
   command.environment.push_back("IMGREC_PARENT_FD=" + std::to_string(kParentFd));
   command.environment.push_back("IMGREC_READY_FD=" + std::to_string(kReadyFd));
   Child child;

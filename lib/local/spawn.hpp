@@ -22,6 +22,7 @@ struct Child {
 
 struct ChildCommand {
   std::filesystem::path executable;
+  std::string name{};                    // argv[0], what `ps` shows; empty: the executable
   std::vector<std::string> arguments;    // after argv[0]
   std::vector<std::string> environment;  // "NAME=value", all of it
 };

@@ -169,6 +169,17 @@ class OpenQueues final : public SqliteQueues {
     return shared_->store->remove_unread(shared_->to_file(before), count_max);
   }
 
+  Result<std::uint64_t> release_held_by(pid_t process, const CallLimits& limits) override {
+    const auto released = shared_->store->release_held_by(process, shared_->real(limits));
+    if (!released) return fail(released.error());
+    std::uint64_t count = 0;
+    for (const auto& [queue, messages] : *released) {
+      shared_->board->ring(queue);
+      count += messages;
+    }
+    return count;
+  }
+
  private:
   const std::shared_ptr<Shared> shared_;
   const SqliteQueueRules rules_;

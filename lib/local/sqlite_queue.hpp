@@ -15,6 +15,8 @@
 // Files     FILE, FILE-wal, FILE-shm (SQLite's) and FILE-wake, on a local disk: not on NFS.
 #pragma once
 
+#include <sys/types.h>
+
 #include <filesystem>
 #include <functional>
 #include <memory>
@@ -53,6 +55,9 @@ class SqliteQueues : public QueueDirectory {
   /// Removes messages of any queue that could have been received since before that moment and were not, `count_max` at
   /// most. Returns how many; fewer than count_max when there are no more.
   virtual Result<std::uint64_t> remove_unread(WallTime before, std::uint64_t count_max) = 0;
+  /// The process is dead: what it had received, and neither removed nor returned, can be received at once rather than
+  /// when its lease ends. The deliveries count. Returns how many messages that were.
+  virtual Result<std::uint64_t> release_held_by(pid_t process, const CallLimits& limits) = 0;
 };
 
 /// Opens (and makes) the file; the folder has to exist. Errors: denied, transient "disk_full", invalid

@@ -1,5 +1,7 @@
 #include "lib/local/sqlite_store.hpp"
 
+#include <unistd.h>
+
 #include <poll.h>
 
 #include <algorithm>
@@ -71,6 +73,15 @@ constexpr const char* kTimeSchema =
 constexpr const char* kReturn =
     "UPDATE messages SET visible_at=?4, receives=max(receives-1, 0) "
     "WHERE seq=?1 AND receipt=?2 AND queue=?3 AND visible_at>?4";
+
+// A receipt's number is random, with the receiver's process id (22 bits on Linux) above: so the leases of a process
+// that died can be ended at once.
+constexpr int kProcessShift = 40;
+constexpr std::uint64_t kNonceMask = (std::uint64_t{1} << kProcessShift) - 1;
+constexpr const char* kReleaseHeld =
+    "UPDATE messages SET visible_at=?2 WHERE seq IN (SELECT m.seq FROM queues q CROSS JOIN messages m "
+    "INDEXED BY messages_ready ON m.queue=q.id AND m.visible_at>?2 WHERE m.receives>0 AND m.receipt>>40=?1) "
+    "RETURNING queue";
 
 std::int64_t to_ms(WallTime time) {
   return time.time_since_epoch().count();
@@ -335,7 +346,7 @@ Result<bool> SqliteStore::deliver_one(const QueueRow& queue, const Candidate& ca
     }
     return false;
   }
-  const auto nonce = static_cast<std::int64_t>(rng_.next());
+  const auto nonce = static_cast<std::int64_t>(rng_.next() & kNonceMask) | (std::int64_t{::getpid()} << kProcessShift);
   SqlQuery row = db_->query(kDeliver, seq, now + visibility.count(), nonce);
   const auto found = row.step();
   if (!found) return fail(found.error());
@@ -407,6 +418,22 @@ Result<QueueDepth> SqliteStore::depth(const QueueRow& queue) {
   depth.delayed = static_cast<std::uint64_t>(row.integer(2));
   if (!row.is_null(3)) depth.oldest_age = std::max(Millis(0), now() - from_ms(row.integer(3)));
   return depth;
+}
+
+Result<std::map<std::int64_t, std::uint64_t>> SqliteStore::release_held_by(pid_t process, const CallLimits& limits) {
+  std::map<std::int64_t, std::uint64_t> released;
+  const auto done = write(limits, [&]() -> Result<void> {
+    released.clear();
+    SqlQuery rows = db_->query(kReleaseHeld, std::int64_t{process}, now_ms());
+    while (true) {
+      const auto row = rows.step();
+      if (!row) return fail(row.error());
+      if (!*row) return {};
+      ++released[rows.integer(0)];
+    }
+  });
+  if (!done) return fail(done.error());
+  return released;
 }
 
 Result<std::uint64_t> SqliteStore::remove_unread(WallTime before, std::uint64_t count_max) {

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <functional>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -75,6 +76,9 @@ class SqliteStore {
 
   /// Of any queue: what has been visible since before then. Returns how many; fewer than count_max: there are no more.
   Result<std::uint64_t> remove_unread(WallTime before, std::uint64_t count_max);
+
+  /// Ends the leases of what that process received. Per queue: how many messages.
+  Result<std::map<std::int64_t, std::uint64_t>> release_held_by(pid_t process, const CallLimits& limits);
 
  private:
   SqliteStore(std::unique_ptr<SqlDb> db, std::uint64_t bytes_max, const Clock& clock, Rng& rng)

@@ -1,6 +1,8 @@
 #include "roles/worker/completer.hpp"
 
 #include <algorithm>
+#include <array>
+#include <string_view>
 #include <utility>
 
 #include "lib/base/log.hpp"
@@ -12,9 +14,12 @@ constexpr std::size_t kWaitingMax = 64;  // answers; more than a batch, so that 
 constexpr Millis kCallMax{10'000};       // of one attempt to send or remove
 constexpr std::size_t kLoggedNameMax = 256;
 
-// The queue is not there, or cannot be: another attempt changes nothing.
-bool is_missing(const Error& error) {
-  return error.kind == ErrorKind::not_found || error.kind == ErrorKind::invalid;
+// The queue is not there, or does not carry this message: another attempt changes nothing. Whatever else a queue
+// refuses (a right, a key, a setting) may work again when a person has changed it.
+bool is_final(const Error& error) {
+  constexpr std::array<std::string_view, 5> kCodes = {"bad_queue_name", "bad_message", "message_too_large",
+                                                      "batch_too_large", "bad_batch"};
+  return error.kind == ErrorKind::not_found || std::ranges::find(kCodes, error.code) != kCodes.end();
 }
 
 }  // namespace
@@ -25,7 +30,10 @@ Completer::Completer(const WorkerPorts& ports, LeaseKeeper& leases, WorkerMetric
       metrics_(metrics),
       options_(std::move(options)),
       queues_("sending and removing messages", ports.clock, ports.rng,
-              {.backoff = {Millis(50), Millis(2'000)}, .hold_max = options_.outage_hold_max, .call_max = kCallMax}),
+              {.backoff = {Millis(50), Millis(2'000)},
+               .hold_max = options_.outage_hold_max,
+               .call_max = kCallMax,
+               .is_outage = [](const Error& error) { return error.kind != ErrorKind::cancelled && !is_final(error); }}),
       answers_(ports.clock, {.batch_max = kBatchMax, .waiting_max = kWaitingMax, .linger = options_.linger}),
       removals_(ports.clock, {.batch_max = kBatchMax,
                               .waiting_max = kWaitingMax,
@@ -159,7 +167,7 @@ void Completer::send_answers(const std::string& reply_to, Batch& group, Batch& a
                                                 : Result<void>();
     if (sent) {
       ports_.on_step(JobStep::answered);
-    } else if (is_missing(sent.error())) {
+    } else if (is_final(sent.error())) {
       log::warning("answer not sent; the result stays in the store",
                    {{"job", now[i].job}, {"reply_to", reply_to}, {"error", describe(sent.error())}});
     } else {

@@ -23,6 +23,11 @@ bool is_outage(const Error& error) {
   return true;
 }
 
+Error Dependency::as_outage(Error error) {
+  if (error.kind == ErrorKind::invalid || error.kind == ErrorKind::not_found) error.kind = ErrorKind::transient;
+  return error;
+}
+
 Result<void> Dependency::wait_for_turn(const std::stop_token& stop, MonoTime end) {
   while (!breaker_.admits()) {
     std::stop_token works_again;
@@ -33,7 +38,7 @@ Result<void> Dependency::wait_for_turn(const std::stop_token& stop, MonoTime end
     const auto outage = breaker_.outage();
     if (!outage) continue;
     const MonoTime now = clock_.mono_now();
-    if (now >= end || stop.stop_requested()) return fail(outage->error);
+    if (now >= end || stop.stop_requested()) return fail(as_outage(outage->error));
     std::stop_source wake;
     const auto wakes = [&wake] { wake.request_stop(); };
     const std::stop_callback on_stop(stop, wakes), on_end_of_outage(works_again, wakes);

@@ -33,7 +33,8 @@ class Dependency {
       : clock_(clock), options_(std::move(options)), breaker_(std::move(what), clock, rng, options_.backoff) {}
 
   /// Repeats `call` (which takes the CallLimits of an attempt and returns a Result) while its error is an outage, until
-  /// it succeeds, a stop is requested or hold_max has passed; then returns the last error.
+  /// it succeeds, a stop is requested or hold_max has passed; then returns the last error, which is of a kind that
+  /// blames nobody's image: an outage that looks like "invalid" or "not found" is transient.
   template <class Call>
   auto call(const std::stop_token& stop, Call call) -> decltype(call(CallLimits())) {
     const MonoTime end = clock_.mono_now() + options_.hold_max;
@@ -45,7 +46,7 @@ class Dependency {
         return outcome;
       }
       breaker_.failed(outcome.error());
-      if (stop.stop_requested() || clock_.mono_now() >= end) return outcome;
+      if (stop.stop_requested() || clock_.mono_now() >= end) return fail(as_outage(outcome.error()));
     }
   }
 
@@ -55,6 +56,7 @@ class Dependency {
   bool may_be_tried() const;
 
  private:
+  static Error as_outage(Error error);
   Result<void> wait_for_turn(const std::stop_token& stop, MonoTime end);
   void tell(const Error* error);
 

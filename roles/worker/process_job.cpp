@@ -142,10 +142,7 @@ End Job::work_on_image() {
     return refuse({.code = classification.error().code, .detail = classification.error().message});
   }
   if (!classification) return come_back(classification.error());
-  if (context_.abandon.stop_requested()) {
-    if (attempts_) attempts_->undo();
-    return come_back({ErrorKind::cancelled, "stopped", "The worker ends."});
-  }
+  if (context_.abandon.stop_requested()) return come_back({ErrorKind::cancelled, "stopped", "The worker ends."});
   ports_.on_step(JobStep::classified);
 
   JobResult result = make_result();
@@ -206,17 +203,13 @@ Result<bool> Job::begin_attempt() {
 Result<Classification> Job::classify(const std::string& image) {
   const MonoTime wait_begun = ports_.clock.mono_now();
   const auto classifier = context_.classifiers.borrow(context_.abandon);
-  if (!classifier) {
-    if (attempts_) attempts_->undo();
-    return fail(ErrorKind::cancelled, "stopped", "The worker ends.");
-  }
+  if (!classifier) return fail(ErrorKind::cancelled, "stopped", "The worker ends.");
   timings_.queue_ms += ms_since(wait_begun);
   auto outcome = classify_guarded(**classifier, image, request_.top_k);
   if (outcome || outcome.error().kind == ErrorKind::invalid) {
     context_.engine.succeeded();
   } else {
     context_.metrics.engine_failures.add();
-    if (attempts_) attempts_->undo();  // the worker lives, and it is the machine's failure
     auto works = context_.engine.failed(**classifier, outcome.error());
     if (!works) context_.on_engine_lost(works.error());
   }
@@ -330,13 +323,17 @@ End Job::answer(std::string body, Outcome outcome) {
   return answer;
 }
 
+// Nothing that sends a message back is a verdict on its image. After an outage it comes back at once, which a queue
+// that can tell does not count as a delivery: the outage itself spaces the attempts.
 End Job::come_back(const Error& error) {
+  if (attempts_) attempts_->undo();
   Return returned{.held = std::move(held_), .job = request_.job, .delay = Millis(0)};
   if (!context_.abandon.stop_requested()) {
     log::warning(
         "job not done; back to the queue",
         {{"job", request_.job}, {"receive_count", returned.held.message.receive_count}, {"error", describe(error)}});
-    returned.delay = return_delay(returned.held.message.receive_count);
+    const bool outage = is_outage(error) && error.kind != ErrorKind::bug;
+    returned.delay = outage ? Millis(0) : return_delay(returned.held.message.receive_count);
   }
   return returned;
 }

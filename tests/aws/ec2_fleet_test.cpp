@@ -31,13 +31,16 @@ struct Machine {
   std::string tiers = "1";
   int index = 0;
   std::string launch = "other";
+  std::string reason{};
 };
 
 std::string instances_set(const std::vector<Machine>& machines) {
   std::string out = "<instancesSet>";
   for (const Machine& one : machines) {
     out += "<item><instanceId>" + one.id + "</instanceId><instanceState><name>" + one.state +
-           "</name></instanceState><amiLaunchIndex>" + std::to_string(one.index) +
+           "</name></instanceState>" +
+           (one.reason.empty() ? "" : "<stateReason><message>" + one.reason + "</message></stateReason>") +
+           "<amiLaunchIndex>" + std::to_string(one.index) +
            "</amiLaunchIndex><launchTime>2026-01-01T00:00:00.000Z</launchTime><tagSet>" +
            "<item><key>imgrec:app-tiers</key><value>" + one.tiers + "</value></item>" +
            "<item><key>imgrec:launch</key><value>" + one.launch + "</value></item></tagSet></item>";
@@ -146,6 +149,23 @@ TEST_F(Ec2FleetTest, LaunchesInOneCall) {
               UnorderedElementsAre(Pair("Name", "photos app-tier 1,3-4"), Pair("imgrec:app-tiers", "1,3-4"),
                                    Pair("imgrec:fleet", "photos"), Pair("imgrec:launch", "token"),
                                    Pair("imgrec:launched-at", "2026-01-01T00:00:00.000Z"), Pair("team", "vision")));
+}
+
+TEST_F(Ec2FleetTest, AnInstanceThatEndsAtOnceIsSaidWithEc2sReason) {
+  imposter.then(described({}));
+  imposter.then(launched);
+  ASSERT_TRUE(launch(1));
+  imposter.then(described({{.id = "i-new0", .state = "pending"}}));
+  EXPECT_THAT(ids(), ElementsAre("i-new0"));
+  const Machine dead{.id = "i-new0", .state = "terminated", .reason = "Client.InvalidKMSKey: The key is disabled"};
+  imposter.then(described({dead}));
+  imposter.then(described({dead}));
+  testing::internal::CaptureStderr();
+  EXPECT_THAT(ids(), IsEmpty());
+  EXPECT_THAT(ids(), IsEmpty());
+  const std::string log = testing::internal::GetCapturedStderr();
+  EXPECT_THAT(log, AllOf(HasSubstr("i-new0"), HasSubstr("Client.InvalidKMSKey: The key is disabled")));
+  EXPECT_EQ(log.find("InvalidKMSKey"), log.rfind("InvalidKMSKey")) << "said once";
 }
 
 TEST_F(Ec2FleetTest, ALaunchTemplateNeedsNothingElse) {

@@ -49,6 +49,50 @@ class S3StoreTest : public testing::Test {
   std::unique_ptr<ObjectStore> store_;
 };
 
+TEST_F(S3StoreTest, WhereConditionsAreRefusedItLooksFirst) {
+  imposter.then(error(501, "NotImplemented"));
+  imposter.then(error(404, ""));
+  imposter.then(Reply{});
+  testing::internal::CaptureStderr();
+  EXPECT_EQ(put({.only_if_absent = true}), PutOutcome::stored);
+  EXPECT_EQ(imposter.last().headers.count("if-none-match"), 0u);
+  const Reply there{
+      .headers = {{"ETag", "\"e1\""}, {"Content-Length", "5"}, {"Last-Modified", "Wed, 21 Oct 2015 07:28:00 GMT"}}};
+  imposter.then(there);
+  EXPECT_EQ(put({.only_if_absent = true}), PutOutcome::already_there);
+  imposter.then(there);
+  EXPECT_EQ(put({.if_match = "\"e0\""}), PutOutcome::changed);
+  imposter.then(there);
+  imposter.then(Reply{});
+  EXPECT_EQ(put({.if_match = "\"e1\""}), PutOutcome::stored);
+  const std::string log = testing::internal::GetCapturedStderr();
+  EXPECT_THAT(log, HasSubstr("it refuses them"));
+  EXPECT_EQ(log.find("If-None-Match"), log.rfind("If-None-Match")) << "said once";
+}
+
+TEST_F(S3StoreTest, AProbeFindsAServiceThatIgnoresConditions) {
+  store_ =
+      open_s3_store(world.session, {.bucket = "photos", .setup = BucketSetup::use, .probe_conditions = true}).value();
+  imposter.then(Reply{});
+  imposter.then(Reply{});  // the probe is stored again
+  EXPECT_EQ(put({.only_if_absent = true}), PutOutcome::stored);
+  imposter.then(error(404, ""));
+  imposter.then(Reply{});
+  EXPECT_EQ(put({.only_if_absent = true}), PutOutcome::stored);
+  EXPECT_EQ(imposter.last().headers.count("if-none-match"), 0u);
+}
+
+TEST_F(S3StoreTest, AProbeIsMadeOnceWhereConditionsWork) {
+  store_ =
+      open_s3_store(world.session, {.bucket = "photos", .setup = BucketSetup::use, .probe_conditions = true}).value();
+  imposter.then(Reply{});
+  imposter.then(error(412, "PreconditionFailed"));
+  EXPECT_EQ(put({.only_if_absent = true}), PutOutcome::stored);
+  imposter.then(Reply{});
+  EXPECT_EQ(put({.only_if_absent = true}), PutOutcome::stored);
+  EXPECT_EQ(imposter.last().headers.at("if-none-match"), "*");
+}
+
 TEST_F(S3StoreTest, SwapsByTheETag) {
   imposter.then(Reply{.body = "old", .headers = {{"ETag", "\"e1\""}}});
   const auto read = store().get(ObjectKey("in/k"), 100);

@@ -1,6 +1,7 @@
 """The long-running commands: start, signals, locks, workers."""
 import json
 import os
+import pathlib
 import re
 import signal
 import subprocess
@@ -197,6 +198,14 @@ def test_a_second_life_goes_on_with_what_was_queued(model_flags, photo, tmp_path
             status, _, body = service.request("GET", headers["location"])
             return status == 200 and json.loads(body).get("labels")
         assert imgrec.wait_until(answered, what="the answer of the first life's image")
+
+
+def test_workers_are_called_imgrec(model_flags, photo):
+    with imgrec.Service("local", *model_flags, "--max-workers", "1") as service:
+        assert service.classify("x.jpg", photo)[0] == 200
+        worker = pathlib.Path(f"/proc/{service.children()[0]}")
+        assert (worker / "comm").read_text() == "imgrec\n"
+        assert (worker / "cmdline").read_bytes().split(b"\0")[:2] == [b"imgrec", b"worker"]
 
 
 def test_workers_end_with_a_killed_parent(model_flags, photo):

@@ -1,6 +1,7 @@
 // The real `imgrec`, whose worker kills itself (SIGKILL, as a power cut would) at a step of process_job:
 //   IMGREC_TEST_CRASH="stored:0.5"   at that step with that probability
 //   IMGREC_TEST_CRASH="*:0.05"       at every step
+//   IMGREC_TEST_CRASH_IMAGE="text"   when it classifies an image that holds these bytes
 #include <signal.h>
 #include <unistd.h>
 
@@ -47,6 +48,11 @@ int main(int argc, char** argv) {
     hooks.on_step = [plan = parse_plan(plan_text->second)](imgrec::JobStep step) {
       const bool here = plan.step == "*" || plan.step == kStepNames.at(static_cast<std::size_t>(step));
       if (here && imgrec::system_rng().next_unit() < plan.probability) ::kill(::getpid(), SIGKILL);
+    };
+  }
+  if (const auto poison = environment.find("IMGREC_TEST_CRASH_IMAGE"); poison != environment.end()) {
+    hooks.on_image = [text = poison->second](imgrec::ByteView image) {
+      if (image.find(text) != image.npos) ::kill(::getpid(), SIGKILL);
     };
   }
   return imgrec::run_imgrec(std::vector<std::string>(argv + 1, argv + argc), environment, hooks);

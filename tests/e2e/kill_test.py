@@ -104,6 +104,38 @@ def test_workers_killed_at_each_step(step, photos, expected):
         imgrec.wait_until(lambda: "SIGKILL" in service.log() or "signal 9" in service.log(), 30, "a killed worker")
 
 
+def test_an_image_that_kills_its_worker_takes_no_other_with_it(photos, expected):
+    """Eight threads, one image at which every worker dies: it alone gets an error, once it was tried often enough."""
+    few = dict(list(photos.items())[:60])
+    guilty = next(iter(few.values())) + b"kills its worker"  # after the end of the image
+    env = environment(IMGREC_TEST_CRASH_IMAGE="kills its worker", IMGREC_LOCAL_WORKER_EXECUTABLE=CRASH_WORKER,
+                      IMGREC_WORKER_ATTEMPTS_MAX="2", IMGREC_LOCAL_WORKER_THREADS="8", IMGREC_QUEUE_VISIBILITY="30s",
+                      IMGREC_CONTROLLER_START_PAUSE_MIN="100ms")
+    with imgrec.Service("local", "--max-workers", "1", env=env) as service:
+        with concurrent.futures.ThreadPoolExecutor(1) as pool:
+            verdict = pool.submit(service.classify, "guilty.jpg", guilty, 600)
+            answers = upload_all(service, few)
+            status, document = verdict.result(600)
+        assert status != 200 and document["code"] == "poison", document
+        check(service, answers, expected={name: expected[name] for name in few})
+        deaths = service.log().count("signal 9")
+        assert deaths == 1 + 2, "once among others, then alone as often as it may be tried"
+
+
+def test_what_a_killed_worker_held_comes_back_at_once(photos, expected):
+    few = dict(list(photos.items())[:100])
+    env = environment(IMGREC_QUEUE_VISIBILITY="60s")
+    with imgrec.Service("local", "--max-workers", "2", env=env) as service:
+        with concurrent.futures.ThreadPoolExecutor(1) as pool:
+            begin = time.monotonic()
+            everything = pool.submit(upload_all, service, few)
+            imgrec.wait_until(lambda: len(service.children()) == 2 and "job done" in service.log(), what="workers at work")
+            os.kill(service.children()[0], signal.SIGKILL)
+            answers = everything.result(300)
+        assert time.monotonic() - begin < 45, "it waited for the lease"
+        check(service, answers, {name: expected[name] for name in few})
+
+
 def test_everything_killed_then_started_again(photos, expected):
     """What was accepted before kill -9 of the whole service is answered by the next one on the same folder."""
     few = dict(list(photos.items())[:30])

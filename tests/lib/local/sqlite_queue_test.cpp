@@ -84,6 +84,23 @@ TEST_F(SqliteQueueTest, KeepsItsMessagesWhenOpenedAgain) {
   EXPECT_EQ(receive(*queue).size(), 2U);
 }
 
+TEST_F(SqliteQueueTest, WhatADeadProcessHeldIsReleasedAtOnce) {
+  const auto queues = open();
+  const auto a = (*queues)->open("a").value(), b = (*queues)->open("b").value();
+  for (int i = 0; i < 3; ++i) ASSERT_TRUE(send(*a, "for a"));
+  ASSERT_TRUE(send(*b, "for b"));
+  ASSERT_EQ(receive(*a).size(), 3U);
+  const auto held = receive(*b);
+  ASSERT_EQ(held.size(), 1U);
+  EXPECT_EQ((*queues)->release_held_by(::getpid() + 1, {}), 0U);
+  EXPECT_EQ(a->depth()->in_flight, 3U);
+  EXPECT_EQ((*queues)->release_held_by(::getpid(), {}), 4U);
+  const auto again = receive(*a);
+  ASSERT_EQ(again.size(), 3U);
+  EXPECT_EQ(again[0].receive_count, 2) << "it may be what the process died of";
+  EXPECT_EQ(b->remove({&held[0].receipt, 1})->size(), 1U);
+}
+
 TEST_F(SqliteQueueTest, QueuesAreApart) {
   const auto queues = open();
   const auto a = (*queues)->open("a").value(), b = (*queues)->open("b").value();

@@ -300,6 +300,79 @@ TEST_F(WorkerFaultTest, AQueueOutageIsWaitedOutAndLoggedOnce) {
   EXPECT_THAT(log, HasSubstr("receiving requests works again"));
 }
 
+TEST_F(WorkerFaultTest, AFailureToStoreASuspectsResultIsNoAttempt) {
+  const JobRequest request = submit("an image");
+  deliver_once();
+  settings_.worker.attempts_max = 1;
+  settings_.worker.outage_hold_max = Millis(0);
+  // The attempt is counted, its result is not stored, and what was counted can be removed.
+  std::atomic<int> tries = 0;
+  WorkerPorts worker_ports = ports();
+  worker_ports.on_step = [&](JobStep step) {
+    if (step == JobStep::classified && ++tries <= 3) outputs_.faults.fail_next(StoreCall::put);
+  };
+  start(worker_ports);
+  finish();
+  EXPECT_GT(tries, 1);
+  expect_all_done();
+}
+
+// Whatever words a store or a queue has for its refusal, it is not the image's fault.
+TEST_F(WorkerFaultTest, ARefusalThatLastsIsNeverAVerdictOnTheImage) {
+  settings_.worker.outage_hold_max = Seconds(5);
+  settings_.worker.exit_when_idle = Seconds(0);
+  for (const Error& refusal : {Error{ErrorKind::invalid, "refused", "SSE-KMS needs another key."},
+                               Error{ErrorKind::not_found, "no_such_bucket", "There is no bucket."},
+                               Error{ErrorKind::denied, "access_denied", "Not allowed."}}) {
+    images_.clear();
+    replies()->faults.set_outage(std::nullopt);
+    for (int i = 0; i < 6; ++i) submit("image " + std::to_string(i) + refusal.code);
+    const std::size_t answered = replies()->bodies().size();
+    inputs_.faults.set_outage(refusal);
+    outputs_.faults.set_outage(refusal);
+    start();
+    const MonoTime begin = clock_.mono_now();
+    until([&] { return clock_.mono_now() - begin > Seconds(25); });
+    EXPECT_EQ(replies()->bodies().size(), answered) << refusal.code;
+    EXPECT_EQ(requests_->bodies().size(), 6u) << refusal.code;
+    inputs_.faults.set_outage(std::nullopt);
+    outputs_.faults.set_outage(std::nullopt);
+    replies()->faults.set_outage(refusal);  // nor is one of the queue of answers an end
+    until([&] { return clock_.mono_now() - begin > Seconds(50); });
+    EXPECT_EQ(replies()->bodies().size(), answered) << refusal.code;
+    replies()->faults.set_outage(std::nullopt);
+    const bool is_gone = refusal.kind == ErrorKind::not_found;  // a response queue that is gone has nobody behind it
+    until([&] { return requests_->bodies().empty(); });
+    worker_.request_stop();
+    finish();
+    for (const auto& [job, image] : images_) EXPECT_FALSE(stored(job).error) << refusal.code;
+    EXPECT_EQ(replies()->bodies().size(), answered + (is_gone ? 0 : 6)) << refusal.code;
+    EXPECT_TRUE(dead_->bodies().empty());
+  }
+}
+
+// Nobody died at what an outage sent back: so it is not worked on one by one as what a dead worker held is.
+TEST_F(WorkerFaultTest, AfterALongOutageAllThreadsWorkAtOnce) {
+  settings_.worker.threads = 8;
+  settings_.worker.exit_when_idle = Seconds(0);
+  for (int i = 0; i < 600; ++i) submit("image " + std::to_string(i));
+  const Error full{ErrorKind::transient, "disk_full", "No room."};
+  outputs_.faults.set_outage(full);
+  start();
+  const MonoTime begin = clock_.mono_now();
+  until([&] { return clock_.mono_now() - begin > Seconds(200); }, Millis(50));
+  outputs_.faults.set_outage(std::nullopt);
+  classifiers_.set_duration(Millis(100));
+  const MonoTime end_of_outage = clock_.mono_now();
+  until([&] { return replies()->bodies().size() == 600; });
+  // Eight threads take 7.5 s, one would take 60; up to 5 s pass until somebody tries again, and what was held when the
+  // outage began may be suspect.
+  EXPECT_LT(clock_.mono_now() - end_of_outage, Millis(25'000));
+  worker_.request_stop();
+  finish();
+  expect_all_done();
+}
+
 // What is suspended answers nothing: every call waits until its limits.
 class WorkerStopTest : public WorkerFaultTest {
  protected:
