@@ -288,6 +288,12 @@ Result<std::vector<S3Store::NotRemoved>> S3Store::remove_once(std::span<const Ob
 Result<void> S3Store::remove(std::span<const ObjectKey> keys, const CallLimits& limits) {
   if (keys.size() > kRemoveMax) return fail(ErrorKind::invalid, "too_many_keys", "At most 1000 objects at a time.");
   const CallLimits within = bounded(limits);  // all rounds together
+  if (keys.size() == 1) {
+    if (auto checked = check_object_key(keys[0].str()); !checked) return fail(checked.error());
+    const auto removed = call(object_call("DeleteObject", "DELETE", endpoint_, keys[0]), within);
+    if (removed || removed.error().status == 404) return {};
+    return fail(removed.error().error);
+  }
   std::optional<Error> first_error;
   std::vector<ObjectKey> left;
   for (const ObjectKey& key : keys) {

@@ -78,6 +78,7 @@ class Service {
   json send(test::MemoryQueue& queue, const json& call);
   json change(test::MemoryQueue& queue, const json& call, bool extends);
   Response s3(const Request& request);
+  Response delete_objects(const Request& request);
 
   Clock& clock_;
   const Millis latency_;
@@ -188,6 +189,21 @@ json Service::change(test::MemoryQueue& queue, const json& call, bool extends) {
   return {{"Successful", successful}, {"Failed", failed}};
 }
 
+// DeleteObjects: <Delete><Object><Key>…</Key></Object>…</Delete>, whose keys here need no escapes.
+Response Service::delete_objects(const Request& request) {
+  constexpr std::string_view kBegin = "<Key>", kEnd = "</Key>";
+  const std::string bucket = request.path.substr(1);
+  std::vector<ObjectKey> keys;
+  for (std::size_t at = request.body.find(kBegin); at != std::string::npos; at = request.body.find(kBegin, at)) {
+    at += kBegin.size();
+    const std::size_t end = request.body.find(kEnd, at);
+    if (end == std::string::npos) return s3_error(400, "MalformedXML");
+    keys.emplace_back(bucket + request.body.substr(at, end - at));
+  }
+  if (keys.empty() || !objects_.remove(keys)) return s3_error(400, "MalformedXML");
+  return {.content_type = "application/xml", .headers = {}, .body = "<DeleteResult/>"};
+}
+
 Response Service::s3(const Request& request) {
   const ObjectKey key(request.path.substr(1));
   if (request.method == "PUT") {
@@ -197,15 +213,11 @@ Response Service::s3(const Request& request) {
     if (*put == PutOutcome::already_there) return s3_error(412, "PreconditionFailed");
     return {.headers = {{"ETag", "\"" + md5_hex(request.body) + "\""}}, .body = {}};
   }
-  if (request.method == "POST") {  // DeleteObjects: <Object><Key>…</Key></Object> for each
-    constexpr std::string_view kOpen = "<Key>", kClose = "</Key>";
-    for (std::size_t at = 0; (at = request.body.find(kOpen, at)) != std::string::npos;) {
-      at += kOpen.size();
-      const ObjectKey removed(request.body.substr(at, request.body.find(kClose, at) - at));
-      if (!objects_.remove({&removed, 1})) return s3_error(400, "InvalidArgument");
-    }
-    return {.content_type = "application/xml", .headers = {}, .body = "<DeleteResult/>"};
+  if (request.method == "DELETE") {
+    if (!objects_.remove({&key, 1})) return s3_error(400, "InvalidArgument");
+    return {.status = 204, .headers = {}, .body = {}};
   }
+  if (request.method == "POST" && request.query_value("delete")) return delete_objects(request);
   if (request.method != "GET") return s3_error(405, "MethodNotAllowed");
   auto got = objects_.get(key, kObjectBytesMax);
   if (!got) return s3_error(404, "NoSuchKey");

@@ -287,6 +287,15 @@ TEST_F(S3StoreTest, RemovesInOneCall) {
   EXPECT_EQ(seen.headers.at("x-amz-checksum-sha256"), checksum(seen.body));
 }
 
+TEST_F(S3StoreTest, RemovesOneObjectByItsName) {
+  imposter.then(Reply{.status = 204});
+  const ObjectKey key("inputs/a");
+  EXPECT_TRUE(store().remove({&key, 1}));
+  EXPECT_EQ(imposter.last().method + " " + imposter.last().target, "DELETE /photos/inputs/a");
+  imposter.then(error(403, "AccessDenied"));
+  EXPECT_EQ(store().remove({&key, 1}).error().kind, ErrorKind::denied);
+}
+
 TEST_F(S3StoreTest, RemovesAgainWhatMayYetGo) {
   imposter.then(Reply{.body = "<DeleteResult><Error><Key>a</Key><Code>InternalError</Code></Error>"
                               "<Error><Key>b</Key><Code>AccessDenied</Code></Error></DeleteResult>"});
@@ -297,15 +306,15 @@ TEST_F(S3StoreTest, RemovesAgainWhatMayYetGo) {
   for (int i = 0; i < 3; ++i) {
     imposter.then(Reply{.body = "<DeleteResult><Error><Key>a</Key><Code>SlowDown</Code></Error></DeleteResult>"});
   }
-  EXPECT_EQ(store().remove({keys.data(), 1}).error().kind, ErrorKind::throttled);
+  EXPECT_EQ(store().remove(keys).error().kind, ErrorKind::throttled);
 }
 
 TEST_F(S3StoreTest, AnErrorInTheAnswerOfARemovalIsNoSuccess) {
   imposter.then(error(200, "InternalError"));
   imposter.then(Reply{.body = ""});
   imposter.then(Reply{.body = "<DeleteResult/>"});
-  const ObjectKey key("a");
-  EXPECT_TRUE(store().remove({&key, 1}));
+  const std::vector<ObjectKey> keys = {ObjectKey("a"), ObjectKey("b")};
+  EXPECT_TRUE(store().remove(keys));
   EXPECT_EQ(imposter.seen().size(), 3U);
 }
 

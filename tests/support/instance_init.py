@@ -23,7 +23,7 @@ import time
 import yaml
 
 USED = {"SuccessAction", "FailureAction", "StartLimitIntervalSec", "StartLimitBurst", "Type", "ExecStart", "EnvironmentFile",
-        "Restart", "RestartSec", "TimeoutStopSec", "DynamicUser", "User", "StateDirectory", "UMask", "LimitNOFILE"}
+        "Restart", "RestartPreventExitStatus", "RestartSec", "TimeoutStopSec", "DynamicUser", "User", "StateDirectory", "UMask", "LimitNOFILE"}
 CONFINING = {"Description", "Wants", "After", "WantedBy", "TasksMax", "MemoryMax", "MemorySwapMax", "NoNewPrivileges",
              "CapabilityBoundingSet", "AmbientCapabilities", "PrivateTmp", "PrivateDevices", "PrivateUsers",
              "LockPersonality", "RemoveIPC", "SystemCallArchitectures", "SystemCallFilter", "SystemCallErrorNumber"}
@@ -128,7 +128,7 @@ class Unit:
                 return
             if code == 0:
                 return self.act("SuccessAction")
-            if self.keys.get("Restart") != "on-failure":
+            if self.keys.get("Restart") != "on-failure" or str(code) in self.keys.get("RestartPreventExitStatus", "").split():
                 return self.act("FailureAction")
             self.stopping.wait(float(self.keys.get("RestartSec", 0.1)))
 
