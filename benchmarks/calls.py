@@ -70,13 +70,14 @@ class Process:
 
 
 class Bench:
-    """A web node and workers with a model of `model_dir`. latency_ms: of each call of AWS."""
+    """A web node and workers with a model of `model_dir`. programs: the paths of imgrec, memory_service and load_client;
+    latency_ms: of each call of AWS."""
 
-    def __init__(self, build, folder, model, model_dir, latency_ms=0, workers=2):
-        self.build, self.folder, self.cleanup = pathlib.Path(build), pathlib.Path(folder), contextlib.ExitStack()
+    def __init__(self, programs, folder, model, model_dir, latency_ms=0, workers=2):
+        self.programs, self.folder, self.cleanup = programs, pathlib.Path(folder), contextlib.ExitStack()
         self.started = 0
         try:
-            self.server = subprocess.Popen([self.build / "benchmarks" / "memory_service", str(latency_ms)],
+            self.server = subprocess.Popen([self.programs["memory_service"], str(latency_ms)],
                                            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
             self.cleanup.callback(self.server.wait, 20)
             self.cleanup.callback(self.server.stdin.close)
@@ -103,7 +104,7 @@ class Bench:
         self.started += 1
         state = self.folder / f"{role}-{self.started}"
         state.mkdir()
-        process = Process([self.build / "imgrec", role, "--config", self.config, "--state-dir", state],
+        process = Process([self.programs["imgrec"], role, "--config", self.config, "--state-dir", state],
                           self.environment | environment, ready)
         self.cleanup.callback(process.stop)
         return process
@@ -132,7 +133,7 @@ class Bench:
             time.sleep(0.05)
 
     def upload(self, files, images, connections):
-        done = subprocess.run([self.build / "benchmarks" / "load_client", *self.address, str(connections), str(images), *files],
+        done = subprocess.run([self.programs["load_client"], *self.address, str(connections), str(images), *files],
                               stdout=subprocess.PIPE, text=True)
         if done.returncode != 0:
             raise RuntimeError("load_client failed")

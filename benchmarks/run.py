@@ -306,7 +306,9 @@ def calls(options):
     for latency_ms in (0, 10):
         folder = options.cleanup.enter_context(tempfile.TemporaryDirectory(prefix="imgrec-bench-calls-"))
         files = counting.small_images(folder)
-        with counting.Bench(options.build, folder, options.model, options.model_dir, latency_ms, options.workers) as bench:
+        programs = {"imgrec": options.build / "imgrec"} | {name: options.build / "benchmarks" / name
+                                                          for name in ("memory_service", "load_client")}
+        with counting.Bench(programs, folder, options.model, options.model_dir, latency_ms, options.workers) as bench:
             bench.count(files, options.connections * 5, options.connections)  # warm
             rows[f"load, {latency_ms} ms"] = bench.count(files, options.images * 20, options.connections)
             rows[f"lone, {latency_ms} ms"] = bench.count(files, 50, 1)

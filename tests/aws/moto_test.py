@@ -17,7 +17,6 @@ import urllib.request
 
 import pytest
 
-BUILD = pathlib.Path(os.environ["IMGREC_BUILD_DIR"]) / "tests" / "aws"
 HERE = pathlib.Path(__file__).parent
 SHARDS = 6  # most of the time is spent waiting for time-outs to pass
 
@@ -90,7 +89,7 @@ def moto(tmp_path):
 
 def run_shard(environment, index):
     environment = {**environment, "GTEST_TOTAL_SHARDS": str(SHARDS), "GTEST_SHARD_INDEX": str(index)}
-    return subprocess.run([BUILD / "aws_service_contract", "--gtest_filter=-" + ":".join(MOTO_DIFFERS)], env=environment,
+    return subprocess.run([imgrec.program("aws_service_contract"), "--gtest_filter=-" + ":".join(MOTO_DIFFERS)], env=environment,
                           stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=500)
 
 
@@ -129,7 +128,7 @@ class Account:
         return tuple(re.search(f"<{tag}>(.*?)</{tag}>", key).group(1) for tag in ("AccessKeyId", "SecretAccessKey"))
 
     def probe(self, user, *words, url=None):
-        return subprocess.run([BUILD / "aws_probe", *words], env=self.moto.environment(*user, url=url), stdin=subprocess.DEVNULL,
+        return subprocess.run([imgrec.program("aws_probe"), *words], env=self.moto.environment(*user, url=url), stdin=subprocess.DEVNULL,
                               capture_output=True, text=True, timeout=120)
 
 

@@ -1,7 +1,6 @@
 """Web node and workers on AWS's wire, over SQS and S3 in memory (benchmarks/aws/memory_service.cpp) that count every call:
 what an image costs when there is load, and what becomes of it when a Spot instance is taken back."""
 import json
-import os
 import pathlib
 import sys
 import threading
@@ -26,7 +25,8 @@ def start(tmp_path):
     done = imgrec.run("model", "import", model, "--name", "quick", "--profile", "imagenet", "--labels", labels,
                       "--model-dir", tmp_path)
     assert done.returncode == 0, done.stderr
-    return lambda **options: counting.Bench(pathlib.Path(os.environ["IMGREC_BUILD_DIR"]), tmp_path, "quick", tmp_path, **options)
+    programs = {"imgrec": imgrec.BINARY} | {name: imgrec.program(name) for name in ("memory_service", "load_client")}
+    return lambda **options: counting.Bench(programs, tmp_path, "quick", tmp_path, **options)
 
 
 def test_calls_per_image_at_load(start, tmp_path):

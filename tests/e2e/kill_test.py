@@ -17,7 +17,7 @@ import imgrec
 MODEL = "mobilenetv2-tf2"  # the quickest of the models at hand
 PHOTOS = 200
 CONNECTIONS = 100
-CRASH_WORKER = str(pathlib.Path(imgrec.BINARY).parent / "tests" / "e2e" / "crash_worker")
+CRASH_WORKER = imgrec.program("crash_worker")
 # Leases end soon, so that a killed worker's images are tried again soon; and being killed often is not being poison.
 SOON = {"IMGREC_QUEUE_VISIBILITY": "2s", "IMGREC_WORKER_ATTEMPTS_MAX": "100", "IMGREC_MODEL_NAME": MODEL}
 

@@ -8,9 +8,11 @@ import subprocess
 
 import pytest
 
+import imgrec
+
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 SHARED = pathlib.Path(os.environ.get("IMGREC_SHARED", ROOT.parent / "shared"))
-PROBE = pathlib.Path(os.environ["IMGREC_BUILD_DIR"]) / "tests" / "inference" / "inference_probe"
+PROBE = imgrec.program("inference_probe")
 PHOTOS = [f"test_{i}.JPEG" for i in range(0, 100, 10)]
 
 

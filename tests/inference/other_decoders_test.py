@@ -12,7 +12,7 @@ import pytest
 
 import imgrec
 
-PROBE = pathlib.Path(os.environ["IMGREC_BUILD_DIR"]) / "tests" / "inference" / "inference_probe"
+PROBE = imgrec.program("inference_probe")
 OTHERS = pathlib.Path(__file__).with_name("other_decoders.py")
 INPUT_BYTES = 3 * 224 * 224 * 4
 FORMATS = (b"\xff\xd8\xff", b"\x89PNG", b"RIFF", b"BM", b"GIF8", b"II*\0", b"MM\0*")

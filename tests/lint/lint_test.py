@@ -106,6 +106,76 @@ def test_link_lines_are_used():
     assert not unused, "\n".join(unused)
 
 
+# Libraries of others → what is included of them.
+OTHERS = {
+    "Boost::headers": "boost/", "CLI11::CLI11": "CLI/", "CURL::libcurl": "curl/", "GIF::GIF": "gif_lib", "OpenSSL::Crypto": "openssl/",
+    "PkgConfig::JPEG": "jpeglib", "PkgConfig::PNG": "png.h", "PkgConfig::TIFF": "tiffio", "PkgConfig::WEBP": "webp/",
+    "PkgConfig::WEBPDEMUX": "webp/demux", "SQLite::SQLite3": "sqlite3", "ZLIB::ZLIB": "zlib", "imgrec_opencv": "opencv2/",
+    "imgrec_openvino": "openvino/", "nlohmann_json::nlohmann_json": "nlohmann/", "prometheus-cpp::core": "prometheus/",
+    "pugixml::pugixml": "pugixml", "simdjson::simdjson": "simdjson", "spdlog::spdlog": "spdlog/", "tomlplusplus::tomlplusplus": "toml++/",
+}
+
+
+def targets():
+    """(name, folder, sources, links) of each target in a CMakeLists.txt. Variables give the names of their CMakeLists.txt's `set`s."""
+    for path in sorted(ROOT.glob("*/**/CMakeLists.txt")):
+        if path.relative_to(ROOT).parts[0] == "build":
+            continue
+        text = re.sub(r"#.*", "", path.read_text())
+        values = {}
+        for name, value in re.findall(r"\bset\((\w+) ([^)]*)\)", text):
+            values.setdefault(name, []).extend(value.split())
+        found = {}
+        for call, body in re.findall(r"\b(imgrec_library|imgrec_test|add_executable|add_library|target_link_libraries|target_sources)\(([^)]*)\)", text):
+            name, *words = body.split()
+            words = [one for word in words for one in (values.get(word[2:-1], []) if word.startswith("${") else [word])]
+            name = {"imgrec_library": f"imgrec_{name}", "imgrec_test": f"{name}_test"}.get(call, name)
+            sources, links = found.setdefault(name, (set(), set()))
+            sources.update(word for word in words if word.endswith(".cpp"))
+            links.update(word for word in words if word in OTHERS or word.startswith("imgrec_"))
+            if call == "imgrec_library":  # and the headers without a source file beside them
+                sources.update(header.name for header in path.parent.glob("*.hpp"))
+        for name, (sources, links) in found.items():
+            yield name, path.parent, sources, links - {"imgrec_flags"}
+
+
+def included_by(folder, sources):
+    """What these files include, and the headers of the project's folder that they lie in."""
+    waiting, seen, included = [folder / source for source in sources], set(), set()
+    while waiting:
+        path = waiting.pop()
+        if path in seen or not path.exists():
+            continue
+        seen.add(path)
+        for name in re.findall(r'^#include [<"]([^>"]+)[>"]', path.read_text(), re.M):
+            included.add(name)
+            if (ROOT / name).parent == path.parent:
+                waiting.append(ROOT / name)
+        waiting.append(path.with_suffix(".hpp"))
+    return included
+
+
+def test_every_link_line_is_used():
+    """A target that is linked and of which no header is included grants an arrow that nobody needs."""
+    all_targets = list(targets())
+    headers = {name: (folder, sources) for name, folder, sources, _ in all_targets}
+    wrong = []
+    for name, folder, sources, links in all_targets:
+        included = included_by(folder, sources)
+        for link in links & (OTHERS.keys() | headers.keys()):
+            if link in OTHERS:
+                used = any(one.startswith(OTHERS[link]) for one in included)
+            else:
+                # A header of its folder, or of a folder below that has no target of its own.
+                there, its_sources = headers[link]
+                used = any((ROOT / one).parent == there or
+                           str((ROOT / one).with_suffix(".cpp").relative_to(there)) in its_sources
+                           for one in included if (ROOT / one).is_relative_to(there))
+            if not used:
+                wrong.append(f"{folder.relative_to(ROOT)}/CMakeLists.txt: {name} links {link} and includes nothing of it")
+    assert not wrong, "\n".join(sorted(wrong))
+
+
 def test_third_party_headers_stay_in_source_files():
     wrong = [f"{path.relative_to(ROOT)}: {found.group(0)}" for path in CODE if path.suffix == ".hpp" and "private" not in path.name
              for found in [THIRD_PARTY.search(path.read_text())] if found]

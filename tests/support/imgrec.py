@@ -38,6 +38,14 @@ def run(*arguments, env=None, input=None, timeout=120, cwd=None):
                           capture_output=True, text=not isinstance(input, bytes))
 
 
+def program(name):
+    """The path of a program that the test's entry in CMakeLists.txt declares after PROGRAMS, and that is built for it."""
+    declared = dict(entry.split("=", 1) for entry in os.environ.get("IMGREC_TEST_PROGRAMS", "").split(":") if entry)
+    if name not in declared:
+        raise LookupError(f"{name} is not built for this test: name it after PROGRAMS in the test's imgrec_python_test(…)")
+    return declared[name]
+
+
 def shared(relative):
     """A file or folder of ../shared, or a skipped test (a failed one with IMGREC_REQUIRE_SHARED=1)."""
     import pytest
