@@ -139,8 +139,8 @@ def targets():
             yield name, path.parent, sources, links - {"imgrec_flags"}
 
 
-def included_by(folder, sources):
-    """What these files include, and the headers of the project's folder that they lie in."""
+def included_by(folder, sources, through_all=False):
+    """What these files include, also through headers of their own folder, or through all headers of the project."""
     waiting, seen, included = [folder / source for source in sources], set(), set()
     while waiting:
         path = waiting.pop()
@@ -149,9 +149,10 @@ def included_by(folder, sources):
         seen.add(path)
         for name in re.findall(r'^#include [<"]([^>"]+)[>"]', path.read_text(), re.M):
             included.add(name)
-            if (ROOT / name).parent == path.parent:
+            if through_all or (ROOT / name).parent == path.parent:
                 waiting.append(ROOT / name)
-        waiting.append(path.with_suffix(".hpp"))
+        if path.suffix == ".cpp":
+            waiting.append(path.with_suffix(".hpp"))
     return included
 
 
@@ -164,7 +165,7 @@ def test_every_link_line_is_used():
         included = included_by(folder, sources)
         for link in links & (OTHERS.keys() | headers.keys()):
             if link in OTHERS:
-                used = any(one.startswith(OTHERS[link]) for one in included)
+                used = any(one.startswith(OTHERS[link]) for one in included_by(folder, sources, through_all=True))
             else:
                 # A header of its folder, or of a folder below that has no target of its own.
                 there, its_sources = headers[link]
