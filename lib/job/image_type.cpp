@@ -96,7 +96,8 @@ constexpr std::array<OtherKind, 11> kOtherKinds = {{{"%PDF", "a PDF"},
 }  // namespace
 
 std::string unknown_format_message(ByteView bytes) {
-  const std::string accepted = std::string("Accepted are ") + std::string(kImageTypeNames) + ".";
+  std::string accepted = "Accepted are ";
+  accepted.append(kImageTypeNames).append(".");
   if (bytes.starts_with("II\x1A\0\0\0HEAPCCDR"sv)) return camera_raw_message("Canon CRW");
   for (const OtherKind& kind : kRawKinds) {
     if (bytes.starts_with(kind.begin)) return camera_raw_message(kind.name);
