@@ -17,6 +17,8 @@ import urllib.request
 
 import pytest
 
+import imgrec
+
 HERE = pathlib.Path(__file__).parent
 SHARDS = 6  # most of the time is spent waiting for time-outs to pass
 
