@@ -116,7 +116,7 @@ Result<void> check_declared(const DeclaredInput& declared, const NetworkOptions&
 }
 
 Result<std::string> choose_output(const OnnxFile& file, const std::string& wanted, std::size_t classes) {
-  if (file.outputs.empty()) return unusable("The model has no output.");
+  if (file.outputs.empty()) return unusable("The model has no output to read scores from; is its file damaged?");
   if (!wanted.empty()) {
     if (std::ranges::find(file.outputs, wanted, &OnnxPort::name) != file.outputs.end()) return wanted;
     return unusable("The model has no output " + wanted + "; it has " + names_of(file.outputs) + ".");

@@ -179,7 +179,7 @@ Result<DeclaredInput> input_of(const ov::Model& model) {
 
 // So that the first output is the one that answers, also in what is exported and imported.
 Result<void> keep_output(ov::Model& model, const std::string& name) {
-  if (model.outputs().empty()) return unusable("The model has no output.");
+  if (model.outputs().empty()) return unusable("The model has no output to read scores from; is its file damaged?");
   std::optional<std::size_t> kept;
   for (std::size_t i = 0; i < model.outputs().size() && !kept; ++i) {
     if (name.empty() || model.output(i).get_names().contains(name)) kept = i;
