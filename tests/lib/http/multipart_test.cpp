@@ -122,7 +122,8 @@ TEST(Multipart, ReadsLinesThatEndInLfAlone) {
     EXPECT_EQ(parts->at(0).body, "\xFF\xD8\r\n--bx\r") << "the CR belongs to the data";
     EXPECT_EQ(parts->at(1).body, "2");
   }
-  const auto usual = parse_multipart(kType, one_part("form-data; name=f", "x\n--b\ny"));
+  const std::string usual_form = one_part("form-data; name=f", "x\n--b\ny");  // the parts are views into it
+  const auto usual = parse_multipart(kType, usual_form);
   ASSERT_TRUE(usual);
   EXPECT_EQ(usual->at(0).body, "x\n--b\ny") << "in a form whose lines end in CR LF that is data";
 }

@@ -87,9 +87,9 @@ TEST(Overload, WhatWouldWaitForTooLongIsRefusedAndTheRestAnswered) {
   settings.web.queue_wait_max = 500ms;
   settings.web.queue_jobs_min = 4;
   WebNode node(backend, settings);
-  SlowWorker worker(backend, 50ms);
   // As long as the rate is not known, all are taken.
   for (int i = 0; i < 60; ++i) ASSERT_EQ(node.ask(image_post("respond-async")).status, 202) << i;
+  SlowWorker worker(backend, 50ms);
   HttpReply refused;
   ASSERT_TRUE(eventually([&] {
     refused = node.ask(image_post("respond-async"));
@@ -159,7 +159,8 @@ TEST(Overload, ARequestThatFindsNoPlaceInThePoolIsTold503) {
   }
   for (auto& reply : waiting) {
     if (!reply.valid()) continue;
-    EXPECT_EQ(reply.get().status, 404);
+    const int status = reply.get().status;
+    EXPECT_TRUE(status == 404 || status == 503) << status;  // others may have been refused meanwhile
   }
 }
 
