@@ -16,7 +16,8 @@ struct StartReportPorts {
 };
 
 /// Writes status/worker-start in place of what an earlier worker wrote, and one log line with what to do: a short
-/// one where an earlier worker wrote the same within ten minutes. Best effort, within 10 s a call or until a stop: where the store fails, that is logged too.
+/// one where an earlier worker wrote the same within ten minutes. Best effort, within 10 s a call or until a stop:
+/// where the store fails, that is logged too.
 void report_start_failure(const StartReportPorts& ports, const std::string& worker, const std::string& version,
                           const Error& error, const std::stop_token& stop);
 
