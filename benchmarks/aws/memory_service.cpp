@@ -3,8 +3,8 @@
 // verified. Queues and buckets are there as soon as they are named.
 //   memory_service [LATENCY_MS]      prints its port, and serves until its standard input ends
 // Each call takes LATENCY_MS (0) before it is answered, as a network does. POST /-/calls answers the number of calls by
-// operation since the last time, as JSON: {"sqs ReceiveMessage": 12, "s3 PUT": 30, …}; "in-flight" and "visible" are
-// what is left in all queues.
+// operation since the last time, as JSON: {"sqs ReceiveMessage": 12, "s3 PUT": 30, "put results": 10, …}; "in-flight"
+// and "visible" are what is left in all queues.
 #include <nlohmann/json.hpp>
 
 #include <cstdio>
@@ -21,6 +21,7 @@
 #include "lib/base/clock.hpp"
 #include "lib/base/digest.hpp"
 #include "lib/base/log.hpp"
+#include "lib/base/text.hpp"
 #include "lib/http/server/server.hpp"
 #include "tests/support/memory_queue.hpp"
 #include "tests/support/memory_store.hpp"
@@ -70,6 +71,11 @@ class Service {
   void count(const std::string& call) {
     std::lock_guard lock(mutex_);
     ++counts_[call];
+  }
+  // "put inputs", "removed inputs": by the folder that an object's name begins with, behind the bucket.
+  void count_object(const char* what, const ObjectKey& key) {
+    const auto parts = split(key.str(), '/');
+    if (parts.size() > 2) count(what + std::string(parts[1]));
   }
   json take_counts();
   std::shared_ptr<test::MemoryQueue> queue_of(const json& call);
@@ -199,6 +205,7 @@ Response Service::delete_objects(const Request& request) {
     const std::size_t end = request.body.find(kEnd, at);
     if (end == std::string::npos) return s3_error(400, "MalformedXML");
     keys.emplace_back(bucket + request.body.substr(at, end - at));
+    count_object("removed ", keys.back());
   }
   if (keys.empty() || !objects_.remove(keys)) return s3_error(400, "MalformedXML");
   return {.content_type = "application/xml", .headers = {}, .body = "<DeleteResult/>"};
@@ -207,6 +214,7 @@ Response Service::delete_objects(const Request& request) {
 Response Service::s3(const Request& request) {
   const ObjectKey key(request.path.substr(1));
   if (request.method == "PUT") {
+    count_object("put ", key);
     const PutOptions options{.only_if_absent = request.header("if-none-match").has_value()};
     const auto put = objects_.put(key, request.body, options);
     if (!put) return s3_error(400, "InvalidArgument");
@@ -214,6 +222,7 @@ Response Service::s3(const Request& request) {
     return {.headers = {{"ETag", "\"" + md5_hex(request.body) + "\""}}, .body = {}};
   }
   if (request.method == "DELETE") {
+    count_object("removed ", key);
     if (!objects_.remove({&key, 1})) return s3_error(400, "InvalidArgument");
     return {.status = 204, .headers = {}, .body = {}};
   }

@@ -49,6 +49,15 @@ def healthy(service):
     assert status == 200 and time.monotonic() - begin < PROMPT
 
 
+def serves(service, photo):
+    """Health and images, while many connections are open."""
+    for _ in range(5):
+        healthy(service)
+    begin = time.monotonic()
+    assert service.classify("x.jpg", photo, timeout=20)[0] == 200
+    assert time.monotonic() - begin < 20
+
+
 def is_ready(service):
     status, _, body = service.request("GET", "/readyz", timeout=PROMPT)
     return status == 200, body.decode()
@@ -166,11 +175,7 @@ def test_silent_connections_hold_up_nobody(model_flags, photo):
         assert service.classify("before.jpg", photo)[0] == 200
         for _ in range(260):
             held.enter_context(contextlib.closing(socket.create_connection(service.address, timeout=10)))
-        for _ in range(5):
-            healthy(service)
-        begin = time.monotonic()
-        assert service.classify("x.jpg", photo, timeout=20)[0] == 200
-        assert time.monotonic() - begin < 20
+        serves(service, photo)
 
 
 def test_eleven_hundred_silent_connections_at_the_usual_settings_and_a_low_soft_limit(model_flags, photo):
@@ -184,11 +189,7 @@ def test_eleven_hundred_silent_connections_at_the_usual_settings_and_a_low_soft_
         assert service.classify("before.jpg", photo)[0] == 200
         for _ in range(1100):
             held.enter_context(contextlib.closing(socket.create_connection(service.address, timeout=10)))
-        for _ in range(5):
-            healthy(service)
-        begin = time.monotonic()
-        assert service.classify("x.jpg", photo, timeout=20)[0] == 200
-        assert time.monotonic() - begin < 20
+        serves(service, photo)
 
 
 @pytest.mark.parametrize("framing", ["Content-Length: 67000000", "Transfer-Encoding: chunked"])
