@@ -13,7 +13,7 @@
 #include "roles/controller/apply.hpp"
 #include "roles/controller/observe.hpp"
 #include "roles/controller/policy/policy.hpp"
-#include "roles/controller/reconcile.hpp"
+#include "roles/controller/round.hpp"
 #include "roles/controller/start_failures.hpp"
 
 namespace imgrec {
@@ -45,12 +45,11 @@ class Controller {
   Controller(const ControllerConfig& config, const ControllerPorts& ports, Policy policy)
       : config_(config),
         ports_(ports),
-        policy_(policy),
-        rules_{.min = config.min, .max = config.max, .idle_cooldown = config.idle_cooldown},
         observer_(ports.requests, ports.fleet, ports.clock, ports.metrics),
         starts_({.started_after = config.started_after,
                  .pause_min = config.start_pause_min,
                  .pause_max = config.start_pause_max}),
+        round_(policy, {.min = config.min, .max = config.max, .idle_cooldown = config.idle_cooldown}, starts_),
         applier_(ports.fleet, ports.clock, ports.rng, ports.metrics, starts_),
         start_failures_(ports.metrics.counter("imgrec_controller_start_failures_total",
                                               "Rounds in which instances had ended right after their start.")),
@@ -66,19 +65,16 @@ class Controller {
  private:
   using Summary = std::tuple<int, int, std::size_t>;  // wanted, launch, terminate
 
-  void watch_starts(const Observation& observation, const CallLimits& limits);
-  void pause_launches(Actions& actions, MonoTime now) const;
+  void tell_start_failures(int failures_before, const CallLimits& limits);
   std::string start_failure_reason(const CallLimits& limits) const;
   void explain(const DecisionRecord& record);
   void remember(DecisionRecord record);
 
   const ControllerConfig& config_;
   const ControllerPorts& ports_;
-  const Policy policy_;
-  const ScalingRules rules_;
-  PolicyState state_;
   Observer observer_;
-  StartFailures starts_;  // before applier_, which tells it what was launched
+  StartFailures starts_;  // before round_, which tells it what is there, and applier_, which tells it what was launched
+  Round round_;
   Applier applier_;
   Metrics::Counter& start_failures_;
   bool start_trouble_told_ = false;
@@ -93,18 +89,16 @@ void Controller::step(const std::stop_token& stop) {
   const auto observation = observer_.observe(limits);
   if (stop.stop_requested()) return;
   if (!observation) {
-    // Nothing is known about this round: neither a reason to launch nor a part of "the queue stayed empty".
-    state_ = {};
+    round_.not_observed();
     *wanted_ = kUnknown;
     blind_.add();
     record.why = "nothing is decided on what could not be read";
     record.error = observation.error().message;
     return remember(std::move(record));
   }
-  const Decision decision = policy_(*observation, state_, rules_);
-  watch_starts(*observation, limits);
-  Actions actions = reconcile(*observation, decision, rules_);
-  pause_launches(actions, observation->at);
+  const int start_failures_before = starts_.total();
+  const auto [decision, actions] = round_.decide(*observation);
+  tell_start_failures(start_failures_before, limits);
   *wanted_ = decision.wanted;
   record.seen = seen_in(*observation);
   record.wanted = decision.wanted;
@@ -117,10 +111,8 @@ void Controller::step(const std::stop_token& stop) {
   remember(std::move(record));
 }
 
-void Controller::watch_starts(const Observation& observation, const CallLimits& limits) {
-  const int before = starts_.total();
-  starts_.observe(observation.instances, observation.at);
-  start_failures_.add(starts_.total() - before);
+void Controller::tell_start_failures(int failures_before, const CallLimits& limits) {
+  start_failures_.add(starts_.total() - failures_before);
   const bool trouble = starts_.in_a_row() > 1;
   if (trouble && !start_trouble_told_) {
     log::error("instances end right after their start: the next ones wait, longer after each failure",
@@ -138,14 +130,6 @@ std::string Controller::start_failure_reason(const CallLimits& limits) const {
   if (!document) return kLookElsewhere;
   const auto failure = parse_worker_start(document->bytes);
   return failure ? failure->detail : kLookElsewhere;
-}
-
-void Controller::pause_launches(Actions& actions, MonoTime now) const {
-  if (actions.launch == 0 || starts_.pause_left(now) == Millis(0)) return;
-  actions.total -= actions.launch;
-  actions.launch = 0;
-  actions.note =
-      std::to_string(starts_.in_a_row()) + " times in a row instances ended right after their start: launches wait";
 }
 
 // A line for a person when something changes, not one each second.
