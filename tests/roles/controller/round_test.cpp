@@ -23,9 +23,10 @@ TEST(Round, LaunchesWaitWhileInstancesEndRightAfterTheirStart) {
   Round round(&decide_depth, {.min = 0, .max = 4}, starts);
   MonoTime now{};
   for (int i = 0; i < 2; ++i) {
-    starts.launched(std::vector<Instance>{{.id = InstanceId("i-" + std::to_string(i))}});
+    starts.launched(std::vector<Instance>{{.id = InstanceId("i-" + std::to_string(i)), .app_tier_id = "app-tier-1"}});
     now += Millis(100);
-    if (i == 0) EXPECT_EQ(round.decide(seen(now, 3)).actions.launch, 3) << "one failure is no pattern";
+    if (i > 0) break;
+    EXPECT_EQ(round.decide(seen(now, 3)).actions.launch, 3) << "one failure is no pattern";
   }
   const RoundOutcome outcome = round.decide(seen(now, 3));
   EXPECT_EQ(outcome.decision.wanted, 3);
@@ -38,7 +39,8 @@ TEST(Round, LaunchesWaitWhileInstancesEndRightAfterTheirStart) {
 TEST(Round, TimeThatNobodySawIsNoPartOfTheCooldown) {
   StartFailures starts({});
   Round round(&decide_depth, {.min = 0, .max = 4, .idle_cooldown = Millis(1'000)}, starts);
-  const std::vector<Instance> one = {{.id = InstanceId("i-1"), .state = InstanceState::running}};
+  const std::vector<Instance> one = {
+      {.id = InstanceId("i-1"), .state = InstanceState::running, .app_tier_id = "app-tier-1"}};
   EXPECT_TRUE(round.decide(seen(MonoTime{}, 0, one)).actions.terminate.empty());
   round.not_observed();
   EXPECT_TRUE(round.decide(seen(MonoTime(Millis(1'500)), 0, one)).actions.terminate.empty());
