@@ -17,7 +17,7 @@ Applier::Applier(Fleet& fleet, Clock& clock, Rng& rng, Metrics& metrics, StartFa
       terminating_("terminating instances", clock) {}
 
 Result<void> Applier::apply(const Actions& actions, const CallLimits& limits) {
-  assert(actions.cancel_drains.empty() && actions.drain.empty());
+  assert(actions.take_back == 0 && actions.ask == 0);
   Result<void> outcome;
   if (actions.launch > 0) {
     outcome = launch(actions.launch, actions.total, limits);

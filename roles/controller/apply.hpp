@@ -20,9 +20,8 @@ class Applier {
   /// `starts` is told what was launched and what was told to end.
   Applier(Fleet& fleet, Clock& clock, Rng& rng, Metrics& metrics, StartFailures& starts);
 
-  /// The first failure, when there is one; the other actions are tried all the same. No fleet there is can drain an
-  /// instance without ending it, so actions that cancel or begin a drain are not expected (reconcile makes none unless
-  /// told that drains are possible).
+  /// The first failure, when there is one; the other actions are tried all the same. Requests to stop
+  /// are neither sent nor taken back here: reconcile asks for none unless it is told that they are possible.
   Result<void> apply(const Actions& actions, const CallLimits& limits);
 
  private:

@@ -190,7 +190,7 @@ Result<void> run_controller(const ControllerConfig& config, ControllerPorts port
                                  {"max", config.max},
                                  {"interval_ms", config.interval.count()},
                                  {"dry_run", config.dry_run}});
-  Controller controller(config, ports, *policy);
+  Controller controller(config, ports, policy->decide);
   while (!stop.stop_requested()) {
     controller.step(stop);
     ports.clock.sleep_for(config.interval, stop);

@@ -70,7 +70,8 @@ Result<Observation> Observer::observe(const CallLimits& limits) {
 
   if (!depth) return fail(depth.error());
   if (!instances) return fail(instances.error());
-  return Observation{.at = clock_.mono_now(), .depth = *depth, .instances = *std::move(instances)};
+  return Observation{
+      .at = clock_.mono_now(), .depth = *depth, .instances = *std::move(instances), .wall = clock_.wall_now()};
 }
 
 }  // namespace imgrec

@@ -1,51 +1,96 @@
 #include "roles/controller/reconcile.hpp"
 
 #include <algorithm>
-#include <ranges>
+#include <string_view>
+#include <tuple>
+#include <unordered_set>
 
 namespace imgrec {
 namespace {
 
-bool contains(const std::vector<InstanceId>& ids, const InstanceId& id) {
-  return std::ranges::find(ids, id) != ids.end();
+// Who goes first sorts first. The index is the age's place: higher is newer.
+struct Candidate {
+  std::size_t index = 0;
+  bool pending = false;
+  MonoTime idle_since = MonoTime::max();
+  double busy_share = 1;
+
+  bool goes_before(const Candidate& other) const {
+    if (pending != other.pending) return pending;
+    return std::tie(idle_since, busy_share, other.index) < std::tie(other.idle_since, other.busy_share, index);
+  }
+};
+
+Candidate candidate(const Observation& observation, std::size_t index) {
+  Candidate one{.index = index, .pending = observation.instances[index].state == InstanceState::pending};
+  if (index >= observation.signals.instances.size()) return one;
+  const InstanceSignals& signals = observation.signals.instances[index];
+  one.idle_since = signals.idle_since.value_or(MonoTime::max());
+  one.busy_share = signals.busy_share.value_or(1);
+  return one;
+}
+
+// Instances that are neither stopping nor waiting for their end; those that wait are added to actions.terminate.
+std::vector<std::size_t> staying(const Observation& observation, Actions& actions) {
+  std::unordered_set<std::string_view> confirmed;
+  confirmed.reserve(observation.drains.confirmed.size());
+  for (const InstanceId& id : observation.drains.confirmed) confirmed.insert(id.str());
+  std::vector<std::size_t> staying;
+  staying.reserve(observation.instances.size());
+  for (std::size_t i = 0; i < observation.instances.size(); ++i) {
+    const Instance& instance = observation.instances[i];
+    if (instance.state == InstanceState::stopping) continue;
+    if (confirmed.contains(instance.id.str())) {
+      actions.terminate.push_back(instance.id);
+    } else {
+      staying.push_back(i);
+    }
+  }
+  return staying;
+}
+
+// Ends or asks so many of those that stay.
+void shrink(const Observation& observation, const std::vector<std::size_t>& staying, int surplus, Ending ending,
+            Actions& actions) {
+  std::vector<Candidate> candidates;
+  candidates.reserve(staying.size());
+  for (const std::size_t index : staying) candidates.push_back(candidate(observation, index));
+  const auto count = std::min(static_cast<std::size_t>(surplus), candidates.size());
+  std::ranges::partial_sort(candidates, candidates.begin() + static_cast<std::ptrdiff_t>(count),
+                            [](const Candidate& a, const Candidate& b) { return a.goes_before(b); });
+  const bool asks = observation.drains.possible && ending == Ending::drain;
+  for (std::size_t i = 0; i < count; ++i) {
+    if (asks && !candidates[i].pending) {
+      ++actions.ask;
+    } else {
+      actions.terminate.push_back(observation.instances[candidates[i].index].id);
+    }
+  }
 }
 
 }  // namespace
 
-Actions reconcile(const Observation& observation, const Decision& decision, const ScalingRules& rules,
-                  const Drains& drains) {
-  const int all = static_cast<int>(observation.instances.size());
-  const int wanted = std::clamp(decision.wanted, rules.min, rules.max);
-  std::vector<const Instance*> active, draining;  // oldest first
-  for (const Instance& instance : observation.instances) {
-    if (instance.state == InstanceState::stopping) continue;
-    (contains(drains.in_progress, instance.id) ? draining : active).push_back(&instance);
-  }
-  const int active_count = static_cast<int>(active.size());
-
+Actions reconcile(const Observation& observation, const Decision& decision, const ScalingRules& rules) {
+  const int limit = instance_limit(rules);
+  const int wanted = std::min(std::max(decision.wanted, rules.min), limit);
   Actions actions;
-  int missing = wanted - active_count;
-  for (const Instance* instance : draining) {
-    if (missing > 0) {
-      actions.cancel_drains.push_back(instance->id);
-      --missing;
-    } else if (contains(drains.finished, instance->id)) {
-      actions.terminate.push_back(instance->id);
-    }
+  const std::vector<std::size_t> stay = staying(observation, actions);
+  const int requested = observation.drains.requested;
+  const int projected = static_cast<int>(stay.size()) - requested;
+
+  if (projected > wanted) {
+    shrink(observation, stay, projected - wanted, decision.ending, actions);
+    if (projected > limit) actions.note = "more than the maximum are there";
+  } else if (projected < wanted) {
+    const int missing = wanted - projected;
+    const int covered = std::min(missing, requested);  // by taking back, now or in the next rounds
+    actions.take_back = std::min(covered, decision.take_back_max);
+    if (actions.take_back < covered) actions.note = "not all requests to stop are taken back at once";
+    const int all = static_cast<int>(observation.instances.size());
+    actions.launch = std::max(0, std::min(missing - covered, limit - all));
+    if (actions.launch < missing - covered) actions.note = "waiting for instances that are stopping";
   }
-  if (missing > 0) {
-    actions.launch = std::max(0, std::min(missing, rules.max - all));
-    if (actions.launch < missing) actions.note = "waiting for instances that are stopping";
-  }
-  for (const Instance* instance : std::views::reverse(active)) {
-    if (missing >= 0) break;
-    // One that is not yet running holds nothing that it could finish.
-    const bool drains_first = drains.possible && instance->state == InstanceState::running;
-    (drains_first ? actions.drain : actions.terminate).push_back(instance->id);
-    ++missing;
-  }
-  if (active_count > rules.max) actions.note = "more than the maximum are there";
-  actions.total = std::min(active_count, wanted) + static_cast<int>(actions.cancel_drains.size()) + actions.launch;
+  actions.total = std::min(projected, wanted) + actions.take_back + actions.launch;
   return actions;
 }
 

@@ -9,34 +9,30 @@
 namespace imgrec {
 
 struct Actions {
-  std::vector<InstanceId> cancel_drains;  // keep working after all; done first, as it costs nothing
-  int launch = 0;                         // new instances
-  int total = 0;                          // pending and running once all of this is done: for fleets that take a size
-  std::vector<InstanceId> drain;          // finish what is held, take nothing new; not yet to be ended
-  std::vector<InstanceId> terminate;      // to be ended; the fleet lets them finish what they hold
-  std::string note;                       // why it is less than what is wanted, or more; empty: it is what is wanted
+  int take_back = 0;                  // requests to stop that are withdrawn; done first, as it costs nothing
+  int launch = 0;                     // new instances
+  int total = 0;                      // instances there to stay once all of this is done: for fleets that take a size
+  int ask = 0;                        // further requests to stop, each of which one worker will take
+  std::vector<InstanceId> terminate;  // to be ended; the fleet lets them finish what they hold
+  std::string note;                   // why it is less than what is wanted, or more; empty: it is what is wanted
 
-  bool empty() const { return cancel_drains.empty() && launch == 0 && drain.empty() && terminate.empty(); }
-};
-
-/// Which instances are draining: told to take nothing new, and still able to be called back. They are running as far as
-/// the fleet knows.
-struct Drains {
-  bool possible = false;  // false: instances that are too many are terminated at once
-  std::vector<InstanceId> in_progress;
-  std::vector<InstanceId> finished;  // of those in progress: they hold nothing any more
+  bool empty() const { return take_back == 0 && launch == 0 && ask == 0 && terminate.empty(); }
 };
 
 /// What brings the fleet to the wanted number. It holds:
-/// - wanted is kept between min and max, and what is there plus what is launched never exceeds max (an instance that is
-///   stopping or draining still takes its place);
-/// - launching and ending never come together; drains are cancelled before anything is launched;
+/// - wanted is kept between min and the limit (of instances and of dollars), and what is there plus what is launched
+///   never exceeds the limit (an instance that is stopping or about to stop still takes its place);
+/// - launching and asking or ending what is too many never come together; requests to stop are taken back before
+///   anything is launched;
 /// - only ids that were observed appear, none twice, none that is stopping already;
-/// - it is idempotent: applied to the fleet that its actions lead to, it does nothing.
-/// The newest go first: they are the likeliest to be still booting, and those with the lowest numbers (app-tier-1, …)
-/// and the warmest caches stay. An idle one cannot be picked, since a fleet does not know who is idle; none has to be,
-/// since each finishes what it holds before it ends.
-Actions reconcile(const Observation& observation, const Decision& decision, const ScalingRules& rules,
-                  const Drains& drains = {});
+/// - it is idempotent: applied to the fleet that its actions lead to, it does nothing (with take_back_max, it may need
+///   further rounds to take back the rest).
+/// An instance that has confirmed that it holds nothing and waits for its end is ended whatever is wanted. Of those
+/// that are too many, the ones not yet running go first, the newest of them foremost: they hold nothing. Running ones
+/// are asked to stop where that is possible and the decision does not want them terminated; else those go that have
+/// been idle longest, where that is known, then the least busy, then the newest, since the lowest numbers (app-tier-1,
+/// …) and the warmest caches are the oldest's. Time and memory are linear in the number of instances, but for sorting
+/// those that are too many.
+Actions reconcile(const Observation& observation, const Decision& decision, const ScalingRules& rules);
 
 }  // namespace imgrec

@@ -7,6 +7,7 @@ namespace imgrec {
 
 RoundOutcome Round::decide(const Observation& observation) {
   Decision decision = policy_(observation, state_, rules_);
+  state_.after_gap = false;
   starts_.observe(observation.instances, observation.at);
   Actions actions = reconcile(observation, decision, rules_);
   if (actions.launch > 0 && starts_.pause_left(observation.at) > Millis(0)) {

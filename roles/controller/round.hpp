@@ -23,7 +23,7 @@ class Round {
   RoundOutcome decide(const Observation& observation);
 
   /// A round that could not be observed: neither a reason to launch nor a part of "the queue stayed empty".
-  void not_observed() { state_ = {}; }
+  void not_observed() { state_.after_gap = true; }
 
  private:
   const Policy policy_;

@@ -3,32 +3,36 @@
 #include <string>
 
 #include "roles/controller/policy/policy.hpp"
+#include "roles/controller/policy/words.hpp"
 
 namespace imgrec {
 namespace {
 
-std::string plural(std::uint64_t count, const char* noun) {
-  return std::to_string(count) + " " + noun + (count == 1 ? "" : "s");
-}
+using policy_words::plural;
+
+struct Memory {
+  std::optional<MonoTime> empty_since;
+};
 
 }  // namespace
 
 Decision decide_depth(const Observation& observation, PolicyState& state, const ScalingRules& rules) {
-  const QueueDepth& depth = observation.depth;
-  // What is in flight counts too: its worker may be gone. What is delayed will come.
-  const std::uint64_t messages = depth.visible + depth.in_flight + depth.delayed;
-  const int active = count_active(observation.instances);
-  const int here = std::clamp(active, rules.min, rules.max);
+  auto& memory = state.get<Memory>();
+  if (state.after_gap) memory = {};
+  const int limit = instance_limit(rules);
+  const std::uint64_t messages = count_messages(observation.depth);
+  const int there = std::max(0, count_projected(observation));
+  const int here = std::min(std::max(there, rules.min), limit);
 
   if (messages > 0) {
-    state.empty_since.reset();
-    const int for_messages = static_cast<int>(std::min<std::uint64_t>(messages, static_cast<std::uint64_t>(rules.max)));
+    memory.empty_since.reset();
+    const int for_messages = static_cast<int>(std::min(messages, static_cast<std::uint64_t>(limit)));
     return {.wanted = std::max(for_messages, here),
-            .why = plural(messages, "message") + ", " + plural(static_cast<std::uint64_t>(active), "instance") +
-                   ", at most " + std::to_string(rules.max)};
+            .why = plural(messages, "message") + ", " + plural(static_cast<std::uint64_t>(there), "instance") +
+                   ", at most " + std::to_string(limit)};
   }
-  if (!state.empty_since) state.empty_since = observation.at;
-  if (observation.at - *state.empty_since < rules.idle_cooldown) {
+  if (!memory.empty_since) memory.empty_since = observation.at;
+  if (observation.at - *memory.empty_since < rules.idle_cooldown) {
     return {.wanted = here, .why = "the queue is empty: instances stay for the idle cooldown"};
   }
   return {.wanted = rules.min, .why = "the queue stayed empty: back to the minimum of " + std::to_string(rules.min)};

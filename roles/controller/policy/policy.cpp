@@ -1,35 +1,66 @@
 #include "roles/controller/policy/policy.hpp"
 
 #include <algorithm>
+#include <cmath>
+#include <string_view>
+#include <unordered_set>
 
 namespace imgrec {
 namespace {
 
-struct NamedPolicy {
-  const char* name;
-  Policy decide;
-};
-
 // One line for each policy.
 constexpr NamedPolicy kPolicies[] = {
-    {"depth", &decide_depth},
+    {"depth", "one worker per message, up to the maximum; all go when the queue is empty", &decide_depth, {0, 20}},
 };
+
+std::unordered_set<std::string_view> string_set(const std::vector<InstanceId>& ids) {
+  std::unordered_set<std::string_view> set;
+  set.reserve(ids.size());
+  for (const InstanceId& id : ids) set.insert(id.str());
+  return set;
+}
 
 }  // namespace
 
-Result<Policy> find_policy(const std::string& name) {
+std::span<const NamedPolicy> policies() {
+  return kPolicies;
+}
+
+Result<NamedPolicy> find_policy(const std::string& name) {
   std::string names;
   for (const NamedPolicy& policy : kPolicies) {
-    if (policy.name == name) return policy.decide;
+    if (policy.name == name) return policy;
     names += (names.empty() ? "" : ", ") + std::string(policy.name);
   }
   return fail(ErrorKind::invalid, "no_such_policy",
               "There is no scaling policy \"" + name + "\"; there is: " + names + ".");
 }
 
+int instance_limit(const ScalingRules& rules) {
+  if (!rules.dollars_per_hour_max || rules.instance_dollars_per_hour <= 0) return rules.max;
+  // The quotient of 1.2 and 0.4 is a little less than 3.
+  const double affordable = std::floor(*rules.dollars_per_hour_max / rules.instance_dollars_per_hour + 1e-9);
+  return static_cast<int>(std::clamp(affordable, 0.0, static_cast<double>(rules.max)));
+}
+
+std::uint64_t count_messages(const QueueDepth& depth) {
+  return depth.visible + depth.in_flight + depth.delayed;
+}
+
 int count_active(const std::vector<Instance>& instances) {
   return static_cast<int>(instances.size()) -
          static_cast<int>(std::ranges::count(instances, InstanceState::stopping, &Instance::state));
+}
+
+int count_projected(const Observation& observation) {
+  const Drains& drains = observation.drains;
+  int projected = count_active(observation.instances) - drains.requested;
+  if (drains.confirmed.empty()) return projected;
+  const std::unordered_set<std::string_view> confirmed = string_set(drains.confirmed);
+  for (const Instance& instance : observation.instances) {
+    projected -= instance.state != InstanceState::stopping && confirmed.contains(instance.id.str());
+  }
+  return projected;
 }
 
 }  // namespace imgrec

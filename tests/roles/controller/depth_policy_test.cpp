@@ -109,8 +109,19 @@ TEST(DepthPolicy, InstancesGoOnceTheQueueStayedEmptyForTheCooldown) {
   EXPECT_THAT(decide_at(Millis(20'002), messages(0)).terminate.size(), 2);
 }
 
+TEST(DepthPolicy, TimeThatNobodySawIsNoPartOfTheCooldown) {
+  PolicyState state;
+  const ScalingRules limits = rules(0, 8);
+  EXPECT_EQ(decide(seen(messages(0), fleet(3)), state, limits).wanted, 3);
+  state.after_gap = true;
+  EXPECT_EQ(decide(seen(messages(0), fleet(3), kStart + Seconds(10)), state, limits).wanted, 3);
+  state.after_gap = false;
+  EXPECT_EQ(decide(seen(messages(0), fleet(3), kStart + Seconds(20)), state, limits).wanted, 0);
+}
+
 TEST(DepthPolicy, TheNewestGoFirstAndNoneTwice) {
-  PolicyState state{.empty_since = kStart - Seconds(60)};
+  PolicyState state;
+  (void)decide(seen(messages(0), fleet(2, 1, 1), kStart - Seconds(60)), state, rules(1, 8));
   // Oldest first: i-1 is stopping already, i-2 and i-3 run, i-4 boots.
   const auto decision = decide(seen(messages(0), fleet(2, 1, 1)), state, rules(1, 8));
   EXPECT_THAT(decision.terminate, ElementsAre(InstanceId("i-4"), InstanceId("i-3")));
@@ -170,11 +181,11 @@ TEST(DepthPolicy, KeepsItsLimitsWhateverIsObserved) {
 }
 
 TEST(FindPolicy, NamesThoseThereAre) {
-  EXPECT_EQ(*find_policy("depth"), &decide_depth);
+  EXPECT_EQ(find_policy("depth")->decide, &decide_depth);
   const auto none = find_policy("dpeth");
   ASSERT_FALSE(none);
   EXPECT_EQ(none.error().kind, ErrorKind::invalid);
-  EXPECT_THAT(none.error().message, testing::HasSubstr("depth."));
+  EXPECT_THAT(none.error().message, testing::HasSubstr("there is: depth"));
 }
 
 }  // namespace

@@ -64,30 +64,81 @@ TEST(Reconcile, MoreThanTheMaximumGo) {
   EXPECT_EQ(actions.note, "more than the maximum are there");
 }
 
-TEST(Reconcile, DrainsBeforeItTerminatesWhereThatIsPossible) {
-  const Observation four = seen({running, running, running, pending});
-  const auto first = reconcile(four, want(1), kUpTo8, {.possible = true, .in_progress = {}, .finished = {}});
-  EXPECT_THAT(first.terminate, ElementsAre(k4)) << "one that boots holds nothing";
-  EXPECT_THAT(first.drain, ElementsAre(k3, k2));
-  const Observation three = seen({running, running, running, stopping});
-  const auto waiting = reconcile(three, want(1), kUpTo8, {.possible = true, .in_progress = {k3, k2}, .finished = {}});
-  EXPECT_TRUE(waiting.empty());
-  const auto drained = reconcile(three, want(1), kUpTo8, {.possible = true, .in_progress = {k3, k2}, .finished = {k3}});
-  EXPECT_THAT(drained.terminate, ElementsAre(k3));
+Observation seen(const std::vector<InstanceState>& states, const Drains& drains) {
+  Observation observation = seen(states);
+  observation.drains = drains;
+  return observation;
 }
 
-TEST(Reconcile, CancelsDrainsBeforeItLaunches) {
-  const Observation three = seen({running, running, running});
-  const Drains drains{.possible = true, .in_progress = {k3, k2}, .finished = {k3}};
-  const auto one_more = reconcile(three, want(2), kUpTo8, drains);
-  EXPECT_THAT(one_more.cancel_drains, ElementsAre(k2)) << "the oldest stays";
-  EXPECT_THAT(one_more.terminate, ElementsAre(k3));
+TEST(Reconcile, AsksToStopWhereThatIsPossible) {
+  const auto first = reconcile(seen({running, running, running, pending}, {.possible = true}), want(1), kUpTo8);
+  EXPECT_THAT(first.terminate, ElementsAre(k4)) << "one that boots holds nothing";
+  EXPECT_EQ(first.ask, 2);
+  const std::vector three = {running, running, running, stopping};
+  EXPECT_TRUE(reconcile(seen(three, {.possible = true, .requested = 2}), want(1), kUpTo8).empty()) << "both are asked";
+  const auto confirmed = reconcile(seen(three, {.possible = true, .requested = 1, .confirmed = {k2}}), want(1), kUpTo8);
+  EXPECT_THAT(confirmed.terminate, ElementsAre(k2));
+  EXPECT_EQ(confirmed.ask, 0);
+}
+
+TEST(Reconcile, ADecisionMayWantThemTerminated) {
+  Decision one = want(1);
+  one.ending = Ending::terminate;
+  const auto actions = reconcile(seen({running, running}, {.possible = true}), one, kUpTo8);
+  EXPECT_THAT(actions.terminate, ElementsAre(k2));
+  EXPECT_EQ(actions.ask, 0);
+}
+
+TEST(Reconcile, TakesRequestsToStopBackBeforeItLaunches) {
+  const Observation three = seen({running, running, running}, {.possible = true, .requested = 1, .confirmed = {k3}});
+  const auto one_more = reconcile(three, want(2), kUpTo8);
+  EXPECT_EQ(one_more.take_back, 1);
+  EXPECT_THAT(one_more.terminate, ElementsAre(k3)) << "it has confirmed: nothing calls it back";
   EXPECT_EQ(one_more.launch, 0);
-  const auto many_more = reconcile(three, want(5), kUpTo8, drains);
-  EXPECT_THAT(many_more.cancel_drains, ElementsAre(k2, k3));
-  EXPECT_THAT(many_more.terminate, IsEmpty());
-  EXPECT_EQ(many_more.launch, 2);
+  const auto many_more = reconcile(three, want(5), kUpTo8);
+  EXPECT_EQ(many_more.take_back, 1);
+  EXPECT_EQ(many_more.launch, 3);
   EXPECT_EQ(many_more.total, 5);
+}
+
+TEST(Reconcile, TakesNoMoreBackInARoundThanTheDecisionAllows) {
+  const Observation observation = seen(std::vector(15, running), {.possible = true, .requested = 14});
+  Decision decision = want(13);
+  decision.take_back_max = 10;
+  const auto actions = reconcile(observation, decision, {.min = 0, .max = 20});
+  EXPECT_EQ(actions.take_back, 10);
+  EXPECT_EQ(actions.launch, 0) << "the rest is taken back in the next round";
+  EXPECT_EQ(actions.total, 11);
+  EXPECT_NE(actions.note, "");
+}
+
+// A worker may end without having taken its request, which then stops the next one: the request has to go.
+TEST(Reconcile, RequestsMayOutliveTheirWorkers) {
+  const auto actions = reconcile(seen({}, {.possible = true, .requested = 2}), want(3), kUpTo8);
+  EXPECT_EQ(actions.take_back, 2);
+  EXPECT_EQ(actions.launch, 3);
+}
+
+TEST(Reconcile, TheIdlestGoFirstWhereThatIsKnown) {
+  const MonoTime at{Seconds(1000)};
+  Observation observation = seen({running, running, running, running, pending});
+  observation.signals.instances = {{.busy_share = 0.2}, {.idle_since = at}, {.idle_since = at - Seconds(5)}, {}, {}};
+  const auto order = reconcile(observation, want(0), kUpTo8).terminate;
+  EXPECT_THAT(order, ElementsAre(InstanceId("i-5"), k3, k2, k1, k4));
+}
+
+TEST(Reconcile, KeepsWithinTheDollarsOfAnHour) {
+  ScalingRules rules{.min = 0, .max = 8};
+  rules.instance_dollars_per_hour = 0.4;
+  rules.dollars_per_hour_max = 1.2;
+  EXPECT_EQ(instance_limit(rules), 3);
+  EXPECT_EQ(reconcile(seen({running}), want(8), rules).launch, 2);
+  rules.min = 5;
+  EXPECT_EQ(reconcile(seen({running}), want(8), rules).launch, 2) << "the limit wins over the minimum";
+  rules.dollars_per_hour_max = 0.1;
+  EXPECT_EQ(instance_limit(rules), 0);
+  rules.instance_dollars_per_hour = 0;
+  EXPECT_EQ(instance_limit(rules), 8) << "what costs nothing is not limited";
 }
 
 // Random fleets and decisions.
@@ -102,24 +153,25 @@ class ReconcileProperties : public testing::Test {
     std::vector<InstanceState> states;
     for (int i = below(14); i > 0; --i) states.push_back(static_cast<InstanceState>(below(3)));
     observation_ = seen(states);
-    drains_ = {.possible = below(2) == 0, .in_progress = {InstanceId("i-unknown")}, .finished = {}};
+    observation_.drains = {.possible = below(2) == 0, .requested = 0, .confirmed = {InstanceId("i-unknown")}};
     for (const Instance& instance : observation_.instances) {
-      if (!drains_.possible || instance.state != running || below(3) != 0) continue;
-      drains_.in_progress.push_back(instance.id);
-      if (below(2) == 0) drains_.finished.push_back(instance.id);
+      observation_.signals.instances.push_back({});
+      if (below(2) == 0) observation_.signals.instances.back().idle_since = MonoTime(Seconds(below(5)));
+      if (!observation_.drains.possible || instance.state != running || below(3) != 0) continue;
+      if (below(2) == 0) {
+        observation_.drains.confirmed.push_back(instance.id);
+      } else {
+        ++observation_.drains.requested;
+      }
     }
   }
 
   // The fleet as it is once the actions are done.
   void apply(const Actions& actions) {
-    const auto is_in = [](const std::vector<InstanceId>& ids, const InstanceId& id) {
-      return std::ranges::find(ids, id) != ids.end();
-    };
     for (Instance& instance : observation_.instances) {
-      if (is_in(actions.terminate, instance.id)) instance.state = stopping;
-      if (is_in(actions.drain, instance.id)) drains_.in_progress.push_back(instance.id);
+      if (std::ranges::find(actions.terminate, instance.id) != actions.terminate.end()) instance.state = stopping;
     }
-    std::erase_if(drains_.in_progress, [&](const InstanceId& id) { return is_in(actions.cancel_drains, id); });
+    observation_.drains.requested += actions.ask - actions.take_back;
     for (int i = 0; i < actions.launch; ++i) {
       observation_.instances.push_back(
           {.id = InstanceId("i-new-" + std::to_string(i)), .state = pending, .app_tier_id = ""});
@@ -130,43 +182,37 @@ class ReconcileProperties : public testing::Test {
   ScalingRules rules_;
   int wanted_ = 0;
   Observation observation_;
-  Drains drains_;
 };
 
 TEST_F(ReconcileProperties, HoldForAnyFleet) {
   for (int round = 0; round < 20'000 && !HasFailure(); ++round) {
     draw();
     SCOPED_TRACE(round);
-    const Actions actions = reconcile(observation_, want(wanted_), rules_, drains_);
+    const Actions actions = reconcile(observation_, want(wanted_), rules_);
     const int all = static_cast<int>(observation_.instances.size());
     ASSERT_GE(actions.launch, 0);
     ASSERT_TRUE(actions.launch == 0 || all + actions.launch <= rules_.max) << "never above the maximum";
-    ASSERT_TRUE(actions.launch == 0 || actions.drain.empty()) << "never grows and shrinks at once";
+    ASSERT_TRUE(actions.launch == 0 || actions.ask == 0) << "never grows and shrinks at once";
+    ASSERT_TRUE(actions.take_back == 0 || actions.ask == 0);
+    ASSERT_LE(actions.take_back, observation_.drains.requested);
     std::set<InstanceId> named;
-    for (const auto* ids : {&actions.cancel_drains, &actions.drain, &actions.terminate}) {
-      for (const InstanceId& id : *ids) {
-        EXPECT_TRUE(named.insert(id).second) << id << " is named twice";
-        const auto instance = std::ranges::find(observation_.instances, id, &Instance::id);
-        ASSERT_NE(instance, observation_.instances.end()) << "an unknown id";
-        EXPECT_NE(instance->state, stopping);
-      }
+    for (const InstanceId& id : actions.terminate) {
+      EXPECT_TRUE(named.insert(id).second) << id << " is named twice";
+      const auto instance = std::ranges::find(observation_.instances, id, &Instance::id);
+      ASSERT_NE(instance, observation_.instances.end()) << "an unknown id";
+      EXPECT_NE(instance->state, stopping);
     }
-    if (!drains_.possible) {
-      EXPECT_THAT(actions.drain, IsEmpty());
-      EXPECT_THAT(actions.cancel_drains, IsEmpty());
+    if (!observation_.drains.possible) {
+      EXPECT_EQ(actions.ask + actions.take_back, 0);
     }
 
     apply(actions);
-    int active = 0;
-    for (const Instance& instance : observation_.instances) {
-      active += instance.state != stopping &&
-                std::ranges::find(drains_.in_progress, instance.id) == drains_.in_progress.end();
-    }
+    const int active = count_projected(observation_);
     EXPECT_EQ(active, actions.total) << "the total is what there will be";
     EXPECT_LE(active, rules_.max);
     const int wanted = std::clamp(wanted_, rules_.min, rules_.max);
     EXPECT_TRUE(active == wanted || !actions.note.empty()) << "what is wanted is reached, or the note says why not";
-    const Actions again = reconcile(observation_, want(wanted_), rules_, drains_);
+    const Actions again = reconcile(observation_, want(wanted_), rules_);
     EXPECT_TRUE(again.empty()) << "idempotent";
   }
 }

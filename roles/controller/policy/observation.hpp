@@ -1,0 +1,65 @@
+// What a policy is told: the request queue's counts, the instances, and what web nodes and workers have signalled.
+// The counts are always there. Whatever else is absent is not known, and every policy works without it.
+#pragma once
+
+#include <optional>
+#include <vector>
+
+#include "lib/base/units.hpp"
+#include "lib/ports/fleet.hpp"
+#include "lib/ports/message_queue.hpp"
+
+namespace imgrec {
+
+/// What the signals of one instance's worker say.
+struct InstanceSignals {
+  std::optional<MonoTime> ready_since{};  // it has taken work, or waited for some, since then
+  std::optional<MonoTime> last_heard{};
+  std::optional<MonoTime> idle_since{};  // it holds nothing since then; absent: busy, or not known
+  std::optional<double> busy_share{};    // 0 to 1: the part of its latest report's time in which it worked
+};
+
+/// What the signals of all nodes and workers say together.
+struct Signals {
+  std::optional<double> arrivals_per_s{};       // images enqueued, mean over about 30 s
+  std::optional<double> arrivals_per_s_long{};  // the same over about 5 minutes
+  std::optional<MonoTime> last_arrival{};
+  /// Latest times without an arrival that were longer than kQuiet, oldest first.
+  std::vector<Millis> quiet_gaps{};
+  std::optional<double> image_seconds{};  // of one busy instance: its time divided by the images it finished
+  std::optional<Millis> boot_mean{};      // from launch to ready
+  std::optional<Millis> boot_high{};      // the same: 9 of 10 boots take no longer
+  /// One for each element of Observation::instances, in the same order; empty: nothing is known of any.
+  std::vector<InstanceSignals> instances{};
+};
+
+constexpr Millis kQuiet{5'000};  // a shorter time between two arrivals is no gap
+
+/// Requests to stop. Whichever worker has nothing to do takes one, so it is not known in advance which instance each of
+/// them ends. The one that has taken it finishes what it holds, and confirms.
+struct Drains {
+  bool possible = false;                // false: instances that are too many can only be terminated
+  int requested = 0;                    // sent and not confirmed: they can still be taken back
+  std::vector<InstanceId> confirmed{};  // hold nothing, take nothing new, and wait for their end
+};
+
+struct Observation {
+  MonoTime at{};
+  QueueDepth depth{};
+  std::vector<Instance> instances{};  // pending, running and stopping; oldest first
+  Drains drains{};
+  Signals signals{};
+  /// The same instant as `at` on the clock of Instance::launched_at: their difference is an instance's age.
+  WallTime wall{};
+};
+
+/// Messages not yet removed: visible, in flight (a worker may be gone) and delayed (they will come).
+std::uint64_t count_messages(const QueueDepth& depth);
+
+/// Instances that are pending or running.
+int count_active(const std::vector<Instance>& instances);
+
+/// Instances that are there to stay: pending or running, and neither asked to stop nor waiting for their end.
+int count_projected(const Observation& observation);
+
+}  // namespace imgrec
