@@ -10,6 +10,7 @@
 #include "cmd/commands/doctor_ec2.hpp"
 #include "cmd/platform/platforms.hpp"
 #include "lib/base/digest.hpp"
+#include "lib/queues/queues.hpp"
 
 namespace imgrec {
 namespace {
@@ -114,27 +115,33 @@ class AwsDoctor {
 
   void check_queues() {
     Config asked = config_;
-    asked.aws.queues = looks_into_queues() ? "check" : "use";
-    const auto queues = aws::open_sqs_queues(*session_, sqs_rules(asked));
-    check_queue(*queues, config_.queue.dead_letter);
-    check_queue(*queues, config_.queue.request);
-    if (!scope_.serves) return;
-    asked.aws.queues = "use";  // a web node makes its own at its start
-    const auto own = aws::open_sqs_queues(*session_, sqs_rules(asked));
-    check_queue(*own, response_queue_name(config_));
+    asked.aws.queues = "check";
+    const auto checked = aws::open_sqs_queues(*session_, sqs_rules(asked));
+    asked.aws.queues = "use";
+    const auto named = aws::open_sqs_queues(*session_, sqs_rules(asked));
+    for (const QueueRow& row : queue_roster(config_)) {
+      const bool is_own = row.owner == QueueOwner::this_node;
+      const unsigned uses = uses_asked(row.uses);
+      if (uses == 0 || (is_own && !scope_.serves)) continue;
+      // A web node makes its own queue at its start.
+      check_queue(is_own || (uses & kWatches) == 0 ? *named : *checked, row, (uses & kWatches) != 0);
+    }
   }
 
-  // A worker knows its queues by name alone.
-  bool looks_into_queues() const { return scope_.sends || scope_.launches; }
+  // What the roles that are asked about do with a queue.
+  unsigned uses_asked(const QueueUses& uses) const {
+    return (scope_.sends ? uses.web : 0U) | (scope_.works ? uses.worker : 0U) |
+           (scope_.launches ? uses.controller : 0U);
+  }
 
-  void check_queue(QueueDirectory& queues, const std::string& name) {
-    const std::string title = "queue " + name;
-    const auto queue = queues.open(name);
-    if (queue && !looks_into_queues()) return checks_.push_back(passed(title, "there"));
+  // A worker knows its queues by name alone: watches is false.
+  void check_queue(QueueDirectory& queues, const QueueRow& row, bool watches) {
+    const std::string title = "queue " + row.name;
+    const auto queue = queues.open(row.name);
+    if (queue && !watches) return checks_.push_back(passed(title, "there"));
     const auto depth = queue ? (*queue)->depth() : fail(queue.error());
     if (!depth) {
-      const bool is_own = name == response_queue_name(config_);
-      if (depth.error().kind == ErrorKind::not_found && is_own) {
+      if (depth.error().kind == ErrorKind::not_found && row.owner == QueueOwner::this_node) {
         return checks_.push_back(passed(title, "not there yet: `imgrec web` makes it"));
       }
       std::string fix =
@@ -145,7 +152,7 @@ class AwsDoctor {
     }
     Check check =
         passed(title, std::to_string(depth->visible) + " waiting, " + std::to_string(depth->in_flight) + " in work");
-    if (name == config_.queue.dead_letter && depth->visible > 0) {
+    if (row.kind == QueueKind::dead_letters && depth->visible > 0) {
       check.status = CheckStatus::warning;
       check.fix = "These could not be processed. Look at them, then redrive or purge the queue.";
     }

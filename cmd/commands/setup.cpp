@@ -4,6 +4,7 @@
 #include "cmd/cli/exit_code.hpp"
 #include "cmd/commands/commands.hpp"
 #include "cmd/platform/platform.hpp"
+#include "lib/queues/queues.hpp"
 
 namespace imgrec {
 
@@ -14,8 +15,13 @@ int run_setup(const Invocation& call) {
   config.aws.queues = config.aws.buckets = "create";
   const auto platform = make_platform(config, system_clock(), system_rng());
   if (!platform) return report(platform.error());
-  std::printf("Ready: queues %s and %s, %s.\n", config.queue.request.c_str(), config.queue.dead_letter.c_str(),
-              platform->place.c_str());
+  std::string names;
+  for (const QueueRow& row : queue_roster(config)) {
+    if (row.owner != QueueOwner::service) continue;
+    if (const auto queue = platform->queues->open(row.name); !queue) return report(queue.error());
+    names += (names.empty() ? "" : ", ") + row.name;
+  }
+  std::printf("Ready: queues %s; %s.\n", names.c_str(), platform->place.c_str());
   return kExitOk;
 }
 

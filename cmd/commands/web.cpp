@@ -15,6 +15,7 @@
 #include "lib/base/log.hpp"
 #include "lib/base/open_files.hpp"
 #include "lib/base/text.hpp"
+#include "lib/queues/queues.hpp"
 #include "roles/web/site.hpp"
 #include "roles/web/web.hpp"
 
@@ -50,11 +51,11 @@ std::string web_address(const Config& config, int port) {
 }
 
 Result<void> serve_web(const Config& config, const Platform& platform, const WebRun& run) {
-  auto responses = platform.queues->open(response_queue_name(config), run.stop);
+  auto responses = platform.queues->open(queue_name(config, QueueKind::responses), run.stop);
   if (!responses) return fail(responses.error());
   WebPorts ports{.requests = *platform.requests,
                  .responses = **responses,
-                 .responses_name = response_queue_name(config),
+                 .responses_name = queue_name(config, QueueKind::responses),
                  .inputs = *platform.inputs,
                  .outputs = *platform.outputs,
                  .clock = run.clock,

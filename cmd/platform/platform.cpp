@@ -38,10 +38,6 @@ void apply_platform_defaults(LoadedConfig& loaded) {
   }
 }
 
-std::string response_queue_name(const Config& config) {
-  return config.queue.response_prefix + "-" + config.web.node;
-}
-
 std::filesystem::path worker_metrics_dir(const Config& config) {
   return std::filesystem::path(config.state_dir) / "metrics";
 }

@@ -66,9 +66,6 @@ std::span<const PlatformDefault> platform_defaults(std::string_view platform);
 /// Sets them where neither file nor environment nor flag did.
 void apply_platform_defaults(LoadedConfig& loaded);
 
-/// The response queue of this web node: PREFIX-NODE.
-std::string response_queue_name(const Config& config);
-
 /// The folder in which child workers keep their metrics.
 std::filesystem::path worker_metrics_dir(const Config& config);
 

@@ -10,12 +10,10 @@
 #include "cmd/platform/user_data.hpp"
 #include "lib/base/environment.hpp"
 #include "lib/config/settings_aws.hpp"
+#include "lib/queues/queues.hpp"
 
 namespace imgrec {
 namespace {
-
-constexpr Seconds kDeadLetterRetention = std::chrono::days(14);  // the longest that SQS keeps a message
-constexpr Seconds kResponseRetentionMin = std::chrono::hours(1);
 
 Environment environment_with(const AwsConfig& aws) {
   Environment environment;
@@ -39,8 +37,11 @@ Environment environment_with(const AwsConfig& aws) {
   return environment;
 }
 
-aws::QueueSetup queue_setup(const std::string& word) {
-  if (word == "use") return aws::QueueSetup::use;
+aws::QueueSetup queue_setup(const std::string& word, QueueOwner owner) {
+  // A request that names another node's queue must not make it.
+  if (word == "use" || owner == QueueOwner::another_node) return aws::QueueSetup::use;
+  // Web nodes come and go, so each makes its own queue also where the others are only checked.
+  if (owner == QueueOwner::this_node) return aws::QueueSetup::create;
   return word == "check" ? aws::QueueSetup::check : aws::QueueSetup::create;
 }
 
@@ -81,36 +82,16 @@ Result<void> open_stores(aws::Session& session, const AwsConfig& aws, const AwsB
 }  // namespace
 
 aws::SqsRules sqs_rules(const Config& config) {
-  const QueueConfig queue = config.queue;
-  const aws::QueueSetup setup = queue_setup(config.aws.queues);
-  const std::string own_responses = response_queue_name(config);
-  const Seconds response_retention = std::max(kResponseRetentionMin, std::chrono::ceil<Seconds>(config.web.wait_max));
   aws::SqsRules rules;
-  rules.options_of = [=](const std::string& name) -> std::optional<aws::SqsQueueOptions> {
-    if (name == queue.request) {
-      return aws::SqsQueueOptions{.fifo = queue.fifo,
-                                  .receives_max = queue.receives_max,
-                                  .dead_letter = queue.dead_letter,
-                                  .setup = setup,
-                                  .visibility = queue.visibility};
-    }
-    if (name == queue.dead_letter) {
-      return aws::SqsQueueOptions{
-          .fifo = queue.fifo, .dead_letter = {}, .setup = setup, .retention = kDeadLetterRetention};
-    }
-    if (name == own_responses) {
-      // Web nodes come and go, so each makes its own queue also where the others are only checked.
-      return aws::SqsQueueOptions{
-          .fifo = queue.fifo,
-          .dead_letter = {},
-          .setup = setup == aws::QueueSetup::use ? aws::QueueSetup::use : aws::QueueSetup::create,
-          .retention = response_retention};
-    }
-    // Another node's: a request must not make queues.
-    if (name.starts_with(queue.response_prefix + "-")) {
-      return aws::SqsQueueOptions{.fifo = queue.fifo, .dead_letter = {}, .setup = aws::QueueSetup::use};
-    }
-    return std::nullopt;
+  rules.options_of = [config](const std::string& name) -> std::optional<aws::SqsQueueOptions> {
+    const auto row = find_queue(config, name);
+    if (!row) return std::nullopt;
+    return aws::SqsQueueOptions{.fifo = row->fifo,
+                                .receives_max = row->receives_max,
+                                .dead_letter = row->dead_letter,
+                                .setup = queue_setup(config.aws.queues, row->owner),
+                                .visibility = row->visibility,
+                                .retention = row->retention};
   };
   return rules;
 }
@@ -173,9 +154,9 @@ Result<Platform> make_aws_platform(const Config& config, Clock& clock, Rng& rng,
   platform.connection = session;
   platform.queues = aws::open_sqs_queues(*session, sqs_rules(config));
   // The dead-letter queue first: the other's redrive policy names it.
-  auto dead_letters = platform.queues->open(config.queue.dead_letter, needs.stop);
+  auto dead_letters = platform.queues->open(queue_name(config, QueueKind::dead_letters), needs.stop);
   if (!dead_letters) return fail(dead_letters.error());
-  auto requests = platform.queues->open(config.queue.request, needs.stop);
+  auto requests = platform.queues->open(queue_name(config, QueueKind::requests), needs.stop);
   if (!requests) return fail(requests.error());
   platform.dead_letters = *dead_letters;
   platform.requests = *requests;

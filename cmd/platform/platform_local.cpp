@@ -8,23 +8,19 @@
 #include "lib/local/dir_store.hpp"
 #include "lib/local/process_fleet.hpp"
 #include "lib/local/sqlite_queue.hpp"
+#include "lib/queues/queues.hpp"
 
 namespace imgrec {
 namespace {
 
-SqliteQueueRules queue_rules(const QueueConfig& queue) {
-  return {[queue](const std::string& name) -> std::optional<SqliteQueueOptions> {
-    if (name == queue.request) {
-      return SqliteQueueOptions{
-          .fifo = queue.fifo, .receives_max = queue.receives_max, .dead_letter = queue.dead_letter};
-    }
-    // A FIFO queue's dead letters are in a FIFO queue, as SQS wants it.
-    if (name == queue.dead_letter) return SqliteQueueOptions{.fifo = queue.fifo, .receives_max = 0, .dead_letter = {}};
-    // Whoever waits for a response is gone after a power cut too, and the result is in the store: no wait for the disk.
-    if (name.starts_with(queue.response_prefix + "-")) {
-      return SqliteQueueOptions{.fifo = queue.fifo, .receives_max = 0, .dead_letter = {}, .survives_power_cut = false};
-    }
-    return std::nullopt;
+SqliteQueueRules queue_rules(const Config& config) {
+  return {[config](const std::string& name) -> std::optional<SqliteQueueOptions> {
+    const auto row = find_queue(config, name);
+    if (!row) return std::nullopt;
+    return SqliteQueueOptions{.fifo = row->fifo,
+                              .receives_max = row->receives_max,
+                              .dead_letter = row->dead_letter,
+                              .survives_power_cut = row->survives_power_cut};
   }};
 }
 
@@ -56,7 +52,7 @@ std::unique_ptr<Fleet> make_local_fleet(const Config& config, SqliteQueues& queu
 Result<Platform> make_local_platform(const Config& config, Clock& clock, Rng& rng) {
   if (auto made = make_state_dir(config); !made) return fail(made.error());
   const std::filesystem::path state_dir = config.state_dir;
-  auto queues = open_sqlite_queues(state_dir / "queue.sqlite", queue_rules(config.queue), clock, rng);
+  auto queues = open_sqlite_queues(state_dir / "queue.sqlite", queue_rules(config), clock, rng);
   if (!queues) return fail(queues.error());
   Platform platform;
   SqliteQueues* const held_in = queues->get();
@@ -64,9 +60,9 @@ Result<Platform> make_local_platform(const Config& config, Clock& clock, Rng& rn
     return unread_in->remove_unread(before, count_max);
   };
   platform.queues = std::move(*queues);
-  auto requests = platform.queues->open(config.queue.request);
+  auto requests = platform.queues->open(queue_name(config, QueueKind::requests));
   if (!requests) return fail(requests.error());
-  auto dead_letters = platform.queues->open(config.queue.dead_letter);
+  auto dead_letters = platform.queues->open(queue_name(config, QueueKind::dead_letters));
   if (!dead_letters) return fail(dead_letters.error());
   auto store = open_dir_store(state_dir / "objects");
   if (!store) return fail(store.error());

@@ -6,6 +6,7 @@
 
 #include "lib/base/digest.hpp"
 #include "lib/base/log.hpp"
+#include "lib/queues/queues.hpp"
 #include "roles/worker/attempts.hpp"
 
 namespace imgrec {
@@ -69,7 +70,7 @@ class Job {
   JobResult make_result() const;
   bool is_suspect() const { return held_.message.receive_count > 1; }
   bool is_expired() const { return ports_.clock.wall_now() >= request_.expires_at; }
-  bool may_reply() const { return request_.reply_to.starts_with(context_.settings.queue.response_prefix); }
+  bool may_reply() const { return is_response_queue(context_.settings.queue, request_.reply_to); }
   double ms_since(MonoTime time) const { return elapsed_ms(time, ports_.clock.mono_now()); }
 
   const JobContext& context_;

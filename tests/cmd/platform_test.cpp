@@ -10,6 +10,7 @@
 
 #include "cmd/platform/resolve.hpp"
 #include "lib/base/cpu.hpp"
+#include "lib/queues/queues.hpp"
 #include "tests/support/fake_clock.hpp"
 #include "tests/support/memory_store.hpp"
 #include "tests/support/temp_dir.hpp"
@@ -53,7 +54,7 @@ TEST_F(PlatformTest, TheStateFolderIsItsOwnersAlone) {
 TEST_F(PlatformTest, ResponseQueuesAreMadeAndOthersAreNot) {
   auto platform = make_platform(config_, system_clock(), rng_);
   ASSERT_TRUE(platform);
-  EXPECT_TRUE(platform->queues->open(response_queue_name(config_)));
+  EXPECT_TRUE(platform->queues->open(queue_name(config_, QueueKind::responses)));
   EXPECT_TRUE(platform->queues->open("imgrec-responses-another"));
   EXPECT_FALSE(platform->queues->open("somebody-elses"));
 }
@@ -191,7 +192,7 @@ TEST(Resolve, KeepsWhatWasGiven) {
   config.worker.threads = 8;
   ASSERT_TRUE(resolve(config, {}));
   EXPECT_EQ(config.model.dir, "/srv/models");
-  EXPECT_EQ(response_queue_name(config), "imgrec-responses-east");
+  EXPECT_EQ(queue_name(config, QueueKind::responses), "imgrec-responses-east");
   EXPECT_EQ(config.controller.max, 7);
   EXPECT_EQ(config.worker.threads, 8);
 }

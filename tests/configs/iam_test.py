@@ -3,12 +3,20 @@ authorising mode; what moto does not decide on, the policies' own text is checke
 whole work is what tests/e2e/aws_test.py shows."""
 import json
 import re
+import subprocess
 
 import pytest
 
 import aws_account
+import imgrec
 
 ROLES = ("web", "worker", "controller", "deployer")
+# The project's own table of queues, of a web node named web-1: what each role does with each queue.
+ROSTER = json.loads(subprocess.run([imgrec.program("queue_roster")], capture_output=True, text=True, check=True, timeout=60).stdout)
+# What a use takes: the calls below, and the actions of a policy.
+CALLS = {"sends": {"send"}, "receives": {"receive", "delete", "extend"}, "watches": {"attributes"}, "makes": set()}  # moto asks no resource
+ACTIONS = {"sends": {"SendMessage"}, "receives": {"ReceiveMessage", "DeleteMessage", "ChangeMessageVisibility"},
+           "watches": {"GetQueueAttributes"}, "makes": {"CreateQueue"}}
 KEYS = ("inputs/a", "results/a", "attempts/a.1", "status/worker-start", "bundles/a", "other/a")
 
 
@@ -21,7 +29,7 @@ def account(tmp_path_factory):
             for key in KEYS:
                 s3.put_object(Bucket=bucket, Key=key, Body=b"x")
         server.urls = {name: sqs.create_queue(QueueName=name)["QueueUrl"]
-                       for name in ("imgrec-requests", "imgrec-dead", "imgrec-responses-web-1", "other-queue")}
+                       for name in [row["name"] for row in ROSTER] + ["other-queue"]}
         server.clients = {}
         server.sessions = {name: server.session_of(server.role(name)) for name in ROLES}
         server.authorise_from_now_on()
@@ -54,22 +62,32 @@ def sqs_calls(account, queue):
             "drop": ("delete_queue", {"QueueUrl": url})}
 
 
-# role → queue → what it may do with it
-SQS = {
-    "web": {"imgrec-requests": {"send", "attributes"}, "imgrec-dead": {"attributes"},
-            "imgrec-responses-web-1": {"send", "receive", "delete", "extend", "attributes"}},
-    "worker": {"imgrec-requests": {"receive", "delete", "extend"}, "imgrec-dead": {"send"}, "imgrec-responses-web-1": {"send"}},
-    "controller": {"imgrec-requests": {"attributes"}, "imgrec-dead": {"attributes"}},
-    "deployer": {name: {"attributes"} for name in ("imgrec-requests", "imgrec-dead", "imgrec-responses-web-1")},
-}
-
-
 @pytest.mark.parametrize("role", ROLES)
-@pytest.mark.parametrize("queue", ["imgrec-requests", "imgrec-dead", "imgrec-responses-web-1", "other-queue"])
+@pytest.mark.parametrize("queue", [row["name"] for row in ROSTER] + ["other-queue"])
 def test_queues(account, role, queue):
     calls = sqs_calls(account, queue)
     found = {name for name, (operation, parameters) in calls.items() if allowed(account, role, "sqs", operation, **parameters)}
-    assert found == SQS[role].get(queue, set())
+    uses = [use for row in ROSTER if row["name"] == queue for use in row["uses"][role]]
+    assert found == set().union(*(CALLS[use] for use in uses))
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_queues_by_the_policy_s_text(role):
+    """The same for FIFO queues too, and exactly: each use is allowed by its actions, and no other action of SQS is."""
+    found = {}
+    for statement in json.loads((aws_account.ROOT / "configs/iam" / f"{role}.json").read_text())["Statement"]:
+        resources = statement["Resource"] if isinstance(statement["Resource"], list) else [statement["Resource"]]
+        for action in statement["Action"]:
+            if action.startswith("sqs:"):
+                for resource in resources:
+                    found.setdefault(resource.rpartition(":")[2], set()).add(action.removeprefix("sqs:"))
+    wanted = {}
+    for row in ROSTER:
+        if uses := row["uses"][role]:
+            names = [row["name"].replace("web-1", "*")] if row["per_node"] else [row["name"], row["name"] + ".fifo"]
+            for name in names:
+                wanted[name] = {"GetQueueUrl"}.union(*(ACTIONS[use] for use in uses))
+    assert found == wanted
 
 
 # role → (bucket, key) → what it may do with it
