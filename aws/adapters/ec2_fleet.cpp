@@ -394,16 +394,4 @@ Result<std::unique_ptr<Fleet>> make_ec2_fleet(Session& session, Ec2FleetOptions 
   return std::make_unique<Ec2Fleet>(session, std::move(options));
 }
 
-Result<void> check_ec2_launch(Session& session, const Ec2FleetOptions& options) {
-  if (auto checked = check_options(options); !checked) return fail(checked.error());
-  QueryPairs parameters = run_parameters(
-      options, pools_of(options).front(),
-      {.token = LaunchToken(random_hex(session.rng(), 16)), .numbers = {1}, .at = session.clock().wall_now()});
-  parameters.emplace_back("DryRun", "true");
-  const auto ran = Ec2Api(session, options.call_deadline).run(parameters, {});
-  // "If you have the required permissions, the error response is DryRunOperation."
-  if (ran || ran.error().aws_code == "DryRunOperation") return {};
-  return fail(ran.error().error);
-}
-
 }  // namespace imgrec::aws

@@ -50,8 +50,4 @@ Result<std::unique_ptr<Fleet>> make_ec2_fleet(Session& session, Ec2FleetOptions 
 /// An instance reads both from its metadata: tags/instance/imgrec:app-tiers and ami-launch-index.
 std::string app_tier_id_of(std::string_view app_tiers, int launch_index);
 
-/// Asks EC2 whether a launch of one instance in the first pool would be allowed (DryRun); nothing is started.
-/// Errors: denied, invalid, not_found as a launch would give them.
-Result<void> check_ec2_launch(Session& session, const Ec2FleetOptions& options);
-
 }  // namespace imgrec::aws

@@ -2,8 +2,7 @@
 #include <algorithm>
 #include <cmath>
 
-#include "aws/client/protocols.hpp"
-#include "aws/client/wire/xml.hpp"
+#include "aws/inspect/account.hpp"
 #include "cmd/cli/terminal.hpp"
 #include "cmd/commands/bundle_contents.hpp"
 #include "cmd/commands/doctor.hpp"
@@ -65,21 +64,18 @@ class AwsDoctor {
       return false;
     }
     checks_.push_back(passed("credentials", "from " + credentials->source));
-    const auto answer = session_->query({"sts", "GetCallerIdentity"}, {}, Deadline::in(clock_, kCallDeadline), {});
-    if (!answer) {
+    const auto identity = aws::caller_identity(*session_, Deadline::in(clock_, kCallDeadline));
+    if (!identity) {
       checks_.push_back(
-          call_failed("identity", answer.error().error, "These credentials are none of AWS's, or ended: renew them."));
+          call_failed("identity", identity.error(), "These credentials are none of AWS's, or ended: renew them."));
       return false;
     }
-    const auto document = aws::parse_xml(answer->body);
-    const auto* result = document ? document->at({"GetCallerIdentityResult"}) : nullptr;
-    checks_.push_back(passed("identity", result == nullptr ? "unknown" : result->value("Arn")));
-    check_clock();
+    checks_.push_back(passed("identity", identity->arn));
+    check_clock(identity->clock_skew);
     return true;
   }
 
-  void check_clock() {
-    const Millis skew = session_->caller("sts").clock_skew();
+  void check_clock(Millis skew) {
     const double seconds = std::abs(std::chrono::duration<double>(skew).count());
     char text[64];
     std::snprintf(text, sizeof text, "%.1f s %s AWS's", seconds, skew > Millis(0) ? "behind" : "ahead of");
@@ -96,20 +92,11 @@ class AwsDoctor {
     if (scope_.sends || scope_.works || scope_.launches) services.emplace_back("s3");
     if (scope_.launches) services.emplace_back("ec2");
     for (const std::string& service : services) {
-      const auto endpoint = aws::endpoint_for(session_->endpoints(), service);
-      if (!endpoint) {
-        checks_.push_back(call_failed("endpoint " + service, endpoint.error(), "See aws.endpoint_url."));
-        continue;
-      }
-      HttpClientRequest request;
-      request.url = endpoint->scheme + "://" + endpoint->authority + "/";
-      request.timeout = request.connect_timeout = kProbeTimeout;
-      const MonoTime begun = clock_.mono_now();
-      const auto answer = session_->http().send(request, {});
-      const auto took = std::chrono::duration_cast<Millis>(clock_.mono_now() - begun);
+      const auto answer = aws::reach_service(*session_, service, kProbeTimeout);
       checks_.push_back(
-          answer ? passed("endpoint " + service, request.url + " answers in " + std::to_string(took.count()) + " ms")
-                 : call_failed("endpoint " + service, answer.error(), "Is the address right?"));
+          answer ? passed("endpoint " + service,
+                          answer->url + " answers in " + std::to_string(answer->took.count()) + " ms")
+                 : call_failed("endpoint " + service, answer.error(), "Is the address right? See aws.endpoint_url."));
     }
   }
 

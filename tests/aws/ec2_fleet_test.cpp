@@ -358,14 +358,6 @@ TEST_F(Ec2FleetTest, WhatWasJustLaunchedIsNotGone) {
   EXPECT_EQ(fleet().terminate({&stubborn, 1}).error().code, "not_terminated");
 }
 
-TEST_F(Ec2FleetTest, AsksWhetherItMayLaunch) {
-  imposter.then(error("DryRunOperation", 412));
-  EXPECT_TRUE(check_ec2_launch(world.session, options));
-  EXPECT_EQ(run_form().at("DryRun"), "true");
-  imposter.then(error("UnauthorizedOperation", 403));
-  EXPECT_EQ(check_ec2_launch(world.session, options).error().kind, ErrorKind::denied);
-}
-
 TEST_F(Ec2FleetTest, RefusesOptionsThatCannotWork) {
   const auto code = [&](const std::function<void(Ec2FleetOptions&)>& change) {
     Ec2FleetOptions changed = options;
