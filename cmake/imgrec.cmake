@@ -65,7 +65,8 @@ function(imgrec_test name)
   set_tests_properties(${name} PROPERTIES LABELS "unit;${ARG_LABELS}" TIMEOUT 300
     ENVIRONMENT "${IMGREC_TEST_ENVIRONMENT}")
   if(ARG_TIMEOUT)
-    set_tests_properties(${name} PROPERTIES TIMEOUT ${ARG_TIMEOUT})
+    # What may take long begins first, so that the run does not end with one processor waiting for it.
+    set_tests_properties(${name} PROPERTIES TIMEOUT ${ARG_TIMEOUT} COST ${ARG_TIMEOUT})
   endif()
   if(NOT no-sanitizers IN_LIST ARG_LABELS)
     add_dependencies(unit_tests ${name}_test)
@@ -92,6 +93,7 @@ function(imgrec_python_test name file)
   set_tests_properties(${name} PROPERTIES LABELS "e2e;${ARG_LABELS}" TIMEOUT 600 RUN_SERIAL ${ARG_ALONE}
     ENVIRONMENT "IMGREC_BINARY=$<TARGET_FILE:imgrec>;IMGREC_BUILD_DIR=${CMAKE_BINARY_DIR};IMGREC_TEST_PROGRAMS=${programs};PYTHONDONTWRITEBYTECODE=1;PYTHONPATH=${PROJECT_SOURCE_DIR}/tests/support;${IMGREC_TEST_ENVIRONMENT}")
   if(ARG_TIMEOUT)
-    set_tests_properties(${name} PROPERTIES TIMEOUT ${ARG_TIMEOUT})
+    # What may take long begins first, so that the run does not end with one processor waiting for it.
+    set_tests_properties(${name} PROPERTIES TIMEOUT ${ARG_TIMEOUT} COST ${ARG_TIMEOUT})
   endif()
 endfunction()

@@ -15,7 +15,6 @@ import pytest
 import imgrec
 
 MODEL = "mobilenetv2-tf2"  # the quickest of the models at hand
-PHOTOS = 200
 CONNECTIONS = 100
 CRASH_WORKER = imgrec.program("crash_worker")
 # Leases end soon, so that a killed worker's images are tried again soon; and being killed often is not being poison.
