@@ -10,7 +10,13 @@ namespace {
 
 // One line for each policy.
 constexpr NamedPolicy kPolicies[] = {
-    {"depth", "one worker per message, up to the maximum; all go when the queue is empty", &decide_depth, {0, 20}},
+    {"depth", "one worker per message; all go when the queue stayed empty", &decide_depth, {0, 20}},
+    {"per-batch", "one worker per ten messages", &decide_per_batch, {0, 20}},
+    {"warm", "one worker that never ends, and one more per visible message", &decide_warm, {1, 18, Seconds(10)}},
+    {"drain-pool", "one worker per message; the surplus is asked to stop and called back", &decide_drain_pool, {0, 19}},
+    {"alarm", "an Auto Scaling Group with two alarms on the queue and step scaling", &decide_alarm, {1, 19}},
+    {"backlog", "AWS's recipe: backlog per worker = wanted wait / time per image", &decide_backlog, {0, 20}},
+    {"slo", "as few workers as answer each image within the wanted wait", &decide_slo, {0, 20}},
 };
 
 std::unordered_set<std::string_view> string_set(const std::vector<InstanceId>& ids) {

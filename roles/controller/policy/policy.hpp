@@ -85,4 +85,24 @@ Result<NamedPolicy> find_policy(const std::string& name);
 /// `min` once the queue has been empty (nothing visible, in flight or delayed) for idle_cooldown.
 Decision decide_depth(const Observation& observation, PolicyState& state, const ScalingRules& rules);
 
+/// `per-batch`: wanted = messages / 10, rounded up, at most max; those that are too many are terminated.
+Decision decide_per_batch(const Observation& observation, PolicyState& state, const ScalingRules& rules);
+
+/// `warm`: one base worker always. While messages are visible: wanted = visible, at most max, never fewer than there
+/// are; else the base and those that still work.
+Decision decide_warm(const Observation& observation, PolicyState& state, const ScalingRules& rules);
+
+/// `drain-pool`: wanted = min(visible + in flight, max). Surplus is asked to stop; at most 10 requests are taken back
+/// in one round.
+Decision decide_drain_pool(const Observation& observation, PolicyState& state, const ScalingRules& rules);
+
+/// `alarm`: step scaling by two CloudWatch alarms; sources in alarm.cpp. Never fewer than one.
+Decision decide_alarm(const Observation& observation, PolicyState& state, const ScalingRules& rules);
+
+/// `backlog`: wanted = messages / (wanted_wait / time of one image), rounded up; fewer only after idle_cooldown.
+Decision decide_backlog(const Observation& observation, PolicyState& state, const ScalingRules& rules);
+
+/// `slo`: predicts the backlog at the moment when an instance launched now would work; the rule is in slo.cpp.
+Decision decide_slo(const Observation& observation, PolicyState& state, const ScalingRules& rules);
+
 }  // namespace imgrec

@@ -3,8 +3,7 @@
 
 #include <algorithm>
 
-#include "roles/controller/policy/policy.hpp"
-#include "roles/controller/reconcile.hpp"
+#include "tests/roles/controller/policy_table.hpp"
 #include "tests/support/fake_clock.hpp"
 
 namespace imgrec {
@@ -13,24 +12,12 @@ namespace {
 using testing::ElementsAre;
 using testing::IsEmpty;
 
-const MonoTime kStart{Seconds(1000)};
-
-std::vector<Instance> fleet(int running, int pending = 0, int stopping = 0) {
-  std::vector<Instance> instances;
-  const auto add = [&](int count, InstanceState state) {
-    for (int i = 0; i < count; ++i) {
-      instances.push_back(
-          {.id = InstanceId("i-" + std::to_string(instances.size() + 1)), .state = state, .app_tier_id = ""});
-    }
-  };
-  add(stopping, InstanceState::stopping);
-  add(running, InstanceState::running);
-  add(pending, InstanceState::pending);
-  return instances;
-}
+using test::fleet;
+using test::kStart;
+using test::messages;
 
 Observation seen(QueueDepth depth, std::vector<Instance> instances = {}, MonoTime at = kStart) {
-  return {.at = at, .depth = depth, .instances = std::move(instances)};
+  return test::seen(depth, std::move(instances), std::chrono::duration_cast<Millis>(at - kStart));
 }
 
 // What the policy wants, and what then is done about it.
@@ -67,9 +54,6 @@ TEST_P(DepthPolicyTable, Decides) {
   EXPECT_FALSE(decision.why.empty());
 }
 
-QueueDepth messages(std::uint64_t visible, std::uint64_t in_flight = 0, std::uint64_t delayed = 0) {
-  return {.visible = visible, .in_flight = in_flight, .delayed = delayed};
-}
 ScalingRules rules(int min, int max) {
   return {.min = min, .max = max, .idle_cooldown = Millis(10'000)};
 }
@@ -178,14 +162,6 @@ TEST(DepthPolicy, KeepsItsLimitsWhateverIsObserved) {
     }
     ASSERT_FALSE(testing::Test::HasFailure());
   }
-}
-
-TEST(FindPolicy, NamesThoseThereAre) {
-  EXPECT_EQ(find_policy("depth")->decide, &decide_depth);
-  const auto none = find_policy("dpeth");
-  ASSERT_FALSE(none);
-  EXPECT_EQ(none.error().kind, ErrorKind::invalid);
-  EXPECT_THAT(none.error().message, testing::HasSubstr("there is: depth"));
 }
 
 }  // namespace

@@ -1,0 +1,211 @@
+// The policy `slo`: as few instances as answer each image within the wanted wait (or one boot and the wanted wait, when
+// it finds no machine).
+//
+// All work is counted in machine-seconds. With s seconds per image, r images a second arriving, and H seconds until an
+// instance that is launched now works:
+//   backlog(H) = messages x s + r x s x H - what ready and booting instances can do until then, never below 0
+//   needed     = r x s + sqrt(r x s) / 2 + backlog(H) / (0.8 x wanted wait)
+// The first term keeps up with what arrives, the second absorbs its variation (square-root staffing: Halfin and Whitt,
+// "Heavy-traffic limits for queues with many exponential servers", 1981), the third has the backlog gone in time. Work
+// that will be done before a new instance is up is in no term.
+//
+// Instances go when they were not needed for a while: launching one again costs a boot, so an idle one may cost about
+// as much before it goes (the ski-rental rule: at most twice the cost of knowing the future).
+#include <algorithm>
+#include <cmath>
+#include <deque>
+#include <numeric>
+
+#include "roles/controller/policy/arrivals.hpp"
+#include "roles/controller/policy/capacity.hpp"
+#include "roles/controller/policy/policy.hpp"
+#include "roles/controller/policy/words.hpp"
+
+namespace imgrec {
+namespace {
+
+using policy_words::plural;
+using policy_words::rounded;
+using policy_words::seconds_text;
+
+constexpr double kWaitShare = 0.8;      // of the wanted wait is planned for; the rest is for boots that take longer
+constexpr double kSpareToLaunch = 0.5;  // times the square root of the load
+constexpr double kSpareToStay = 1.0;    // the difference keeps the number still while the load is steady
+constexpr double kSoonS = 5;            // an instance that has less work than this is not needed for the backlog
+constexpr int kEmptyReadings = 3;       // in a row, before the last instance goes
+constexpr int kGrowthMin = 4;           // instances that predictions alone may add a minute, or …
+constexpr int kGrowthFactor = 2;        // … so many times what was there, whichever is more
+constexpr Seconds kGrowthSpan{60};
+constexpr Seconds kRateSpan{30};               // over which Signals::arrivals_per_s is the mean
+constexpr Seconds kHoldMin{10}, kHoldMax{60};  // how long instances stay although they are not needed
+
+struct Memory {
+  ImageTime image_time;
+  Arrivals arrivals;
+  Gaps gaps;
+  struct Need {
+    MonoTime at{};
+    int instances = 0;
+  };
+  std::deque<Need> needs;  // to stay, of the hold time; oldest first, each less than the one before
+  std::optional<MonoTime> growth_since;
+  int growth_base = 0;
+  std::optional<MonoTime> worked_at;  // an instance was ready then
+  std::optional<MonoTime> empty_since;
+  int empty_readings = 0;
+};
+
+struct Forecast {
+  double messages = 0;  // visible, in flight, or known to have arrived
+  double image_s = 0;
+  double boot_s = 0;
+  ArrivalRate rate;
+  double backlog_s = 0;  // machine-seconds that are left when an instance launched now is ready
+};
+
+double to_s(Millis time) {
+  return static_cast<double>(time.count()) / 1000;
+}
+
+int rounded_up(double instances, int limit) {
+  return static_cast<int>(std::clamp(std::ceil(instances - 1e-9), 0.0, static_cast<double>(limit)));
+}
+
+double with_spare(double load, double spare) {
+  return load > 0 ? load + spare * std::sqrt(load) : 0;
+}
+
+Forecast predict(const Observation& observation, Memory& memory, const ScalingRules& rules, const Capacity& capacity,
+                 bool after_gap) {
+  Forecast forecast;
+  memory.image_time.observe(observation, capacity.ready, after_gap);
+  forecast.image_s = std::max(memory.image_time.seconds(observation, rules), 1e-6);
+  forecast.boot_s = to_s(observation.signals.boot_mean.value_or(rules.assumed_boot));
+  forecast.rate = memory.arrivals.observe(observation, capacity.ready / forecast.image_s, after_gap);
+  forecast.messages = static_cast<double>(count_messages(observation.depth));
+  // The counts come late. As long as nobody has worked, all that has arrived is still there.
+  if (capacity.ready > 0) memory.worked_at = observation.at;
+  if (!memory.worked_at || observation.at - *memory.worked_at > kRateSpan) {
+    const double arrived = observation.signals.arrivals_per_s.value_or(0) * to_s(kRateSpan);
+    forecast.messages = std::max(forecast.messages, std::floor(arrived + 0.5));
+  }
+  const double horizon_s = forecast.boot_s;
+  const double rate = forecast.rate.low + forecast.rate.growth * horizon_s / 2;  // the mean until then
+  const double supply_s =
+      std::accumulate(capacity.boot_left_s.begin(), capacity.boot_left_s.end(), capacity.ready * horizon_s,
+                      [&](double sum, double left_s) { return sum + std::max(0.0, horizon_s - left_s); });
+  const double demand_s = (forecast.messages + rate * horizon_s) * forecast.image_s;
+  forecast.backlog_s = std::max(0.0, demand_s - supply_s);
+  return forecast;
+}
+
+// The number that predictions alone may reach within this minute.
+int growth_limit(Memory& memory, int here, MonoTime now) {
+  if (!memory.growth_since || now - *memory.growth_since >= kGrowthSpan) {
+    memory.growth_since = now;
+    memory.growth_base = here;
+  }
+  return std::max(memory.growth_base * kGrowthFactor, memory.growth_base + kGrowthMin);
+}
+
+// The most that was needed to stay within the hold time.
+int held_need(Memory& memory, int need, MonoTime now, Millis hold) {
+  while (!memory.needs.empty() && memory.needs.back().instances <= need) memory.needs.pop_back();
+  memory.needs.push_back({.at = now, .instances = need});
+  while (memory.needs.front().at < now - hold) memory.needs.pop_front();
+  return memory.needs.front().instances;
+}
+
+int needed_to_launch_for(const Forecast& forecast, const ScalingRules& rules, int growth_max, int limit) {
+  const double horizon_s = forecast.boot_s;
+  const double load = (forecast.rate.low + forecast.rate.growth * horizon_s) * forecast.image_s;
+  const double to_keep_up = std::min<double>(growth_max, with_spare(load, kSpareToLaunch));
+  const double to_catch_up = forecast.backlog_s / std::max(1e-3, kWaitShare * to_s(rules.wanted_wait));
+  return rounded_up(to_keep_up + to_catch_up, limit);
+}
+
+int needed_to_stay(const Forecast& forecast, const Capacity& capacity, int here, int limit) {
+  const double to_keep_up = with_spare(forecast.rate.high * forecast.image_s, kSpareToStay);
+  const double to_work_off = forecast.messages * forecast.image_s / kSoonS;
+  const int some = std::max(rounded_up(to_keep_up, limit), rounded_up(to_work_off, limit));
+  return std::min(here, std::max(some, capacity.busy));
+}
+
+void count_empty_reading(Memory& memory, bool work, MonoTime now, bool after_gap) {
+  if (work || after_gap) memory.empty_since.reset();
+  if (work) return;
+  if (!memory.empty_since) {
+    memory.empty_since = now;
+    memory.empty_readings = 0;
+  }
+  ++memory.empty_readings;
+}
+
+// Why the last instance stays although nothing is to be done; empty: it goes.
+std::string why_last_one_stays(const Observation& observation, const Memory& memory, const ScalingRules& rules) {
+  const bool sound = memory.empty_since && memory.empty_readings >= kEmptyReadings &&
+                     observation.at - *memory.empty_since >= rules.idle_cooldown;
+  if (!sound) return "one stays for the idle cooldown";
+  const auto last = memory.gaps.last_arrival(observation);
+  const Millis patience = memory.gaps.patience(observation, rules);
+  if (last && observation.at - *last < patience) {
+    return "one stays, since by the gaps so far the next image comes within " + seconds_text(to_s(patience));
+  }
+  return {};
+}
+
+std::string describe(const Forecast& forecast, const Capacity& capacity) {
+  return rounded(forecast.messages) + " messages of " + seconds_text(forecast.image_s) + ", " +
+         rounded(forecast.rate.low) + "/s arriving, " + std::to_string(capacity.ready) + " ready, " +
+         std::to_string(capacity.boot_left_s.size()) + " booting, " + seconds_text(forecast.backlog_s) +
+         " of work left after a boot of " + seconds_text(forecast.boot_s);
+}
+
+}  // namespace
+
+Decision decide_slo(const Observation& observation, PolicyState& state, const ScalingRules& rules) {
+  auto& memory = state.get<Memory>();
+  const int limit = instance_limit(rules);
+  const int here = std::max(0, count_projected(observation));
+  const auto messages = count_messages(observation.depth);
+  const Capacity capacity = find_capacity(observation, rules, static_cast<double>(messages));
+  memory.gaps.observe(observation, messages > 0);
+  const Forecast forecast = predict(observation, memory, rules, capacity, state.after_gap);
+  const bool work = forecast.messages >= 1;
+  count_empty_reading(memory, work, observation.at, state.after_gap);
+
+  int launch_for = needed_to_launch_for(forecast, rules, growth_limit(memory, here, observation.at), limit);
+  if (work) launch_for = std::max(launch_for, 1);
+  launch_for = std::min(limit, launch_for + (launch_for > 0 ? capacity.stuck : 0));
+  const Millis hold = std::clamp<Millis>(std::chrono::round<Millis>(std::chrono::duration<double>(forecast.boot_s / 3)),
+                                         kHoldMin, kHoldMax);
+  const int stay =
+      held_need(memory, std::max(needed_to_stay(forecast, capacity, here, limit), std::min(here, launch_for)),
+                observation.at, hold);
+
+  std::string why = describe(forecast, capacity);
+  const auto decision = [&](int wanted, const std::string& reason) {
+    return Decision{.wanted = wanted, .why = std::move(why) + ": " + reason};
+  };
+  if (launch_for > here) {
+    const bool more = launch_for == limit && forecast.backlog_s > 0;
+    return decision(launch_for, plural(static_cast<std::uint64_t>(launch_for), "instance") + " for an answer within " +
+                                    seconds_text(to_s(rules.wanted_wait)) + (more ? ", the most allowed" : ""));
+  }
+  int wanted = std::min(here, std::max(stay, launch_for));
+  std::string reason =
+      wanted == here ? "enough are there" : "the others were not needed for " + seconds_text(to_s(hold));
+  if (rules.instance_dollars_per_hour > 0 && capacity.billed_anyway > wanted) {
+    wanted = std::min(here, capacity.billed_anyway);
+    reason = "young ones stay, since their first minute is paid for";
+  }
+  if (wanted == 0 && here > 0) {
+    const std::string stays = why_last_one_stays(observation, memory, rules);
+    if (!stays.empty()) return decision(1, stays);
+    reason = "nothing came for a while";
+  }
+  if (here == 0) reason = "no work";
+  return decision(wanted, reason);
+}
+
+}  // namespace imgrec
