@@ -1,5 +1,6 @@
 #include "roles/web/api.hpp"
 
+#include <any>
 #include <charconv>
 #include <chrono>
 #include <limits>
@@ -94,7 +95,7 @@ HeadDecision Api::on_head(const Request& request, const HeadContext& context) {
   if (auto refusal = refuse(request, route, form_for(request, route))) {
     return answer_early(route, *std::move(refusal));
   }
-  return takes_images(route) ? admit(request, route, context) : HeadDecision::accept();
+  return takes_images(route) ? admit(request, route, context) : HeadDecision::accept(route);
 }
 
 HeadDecision Api::answer_early(const Route& route, Response response) {
@@ -142,7 +143,7 @@ HeadDecision Api::admit(const Request& request, const Route& route, const HeadCo
   const std::size_t pending = parts_.router.pending_jobs() + parts_.pool.waiting();
   if (route.compatible) {
     const bool fits = pending < static_cast<std::size_t>(settings_.web.pending_jobs_max) && !context.on_reserve;
-    if (fits) return HeadDecision::accept();
+    if (fits) return HeadDecision::accept(route);
     count_request(ports_.metrics, route.name, "dropped");
     return HeadDecision::drop();
   }
@@ -151,7 +152,7 @@ HeadDecision Api::admit(const Request& request, const Route& route, const HeadCo
     refusal = {
         .error = {ErrorKind::throttled, "overloaded", "All connections are in use; send the image again later."}};
   }
-  if (!refusal) return HeadDecision::accept();
+  if (!refusal) return HeadDecision::accept(route);
   return answer_early(route, error_response({}, refusal->error, request.id, refusal->retry_after));
 }
 
@@ -171,7 +172,7 @@ std::optional<Api::Refusal> Api::overloaded(std::size_t pending) {
 }
 
 void Api::handle(Request request, Responder responder) {
-  const Route route = find_route(request.method, request.path);
+  const Route route = std::any_cast<Route>(request.attachment);
   const AnswerForm form = form_for(request, route);
   Reply reply = make_reply(request, route, std::move(responder));
   dispatch({.request = std::move(request),
@@ -226,7 +227,7 @@ void Api::post(Exchange exchange, void (*handler)(Api&, Exchange)) {
 
 void Api::page(Exchange exchange) {
   const Request& request = exchange.request;
-  Response response = page_response(*find_page_file(request.path), request);
+  Response response = page_response(*exchange.route.file, request);
   if (request.path == "/" && !session_of(request)) {
     response.headers.emplace_back("Set-Cookie", session_cookie(request, make_session(ports_.rng), settings_.web));
   }

@@ -38,7 +38,8 @@ class Api {
   };
   Api(const WebSettings& settings, WebPorts& ports, Parts parts);
 
-  /// What the head alone tells: whether the request is refused, before its body costs anything.
+  /// What the head alone tells: whether the request is refused, before its body costs anything. The route, found once
+  /// here, is attached to a request that is accepted.
   HeadDecision on_head(const Request& request, const HeadContext& context);
   /// A request that on_head() accepted.
   void handle(Request request, Responder responder);

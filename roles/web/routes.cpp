@@ -34,8 +34,10 @@ Route route_of_path(std::string_view method, std::string_view path) {
     if (entry.path == path) return entry.route;
   }
   // The page lives where the reference clients of 2026 post to.
-  if (path == "/") return method == "POST" ? kCompatible : Route{Endpoint::page, "page", "GET, HEAD, POST"};
-  if (find_page_file(path)) return {Endpoint::page, "page", kRead};
+  if (path == "/" && method == "POST") return kCompatible;
+  if (const PageFile* file = find_page_file(path)) {
+    return {Endpoint::page, "page", path == "/" ? "GET, HEAD, POST" : kRead, false, file};
+  }
   if (path.starts_with(kJobsPath)) return {Endpoint::v1_job, "v1_job", kRead};
   if (path == "/v1" || path.starts_with("/v1/") || method != "POST") return {Endpoint::none, "none", ""};
   return kCompatible;

@@ -1,6 +1,7 @@
 // What a client asks and what it is answered.
 #pragma once
 
+#include <any>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -30,6 +31,7 @@ struct Request {
   std::shared_ptr<void> memory;
   std::string remote;      // "127.0.0.1:54321"
   MonoTime received_at{};  // when the head was complete
+  std::any attachment;     // what the head hook attached for the handler (HeadDecision::attachment); else empty
 
   /// The first header of that (lower-case) name; nothing when there is none.
   std::optional<std::string_view> header(std::string_view name) const;

@@ -25,6 +25,7 @@
 // that (Responder::on_client_gone), else TCP keep-alive probes find out within about 60 seconds.
 #pragma once
 
+#include <any>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -51,10 +52,15 @@ struct HeadDecision {
   };
   Kind kind = Kind::accept;
   Response response = {};
+  std::any attachment = {};  // of an accepted request: what the hook found out, for the handler (Request::attachment)
 
-  static HeadDecision accept() { return {}; }
-  static HeadDecision answer(Response response) { return {.kind = Kind::answer, .response = std::move(response)}; }
-  static HeadDecision drop() { return {.kind = Kind::drop, .response = {}}; }
+  static HeadDecision accept(std::any attachment = {}) {
+    return {.kind = Kind::accept, .response = {}, .attachment = std::move(attachment)};
+  }
+  static HeadDecision answer(Response response) {
+    return {.kind = Kind::answer, .response = std::move(response), .attachment = {}};
+  }
+  static HeadDecision drop() { return {.kind = Kind::drop, .response = {}, .attachment = {}}; }
 };
 
 struct HeadContext {

@@ -120,7 +120,7 @@ Session::Outcome Session::decide() {
   const bool reads_only = (request_.method == "GET" || request_.method == "HEAD") && !has_body;
   if (on_reserve_ && !reads_only && decision.kind == HeadDecision::Kind::accept) decision = HeadDecision::drop();
   switch (decision.kind) {
-    case HeadDecision::Kind::accept: return Outcome::ok;
+    case HeadDecision::Kind::accept: request_.attachment = std::move(decision.attachment); return Outcome::ok;
     case HeadDecision::Kind::drop: return Outcome::closed;
     case HeadDecision::Kind::answer: break;
   }

@@ -140,6 +140,23 @@ ServerOptions deciding(std::atomic<int>& accepted) {
   }};
 }
 
+TEST(ServerOverload, TheHandlerGetsWhatTheHeadHookAttached) {
+  const auto say = [](Request request, Responder responder) {
+    const auto* found = std::any_cast<std::string>(&request.attachment);
+    responder.send({.body = found == nullptr ? "nothing" : *found});
+  };
+  Running server(say, {.on_head = [](const Request& request, const HeadContext&) {
+                   return request.path == "/none" ? HeadDecision::accept()
+                                                  : HeadDecision::accept("found " + request.path);
+                 }});
+  // One connection: what was attached to one request is not there for the next.
+  RawClient client(server.port());
+  for (const auto& [path, answer] : {std::pair("/a", "found /a"), {"/none", "nothing"}, {"/b", "found /b"}}) {
+    ASSERT_TRUE(client.send(std::string("GET ") + path + " HTTP/1.1\r\nHost: x\r\n\r\n"));
+    EXPECT_EQ(body_of(client.read_response()), answer);
+  }
+}
+
 TEST(ServerOverload, ARequestIsRefusedAtItsHead) {
   std::atomic<int> accepted = 0;
   Running server(echo, deciding(accepted));

@@ -20,6 +20,7 @@ TEST_P(RoutesTest, Finds) {
   EXPECT_EQ(static_cast<int>(route.endpoint), static_cast<int>(endpoint)) << method << " " << path;
   EXPECT_EQ(route.name, name);
   EXPECT_EQ(route.allowed, allowed);
+  EXPECT_EQ(route.file != nullptr, route.name == std::string_view("page"));
   EXPECT_EQ(route.compatible, route.endpoint == Endpoint::images || route.name == std::string_view("reset"));
 }
 
