@@ -89,7 +89,8 @@ class Service:
 
 
 def photos_of(options):
-    photos = sorted(p for p in options.photos.iterdir() if p.suffix.lower() in IMAGE_SUFFIXES)
+    files = options.photos.iterdir() if options.photos.is_dir() else []
+    photos = sorted(p for p in files if p.suffix.lower() in IMAGE_SUFFIXES)
     if not photos:
         sys.exit(f"no photos in {options.photos}: ./dev setup fetches some, or give --photos DIR")
     return photos

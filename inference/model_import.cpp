@@ -34,11 +34,6 @@ Result<void> obey_input(const OnnxFile& file, const ImportOptions& options, Mode
       return unusable("The model takes images of " + pixels(declared->side) + ", not of " +
                       pixels(*options.input_size) + ": leave --size out.");
     }
-    if (manifest.profile == PreprocessProfile::as_is) {
-      return unusable("The model takes images of " + pixels(declared->side) +
-                      " alone, and the profile as-is is for models that take any size: use the profile zero-one, which "
-                      "resizes, or export the model with dynamic height and width.");
-    }
     manifest.input_size = declared->side;
   }
   if (auto ok = check_preparation(manifest); !ok) {

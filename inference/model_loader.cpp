@@ -20,6 +20,22 @@ VariantFile original(const ModelManifest& manifest) {
   return {.file = manifest.file, .sha256 = manifest.sha256};
 }
 
+// Many networks run at other sizes than the one that they declare (all that end in a global pool), others do not: they
+// fail, or answer with another number of classes.
+Result<void> try_other_sizes(Engine& engine, std::size_t classes) {
+  for (const InputSize size : {InputSize{64, 64}, InputSize{96, 80}}) {
+    const auto output = try_engine(engine, size);
+    if (output && output->size() == classes) continue;
+    return fail(ErrorKind::invalid, "model_unusable",
+                "The profile as-is is for networks that take images of any size, and this one does not take " +
+                    std::to_string(size.width) + " x " + std::to_string(size.height) +
+                    " pixels: use the profile zero-one, which resizes, or export the model with dynamic height and "
+                    "width." +
+                    (output ? "" : " " + output.error().message));
+  }
+  return {};
+}
+
 // What the engines of a model share. The one that proved the model usable serves the first call.
 class Shared {
  public:
@@ -29,6 +45,9 @@ class Shared {
     auto engine = make();
     if (!engine) return fail(engine.error());
     auto output = try_engine(**engine, {manifest.input_size, manifest.input_size});
+    if (output && manifest.profile == PreprocessProfile::as_is) {
+      if (auto any = try_other_sizes(**engine, output->size()); !any) return fail(any.error());
+    }
     if (output) first_ = *std::move(engine);
     return output;
   }

@@ -162,8 +162,15 @@ TEST_F(ModelImportTest, AnySizeAsItIsWithColoursOfItsOwn) {
   wanted.scaling = ColourScaling{.mean = {1, 2, 3}, .scale = {1, 1, 2}};
   ASSERT_EQ(refusal(wanted), "installed");
   expect_logits({5, 3, 1}, {0, 1, 1});
-  // A model of one size cannot be given images as they are.
-  EXPECT_THAT(refusal(options({}, PreprocessProfile::as_is)), AllOf(HasSubstr("224 x 224"), HasSubstr("zero-one")));
+}
+
+TEST_F(ModelImportTest, AsItIsWhereTheNetworkRunsAtOtherSizesThanItDeclares) {
+  // The global pool takes any size.
+  EXPECT_EQ(refusal(options({.input = {1, 3, 224, 224}}, PreprocessProfile::as_is)), "installed");
+  expect_logits({255, 51, 0}, {1, 0.2, 0});
+  // Without it the last layer has as many weights as one pixel has colours.
+  EXPECT_THAT(refusal(options({.pool = "Relu", .input = {1, 3, 1, 1}}, PreprocessProfile::as_is)),
+              AllOf(HasSubstr("64 x 64"), HasSubstr("zero-one")));
 }
 
 TEST_F(ModelImportTest, WhatTheNetworkEndsInIsRecognised) {
