@@ -12,6 +12,7 @@ constexpr PlatformDefault kAwsDefaults[] = {
     {"controller.interval", "5s"},       // two calls each time, and EC2 throttles
     {"controller.idle_cooldown", "2m"},  // a machine needs a minute to be there again
     {"controller.started_after", "2m"},  // a machine runs before its worker does
+    {"controller.boot_time", "1m"},      // a stock image that downloads its program
     {"controller.start_pause_min", "30s"},
     {"controller.start_pause_max", "10m"},
 };

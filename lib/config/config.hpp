@@ -102,9 +102,15 @@ struct ControllerConfig {
   Millis interval{250};
   Millis idle_cooldown{10'000};  // the queue has to be empty this long before instances go
   bool dry_run = false;
-  Millis started_after{0};         // running for so long an instance has started; 0: as soon as it runs
-  Millis start_pause_min{1'000};   // between launches when instances end right after their start; doubles each time
-  Millis start_pause_max{60'000};  // its limit
+  Millis started_after{0};          // running for so long an instance has started; 0: as soon as it runs
+  Millis start_pause_min{1'000};    // between launches when instances end right after their start; doubles each time
+  Millis start_pause_max{60'000};   // its limit
+  Millis wanted_wait{30'000};       // an image should be answered within this time
+  Millis keep_alive{300'000};       // one worker is kept through gaps between images that are no longer than this
+  Millis boot_time{1'000};          // from a worker's launch to its first image, while none has been measured
+  Millis image_time{1'000};         // of one busy worker for each image, while none has been measured
+  double price = 0;                 // dollars an hour of one worker machine; 0: nothing
+  double max_dollars_per_hour = 0;  // 0: no limit but max
 };
 
 /// What a process tells about itself.

@@ -6,6 +6,7 @@
 #include "lib/base/secret.hpp"
 #include "lib/config/setting_kinds.hpp"
 #include "lib/config/settings_aws.hpp"
+#include "lib/config/settings_controller.hpp"
 
 namespace imgrec {
 namespace {
@@ -269,33 +270,6 @@ void add_workers(std::vector<Setting>& all) {
                           {},
                           kWorkerCommand | kFleet},
                          In{&Config::worker, &WorkerConfig::removal_linger}, {Millis(0), Seconds(10)}));
-  all.push_back(text({"controller.policy", "scaling policy: depth", {"--policy"}, kFleet},
-                     In{&Config::controller, &ControllerConfig::policy}, kFilledWord));
-  all.push_back(number({"controller.min", "workers kept when there is nothing to do", {"--min-workers"}, kFleet},
-                       In{&Config::controller, &ControllerConfig::min}, {0, 1000}));
-  all.push_back(number({"controller.max", "workers at most; 0: usable cores", {"--max-workers"}, kFleet},
-                       In{&Config::controller, &ControllerConfig::max}, {0, 1000}));
-  all.push_back(duration({"controller.interval", "between two decisions", {"--interval"}, kFleet},
-                         In{&Config::controller, &ControllerConfig::interval}, {Millis(10), hours(1)}));
-  all.push_back(duration({"controller.idle_cooldown",
-                          "the queue has to be empty this long before workers go",
-                          {"--idle-cooldown"},
-                          kFleet},
-                         In{&Config::controller, &ControllerConfig::idle_cooldown}, {Millis(0), days(1)}));
-  all.push_back(boolean({"controller.dry_run", "log decisions, apply none", {"--dry-run"}, kFleet},
-                        In{&Config::controller, &ControllerConfig::dry_run}));
-  all.push_back(duration({"controller.started_after",
-                          "running for so long a worker machine has started; 0: as soon as it runs",
-                          {},
-                          kFleet},
-                         In{&Config::controller, &ControllerConfig::started_after}, {Millis(0), hours(1)}));
-  all.push_back(duration({"controller.start_pause_min",
-                          "between launches when workers end right after their start; doubles each time",
-                          {},
-                          kFleet},
-                         In{&Config::controller, &ControllerConfig::start_pause_min}, {Millis(100), hours(1)}));
-  all.push_back(duration({"controller.start_pause_max", "the longest of these pauses", {}, kFleet},
-                         In{&Config::controller, &ControllerConfig::start_pause_max}, {Millis(100), hours(1)}));
 }
 
 void add_metrics(std::vector<Setting>& all) {
@@ -342,6 +316,7 @@ std::vector<Setting> make_settings() {
   add_queue(all);
   add_web(all);
   add_workers(all);
+  add_controller_settings(all);
   add_metrics(all);
   add_aws_settings(all);
   add_local_and_classify(all);
@@ -392,10 +367,7 @@ bool is_internal_variable(std::string_view name) {
 
 Result<void> validate(const Config& config) {
   const auto wrong = [](std::string message) { return fail(ErrorKind::invalid, "bad_setting", std::move(message)); };
-  if (config.controller.max != 0 && config.controller.min > config.controller.max) {
-    return wrong("controller.min (" + std::to_string(config.controller.min) + ") is above controller.max (" +
-                 std::to_string(config.controller.max) + "): raise --max-workers or lower --min-workers.");
-  }
+  if (auto checked = validate_controller(config.controller); !checked) return checked;
   if (config.web.body_bytes_max < config.image.bytes_max) {
     return wrong("web.body_bytes_max (" + format_size(config.web.body_bytes_max) + ") is below image.bytes_max (" +
                  format_size(config.image.bytes_max) +

@@ -49,7 +49,7 @@ class Controller {
         starts_({.started_after = config.started_after,
                  .pause_min = config.start_pause_min,
                  .pause_max = config.start_pause_max}),
-        round_(policy, {.min = config.min, .max = config.max, .idle_cooldown = config.idle_cooldown}, starts_),
+        round_(policy, scaling_rules(config), starts_),
         applier_(ports.fleet, ports.clock, ports.rng, ports.metrics, starts_),
         start_failures_(ports.metrics.counter("imgrec_controller_start_failures_total",
                                               "Rounds in which instances had ended right after their start.")),
@@ -172,6 +172,12 @@ Result<void> check(const ControllerConfig& config) {
   }
   if (config.interval < Millis(10)) return bad("controller.interval is 10 ms or more.");
   if (config.idle_cooldown < Millis(0)) return bad("controller.idle_cooldown is 0 or more.");
+  if (config.max_dollars_per_hour > 0 && config.price <= 0) {
+    return bad("controller.max_dollars_per_hour needs controller.price: what one worker machine costs an hour.");
+  }
+  if (config.max_dollars_per_hour > 0 && instance_limit(scaling_rules(config)) < 1) {
+    return bad("controller.max_dollars_per_hour is less than one worker machine costs (controller.price): raise it.");
+  }
   return {};
 }
 

@@ -5,6 +5,19 @@
 
 namespace imgrec {
 
+ScalingRules scaling_rules(const ControllerConfig& config) {
+  ScalingRules rules{.min = config.min,
+                     .max = config.max,
+                     .idle_cooldown = config.idle_cooldown,
+                     .wanted_wait = config.wanted_wait,
+                     .keep_alive = config.keep_alive,
+                     .instance_dollars_per_hour = config.price,
+                     .assumed_boot = config.boot_time,
+                     .assumed_image_time = config.image_time};
+  if (config.max_dollars_per_hour > 0) rules.dollars_per_hour_max = config.max_dollars_per_hour;
+  return rules;
+}
+
 RoundOutcome Round::decide(const Observation& observation) {
   Decision decision = policy_(observation, state_, rules_);
   state_.after_gap = false;

@@ -2,6 +2,7 @@
 // code.
 #pragma once
 
+#include "lib/config/config.hpp"
 #include "roles/controller/policy/policy.hpp"
 #include "roles/controller/reconcile.hpp"
 #include "roles/controller/start_failures.hpp"
@@ -12,6 +13,9 @@ struct RoundOutcome {
   Decision decision;
   Actions actions;
 };
+
+/// The rules that the settings are.
+ScalingRules scaling_rules(const ControllerConfig& config);
 
 /// Remembers between rounds what its policy does. Not thread-safe; no I/O, no clock, no log.
 class Round {

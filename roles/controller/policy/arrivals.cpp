@@ -7,7 +7,6 @@ namespace imgrec {
 namespace {
 
 constexpr Seconds kHalfMinute{30};
-constexpr Seconds kSpacing{1};  // of samples; more often than that nothing new is seen
 constexpr std::size_t kGapsMax = 8;
 constexpr double kOften = 0.7;  // of the gaps have to be within keep_alive
 constexpr int kPatienceFactor = 2;
@@ -16,43 +15,45 @@ double seconds_between(MonoTime from, MonoTime to) {
   return std::chrono::duration<double>(to - from).count();
 }
 
+double to_s(Seconds time) {
+  return static_cast<double>(time.count());
+}
+
 }  // namespace
 
-double Arrivals::from_counts(const Observation& observation, double work_rate, bool after_gap) {
+double Arrivals::from_counts(const Observation& observation, int ready, double image_s, bool after_gap) {
   const auto messages = static_cast<double>(count_messages(observation.depth));
-  const double span_s = counted_at_ ? seconds_between(*counted_at_, observation.at) : 0;
-  if (span_s > 0 && !after_gap) {
-    const double worked_off = std::min(work_rate * span_s, messages_);
-    const double arrived = std::max(0.0, messages - messages_ + worked_off);
-    // An exponential mean over half a minute.
-    const double weight = 1 - std::exp(-span_s / std::chrono::duration<double>(kHalfMinute).count());
-    smooth_per_s_ += weight * (arrived / span_s - smooth_per_s_);
+  const double busy = std::min<double>(ready, static_cast<double>(observation.depth.in_flight));
+  double arrived = arrived_.empty() ? 0 : arrived_.back().value;
+  if (!arrived_.empty() && !after_gap) {
+    const double span_s = seconds_between(arrived_.back().at, observation.at);
+    // May be negative for once: the sum over the half minute counts.
+    arrived += messages - messages_ + (busy + busy_) / 2 / image_s * span_s;
   }
-  counted_at_ = observation.at;
   messages_ = messages;
-  return smooth_per_s_;
+  busy_ = busy;
+  arrived_.push_back({.at = observation.at, .value = arrived});
+  while (arrived_.size() > 2 && arrived_[1].at <= observation.at - kHalfMinute) arrived_.pop_front();
+  const double span_s = seconds_between(arrived_.front().at, observation.at);
+  return std::max(0.0, (arrived - arrived_.front().value) / std::max(span_s, to_s(kHalfMinute)));
 }
 
-double Arrivals::at_or_before(MonoTime at) const {
-  double per_s = 0;
-  for (const Sample& sample : samples_) {
-    if (sample.at > at) break;
-    per_s = sample.per_s;
-  }
-  return per_s;
-}
-
-ArrivalRate Arrivals::observe(const Observation& observation, double work_rate, bool after_gap) {
-  const double counted = from_counts(observation, work_rate, after_gap);
+ArrivalRate Arrivals::observe(const Observation& observation, int ready, double image_s, bool after_gap) {
+  const double counted = from_counts(observation, ready, image_s, after_gap);
   const double now = observation.signals.arrivals_per_s.value_or(counted);
-  if (samples_.empty() || observation.at - samples_.back().at >= kSpacing) {
-    samples_.push_back({.at = observation.at, .per_s = now});
-  }
-  while (samples_.size() > 1 && samples_[1].at <= observation.at - 3 * kHalfMinute) samples_.pop_front();
-  const double before = at_or_before(observation.at - kHalfMinute);
-  const double long_before = at_or_before(observation.at - 2 * kHalfMinute);
-  const double growth =
-      std::min(now - before, before - long_before) / std::chrono::duration<double>(kHalfMinute).count();
+  const auto value_at = [&](MonoTime at) {
+    double value = 0;
+    for (const Sample& sample : rates_) {
+      if (sample.at > at) break;
+      value = sample.value;
+    }
+    return value;
+  };
+  rates_.push_back({.at = observation.at, .value = now});
+  while (rates_.size() > 1 && rates_[1].at <= observation.at - 2 * kHalfMinute) rates_.pop_front();
+  const double before = value_at(observation.at - kHalfMinute);
+  const double long_before = value_at(observation.at - 2 * kHalfMinute);
+  const double growth = std::min(now - before, before - long_before) / to_s(kHalfMinute);
   return {.low = std::min(now, before), .high = std::max(now, before), .growth = std::max(0.0, growth)};
 }
 

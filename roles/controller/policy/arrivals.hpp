@@ -15,25 +15,25 @@ struct ArrivalRate {
   double growth = 0;  // per second, seen twice in a row as well; never negative
 };
 
-/// Remembers the rate of the last minute and a half. Without signals the rate is what the counts and the instances'
-/// speed leave no other explanation for: growth of the queue plus what was worked off meanwhile.
+/// Remembers the rate of the last minute and a half. Without signals the rate is what the counts leave no other
+/// explanation for: the growth of the queue, and what busy instances have worked off meanwhile.
 class Arrivals {
  public:
-  /// `work_rate`: images per second that the ready machines can do. After a gap nothing is concluded from the counts.
-  ArrivalRate observe(const Observation& observation, double work_rate, bool after_gap);
+  /// `ready`: instances that can take work; `image_s`: seconds of a busy one per image. After a gap nothing is
+  /// concluded from the counts.
+  ArrivalRate observe(const Observation& observation, int ready, double image_s, bool after_gap);
 
  private:
   struct Sample {
     MonoTime at{};
-    double per_s = 0;  // mean over about the half minute before
+    double value = 0;
   };
-  double from_counts(const Observation& observation, double work_rate, bool after_gap);
-  double at_or_before(MonoTime at) const;
+  double from_counts(const Observation& observation, int ready, double image_s, bool after_gap);
 
-  std::deque<Sample> samples_;  // oldest first; at most one per kSpacing
-  std::optional<MonoTime> counted_at_;
-  double messages_ = 0;
-  double smooth_per_s_ = 0;
+  std::deque<Sample> rates_;    // means over about the half minute before; oldest first
+  std::deque<Sample> arrived_;  // images since the beginning, by the counts; oldest first
+  double messages_ = 0;         // at the latest of these
+  double busy_ = 0;
 };
 
 /// Gaps between arrivals: whether the next image is worth waiting for.

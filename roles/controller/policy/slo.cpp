@@ -32,6 +32,7 @@ constexpr double kWaitShare = 0.8;      // of the wanted wait is planned for; th
 constexpr double kSpareToLaunch = 0.5;  // times the square root of the load
 constexpr double kSpareToStay = 1.0;    // the difference keeps the number still while the load is steady
 constexpr double kSoonS = 5;            // an instance that has less work than this is not needed for the backlog
+constexpr double kSparse = 0.1;         // with less load than this, the gaps between images decide
 constexpr int kEmptyReadings = 3;       // in a row, before the last instance goes
 constexpr int kGrowthMin = 4;           // instances that predictions alone may add a minute, or …
 constexpr int kGrowthFactor = 2;        // … so many times what was there, whichever is more
@@ -81,7 +82,7 @@ Forecast predict(const Observation& observation, Memory& memory, const ScalingRu
   memory.image_time.observe(observation, capacity.ready, after_gap);
   forecast.image_s = std::max(memory.image_time.seconds(observation, rules), 1e-6);
   forecast.boot_s = to_s(observation.signals.boot_mean.value_or(rules.assumed_boot));
-  forecast.rate = memory.arrivals.observe(observation, capacity.ready / forecast.image_s, after_gap);
+  forecast.rate = memory.arrivals.observe(observation, capacity.ready, forecast.image_s, after_gap);
   forecast.messages = static_cast<double>(count_messages(observation.depth));
   // The counts come late. As long as nobody has worked, all that has arrived is still there.
   if (capacity.ready > 0) memory.worked_at = observation.at;
@@ -125,7 +126,8 @@ int needed_to_launch_for(const Forecast& forecast, const ScalingRules& rules, in
 }
 
 int needed_to_stay(const Forecast& forecast, const Capacity& capacity, int here, int limit) {
-  const double to_keep_up = with_spare(forecast.rate.high * forecast.image_s, kSpareToStay);
+  const double load = forecast.rate.high * forecast.image_s;
+  const double to_keep_up = load < kSparse ? 0 : with_spare(load, kSpareToStay);
   const double to_work_off = forecast.messages * forecast.image_s / kSoonS;
   const int some = std::max(rounded_up(to_keep_up, limit), rounded_up(to_work_off, limit));
   return std::min(here, std::max(some, capacity.busy));

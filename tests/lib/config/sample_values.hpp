@@ -44,6 +44,7 @@ inline std::string other_value(const Setting& setting) {
     return setting.set(config, "17m") ? "17m" : "3s";  // some are limited to seconds
   }
   if (setting.value_name == "NUMBER") return "77";
+  if (setting.value_name == "DOLLARS") return "0.0893";
   if (setting.value_name == "NAME") return "another-name";
   if (setting.value_name == "REGION") return "eu-central-1";
   if (setting.value_name == "URL") return "http://127.0.0.1:5000";

@@ -410,6 +410,12 @@ TEST_F(ControllerTest, RefusesRulesThatContradictThemselves) {
   EXPECT_EQ(error_of([](auto& config) { config.min = -1; }), "bad_scaling_rules");
   EXPECT_EQ(error_of([](auto& config) { config.min = 5; }), "bad_scaling_rules");
   EXPECT_EQ(error_of([](auto& config) { config.interval = Millis(0); }), "bad_scaling_rules");
+  EXPECT_EQ(error_of([](auto& config) { config.max_dollars_per_hour = 1; }), "bad_scaling_rules") << "no price";
+  EXPECT_EQ(error_of([](auto& config) {
+              config.max_dollars_per_hour = 1;
+              config.price = 2;
+            }),
+            "bad_scaling_rules");
   EXPECT_EQ(error_of([](auto& config) { config.policy = "cpu"; }), "no_such_policy");
 }
 

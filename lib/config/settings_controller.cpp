@@ -1,0 +1,112 @@
+#include "lib/config/settings_controller.hpp"
+
+#include <charconv>
+
+#include "lib/config/setting_kinds.hpp"
+
+namespace imgrec {
+namespace {
+
+using namespace setting_kinds;
+using std::chrono::days;
+using std::chrono::hours;
+
+constexpr unsigned kFleet = kControllerCommand | kLocalCommand;
+
+constexpr double kDollarsMax = 1e6;
+
+Setting dollars(const Words& words, auto at) {
+  Setting setting = begin(words);
+  setting.value_name = "DOLLARS";
+  setting.allowed = "a number from 0 to 1000000 (such as 0.0893)";
+  setting.get = [at](const Config& config) { return format_fraction(at(config)); };
+  setting.set = [at](Config& config, std::string_view text) {
+    double value = 0;
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+    if (error != std::errc() || end != text.data() + text.size() || !(value >= 0 && value <= kDollarsMax)) return false;
+    at(config) = value;
+    return true;
+  };
+  return setting;
+}
+
+void add_rounds(std::vector<Setting>& all) {
+  all.push_back(text({"controller.policy",
+                      "scaling policy: depth, per-batch, warm, drain-pool, alarm, backlog or slo",
+                      {"--policy"},
+                      kFleet},
+                     In{&Config::controller, &ControllerConfig::policy}, kFilledWord));
+  all.push_back(number({"controller.min", "workers kept when there is nothing to do", {"--min-workers"}, kFleet},
+                       In{&Config::controller, &ControllerConfig::min}, {0, 1000}));
+  all.push_back(number({"controller.max", "workers at most; 0: usable cores", {"--max-workers"}, kFleet},
+                       In{&Config::controller, &ControllerConfig::max}, {0, 1000}));
+  all.push_back(duration({"controller.interval", "between two decisions", {"--interval"}, kFleet},
+                         In{&Config::controller, &ControllerConfig::interval}, {Millis(10), hours(1)}));
+  all.push_back(duration({"controller.idle_cooldown",
+                          "the queue has to be empty this long before workers go",
+                          {"--idle-cooldown"},
+                          kFleet},
+                         In{&Config::controller, &ControllerConfig::idle_cooldown}, {Millis(0), days(1)}));
+  all.push_back(boolean({"controller.dry_run", "log decisions, apply none", {"--dry-run"}, kFleet},
+                        In{&Config::controller, &ControllerConfig::dry_run}));
+  all.push_back(duration({"controller.started_after",
+                          "running for so long a worker machine has started; 0: as soon as it runs",
+                          {},
+                          kFleet},
+                         In{&Config::controller, &ControllerConfig::started_after}, {Millis(0), hours(1)}));
+  all.push_back(duration({"controller.start_pause_min",
+                          "between launches when workers end right after their start; doubles each time",
+                          {},
+                          kFleet},
+                         In{&Config::controller, &ControllerConfig::start_pause_min}, {Millis(100), hours(1)}));
+  all.push_back(duration({"controller.start_pause_max", "the longest of these pauses", {}, kFleet},
+                         In{&Config::controller, &ControllerConfig::start_pause_max}, {Millis(100), hours(1)}));
+}
+
+void add_rules(std::vector<Setting>& all) {
+  all.push_back(duration({"controller.wanted_wait",
+                          "an image should be answered within this time (policies slo and backlog)",
+                          {"--wanted-wait"},
+                          kFleet},
+                         In{&Config::controller, &ControllerConfig::wanted_wait}, {Millis(100), hours(12)}));
+  all.push_back(duration({"controller.keep_alive",
+                          "slo keeps one worker through gaps between images that are mostly no longer than this",
+                          {"--keep-alive"},
+                          kFleet},
+                         In{&Config::controller, &ControllerConfig::keep_alive}, {Millis(0), days(1)}));
+  all.push_back(duration(
+      {"controller.boot_time", "from a worker's launch to its first image, until this was measured", {}, kFleet},
+      In{&Config::controller, &ControllerConfig::boot_time}, {Millis(0), hours(1)}));
+  all.push_back(
+      duration({"controller.image_time", "of one busy worker for each image, until this was measured", {}, kFleet},
+               In{&Config::controller, &ControllerConfig::image_time}, {Millis(1), hours(1)}));
+  all.push_back(
+      dollars({"controller.price",
+               "dollars an hour of one worker machine, the dearest that may be launched; 0: they cost nothing",
+               {},
+               kFleet},
+              In{&Config::controller, &ControllerConfig::price}));
+  all.push_back(dollars({"controller.max_dollars_per_hour",
+                         "no more workers than cost this, at controller.price each; 0: no limit but controller.max",
+                         {"--max-dollars-per-hour"},
+                         kFleet},
+                        In{&Config::controller, &ControllerConfig::max_dollars_per_hour}));
+}
+
+}  // namespace
+
+void add_controller_settings(std::vector<Setting>& all) {
+  add_rounds(all);
+  add_rules(all);
+}
+
+Result<void> validate_controller(const ControllerConfig& controller) {
+  const auto wrong = [](std::string message) { return fail(ErrorKind::invalid, "bad_setting", std::move(message)); };
+  if (controller.max != 0 && controller.min > controller.max) {
+    return wrong("controller.min (" + std::to_string(controller.min) + ") is above controller.max (" +
+                 std::to_string(controller.max) + "): raise --max-workers or lower --min-workers.");
+  }
+  return {};
+}
+
+}  // namespace imgrec
