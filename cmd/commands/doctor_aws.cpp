@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "aws/inspect/account.hpp"
+#include "aws/inspect/conditional_puts.hpp"
 #include "cmd/cli/terminal.hpp"
 #include "cmd/commands/bundle_contents.hpp"
 #include "cmd/commands/doctor.hpp"
@@ -47,11 +48,19 @@ class AwsDoctor {
       return false;
     }
     session_ = std::move(*session);
-    const bool is_ours = !config_.aws.region.empty();
-    checks_.push_back(
-        passed("region", session_->region() + " (" +
-                             (is_ours ? loaded_.origin("aws.region") : "environment, profile or default") + ")"));
+    checks_.push_back(check_region());
     return true;
+  }
+
+  Check check_region() const {
+    if (!config_.aws.region.empty()) {
+      return passed("region", session_->region() + " (" + loaded_.origin("aws.region") + ")");
+    }
+    if (const auto source = region_source(config_)) return passed("region", session_->region() + " (" + *source + ")");
+    return {.name = "region",
+            .status = CheckStatus::warning,
+            .detail = session_->region() + ", the default: neither the settings nor the environment name one",
+            .fix = "Set aws.region (or AWS_REGION) to the region of your queues, buckets and instances."};
   }
 
   bool check_identity() {
@@ -149,11 +158,16 @@ class AwsDoctor {
   void check_buckets() {
     const auto buckets = aws_buckets(config_.aws);
     if (!buckets) return checks_.push_back(call_failed("buckets", buckets.error(), "Set aws.input_bucket."));
-    check_bucket(buckets->input, config_.aws.input_prefix + "inputs/imgrec-doctor", scope_.sends);
-    check_bucket(buckets->output, config_.aws.output_prefix + "results/imgrec-doctor", scope_.works);
+    check_bucket(buckets->input, config_.aws.input_prefix + "inputs/imgrec-doctor",
+                 scope_.sends ? Access::write : Access::read);
+    check_bucket(buckets->output, config_.aws.output_prefix + "results/imgrec-doctor",
+                 scope_.works ? Access::write_once : Access::read);
   }
 
-  void check_bucket(const std::string& bucket, const std::string& key, bool writes) {
+  enum class Access { read, write, write_once };
+
+  void check_bucket(const std::string& bucket, const std::string& key, Access access) {
+    const bool writes = access != Access::read;
     const std::string title = "bucket " + bucket;
     const auto fix = [&](const Error& error) {
       if (error.kind == ErrorKind::not_found) return std::string("`imgrec setup` makes it.");
@@ -177,11 +191,32 @@ class AwsDoctor {
           got ? Error{ErrorKind::transient, "another", "It answers another object than was stored."} : got.error();
       return checks_.push_back(call_failed(title, error, fix(error)));
     }
-    const bool removed = writes && (*store)->remove({&probe, 1}).has_value();
+    if (!writes) return checks_.push_back(passed(title, "there, and can be read"));
+    Result<aws::ConditionalPuts> conditions;
+    if (access == Access::write_once) {
+      conditions = aws::probe_conditional_puts(*session_, {bucket, probe, std::string(kProbe)},
+                                               Deadline::in(clock_, kCallDeadline));
+    }
+    const bool removed = (*store)->remove({&probe, 1}).has_value();
+    if (!conditions) return checks_.push_back(call_failed(title, conditions.error(), fix(conditions.error())));
     checks_.push_back(
-        passed(title, !writes ? "there, and can be read"
-                              : std::string("there; written and read") +
-                                    (removed ? "" : " (" + key + " stays: it may not be deleted, nor need be)")));
+        with_conditions(passed(title, std::string("there; written and read") +
+                                          (removed ? "" : " (" + key + " stays: it may not be deleted, nor need be)")),
+                        *conditions));
+  }
+
+  // Results are written once by the conditions of their puts.
+  static Check with_conditions(Check check, const aws::ConditionalPuts& found) {
+    using Kind = aws::ConditionalPuts::Kind;
+    if (found.kind == Kind::obeyed) return check;
+    check.status = CheckStatus::warning;
+    check.detail +=
+        std::string("; it ") + (found.kind == Kind::ignored ? "ignores " : "refuses ") + found.header + " on PUT";
+    check.fix =
+        "It works without: each object is looked at before it is put. But of two workers that classify an image at the "
+        "same moment the later one's result stays, and its answer may be another. Use a store that obeys "
+        "If-None-Match and If-Match on PUT, as S3 does.";
+    return check;
   }
 
   void check_bundle() {

@@ -33,8 +33,10 @@ class Ec2Doctor {
     checks_.push_back(
         allowed ? passed("launch", "allowed (dry run)")
                 : call_failed("launch", allowed.error(),
-                              "Give the controller the rights of configs/iam/controller.json, iam:PassRole for the "
-                              "workers' role among them; correct the setting that the message names."));
+                              allowed.error().kind == ErrorKind::denied
+                                  ? "Give the controller the rights of configs/iam/controller.json, iam:PassRole for "
+                                    "the workers' role among them."
+                                  : "Set or correct in [aws] what the message names; configs/aws.toml explains each."));
   }
 
  private:

@@ -9,15 +9,18 @@
 
 #include "cmd/cli/terminal.hpp"
 #include "cmd/commands/doctor.hpp"
+#include "cmd/commands/serving.hpp"
 #include "cmd/platform/resolve.hpp"
 #include "lib/base/cpu.hpp"
 #include "lib/base/file.hpp"
+#include "lib/http/client/curl_client.hpp"
 
 namespace imgrec {
 namespace {
 
 constexpr std::uint64_t kFreeBytesLow = 1024 * kMiB;
 constexpr std::uint64_t kFreeBytesMin = 100 * kMiB;
+constexpr Millis kAskTimeout{3'000};
 
 Check check_state_folder(const Config& config) {
   const std::string fix = "Give your user the folder, or choose another with --state-dir.";
@@ -61,15 +64,27 @@ int try_to_listen(const Config& config) {
   return bound == 0 && ::listen(listener.get(), 1) == 0 ? 0 : errno;
 }
 
+// Whoever listens there is a web node when it has a web node's metrics.
+bool is_served_by_imgrec(const Config& config) {
+  HttpClientRequest request;
+  request.url = web_address(config, config.web.port) + "metrics";
+  request.timeout = request.connect_timeout = kAskTimeout;
+  const auto answer = make_curl_client("imgrec")->send(request, {});
+  return answer && answer->status == 200 && answer->body.find("imgrec_web_") != std::string::npos;
+}
+
 }  // namespace
 
 Check check_port(const Config& config) {
   const std::string name = "port " + std::to_string(config.web.port);
   const int error = try_to_listen(config);
   if (error == 0) return passed(name, "free on " + config.web.bind);
+  if (error == EADDRINUSE && is_served_by_imgrec(config)) {
+    return passed(name, "the service runs there: " + web_address(config, config.web.port));
+  }
   std::string fix = "Choose another address with --bind.";
   if (error == EADDRINUSE) {
-    fix = "Another program listens there (is the service running already?): end it, or choose another --port.";
+    fix = "Another program listens there: end it, or choose another --port.";
   } else if (error == EACCES) {
     fix = "Ports below 1024 are root's: choose another --port.";
   }

@@ -9,11 +9,15 @@
 #include "cmd/platform/prefixed_store.hpp"
 #include "cmd/platform/user_data.hpp"
 #include "lib/base/environment.hpp"
+#include "lib/base/file.hpp"
+#include "lib/base/log.hpp"
 #include "lib/config/settings_aws.hpp"
 #include "lib/queues/queues.hpp"
 
 namespace imgrec {
 namespace {
+
+constexpr std::uint64_t kProfilesBytesMax = kMiB;
 
 Environment environment_with(const AwsConfig& aws) {
   Environment environment;
@@ -117,6 +121,18 @@ Result<std::unique_ptr<aws::Session>> open_aws_session(const Config& config, Clo
                            {.region = config.aws.region, .endpoint_url = {}, .user_agent = "imgrec"}, clock, rng);
 }
 
+std::optional<std::string> region_source(const Config& config) {
+  const Environment environment = environment_with(config.aws);
+  for (const char* name : {"AWS_REGION", "AWS_DEFAULT_REGION"}) {
+    if (!aws::env_value(environment, name).empty()) return std::string("env ") + name;
+  }
+  const auto profiles = aws::load_profiles(
+      environment, [](const std::filesystem::path& path) { return read_file(path, kProfilesBytesMax); });
+  const aws::Properties* profile = profiles ? profiles->current() : nullptr;
+  if (profile == nullptr || aws::property(*profile, "region").empty()) return std::nullopt;
+  return "profile " + profiles->selected;
+}
+
 Result<aws::Ec2FleetOptions> ec2_fleet_options(const Config& config, const aws::EndpointSettings& endpoints) {
   const AwsConfig& aws = config.aws;
   aws::Ec2FleetOptions options{.name = aws.fleet,
@@ -150,6 +166,10 @@ Result<Platform> make_aws_platform(const Config& config, Clock& clock, Rng& rng,
   auto opened = open_aws_session(config, clock, rng);
   if (!opened) return fail(opened.error());
   const std::shared_ptr<aws::Session> session = std::move(*opened);
+  if (config.aws.region.empty() && !region_source(config)) {
+    log::warning("nothing names the region: the default is taken; set aws.region or AWS_REGION",
+                 {{"region", session->region()}});
+  }
   Platform platform;
   platform.connection = session;
   platform.queues = aws::open_sqs_queues(*session, sqs_rules(config));

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "aws/adapters/ec2_fleet.hpp"
@@ -17,6 +18,10 @@ Result<Platform> make_aws_platform(const Config& config, Clock& clock, Rng& rng,
 
 /// The session of this process's environment and of [aws]. No call is made. Errors: as aws::open_session().
 Result<std::unique_ptr<aws::Session>> open_aws_session(const Config& config, Clock& clock, Rng& rng);
+
+/// What names the region where aws.region does not: "env AWS_REGION", "env AWS_DEFAULT_REGION", "profile NAME".
+/// Nothing: the default is taken.
+std::optional<std::string> region_source(const Config& config);
 
 /// What [aws] says about instances, with the user-data that they get. Errors: as worker_user_data().
 Result<aws::Ec2FleetOptions> ec2_fleet_options(const Config& config, const aws::EndpointSettings& endpoints);

@@ -1,6 +1,7 @@
 #include <gmock/gmock.h>
 
 #include "aws/inspect/account.hpp"
+#include "aws/inspect/conditional_puts.hpp"
 #include "aws/inspect/ec2.hpp"
 #include "tests/aws/imposter.hpp"
 
@@ -106,6 +107,29 @@ TEST_F(InspectTest, NamesTheRoleOfAProfile) {
   EXPECT_EQ(role_of_profile(session, "p", limits()), "worker");
   answer(begin + "<Roles/>" + end);
   EXPECT_EQ(role_of_profile(session, "p", limits()).error().code, "no_role");
+}
+
+TEST_F(InspectTest, FindsOutWhetherConditionsOfAPutAreObeyed) {
+  const auto probe = [&](std::initializer_list<Reply> replies) {
+    for (const Reply& reply : replies) world.imposter.then(reply);
+    return probe_conditional_puts(session, {"photos", ObjectKey("results/x"), "bytes"}, limits());
+  };
+  const auto s3_error = [](int status, const std::string& code) {
+    return Reply{.status = status, .body = "<Error><Code>" + code + "</Code><Message>No.</Message></Error>"};
+  };
+  using Kind = ConditionalPuts::Kind;
+  const Reply obeyed = s3_error(412, "PreconditionFailed");
+  EXPECT_EQ(probe({obeyed, obeyed})->kind, Kind::obeyed);
+  EXPECT_EQ(world.imposter.seen()[0].headers.at("if-none-match"), "*");
+  EXPECT_TRUE(world.imposter.last().headers.contains("if-match"));
+  EXPECT_EQ(world.imposter.last().target, "/photos/results/x");
+  EXPECT_EQ(world.imposter.last().body, "bytes");
+  EXPECT_EQ(probe({Reply{}})->kind, Kind::ignored);
+  const auto half = probe({obeyed, Reply{}});
+  EXPECT_EQ(half->kind, Kind::ignored);
+  EXPECT_EQ(half->header, "If-Match");
+  EXPECT_EQ(probe({s3_error(501, "NotImplemented")})->kind, Kind::refused);
+  EXPECT_EQ(probe({s3_error(403, "AccessDenied")}).error().kind, ErrorKind::denied);
 }
 
 TEST_F(InspectTest, ReadsTheQuota) {

@@ -85,6 +85,13 @@ def test_a_port_that_is_taken(tmp_path):
         assert check["status"] == "failed" and "--port" in check["fix"]
 
 
+def test_beside_a_running_service(tmp_path):
+    with imgrec.Service("web", state_dir=tmp_path / "state") as service:
+        port = str(service.address[1])
+        check = local(tmp_path, "--port", port)[f"port {port}"]
+        assert check["status"] == "ok" and "the service runs there" in check["detail"]
+
+
 def test_a_state_folder_that_cannot_be_made(tmp_path):
     (tmp_path / "file").write_text("")
     checks = doctor("--state-dir", tmp_path / "file/state", "--model", MODEL, "--model-dir", imgrec.model_dir(MODEL), "--port", "0")
@@ -214,6 +221,26 @@ def test_a_queue_that_differs_and_dead_messages(account, ready):
         sqs.purge_queue(QueueUrl=url)
 
 
+def test_settings_that_are_incomplete_are_no_missing_rights(account, ready):
+    for flag in ("--aws-image-id", "--aws-instance-types"):
+        launch = aws(account, "admin", *ready, flag, "")["launch"]
+        assert launch["status"] == "failed" and "[aws]" in launch["fix"]
+        assert "rights" not in launch["fix"] and "PassRole" not in launch["fix"]
+
+
+def test_where_the_region_comes_from(account, tmp_path):
+    def region(*flags, **changed):
+        variables = {name: value for name, value in (account.variables() | changed).items() if value is not None}
+        return doctor("--platform", "aws", "--input-bucket", "in-bucket", "--for", "worker", *flags, env=variables)["region"]
+    assert region()["detail"] == "us-east-1 (env AWS_REGION)"
+    assert region("--region", "eu-west-1")["detail"] == "eu-west-1 (flag --region)"
+    assert region(AWS_REGION=None, AWS_DEFAULT_REGION="eu-west-2")["detail"] == "eu-west-2 (env AWS_DEFAULT_REGION)"
+    (tmp_path / "config").write_text("[default]\nregion = eu-west-3\n")
+    assert region(AWS_REGION=None, AWS_CONFIG_FILE=str(tmp_path / "config"))["detail"] == "eu-west-3 (profile default)"
+    check = region(AWS_REGION=None)
+    assert check["status"] == "warning" and "the default" in check["detail"] and "aws.region" in check["fix"]
+
+
 def test_wrong_credentials_end_the_questions(account):
     environment = account.variables(("AKIAWRONG", "wrong", None))
     checks = doctor("--platform", "aws", "--input-bucket", "in-bucket", env=environment)
@@ -232,8 +259,9 @@ def test_an_endpoint_that_does_not_answer(account, ready):
 # --- what moto cannot answer ---------------------------------------------------------------------------------------------
 
 @contextlib.contextmanager
-def imposter(account, quota=None, ahead_seconds=0):
-    """Passes calls on to moto, but has a quota of EC2's, and a clock of its own in its answers."""
+def imposter(account, quota=None, ahead_seconds=0, conditions="obeyed"):
+    """Passes calls on to moto, but has a quota of EC2's, and a clock of its own in its answers. Conditions of a put may be obeyed,
+    ignored or refused."""
     class Handler(http.server.BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
@@ -260,8 +288,14 @@ def imposter(account, quota=None, ahead_seconds=0):
                 assert asked == {"ServiceCode": "ec2", "QuotaCode": "L-1216C47A"}
                 assert self.headers["Content-Type"] == "application/x-amz-json-1.1"
                 return self.answer(200, json.dumps({"Quota": {"Value": quota}}).encode())
+            headers = dict(self.headers)
+            conditional = self.command == "PUT" and {"If-None-Match", "If-Match"} & set(headers)
+            if conditional and conditions == "refused":
+                return self.answer(501, b"<Error><Code>NotImplemented</Code><Message>No.</Message></Error>")
+            if conditional and conditions == "ignored":
+                return self.answer(200, b"", [("ETag", '"e"')])
             with contextlib.closing(http.client.HTTPConnection("127.0.0.1", account.port)) as connection:
-                connection.request(self.command, self.path, body, dict(self.headers))
+                connection.request(self.command, self.path, body, headers)
                 response = connection.getresponse()
                 self.answer(response.status, response.read(), response.getheaders())
 
@@ -290,3 +324,14 @@ def test_the_clock(account, ready, seconds, status):
         check = aws(account, "admin", *ready, url=url)["clock"]
     assert check["status"] == status, check
     assert status == "ok" or "timedatectl" in check["fix"]
+
+
+@pytest.mark.parametrize("conditions", ["obeyed", "ignored", "refused"])
+def test_a_store_without_conditional_puts(account, ready, conditions):
+    with imposter(account, conditions=conditions) as url:
+        check = aws(account, "admin", *ready, url=url)["bucket out-bucket"]
+    if conditions == "obeyed":
+        assert check["status"] == "ok"
+    else:
+        assert check["status"] == "warning" and "If-None-Match on PUT" in check["detail"] and conditions[:-1] in check["detail"]
+        assert "looked at before" in check["fix"]
