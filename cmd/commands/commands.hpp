@@ -36,6 +36,7 @@ Command model_add_variant_command();
 Command model_tensors_command();
 Command doctor_command();
 Command setup_command();
+Command simulate_command();
 Command user_data_worker_command();
 Command bundle_upload_command();
 Command config_show_command();

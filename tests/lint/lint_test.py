@@ -27,6 +27,7 @@ ARROWS = {
     "roles/worker": ROLES | {"lib/queues"},
     "roles/controller": ROLES | {"roles/controller/policy"},
     "roles/controller/policy": BASE | {"lib/ports"},
+    "roles/simulate": ROLES | {"roles/controller", "roles/controller/policy"},
     "roles/web": ROLES | {"lib/http/server", "lib/http/syntax"},
     "inference/decode": BASE | {"lib/config", "lib/job"},
     "inference/models": BASE | {"lib/ports"},

@@ -1,0 +1,33 @@
+// Runs a scenario's text with one of the controller's policies.
+#pragma once
+
+#include <string>
+
+#include "roles/controller/policy/policy.hpp"
+#include "roles/simulate/simulation.hpp"
+
+namespace imgrec::test {
+
+struct Run {
+  std::string scenario;
+  std::string policy = "depth";
+  std::string workers = "reference";
+  std::uint64_t seed = 1;
+  simulate::Recording* recording = nullptr;
+};
+
+inline simulate::Outcome run(const Run& run) {
+  const auto kind = simulate::find_worker_kind(run.workers).value();
+  const auto scenario = simulate::parse_scenario(run.scenario, "test.toml", kind).value();
+  const auto workload = simulate::make_workload(scenario, kind, run.seed);
+  const auto policy = find_policy(run.policy).value();
+  const simulate::Setup setup{.scenario = scenario,
+                              .kind = kind,
+                              .workload = workload,
+                              .machines_max = scenario.machines_max,
+                              .seed = run.seed};
+  const ScalingRules rules{.min = policy.suggested.min, .max = scenario.machines_max};
+  return simulate::simulate(setup, simulate::policy_scaler(policy, rules), run.recording);
+}
+
+}  // namespace imgrec::test

@@ -1,0 +1,149 @@
+#include "roles/simulate/simulation.hpp"
+
+#include <gtest/gtest.h>
+
+#include "tests/roles/simulate/run.hpp"
+
+namespace imgrec::simulate {
+namespace {
+
+using test::run;
+
+constexpr auto kBurst = R"(
+duration = "20m"
+[[arrivals]]
+from = "1m"
+images = 100
+)";
+
+constexpr auto kSteady = R"(
+duration = "40m"
+machines_max = 12
+[[arrivals]]
+from = "1m"
+to = "30m"
+rate_machines = 6
+)";
+
+std::string json_of(const Outcome& outcome) {
+  Summary summary{.policy = "p", .scenario = "s", .workers = "w"};
+  summary.add(outcome);
+  return to_json(summary);
+}
+
+TEST(Simulation, TheSameSeedGivesTheSameOutcomeByteForByte) {
+  for (const NamedPolicy& policy : policies()) {
+    const std::string first = json_of(run({.scenario = kSteady, .policy = policy.name, .seed = 7}));
+    EXPECT_EQ(first, json_of(run({.scenario = kSteady, .policy = policy.name, .seed = 7}))) << policy.name;
+    EXPECT_NE(first, json_of(run({.scenario = kSteady, .policy = policy.name, .seed = 8}))) << policy.name;
+  }
+}
+
+TEST(Simulation, ARecordingChangesNothing) {
+  Recording recording;
+  EXPECT_EQ(json_of(run({.scenario = kSteady})), json_of(run({.scenario = kSteady, .recording = &recording})));
+  EXPECT_GT(recording.samples.size(), 1'000U);
+  EXPECT_FALSE(recording.decisions.empty());
+  EXPECT_FALSE(recording.decisions.front().why.empty());
+}
+
+TEST(Simulation, DepthLaunchesOneMachinePerMessageUpToItsMaximum) {
+  const Outcome outcome = run({.scenario = kBurst});
+  EXPECT_EQ(outcome.images, 100U);
+  EXPECT_EQ(outcome.answered, 100U);
+  EXPECT_EQ(outcome.launches, 20);
+  EXPECT_EQ(outcome.machines_max, 20);
+  EXPECT_EQ(outcome.orphans, 0);
+  // Each boots for three quarters of a minute, and works off five images in six seconds.
+  EXPECT_GT(outcome.wait.quantile(0.5), 30);
+  EXPECT_LT(outcome.wait.max(), 120);
+  EXPECT_EQ(outcome.within_wanted_wait, 100U);
+}
+
+TEST(Simulation, EveryImageIsAnsweredOrCountedAsLost) {
+  for (const char* loss : {"loss_notice = true", "loss_notice = false"}) {
+    for (std::uint64_t seed = 1; seed <= 3; ++seed) {
+      const Outcome outcome =
+          run({.scenario = std::string("losses_per_machine_hour = 20\n") + loss + kSteady, .seed = seed});
+      EXPECT_EQ(outcome.answered + outcome.lost, outcome.images) << loss;
+      EXPECT_EQ(outcome.wait.images(), outcome.answered);
+      EXPECT_GT(outcome.launches, 20) << "machines that were lost are replaced";
+      if (loss == std::string("loss_notice = true")) {
+        EXPECT_EQ(outcome.redelivered, 0U) << "told before, workers finish what they hold";
+        EXPECT_EQ(outcome.lost, 0U);
+      } else {
+        EXPECT_GT(outcome.redelivered, 0U);
+      }
+    }
+  }
+}
+
+TEST(Simulation, NoPolicyExceedsTheMaximumOrGoesBelowTheFloor) {
+  for (const char* workers : {"reference", "fast"}) {
+    for (const NamedPolicy& policy : policies()) {
+      for (const char* scenario : {kBurst, kSteady}) {
+        const Outcome outcome = run({.scenario = scenario, .policy = policy.name, .workers = workers});
+        EXPECT_EQ(outcome.over_max, 0) << policy.name;
+        EXPECT_EQ(outcome.lost, 0U) << policy.name;
+        EXPECT_EQ(outcome.answered, outcome.images) << policy.name;
+        EXPECT_GT(outcome.floor_usd, 0);
+        EXPECT_LE(outcome.floor_usd, outcome.cost_usd) << policy.name << " with " << workers;
+      }
+    }
+  }
+}
+
+TEST(Simulation, FaultsOfTheCloudLoseNothingAndLeaveNothing) {
+  constexpr auto kFaults = R"(
+duration = "60m"
+machines_max = 12
+[[arrivals]]
+from = "1m"
+to = "30m"
+rate_machines = 6
+[[faults]]
+to = "40m"
+launch_throttled = 0.3
+launch_reply_lost = 0.3
+unreadable = 0.3
+counts_late = "60s"
+[[faults]]
+from = "5m"
+to = "10m"
+capacity = 3
+[[faults]]
+from = "12m"
+to = "13m"
+controller_down = true
+)";
+  for (const NamedPolicy& policy : policies()) {
+    for (std::uint64_t seed = 1; seed <= 5; ++seed) {
+      const Outcome outcome = run({.scenario = kFaults, .policy = policy.name, .seed = seed});
+      EXPECT_EQ(outcome.answered, outcome.images) << policy.name;
+      EXPECT_EQ(outcome.over_max, 0) << policy.name;
+      EXPECT_EQ(outcome.orphans, 0) << policy.name;
+    }
+  }
+}
+
+TEST(Simulation, AScenarioWithoutImagesCostsNothingButLooks) {
+  const Outcome outcome = run({.scenario = "duration = \"1h\""});
+  EXPECT_EQ(outcome.launches, 0);
+  EXPECT_EQ(outcome.floor_usd, 0);
+  EXPECT_LT(outcome.cost_usd, 0.001);
+}
+
+TEST(Simulation, AMillionImagesAreNoMatterOfMinutes) {
+  const Outcome outcome = run({.scenario = R"(
+duration = "1h"
+machines_max = 450
+[[arrivals]]
+rate_per_second = 60
+)",
+                               .seed = 3});
+  EXPECT_GT(outcome.images, 200'000U);
+  EXPECT_EQ(outcome.answered, outcome.images);
+}
+
+}  // namespace
+}  // namespace imgrec::simulate
