@@ -11,6 +11,7 @@
 #include "lib/base/log.hpp"
 #include "lib/base/text.hpp"
 #include "lib/config/values.hpp"
+#include "roles/controller/policy/policy.hpp"
 #include "roles/simulate/simulation.hpp"
 #include "roles/simulate/trace.hpp"
 

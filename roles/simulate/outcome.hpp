@@ -33,7 +33,7 @@ struct Outcome {
   std::uint64_t within_wanted_wait = 0;
   std::uint64_t lost = 0;  // given up after too many attempts
   std::uint64_t redelivered = 0;
-  WaitHistogram wait{};         // from arrival to answer
+  WaitHistogram wait{};        // from arrival to answer
   double machine_seconds = 0;  // billed
   double cost_usd = 0;         // machines and requests
   double floor_usd = 0;
@@ -53,7 +53,7 @@ struct Summary {
   int seeds = 0;
   int images_per_job = 1;
   int machines_allowed = 0;
-  Outcome all{}; // images, waits, lost, orphans: summed; cost, floor, seconds, launches: summed too (divide by seeds)
+  Outcome all{};  // images, waits, lost, orphans: summed; cost, floor, seconds, launches: summed too (divide by seeds)
 
   void add(const Outcome& one);
   double cost_usd() const { return all.cost_usd / seeds; }
