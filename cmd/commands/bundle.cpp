@@ -47,7 +47,9 @@ int run_bundle_upload(const Invocation& call) {
   }
   const auto stored = (*store)->put(ObjectKey(key), *bytes, {.content_type = "application/gzip"});
   if (!stored) return report(stored.error());
-  std::printf("[aws]\nbundle_bucket = \"%s\"\nbundle_key = \"%s\"\nbundle_sha256 = \"%s\"\n", buckets->bundle.c_str(),
+  // No header of the table: TOML takes each once, and configs/aws.toml ends with [aws].
+  std::printf("# For the end of aws.toml, in its table [aws]; they replace those of an earlier bundle.\n");
+  std::printf("bundle_bucket = \"%s\"\nbundle_key = \"%s\"\nbundle_sha256 = \"%s\"\n", buckets->bundle.c_str(),
               key.c_str(), sha256_hex(*bytes).c_str());
   return kExitOk;
 }
@@ -62,7 +64,7 @@ Command bundle_upload_command() {
           .arguments_max = 1,
           .settings = kConfigCommand,
           .examples = {{"imgrec bundle upload --config aws.toml build/bundle/imgrec-0.1.0-x86_64-0123456789ab.tar.gz",
-                        "prints the lines for aws.toml"}},
+                        "prints the lines for the end of aws.toml"}},
           .notes = "It goes to aws.bundle_bucket, or else to aws.input_bucket, under bundles/.",
           .run = run_bundle_upload};
 }

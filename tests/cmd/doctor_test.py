@@ -190,6 +190,23 @@ def test_another_bundle_image_network_and_profile(account, ready):
     assert "aws.subnets" in checks["subnets"]["fix"] and "imgrec bundle upload" in checks["bundle"]["fix"]
 
 
+def test_what_an_upload_prints_can_be_appended_to_the_sample(account, ready, tmp_path):
+    sample = (imgrec.ROOT / "configs/aws.toml").read_text()
+    for name, text in (("as it is", sample), ("in use", sample.replace('#input_bucket = ""', 'input_bucket = "in-bucket"'))):
+        file = tmp_path / f"{name}.toml"
+        file.write_text(text)
+        done = imgrec.run("bundle", "upload", "--config", file, "--aws-input-bucket", "in-bucket", account.path,
+                          env=account.variables(account.admin))
+        assert done.returncode == 0, done.stderr
+        file.write_text(text + done.stdout)
+        shown = imgrec.run("config", "show", "--config", file)
+        assert shown.returncode == 0, shown.stderr
+        for setting, value in (("bundle_bucket", "in-bucket"), ("bundle_key", f"bundles/{account.path.name}"),
+                               ("bundle_sha256", account.sha256)):
+            line, = [line for line in shown.stdout.splitlines() if f"aws.{setting} " in line]
+            assert value in line and file.name in line
+
+
 def test_a_bundle_without_the_model_of_the_settings(account, ready):
     bundle = aws(account, "deployer", *ready, "--model", "resnet50")["bundle"]
     assert bundle["status"] == "failed" and "resnet50 but: mobile, resnet18" in bundle["detail"]
