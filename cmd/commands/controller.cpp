@@ -33,7 +33,8 @@ int run_controller_command(const Config& config) {
                                           .metrics = told.metrics,
                                           .decisions = told.decisions,
                                           .series = told.series,
-                                          .results = platform->outputs.get()},
+                                          .results = platform->outputs.get(),
+                                          .how_to_end = platform->how_to_end_instances},
                                          interrupts.token());
   if (!controlled) return report(controlled.error());
   return exit_code(interrupts);

@@ -52,7 +52,8 @@ class Background {
                                          .metrics = told_.metrics,
                                          .decisions = told_.decisions,
                                          .series = told_.series,
-                                         .results = platform_.outputs.get()},
+                                         .results = platform_.outputs.get(),
+                                         .how_to_end = platform_.how_to_end_instances},
                                         stop);
       if (!ended) {
         error_ = ended.error();

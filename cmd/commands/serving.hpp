@@ -21,7 +21,8 @@ struct WebRun {
   std::stop_token stop;
 };
 
-/// Serves until a stop is requested, then drains.
+/// Serves until a stop is requested, then drains. Warns where it listens for other machines: there is no
+/// authentication.
 Result<void> serve_web(const Config& config, const Platform& platform, const WebRun& run);
 
 /// One web node of a name at a time: two would take each other's answers from their response queue.

@@ -28,9 +28,24 @@ Result<FileLock> lock_web_node(const Config& config) {
                                   ": each needs its own response queue. Give one of them another --node.");
 }
 
+namespace {
+
+bool is_loopback(const std::string& bind) {
+  return bind.starts_with("127.") || bind == "::1";
+}
+
+void warn_of_strangers(const WebConfig& web) {
+  if (is_loopback(web.bind)) return;
+  log::warning(
+      "the service listens for other machines and has no authentication: whoever reaches it may use it and read its "
+      "results; put it behind a proxy that asks who they are, or a firewall",
+      {{"bind", web.bind}});
+}
+
+}  // namespace
+
 std::optional<std::vector<std::string>> known_hosts(const WebConfig& web) {
-  const bool loopback = web.bind.starts_with("127.") || web.bind == "::1";
-  if (!loopback || web.hosts == "*") return std::nullopt;
+  if (!is_loopback(web.bind) || web.hosts == "*") return std::nullopt;
   std::vector<std::string> names;
   for (const std::string_view name : split(web.hosts, ',')) {
     if (!name.empty()) names.emplace_back(name);
@@ -61,7 +76,10 @@ Result<void> serve_web(const Config& config, const Platform& platform, const Web
                  .clock = run.clock,
                  .rng = run.rng,
                  .metrics = run.metrics,
-                 .on_listening = run.on_listening};
+                 .on_listening = [&](int port) {
+                   warn_of_strangers(config.web);
+                   run.on_listening(port);
+                 }};
   const WebSettings settings{.web = config.web,
                              .image = config.image,
                              .top_k = config.model.top_k,

@@ -36,6 +36,9 @@ struct Platform {
   std::filesystem::path worker_metrics_dir;
   /// Called where instances are wanted: the controller alone.
   std::function<Result<std::unique_ptr<Fleet>>()> make_fleet;
+  /// For people: a command that ends the instances of make_fleet, which go on running when this process ends. Empty
+  /// where they end with it.
+  std::string how_to_end_instances;
   /// Blocks until this machine is about to be taken away (on_notice says how, once) or a stop is requested. Empty where
   /// that does not happen.
   std::function<void(const std::function<void(const std::string& action)>& on_notice, std::stop_token stop)>

@@ -55,6 +55,14 @@ bool is_aws_itself(const aws::Session& session) {
   return !overrides.contains("") && !overrides.contains("s3");
 }
 
+// By the fleet's tag, so that what was launched a moment ago ends too.
+std::string how_to_end_instances(const std::string& region, const std::string& fleet) {
+  return "aws ec2 terminate-instances --region " + region + " --instance-ids $(aws ec2 describe-instances --region " +
+         region + " --filters 'Name=tag:imgrec:fleet,Values=" + fleet +
+         "' 'Name=instance-state-name,Values=pending,running' --query 'Reservations[].Instances[].InstanceId' "
+         "--output text)";
+}
+
 struct BucketOpening {
   aws::BucketSetup setup;
   std::stop_token stop;
@@ -191,6 +199,7 @@ Result<Platform> make_aws_platform(const Config& config, Clock& clock, Rng& rng,
     if (!options) return fail(options.error());
     return aws::make_ec2_fleet(*session, std::move(*options));
   };
+  platform.how_to_end_instances = how_to_end_instances(session->region(), config.aws.fleet);
   if (config.aws.spot && session->imds() != nullptr) {
     platform.watch_for_notice = [session, &clock](const auto& on_notice, std::stop_token stop) {
       aws::watch_spot_notice(*session->imds(), clock, on_notice, stop);

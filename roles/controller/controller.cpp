@@ -23,6 +23,9 @@ constexpr double kUnknown = std::numeric_limits<double>::quiet_NaN();
 
 constexpr Millis kRoundMax{60'000};  // of all calls of a round: an EC2 launch may take half of it
 
+constexpr Millis kLastLookMax{3'000};  // at the end: SIGTERM is obeyed in seconds
+constexpr std::size_t kInstancesNamedMax = 20;
+
 constexpr std::uint64_t kStartDocumentBytesMax = 16 * kKiB;
 
 constexpr std::array kSeries = {"visible", "in_flight", "delayed", "pending", "running", "stopping", "wanted"};
@@ -162,6 +165,26 @@ void Controller::remember(DecisionRecord record) {
   ports_.decisions.record(std::move(record));
 }
 
+// A controller that ends leaves its instances to the next one. Who ends it for good has to know what goes on costing.
+void tell_what_is_left(const ControllerPorts& ports) {
+  const auto there = ports.fleet.describe({Deadline::in(ports.clock, kLastLookMax), {}});
+  if (!there) {
+    log::warning("the controller ends, and which instances go on running could not be read",
+                 {{"error", there.error().message}, {"to_end_them", ports.how_to_end}});
+    return;
+  }
+  std::string ids;
+  std::size_t count = 0;
+  for (const Instance& instance : *there) {
+    if (instance.state == InstanceState::stopping) continue;
+    if (count++ < kInstancesNamedMax) ids += (ids.empty() ? "" : " ") + instance.id.str();
+  }
+  if (count == 0) return;
+  if (count > kInstancesNamedMax) ids += " …";
+  log::warning("the controller ends, and its instances go on running: the next controller takes them over",
+               {{"count", count}, {"instances", ids}, {"to_end_them", ports.how_to_end}});
+}
+
 Result<void> check(const ControllerConfig& config) {
   const auto bad = [](std::string what) { return fail(ErrorKind::invalid, "bad_scaling_rules", std::move(what)); };
   if (config.min < 0) return bad("controller.min is 0 or more, not " + std::to_string(config.min) + ".");
@@ -201,6 +224,7 @@ Result<void> run_controller(const ControllerConfig& config, ControllerPorts port
     controller.step(stop);
     ports.clock.sleep_for(config.interval, stop);
   }
+  if (!ports.how_to_end.empty()) tell_what_is_left(ports);
   return {};
 }
 

@@ -26,6 +26,8 @@ struct ControllerPorts {
   DecisionHistory& decisions;
   TimeSeries& series;              // made with controller_series()
   ObjectStore* results = nullptr;  // where workers tell why they could not start; null: not asked
+  /// For people: how to end instances that outlive this process. Empty: they end with it.
+  std::string how_to_end = {};
 };
 
 /// The columns that the controller records, one value per round: messages by state, instances by state, and how many
@@ -34,8 +36,8 @@ std::vector<std::string> controller_series();
 
 /// Runs until a stop is requested. A port that fails is logged and asked again at the next interval: nothing is decided
 /// on what could not be read. Instances that end right after their start are launched again after a pause that grows;
-/// the log says so once. With dry_run decisions are logged and not applied. max = 0 is an error here: cmd resolves
-/// it. Errors: invalid (rules or policy name).
+/// the log says so once. At its end the log says which instances go on running without it. With dry_run decisions are
+/// logged and not applied. max = 0 is an error here: cmd resolves it. Errors: invalid (rules or policy name).
 Result<void> run_controller(const ControllerConfig& config, ControllerPorts ports, std::stop_token stop);
 
 }  // namespace imgrec

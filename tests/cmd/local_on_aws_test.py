@@ -77,3 +77,20 @@ def test_sigterm_ends_a_start_that_hangs(tmp_path):
             assert time.monotonic() - begin < 10
         finally:
             os.kill(account.process.pid, signal.SIGCONT)
+
+
+def test_a_controller_that_ends_says_which_instances_go_on_and_how_to_end_them(tmp_path):
+    config = tmp_path / "aws.toml"
+    config.write_text(SETTINGS)
+    with aws_account.Moto(tmp_path) as account:
+        account.role("worker")
+        env = account.variables() | {"IMGREC_CONTROLLER_INTERVAL": "500ms"}
+        assert imgrec.run("setup", "--config", config, env=env).returncode == 0
+        with imgrec.Service("controller", "--config", config, "--min-workers", "1", env=env) as service:
+            service.wait_for_log("instance launched")
+            assert service.stop() == 0
+        ec2 = account.client("ec2")
+        instance, = [one for r in ec2.describe_instances()["Reservations"] for one in r["Instances"]]
+        line, = [line for line in service.log().splitlines() if "go on running" in line]
+        assert instance["InstanceId"] in line and "aws ec2 terminate-instances --region us-east-1" in line
+        assert "Name=tag:imgrec:fleet,Values=imgrec" in line and instance["State"]["Name"] == "running"

@@ -44,6 +44,15 @@ def test_sigint_ends_with_130(model_flags):
         assert service.stop(signal.SIGINT) == 130
 
 
+@pytest.mark.parametrize("role", ["web", "local"])
+@pytest.mark.parametrize("bind,warns", [("127.0.0.1", 0), ("0.0.0.0", 1)])
+def test_it_warns_when_it_listens_for_other_machines(role, bind, warns, model_flags):
+    with imgrec.Service(role, "--bind", bind, *(model_flags if role == "local" else ())) as service:
+        assert service.stop() == 0
+    assert service.log().count("no authentication") == warns
+    assert not warns or "level=warning" in next(line for line in service.log().splitlines() if "no authentication" in line)
+
+
 @pytest.mark.parametrize("role", ["web", "worker", "controller"])
 def test_each_role_alone_starts_and_drains(role, model_flags):
     with imgrec.Service(role, *(model_flags if role != "web" else ())) as service:

@@ -60,7 +60,7 @@ tags = ["stage=test"]
     done = run(account, "deployer", config, "bundle", "upload", path, "--aws-bundle-bucket", "bundle-bucket")
     assert done.returncode == 0, done.stderr
     assert f'bundle_sha256 = "{sha256}"' in done.stdout
-    config.write_text(settings + done.stdout.split("[aws]\n")[1])  # the lines that it prints are the settings to add
+    config.write_text(settings + done.stdout)  # the lines that it prints are the settings to add
     return config
 
 

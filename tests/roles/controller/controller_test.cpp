@@ -35,7 +35,8 @@ class ControllerTest : public testing::Test {
                                  .metrics = metrics_,
                                  .decisions = decisions_,
                                  .series = series_,
-                                 .results = results_},
+                                 .results = results_,
+                                 .how_to_end = how_to_end_},
                                 stop);
     });
     clock_.wait_for_sleepers(1);  // the first round is over
@@ -79,6 +80,7 @@ class ControllerTest : public testing::Test {
   test::MemoryQueue queue_{clock_};
   test::FakeFleet fleet_{clock_, {.instances_max = 6, .boot = Millis(3'000), .stop = Millis(2'000)}};
   ObjectStore* results_ = nullptr;
+  std::string how_to_end_;
   Result<void> outcome_;
   Millis interval_{0};
   std::jthread thread_;
@@ -295,6 +297,48 @@ TEST_F(ControllerTest, ATerminateThatFailsIsRepeated) {
   EXPECT_EQ(active(), 2);
   rounds(2);
   EXPECT_EQ(active(), 0);
+}
+
+TEST_F(ControllerTest, ItsEndSaysWhichInstancesGoOnRunning) {
+  how_to_end_ = "end them so";
+  push(2);
+  testing::internal::CaptureStderr();
+  start(kConfig);
+  rounds(5);
+  const auto left = fleet_.describe().value();
+  ASSERT_EQ(left.size(), 2U);
+  stop();
+  const std::string log = testing::internal::GetCapturedStderr();
+  EXPECT_THAT(log, HasSubstr("its instances go on running"));
+  EXPECT_THAT(log, HasSubstr("count=2"));
+  EXPECT_THAT(log, HasSubstr(left[0].id.str() + " " + left[1].id.str()));
+  EXPECT_THAT(log, HasSubstr("to_end_them=\"end them so\""));
+}
+
+TEST_F(ControllerTest, ItsEndSaysNothingOfInstancesWhereThereAreNoneOrTheyEndWithIt) {
+  testing::internal::CaptureStderr();
+  how_to_end_ = "end them so";
+  start(kConfig);
+  stop();
+  how_to_end_.clear();
+  push(2);
+  start(kConfig);
+  rounds(5);
+  stop();
+  EXPECT_THAT(testing::internal::GetCapturedStderr(), Not(HasSubstr("go on running")));
+  EXPECT_EQ(active(), 2);
+}
+
+TEST_F(ControllerTest, ItsEndSaysThatItCouldNotLook) {
+  how_to_end_ = "end them so";
+  start(kConfig);
+  fleet_.faults.set_outage(test::injected_error());
+  testing::internal::CaptureStderr();
+  stop();
+  const std::string log = testing::internal::GetCapturedStderr();
+  EXPECT_THAT(log, HasSubstr("could not be read"));
+  EXPECT_THAT(log, HasSubstr("end them so"));
+  EXPECT_TRUE(outcome_);
 }
 
 TEST_F(ControllerTest, ADryRunChangesNothingAndSaysWhatItWould) {
