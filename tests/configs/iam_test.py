@@ -145,6 +145,21 @@ def test_the_text_is_well_formed_and_names_what_it_allows(role):
         assert placeholders <= {"REGION", "ACCOUNT_ID", "INPUT_BUCKET", "OUTPUT_BUCKET", "BUNDLE_BUCKET", "FLEET", "WORKER_ROLE"}
 
 
+@pytest.mark.parametrize("role", ROLES)
+def test_the_text_holds_in_every_partition(role):
+    """China and GovCloud have ARNs of their own (aws-cn, aws-us-gov): "You can use wildcard characters within the individual
+    segments of an ARN", but for the service
+    (https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_resource.html)."""
+    text = (aws_account.ROOT / "configs/iam" / f"{role}.json").read_text()
+    arns = re.findall(r'"(arn:[^"]*)"', text)
+    assert arns
+    for arn in arns:
+        partition, service, region, account = arn.split(":", 5)[1:5]
+        assert partition == "*" and re.fullmatch(r"[a-z0-9]+", service), arn
+        # An ARN of another account or region stays out, where the service names them.
+        assert (region, account) in ({("", "")} if service == "s3" else {("REGION", "ACCOUNT_ID"), ("REGION", ""), ("", "ACCOUNT_ID")}), arn
+
+
 @pytest.mark.parametrize("role", ["controller", "deployer"])
 def test_launching_is_bound_to_the_fleet_and_to_one_role(role):
     """What moto does not decide on: conditions, and the resources of EC2."""
@@ -155,7 +170,7 @@ def test_launching_is_bound_to_the_fleet_and_to_one_role(role):
             by_action.setdefault(action, []).append(statement)
     passing, = by_action["iam:PassRole"]
     assert passing["Resource"].endswith(":role/imgrec-worker")
-    assert passing["Condition"] == {"StringEquals": {"iam:PassedToService": "ec2.amazonaws.com"}}
+    assert passing["Condition"] == {"StringEquals": {"iam:PassedToService": ["ec2.amazonaws.com", "ec2.amazonaws.com.cn"]}}
     tagged = {"StringEquals": {"aws:RequestTag/imgrec:fleet": "imgrec"}}
     for statement in by_action["ec2:RunInstances"]:
         for resource in statement["Resource"]:
