@@ -33,7 +33,7 @@ struct Outcome {
   std::uint64_t within_wanted_wait = 0;
   std::uint64_t lost = 0;  // given up after too many attempts
   std::uint64_t redelivered = 0;
-  WaitHistogram wait{};        // from arrival to answer
+  WaitHistogram wait{};        // from arrival to answer; of those not answered, so far
   double machine_seconds = 0;  // billed
   double cost_usd = 0;         // machines and requests
   double floor_usd = 0;

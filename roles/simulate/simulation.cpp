@@ -21,7 +21,8 @@ Simulation::Simulation(const Setup& setup, const ScalerFactory& make_scaler, Rec
       clock_(now_),
       machines_(setup.scenario, setup.kind, events_, setup.seed * 2 + 2),
       attempts_(jobs_.size()),
-      found_machine_(jobs_.size()) {
+      found_machine_(jobs_.size()),
+      over_(jobs_.size()) {
   restart_controller();
 }
 
@@ -89,6 +90,10 @@ Outcome Simulation::finish() {
   for (const std::uint32_t index : machines_.alive()) {
     const Machine& machine = machines_[index];
     if (machine.takes_work && machine.busy == 0) idle_machine_s_ += in_seconds(now_ - machine.idle_since);
+  }
+  // Who is not answered has waited until now, and at the least that long.
+  for (std::size_t job = 0; job < next_job_; ++job) {
+    if (over_[job] == 0) outcome_.wait.add(in_seconds(now_ - jobs_[job].at), jobs_[job].images);
   }
   outcome_.duration_s = since_begin(now_);
   outcome_.machine_seconds = machines_.billed_seconds_total(now_);

@@ -37,8 +37,8 @@ struct Recording {
     std::string why;
   };
   double sample_every_s = 1;
-  std::vector<Sample> samples;
-  std::vector<Decision> decisions;  // those that did something, the first kDecisionsMax
+  std::vector<Sample> samples{};
+  std::vector<Decision> decisions{};  // those that did something, the first kDecisionsMax
   static constexpr std::size_t kDecisionsMax = 400;
 };
 

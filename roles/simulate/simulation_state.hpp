@@ -77,6 +77,7 @@ class Simulation {
   std::optional<Applier> applier_;
   std::vector<std::uint8_t> attempts_;       // by job
   std::vector<std::uint8_t> found_machine_;  // by job: some worker was there when it arrived
+  std::vector<std::uint8_t> over_;           // by job: answered, or given up
   std::vector<std::uint32_t> free_;          // machines whose worker waits for work in a slot
   std::size_t next_job_ = 0;
   int requests_to_stop_ = 0;  // sent, and not taken

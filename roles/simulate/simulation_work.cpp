@@ -59,6 +59,7 @@ void Simulation::job_done(std::uint32_t index, std::uint32_t job) {
 
 void Simulation::count_answer(std::uint32_t job) {
   const Job& done = jobs_[job];
+  over_[job] = 1;
   queue_.leave_flight(done.images, now_);
   signals_.finished(done.images, static_cast<double>(done.service_s) / setup_.kind.slots);
   const double wait_s = in_seconds(now_ - done.at);
@@ -74,6 +75,7 @@ void Simulation::job_visible(std::uint32_t job) {
   queue_.leave_flight(jobs_[job].images, now_);
   if (attempts_[job] >= kAttemptsMax) {
     outcome_.lost += jobs_[job].images;
+    over_[job] = 1;
     return;
   }
   queue_.add(job, jobs_[job].images, now_);
