@@ -8,6 +8,7 @@ namespace {
 constexpr double kPeakMachines = 50;  // of a trace without a scale
 constexpr int kRoomOverPeak = 4;
 constexpr double kSamplesOfRecording = 400;
+constexpr std::uint64_t kJobsMax = 1'000'000;
 
 }  // namespace
 
@@ -28,10 +29,12 @@ Contender contender(const Peer& peer, const KnobValues& knobs, const std::string
 }
 
 Course course(const Scenario& scenario, const WorkerKind& kind) {
-  return {.kind = kind,
-          .scenario = scenario,
-          .workload = [scenario, kind](std::uint64_t seed) { return make_workload(scenario, kind, seed); },
-          .machines_max = scenario.machines_max};
+  return {
+      .kind = kind,
+      .scenario = scenario,
+      .workload = [scenario, kind](std::uint64_t seed,
+                                   std::uint64_t jobs_max) { return make_workload(scenario, kind, seed, jobs_max); },
+      .machines_max = scenario.machines_max};
 }
 
 Course course(const Trace& trace, std::optional<double> scale, const WorkerKind& kind) {
@@ -42,7 +45,9 @@ Course course(const Trace& trace, std::optional<double> scale, const WorkerKind&
                           .machines_max = kRoomOverPeak * static_cast<int>(kPeakMachines)};
   return {.kind = kind,
           .scenario = scenario,
-          .workload = [trace, factor, kind](std::uint64_t seed) { return make_workload(trace, factor, kind, seed); },
+          .workload = [trace, factor, kind](
+                          std::uint64_t seed,
+                          std::uint64_t jobs_max) { return make_workload(trace, factor, kind, seed, jobs_max); },
           .machines_max = scenario.machines_max};
 }
 
@@ -60,22 +65,28 @@ std::vector<Summary> run_course(const Course& course, const std::vector<Contende
     recordings->assign(contenders.size(),
                        {.sample_every_s = std::max(1.0, course.scenario.duration_s / kSamplesOfRecording)});
   }
-  const PeerPlace place{.kind = course.kind, .machines_max = course.machines_max, .wanted_wait_s = kWantedWaitS};
-  for (int seed = 1; seed <= seeds; ++seed) {
-    const Workload workload = course.workload(static_cast<std::uint64_t>(seed));
-    const Setup setup{.scenario = course.scenario,
-                      .kind = course.kind,
-                      .workload = workload,
-                      .machines_max = course.machines_max,
-                      .wanted_wait_s = kWantedWaitS,
-                      .seed = static_cast<std::uint64_t>(seed)};
-    for (std::size_t i = 0; i < contenders.size(); ++i) {
-      Recording* recording = recordings != nullptr && seed == 1 ? &(*recordings)[i] : nullptr;
-      summaries[i].images_per_job = workload.images_per_job;
-      summaries[i].add(simulate(setup, contenders[i].make(place), recording));
+  for (int i = 1; i <= seeds; ++i) {
+    const auto seed = static_cast<std::uint64_t>(i);
+    const Workload workload = course.workload(seed, kJobsMax);
+    for (std::size_t j = 0; j < contenders.size(); ++j) {
+      Recording* recording = recordings != nullptr && i == 1 ? &(*recordings)[j] : nullptr;
+      summaries[j].images_per_job = workload.images_per_job;
+      summaries[j].add(run_once(course, contenders[j], workload, seed, recording));
     }
   }
   return summaries;
+}
+
+Outcome run_once(const Course& course, const Contender& contender, const Workload& workload, std::uint64_t seed,
+                 Recording* recording) {
+  const PeerPlace place{.kind = course.kind, .machines_max = course.machines_max, .wanted_wait_s = kWantedWaitS};
+  const Setup setup{.scenario = course.scenario,
+                    .kind = course.kind,
+                    .workload = workload,
+                    .machines_max = course.machines_max,
+                    .wanted_wait_s = kWantedWaitS,
+                    .seed = seed};
+  return simulate(setup, contender.make(place), recording);
 }
 
 }  // namespace imgrec::simulate

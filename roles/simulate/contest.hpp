@@ -26,7 +26,7 @@ Contender contender(const Peer& peer, const KnobValues& knobs, const std::string
 struct Course {
   WorkerKind kind;
   Scenario scenario;
-  std::function<Workload(std::uint64_t seed)> workload;
+  std::function<Workload(std::uint64_t seed, std::uint64_t jobs_max)> workload;
   int machines_max = 20;
 };
 
@@ -41,5 +41,9 @@ constexpr double kWantedWaitS = 30;
 /// contender, of the first seed.
 std::vector<Summary> run_course(const Course& course, const std::vector<Contender>& contenders, int seeds,
                                 std::vector<Recording>* recordings = nullptr);
+
+/// The outcome of one contender with the arrivals of one seed, which may have been made before.
+Outcome run_once(const Course& course, const Contender& contender, const Workload& workload, std::uint64_t seed,
+                 Recording* recording = nullptr);
 
 }  // namespace imgrec::simulate

@@ -12,9 +12,14 @@ namespace {
 
 constexpr double kLeast = 1e-9;  // so that nothing is infinitely good
 
-double score_of(const Peer& peer, const KnobValues& knobs, const std::vector<Course>& courses) {
-  std::vector<Summary> all;
-  for (const Course& one : courses) all.push_back(run_course(one, {contender(peer, knobs, peer.name)}, 1).front());
+constexpr std::uint64_t kJobsMax = 50'000;
+constexpr std::uint64_t kSeed = 1;
+
+double score_of(const Peer& peer, const KnobValues& knobs, const std::vector<Course>& courses,
+                const std::vector<Workload>& workloads) {
+  const Contender one = contender(peer, knobs, peer.name);
+  std::vector<Summary> all(courses.size());
+  for (std::size_t i = 0; i < courses.size(); ++i) all[i].add(run_once(courses[i], one, workloads[i], kSeed));
   return score(all);
 }
 
@@ -30,8 +35,10 @@ double score(const std::vector<Summary>& summaries) {
 }
 
 KnobValues tune(const Peer& peer, const std::vector<Course>& courses, int passes_max) {
+  std::vector<Workload> workloads;
+  for (const Course& one : courses) workloads.push_back(one.workload(kSeed, kJobsMax));
   KnobValues best = peer.documented();
-  double best_score = score_of(peer, best, courses);
+  double best_score = score_of(peer, best, courses, workloads);
   for (int pass = 0; pass < passes_max; ++pass) {
     const KnobValues before = best;
     for (std::size_t knob = 0; knob < peer.knobs.size(); ++knob) {
@@ -40,7 +47,7 @@ KnobValues tune(const Peer& peer, const std::vector<Course>& courses, int passes
         if (value == held) continue;
         KnobValues candidate = best;
         candidate[knob] = value;
-        const double candidate_score = score_of(peer, candidate, courses);
+        const double candidate_score = score_of(peer, candidate, courses, workloads);
         if (candidate_score >= best_score) continue;
         best_score = candidate_score;
         best = candidate;

@@ -16,8 +16,9 @@ using Tuned = std::map<std::string, KnobValues>;
 double score(const std::vector<Summary>& summaries);
 
 /// Coordinate descent from the documented values: each knob in turn takes the best of its values, until a pass through
-/// all of them changes nothing or passes_max is reached. With the first seed of each course.
-KnobValues tune(const Peer& peer, const std::vector<Course>& courses, int passes_max = 3);
+/// all of them changes nothing or passes_max is reached. With the first seed of each course, and larger jobs where
+/// there are many images (make_workload).
+KnobValues tune(const Peer& peer, const std::vector<Course>& courses, int passes_max = 2);
 
 /// A TOML file with a table for each peer.
 std::string to_toml(const Tuned& tuned);

@@ -13,13 +13,14 @@ struct Run {
   std::string policy = "depth";
   std::string workers = "reference";
   std::uint64_t seed = 1;
+  std::uint64_t jobs_max = 20'000;  // fewer jobs than images make tests quick
   simulate::Recording* recording = nullptr;
 };
 
 inline simulate::Outcome run(const Run& run) {
   const auto kind = simulate::find_worker_kind(run.workers).value();
   const auto scenario = simulate::parse_scenario(run.scenario, "test.toml", kind).value();
-  const auto workload = simulate::make_workload(scenario, kind, run.seed);
+  const auto workload = simulate::make_workload(scenario, kind, run.seed, run.jobs_max);
   const auto policy = find_policy(run.policy).value();
   const simulate::Setup setup{.scenario = scenario,
                               .kind = kind,

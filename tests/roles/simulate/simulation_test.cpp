@@ -140,7 +140,8 @@ machines_max = 450
 [[arrivals]]
 rate_per_second = 60
 )",
-                               .seed = 3});
+                               .seed = 3,
+                               .jobs_max = 1'000'000});
   EXPECT_GT(outcome.images, 200'000U);
   EXPECT_EQ(outcome.answered, outcome.images);
 }
