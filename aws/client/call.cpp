@@ -83,6 +83,7 @@ Caller::Attempt Caller::attempt(const CallRequest& request, const Credentials* c
   HttpClientRequest http_request = prepare(request, credentials, std::move(tracking), sent_at + used);
   http_request.timeout = std::min(request.timeout, deadline.left(clock_));
   http_request.stop_grace = request.stop_grace;
+  http_request.direct = request.direct;
   http_request.connect_timeout = std::min(http_request.connect_timeout, http_request.timeout);
   http_request.stall_timeout = std::max(http_request.stall_timeout, request.timeout);
   auto response = http_.send(http_request, stop);

@@ -56,6 +56,7 @@ struct CallRequest {
   bool long_poll = false;  // an idle receiver: waits its back-off even when the retry quota is spent
   Millis timeout{30'000};  // of one attempt
   Millis stop_grace{0};    // as HttpClientRequest::stop_grace
+  bool direct = false;     // as HttpClientRequest::direct
   std::uint64_t response_bytes_max = 16 * kMiB;
 };
 

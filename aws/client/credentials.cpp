@@ -97,7 +97,7 @@ Result<HttpHeaders> CredentialChain::container_headers() const {
   HttpHeaders out = {{"Accept", "application/json"}};
   std::string token = env_value(world_.environment, "AWS_CONTAINER_AUTHORIZATION_TOKEN");
   if (const std::string file = env_value(world_.environment, "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE"); !file.empty()) {
-    auto text = world_.read(file);
+    auto text = world_.read(expand_home(file, world_.environment));
     if (!text) return fail(text.error());
     token = trim(*text);
   }
@@ -164,7 +164,7 @@ CredentialChain::Found CredentialChain::from_instance(const Profiles& profiles, 
 
 Result<Credentials> CredentialChain::web_identity(const WebIdentity& identity, const StsContext& sts,
                                                   std::stop_token stop) {
-  auto token = world_.read(identity.token_file);
+  auto token = world_.read(expand_home(identity.token_file, world_.environment));
   if (!token) {
     return fail(token.error().kind, "web_identity_token_unreadable", "Web identity for AWS: " + token.error().message);
   }

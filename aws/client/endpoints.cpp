@@ -35,27 +35,59 @@ bool is_true(std::string_view text) {
   return to_lower(text) == "true";
 }
 
+// A group of regions with names and accounts of its own. The names are those of AWS's endpoint rules; a test compares
+// them with botocore's for every region. IAM is one service for a whole partition, and named differently in each.
 struct Partition {
   std::string_view region_prefix;
   std::string_view suffix;
   std::string_view dualstack_suffix;
+  std::string_view iam_region;
+  std::string_view iam, iam_dualstack, iam_fips, iam_fips_dualstack;  // hosts
 };
 
-Partition partition_of(std::string_view region) {
-  constexpr Partition kPartitions[] = {{"cn-", "amazonaws.com.cn", "api.amazonwebservices.com.cn"},
-                                       {"us-iso-", "c2s.ic.gov", "api.aws.ic.gov"},
-                                       {"us-isob-", "sc2s.sgov.gov", "api.aws.scloud"},
-                                       {"eusc-", "amazonaws.eu", "api.amazonwebservices.eu"}};
-  for (const Partition& one : kPartitions) {
-    if (region.starts_with(one.region_prefix)) return one;
-  }
-  return {"", "amazonaws.com", "api.aws"};
+constexpr Partition kPartitions[] = {
+    {"cn-", "amazonaws.com.cn", "api.amazonwebservices.com.cn", "cn-north-1", "iam.cn-north-1.amazonaws.com.cn",
+     "iam.global.api.amazonwebservices.com.cn", "iam-fips.amazonaws.com.cn", "iam-fips.api.amazonwebservices.com.cn"},
+    {"us-gov-", "amazonaws.com", "api.aws", "us-gov-west-1", "iam.us-gov.amazonaws.com", "iam.us-gov.api.aws",
+     "iam.us-gov.amazonaws.com", "iam.us-gov.api.aws"},
+    {"us-iso-", "c2s.ic.gov", "api.aws.ic.gov", "us-iso-east-1", "iam.us-iso-east-1.c2s.ic.gov", "iam.api.aws.ic.gov",
+     "iam-fips.us-iso-east-1.c2s.ic.gov", "iam-fips.api.aws.ic.gov"},
+    {"us-isob-", "sc2s.sgov.gov", "api.aws.scloud", "us-isob-east-1", "iam.us-isob-east-1.sc2s.sgov.gov",
+     "iam.api.aws.scloud", "iam-fips.us-isob-east-1.sc2s.sgov.gov", "iam-fips.api.aws.scloud"},
+    {"eu-isoe-", "cloud.adc-e.uk", "api.cloud-aws.adc-e.uk", "eu-isoe-west-1", "iam.eu-isoe-west-1.cloud.adc-e.uk",
+     "iam.api.cloud-aws.adc-e.uk", "iam-fips.cloud.adc-e.uk", "iam-fips.api.cloud-aws.adc-e.uk"},
+    {"us-isof-", "csp.hci.ic.gov", "api.aws.hci.ic.gov", "us-isof-south-1", "iam.us-isof-south-1.csp.hci.ic.gov",
+     "iam.api.aws.hci.ic.gov", "iam-fips.csp.hci.ic.gov", "iam-fips.api.aws.hci.ic.gov"},
+    {"eusc-", "amazonaws.eu", "api.amazonwebservices.eu", "eusc-de-east-1", "iam.eusc-de-east-1.amazonaws.eu",
+     "iam.global.api.amazonwebservices.eu", "iam-fips.amazonaws.eu", "iam-fips.api.amazonwebservices.eu"},
+    {"", "amazonaws.com", "api.aws", kDefaultRegion, "iam.amazonaws.com", "iam.global.api.aws",
+     "iam-fips.amazonaws.com", "iam-fips.global.api.aws"}};
+
+// The last one, of the commercial regions, is also that of regions nobody knows yet.
+const Partition& partition_of(std::string_view region) {
+  return *std::ranges::find_if(kPartitions,
+                               [&](const Partition& one) { return region.starts_with(one.region_prefix); });
 }
 
-std::string own_host(const EndpointSettings& settings, std::string_view service) {
-  const Partition partition = partition_of(settings.region);
-  const std::string name = std::string(service) + (settings.fips ? "-fips" : "");
-  if (service == "iam") return name + "." + std::string(partition.suffix);
+// In GovCloud the plain names are validated by FIPS 140 already, but for S3's; there are others with dual-stack alone.
+bool is_fips_by_itself(const EndpointSettings& settings, std::string_view service) {
+  if (!settings.region.starts_with("us-gov-") || service == "s3") return false;
+  return !settings.dualstack || service == "monitoring";
+}
+
+Result<std::string> own_host(const EndpointSettings& settings, std::string_view service) {
+  const Partition& partition = partition_of(settings.region);
+  if (service == "iam") {
+    if (settings.fips) return std::string(settings.dualstack ? partition.iam_fips_dualstack : partition.iam_fips);
+    return std::string(settings.dualstack ? partition.iam_dualstack : partition.iam);
+  }
+  if (service == "s3" && settings.fips && settings.region.starts_with("cn-")) {
+    return fail(ErrorKind::invalid, "no_fips_endpoint",
+                "S3 has no FIPS endpoint in the region " + settings.region +
+                    ": unset AWS_USE_FIPS_ENDPOINT (in a profile: use_fips_endpoint), or use another region.");
+  }
+  const bool says_fips = settings.fips && !is_fips_by_itself(settings, service);
+  const std::string name = std::string(service) + (says_fips ? "-fips" : "");
   if (service == "s3") {
     return name + (settings.dualstack ? ".dualstack." : ".") + settings.region + "." + std::string(partition.suffix);
   }
@@ -119,6 +151,7 @@ Result<EndpointSettings> endpoint_settings(const Environment& environment, const
   const Properties* profile = profiles.current();
   std::string region = env_value(environment, "AWS_REGION");
   if (region.empty()) region = setting(environment, profile, "AWS_DEFAULT_REGION", "region");
+  out.region_is_default = region.empty();
   if (!region.empty()) out.region = region;
   if (const auto good = check_region(out.region); !good) return fail(good.error());
   out.fips = is_true(setting(environment, profile, "AWS_USE_FIPS_ENDPOINT", "use_fips_endpoint"));
@@ -141,11 +174,13 @@ Result<EndpointSettings> endpoint_settings(const Environment& environment, const
 Result<Endpoint> endpoint_for(const EndpointSettings& settings, std::string_view service) {
   if (const auto good = check_region(settings.region); !good) return fail(good.error());
   Endpoint out{.scheme = "https", .authority = {}, .base_path = {}, .signing_region = settings.region};
-  if (service == "iam" && partition_of(settings.region).region_prefix.empty()) out.signing_region = kDefaultRegion;
+  if (service == "iam") out.signing_region = partition_of(settings.region).iam_region;
   auto given = settings.overrides.find(std::string(service));
   if (given == settings.overrides.end()) given = settings.overrides.find("");
   if (given == settings.overrides.end()) {
-    out.authority = own_host(settings, service);
+    auto host = own_host(settings, service);
+    if (!host) return fail(host.error());
+    out.authority = *std::move(host);
     return out;
   }
   auto parts = parse_endpoint(given->second);

@@ -15,6 +15,7 @@ inline constexpr std::string_view kDefaultRegion = "us-east-1";
 
 struct EndpointSettings {
   std::string region{kDefaultRegion};
+  bool region_is_default = false;                // nobody named one
   std::map<std::string, std::string> overrides;  // by signing name ("sqs"); "" is for every service
   bool s3_path_style = false;                    // always so with an override, whose host is not ours to change
   bool fips = false;
@@ -30,11 +31,11 @@ struct Endpoint {
   std::string scheme;
   std::string authority;       // host[:port]: also the Host header
   std::string base_path;       // before every path, without a slash at its end
-  std::string signing_region;  // iam: us-east-1 whatever the region
+  std::string signing_region;  // iam: its one region in the partition, whatever the region
 };
 
 /// service: the signing name: "sqs", "s3", "ec2", "sts", "autoscaling", "monitoring", "iam".
-/// Errors: invalid "bad_region", invalid "bad_endpoint".
+/// Errors: invalid "bad_region", "bad_endpoint"; "no_fips_endpoint" where AWS has none and FIPS is demanded.
 Result<Endpoint> endpoint_for(const EndpointSettings& settings, std::string_view service);
 
 /// The endpoint with the bucket in it: in the host where that is possible, else in the path.

@@ -53,6 +53,7 @@ CallRequest Imds::request(std::string operation, std::string method, std::string
   out.method = std::move(method);
   out.path = std::move(path);
   out.timeout = kAttemptTimeout;
+  out.direct = true;  // a proxy's instance metadata are another machine's
   out.response_bytes_max = 64 * kKiB;
   return out;
 }

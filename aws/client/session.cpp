@@ -4,15 +4,56 @@
 #include "aws/client/process.hpp"
 #include "aws/client/protocols.hpp"
 #include "lib/base/file.hpp"
+#include "lib/base/log.hpp"
 #include "lib/http/client/curl_client.hpp"
 
 namespace imgrec::aws {
 namespace {
 
 constexpr std::uint64_t kConfigBytesMax = kMiB;
+constexpr std::uint64_t kCaBundleBytesMax = 16 * kMiB;  // a system's own have some 200 KiB
 
+// What is no file, or is in a folder that may not be entered (another user's home), counts as absent, as with AWS's
+// tools.
 Result<std::string> read_config_file(const std::filesystem::path& path) {
+  std::error_code error;
+  if (!std::filesystem::is_regular_file(path, error)) {
+    return fail(ErrorKind::not_found, "file_unreadable",
+                "There is no file " + path.string() + " that can be read here.");
+  }
   return read_file(path, kConfigBytesMax);
+}
+
+Result<std::string> ca_bundle(const Environment& environment, const Profiles& profiles) {
+  std::string from = "AWS_CA_BUNDLE";
+  std::string given = env_value(environment, from);
+  if (given.empty() && profiles.current() != nullptr) {
+    from = "The AWS profile's ca_bundle";
+    given = property(*profiles.current(), "ca_bundle");
+  }
+  if (given.empty()) return given;
+  const std::string path = expand_home(given, environment).string();
+  const auto text = read_file(path, kCaBundleBytesMax);
+  if (!text) {
+    return fail(ErrorKind::invalid, "bad_ca_bundle",
+                from + " names a file that cannot be used: " + text.error().message +
+                    " Name a file of certificates in PEM format, or unset it.");
+  }
+  if (text->find("-----BEGIN") == std::string::npos) {
+    return fail(ErrorKind::invalid, "bad_ca_bundle",
+                from + " names " + path + ", which holds no certificate in PEM format (-----BEGIN CERTIFICATE-----).");
+  }
+  return path;
+}
+
+void log_assumptions(const Profiles& profiles, const EndpointSettings& endpoints) {
+  for (const FileProblem& problem : profiles.problems) {
+    log::warning("a line of AWS's files is passed over; nothing here uses it", {{"reason", problem.error.message}});
+  }
+  if (endpoints.region_is_default) {
+    log::warning("no region is set: this one is assumed. Set aws.region, AWS_REGION or the profile's region",
+                 {{"region", endpoints.region}});
+  }
 }
 
 }  // namespace
@@ -48,9 +89,13 @@ Result<std::unique_ptr<Session>> open_session(const Environment& environment, co
   auto endpoints = endpoint_settings(settings, *profiles);
   if (!endpoints) return fail(endpoints.error());
 
+  auto authorities = ca_bundle(settings, *profiles);
+  if (!authorities) return fail(authorities.error());
+  log_assumptions(*profiles, *endpoints);
+
   SessionParts parts;
   parts.endpoints = *std::move(endpoints);
-  parts.http = make_curl_client(config.user_agent);
+  parts.http = make_curl_client({.user_agent = config.user_agent, .ca_bundle = *std::move(authorities)});
   CredentialWorld world{.environment = settings,
                         .read = read_config_file,
                         .run = run_shell,

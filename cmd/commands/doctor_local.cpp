@@ -69,7 +69,7 @@ bool is_served_by_imgrec(const Config& config) {
   HttpClientRequest request;
   request.url = web_address(config, config.web.port) + "metrics";
   request.timeout = request.connect_timeout = kAskTimeout;
-  const auto answer = make_curl_client("imgrec")->send(request, {});
+  const auto answer = make_curl_client({.user_agent = "imgrec"})->send(request, {});
   return answer && answer->status == 200 && answer->body.find("imgrec_web_") != std::string::npos;
 }
 

@@ -108,7 +108,7 @@ int run_model_pull(const Invocation& call) {
                   (total > 0 ? " of " + readable_bytes(static_cast<double>(total)) : "") + "  " + readable_bytes(rate) +
                   "/s");
   };
-  const auto http = make_curl_client("imgrec/" + std::string(version()));
+  const auto http = make_curl_client({.user_agent = "imgrec/" + std::string(version())});
   const auto pulled = store_of(call).pull(name, *http, on_progress, interrupts.token());
   progress.clear();
   if (!pulled)

@@ -25,6 +25,10 @@ Environment environment_with(const AwsConfig& aws) {
     const auto equals = entry.find('=');
     if (equals != entry.npos) environment.emplace(entry.substr(0, equals), entry.substr(equals + 1));
   }
+  // As AWS's tools do it: services are often started without HOME.
+  if (const auto home = environment.find("HOME"); home == environment.end() || home->second.empty()) {
+    environment["HOME"] = home_of_user();
+  }
   const std::pair<const char*, const std::string*> own[] = {{"AWS_ENDPOINT_URL", &aws.endpoint_url},
                                                             {"AWS_ENDPOINT_URL_SQS", &aws.sqs_endpoint_url},
                                                             {"AWS_ENDPOINT_URL_S3", &aws.s3_endpoint_url},

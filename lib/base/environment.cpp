@@ -1,9 +1,11 @@
 #include "lib/base/environment.hpp"
 
+#include <pwd.h>
 #include <unistd.h>
-#include <fstream>
 
+#include <cerrno>
 #include <cstdlib>
+#include <fstream>
 
 namespace imgrec {
 
@@ -11,6 +13,16 @@ std::optional<std::string> environment_variable(const std::string& name) {
   const char* value = std::getenv(name.c_str());
   if (value == nullptr) return std::nullopt;
   return value;
+}
+
+std::string home_of_user() {
+  std::vector<char> buffer(4096);
+  passwd entry{};
+  passwd* found = nullptr;
+  while (::getpwuid_r(::geteuid(), &entry, buffer.data(), buffer.size(), &found) == ERANGE) {
+    buffer.resize(2 * buffer.size());
+  }
+  return found == nullptr || found->pw_dir == nullptr ? "" : found->pw_dir;
 }
 
 std::string boot_id() {

@@ -11,6 +11,9 @@ namespace imgrec {
 /// Not safe against another thread that changes the environment; nothing of ours does once threads run.
 std::optional<std::string> environment_variable(const std::string& name);
 
+/// The home folder that the user database has for this process's user; empty where it has none.
+std::string home_of_user();
+
 /// Names the time since the machine's last start, in which MonoTime means the same to all processes. Empty where the
 /// kernel does not tell.
 std::string boot_id();

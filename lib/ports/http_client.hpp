@@ -35,6 +35,7 @@ struct HttpClientRequest {
   /// After a stop the exchange may still complete for so long: for answers that nobody else would get.
   Millis stop_grace{0};
   bool follow_redirects = false;
+  bool direct = false;                           // through no proxy, whatever the environment says
   std::uint64_t response_bytes_max = 16 * kMiB;  // of a body, also of one that goes to on_body
   /// When set, a body of a 2xx response goes here piece by piece (and not into HttpClientResponse::body); an error
   /// returned ends the transfer and is returned by send(). The status and the headers are known at the first call.

@@ -317,6 +317,17 @@ TEST(Imds, PassesTheEndpointCases) {
   EXPECT_EQ(cases, 14);
 }
 
+TEST(Imds, IsAskedThroughNoProxy) {
+  ScriptedHttp http;
+  JumpClock clock;
+  FixedRng rng(0);
+  Imds imds({"http", "metadata.example", "", ""}, http, clock, rng);
+  http.then(200, "token");
+  http.then(200, "a");
+  EXPECT_TRUE(imds.get("/latest/a", {}));
+  for (const auto& request : http.requests()) EXPECT_TRUE(request.direct) << request.url;
+}
+
 TEST(Imds, KeepsItsTokenAndRenewsItWhenItIsRefused) {
   ScriptedHttp http;
   JumpClock clock;

@@ -11,7 +11,7 @@ std::string url_of(const Result<Endpoint>& endpoint) {
 
 std::string url_of(const Environment& environment, const std::string& service, const std::string& config = "") {
   const auto profiles = parse_profiles(config, "");
-  const auto settings = endpoint_settings(environment, *profiles);
+  const auto settings = endpoint_settings(environment, profiles);
   return settings ? url_of(endpoint_for(*settings, service)) : settings.error().code;
 }
 
@@ -26,6 +26,22 @@ TEST(Endpoints, OfServicesAndRegions) {
   EXPECT_EQ(url_of({{"AWS_REGION", "eu-west-1"}}, "iam"), "https://iam.amazonaws.com");
   EXPECT_EQ(url_of({{"AWS_USE_FIPS_ENDPOINT", "true"}, {"AWS_USE_DUALSTACK_ENDPOINT", "TRUE"}}, "sts"),
             "https://sts-fips.us-east-1.api.aws");
+}
+
+TEST(Endpoints, ARegionThatNobodyNamedIsTold) {
+  const auto is_default = [](const Environment& environment, const std::string& config) {
+    return endpoint_settings(environment, parse_profiles(config, ""))->region_is_default;
+  };
+  EXPECT_TRUE(is_default({}, "[default]\n"));
+  EXPECT_FALSE(is_default({{"AWS_DEFAULT_REGION", "us-east-1"}}, ""));
+  EXPECT_FALSE(is_default({}, "[default]\nregion = us-east-1\n"));
+}
+
+TEST(Endpoints, ThoseThatAwsDoesNotHaveAreRefused) {
+  EXPECT_EQ(url_of({{"AWS_REGION", "cn-north-1"}, {"AWS_USE_FIPS_ENDPOINT", "true"}}, "s3"), "no_fips_endpoint");
+  EXPECT_EQ(url_of({{"AWS_REGION", "us-gov-west-1"}, {"AWS_USE_FIPS_ENDPOINT", "true"}}, "sqs"),
+            "https://sqs.us-gov-west-1.amazonaws.com")
+      << "validated under their plain names";
 }
 
 TEST(Endpoints, IamIsSignedForItsOneRegion) {

@@ -190,7 +190,7 @@ SessionParts ImposterWorld::parts(const std::string& region) const {
   SessionParts out;
   out.endpoints.region = region;
   out.endpoints.overrides[""] = imposter.url();
-  out.http = make_curl_client("imgrec-test");
+  out.http = make_curl_client({.user_agent = "imgrec-test"});
   out.credentials = std::make_unique<FixedCredentials>(test_keys());
   return out;
 }

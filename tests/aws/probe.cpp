@@ -1,7 +1,10 @@
 // One call through an adapter, for tests that look at what the other side says to it:
 //   aws_probe send QUEUE BODY | put BUCKET KEY BODY | get BUCKET KEY | describe FLEET | launch FLEET
+//   aws_probe endpoints      answers lines "SERVICE REGION FIPS DUALSTACK BUCKET" with "URL SIGNING_REGION", or "none
+//   -"
 // Prints the outcome, or the error on stderr (exit 1).
 #include <cstdio>
+#include <iostream>
 #include <string>
 #include <vector>
 
@@ -58,10 +61,29 @@ Result<std::string> ask_fleet(aws::Session& session, const std::vector<std::stri
   return std::to_string(instances->size());
 }
 
+// Of standard input. A bucket of "-" is none.
+void print_endpoints() {
+  aws::EndpointSettings settings;
+  std::string service, bucket;
+  while (std::cin >> service >> settings.region >> settings.fips >> settings.dualstack >> bucket) {
+    const auto found = bucket == "-" ? aws::endpoint_for(settings, service) : aws::bucket_endpoint(settings, bucket);
+    if (found) {
+      std::cout << found->scheme << "://" << found->authority << found->base_path << ' ' << found->signing_region
+                << '\n';
+    } else {
+      std::cout << "none -\n";
+    }
+  }
+}
+
 }  // namespace
 
 int main(int count, char** values) {
   const std::vector<std::string> words(values + 1, values + count);
+  if (words.size() == 1 && words[0] == "endpoints") {
+    print_endpoints();
+    return 0;
+  }
   const auto session = aws::test::session_of_environment();
   Result<std::string> outcome = fail(ErrorKind::invalid, "usage", "aws_probe send|put|get|describe|launch …");
   if (words.size() == 3 && words[0] == "send") outcome = send(*session, words[1], words[2]);

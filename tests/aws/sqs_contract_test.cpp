@@ -178,7 +178,7 @@ class SqsWireWorld final : public QueueWorld {
   aws::SessionParts parts() const {
     aws::SessionParts out;
     out.endpoints.overrides[""] = service_.url();
-    out.http = make_curl_client("imgrec-test");
+    out.http = make_curl_client({.user_agent = "imgrec-test"});
     out.credentials = std::make_unique<aws::FixedCredentials>(aws::test::test_keys());
     return out;
   }

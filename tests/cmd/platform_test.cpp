@@ -8,8 +8,10 @@
 #include <map>
 #include <regex>
 
+#include "cmd/platform/platforms.hpp"
 #include "cmd/platform/resolve.hpp"
 #include "lib/base/cpu.hpp"
+#include "lib/base/environment.hpp"
 #include "lib/queues/queues.hpp"
 #include "tests/support/fake_clock.hpp"
 #include "tests/support/memory_store.hpp"
@@ -94,6 +96,19 @@ TEST_F(PlatformTest, AwsNeedsABucket) {
   ASSERT_FALSE(platform);
   EXPECT_EQ(platform.error().code, "no_bucket");
   EXPECT_THAT(platform.error().message, testing::HasSubstr("--input-bucket"));
+}
+
+TEST_F(PlatformTest, WithoutHomeTheUserDatabaseSaysWhereAwsFilesAre) {
+  const std::string kept = environment_variable("HOME").value_or("");
+  ::unsetenv("HOME");
+  ::setenv("AWS_CA_BUNDLE", "~/no-such-folder/ca.pem", 1);
+  const auto session = open_aws_session(config_, system_clock(), rng_);
+  ::unsetenv("AWS_CA_BUNDLE");
+  ::setenv("HOME", kept.c_str(), 1);
+  ASSERT_FALSE(session);
+  const auto found = (std::filesystem::path(home_of_user()) / "no-such-folder/ca.pem").string();
+  EXPECT_TRUE(found.starts_with('/'));
+  EXPECT_THAT(session.error().message, testing::HasSubstr(" " + found + ":"));
 }
 
 TEST(PlatformDefaults, HoldWhereNothingElseIsSaid) {

@@ -9,6 +9,7 @@
 #include <optional>
 
 #include "lib/base/text.hpp"
+#include "lib/http/client/origin.hpp"
 #include "lib/http/syntax/syntax.hpp"
 
 namespace imgrec {
@@ -32,10 +33,11 @@ struct Handles {
   CURL* easy = curl_easy_init();
   CURLM* multi = curl_multi_init();
   // Of the last request, whose connection is kept: "https://example.com:8443/" and what origin_of() says of it.
-  std::string url_begin, origin;
+  std::string url_begin;
+  Origin origin;
 
-  Handles() {
-    if (easy != nullptr) set_constant_options();
+  explicit Handles(const std::string& ca_bundle) {
+    if (easy != nullptr) set_constant_options(ca_bundle);
   }
   Handles(const Handles&) = delete;
   ~Handles() {
@@ -47,10 +49,10 @@ struct Handles {
   void forget_request();
 
  private:
-  void set_constant_options();
+  void set_constant_options(const std::string& ca_bundle);
 };
 
-void Handles::set_constant_options() {
+void Handles::set_constant_options(const std::string& ca_bundle) {
   set(easy, CURLOPT_PROTOCOLS_STR, "http,https");
   set(easy, CURLOPT_MAXREDIRS, kRedirectsMax);
   // One connection per handle: HTTP/2 would add nothing but its flow control.
@@ -60,6 +62,10 @@ void Handles::set_constant_options() {
   set(easy, CURLOPT_SSL_VERIFYPEER, 1L);
   set(easy, CURLOPT_SSL_VERIFYHOST, 2L);
   set(easy, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
+  if (!ca_bundle.empty()) {
+    set(easy, CURLOPT_CAINFO, ca_bundle.c_str());
+    set(easy, CURLOPT_CAPATH, static_cast<const char*>(nullptr));  // the folder would be trusted beside the file
+  }
 }
 
 void Handles::forget_request() {
@@ -72,9 +78,10 @@ void Handles::forget_request() {
 
 class HandlePool {
  public:
+  explicit HandlePool(std::string ca_bundle) : ca_bundle_(std::move(ca_bundle)) {}
   std::unique_ptr<Handles> take() {
     std::lock_guard lock(mutex_);
-    if (idle_.empty()) return std::make_unique<Handles>();
+    if (idle_.empty()) return std::make_unique<Handles>(ca_bundle_);
     auto handles = std::move(idle_.back());  // the last used: its connections are the warmest
     idle_.pop_back();
     return handles;
@@ -86,6 +93,7 @@ class HandlePool {
   }
 
  private:
+  const std::string ca_bundle_;
   std::mutex mutex_;
   std::vector<std::unique_ptr<Handles>> idle_;
 };
@@ -112,36 +120,12 @@ class HeaderLines {
   std::string text_;
 };
 
-struct UrlDeleter {
-  void operator()(CURLU* url) const { curl_url_cleanup(url); }
-};
-
 std::unexpected<Error> bad_request(std::string message) {
   return fail(ErrorKind::invalid, "bad_url", std::move(message));
 }
 
-// "https://example.com:8443": what may be shown of a URL, whose path and query can hold secrets.
-Result<std::string> origin_of(const std::string& url) {
-  const std::unique_ptr<CURLU, UrlDeleter> parsed(curl_url());
-  const auto part = [&](CURLUPart which) {
-    char* text = nullptr;
-    std::string value;
-    if (curl_url_get(parsed.get(), which, &text, 0) == CURLUE_OK) value = text;
-    curl_free(text);
-    return value;
-  };
-  if (curl_url_set(parsed.get(), CURLUPART_URL, url.c_str(), 0) != CURLUE_OK) {
-    return bad_request("The address is not a URL of the form http://host:port/path or https://….");
-  }
-  const auto scheme = part(CURLUPART_SCHEME), host = part(CURLUPART_HOST), port = part(CURLUPART_PORT);
-  if (scheme != "http" && scheme != "https") {
-    return bad_request("The address begins with " + scheme + "://; only http:// and https:// are spoken here.");
-  }
-  return scheme + "://" + host + (port.empty() ? "" : ":" + port);
-}
-
-// The same for the request's URL; the last answer is good for every URL that begins alike, up to its path.
-Result<std::string> origin_for(Handles& handles, const std::string& url) {
+// As origin_of() says of the request's URL; the last answer is good for every URL that begins alike, up to its path.
+Result<Origin> origin_for(Handles& handles, const std::string& url) {
   if (!handles.url_begin.empty() && url.starts_with(handles.url_begin)) return handles.origin;
   auto origin = origin_of(url);
   if (!origin) return origin;
@@ -154,8 +138,12 @@ Result<std::string> origin_for(Handles& handles, const std::string& url) {
 // One exchange: what libcurl's callbacks need.
 class Transfer {
  public:
-  Transfer(const HttpClientRequest& request, Handles& handles, std::string origin)
-      : request_(request), easy_(handles.easy), multi_(handles.multi), origin_(std::move(origin)) {}
+  Transfer(const HttpClientRequest& request, Handles& handles, Origin origin)
+      : request_(request),
+        easy_(handles.easy),
+        multi_(handles.multi),
+        origin_(std::move(origin.text)),
+        is_direct_(request.direct || origin.is_local) {}
   Result<void> prepare(const std::string& user_agent);
   Result<HttpClientResponse> run(const std::stop_token& stop);
 
@@ -175,6 +163,7 @@ class Transfer {
   CURL* const easy_;
   CURLM* const multi_;
   const std::string origin_;
+  const bool is_direct_;
   std::optional<HeaderLines> headers_;
   std::array<char, CURL_ERROR_SIZE> details_{};
   HttpClientResponse response_;
@@ -236,6 +225,7 @@ Result<void> Transfer::prepare(const std::string& user_agent) {
   if (auto done = set_headers(user_agent); !done) return done;
   set_method();
   set(easy_, CURLOPT_URL, request_.url.c_str());
+  set(easy_, CURLOPT_PROXY, is_direct_ ? "" : static_cast<const char*>(nullptr));  // null: as the environment says
   set(easy_, CURLOPT_FOLLOWLOCATION, request_.follow_redirects ? 1L : 0L);
   if (request_.follow_redirects) {
     set(easy_, CURLOPT_REDIR_PROTOCOLS_STR, origin_.starts_with("https:") ? "https" : "http,https");
@@ -404,7 +394,8 @@ Error Transfer::to_error(CURLcode code) const {
 
 class CurlClient final : public HttpClient {
  public:
-  explicit CurlClient(std::string user_agent) : user_agent_(std::move(user_agent)) {
+  explicit CurlClient(CurlClientOptions options)
+      : user_agent_(std::move(options.user_agent)), pool_(std::move(options.ca_bundle)) {
     static const CURLcode initialised = curl_global_init(CURL_GLOBAL_DEFAULT);
     (void)initialised;
   }
@@ -432,8 +423,8 @@ class CurlClient final : public HttpClient {
 
 }  // namespace
 
-std::unique_ptr<HttpClient> make_curl_client(std::string user_agent) {
-  return std::make_unique<CurlClient>(std::move(user_agent));
+std::unique_ptr<HttpClient> make_curl_client(CurlClientOptions options) {
+  return std::make_unique<CurlClient>(std::move(options));
 }
 
 }  // namespace imgrec

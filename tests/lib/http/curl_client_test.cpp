@@ -4,6 +4,7 @@
 
 #include <atomic>
 
+#include "lib/http/client/origin.hpp"
 #include "lib/http/server/server.hpp"
 #include "tests/lib/http/raw_client.hpp"
 
@@ -49,7 +50,7 @@ class CurlClient : public testing::Test {
 
   Server server_;
   int port_ = 0;
-  std::unique_ptr<HttpClient> client_ = make_curl_client("imgrec/test");
+  std::unique_ptr<HttpClient> client_ = make_curl_client({.user_agent = "imgrec/test"});
 };
 
 TEST_F(CurlClient, SendsWhatItIsTold) {
@@ -92,6 +93,54 @@ TEST_F(CurlClient, AnyStatusIsAResponse) {
   const auto response = send(get(url("/missing")));
   ASSERT_TRUE(response);
   EXPECT_EQ(response->status, 404);
+}
+
+// A proxy of the environment for as long as it lives: the test's own server, which answers whatever host is asked for.
+class ProxyOfTheEnvironment {
+ public:
+  explicit ProxyOfTheEnvironment(const std::string& url) {
+    for (const char* name : kNames) ::setenv(name, url.c_str(), 1);
+  }
+  ~ProxyOfTheEnvironment() {
+    for (const char* name : kNames) ::unsetenv(name);
+    ::unsetenv("no_proxy");
+  }
+
+ private:
+  static constexpr const char* kNames[] = {"http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"};
+};
+
+TEST_F(CurlClient, AProxyOfTheEnvironmentIsUsedButForWhatNoProxyNames) {
+  const ProxyOfTheEnvironment proxy(url(""));
+  const auto response = send(get("http://service.invalid/x"));
+  ASSERT_TRUE(response) << describe(response.error());
+  EXPECT_THAT(response->body, HasSubstr("\nhost: service.invalid\n"));
+  ::setenv("no_proxy", "other.example,.invalid", 1);
+  EXPECT_EQ(code_of(get("http://service.invalid/x")), "connection_failed");
+  ::setenv("no_proxy", "other.example", 1);
+  EXPECT_EQ(code_of(get("http://service.invalid/x")), "answered");
+  HttpClientRequest direct = get("http://service.invalid/x");
+  direct.direct = true;
+  EXPECT_EQ(code_of(direct), "connection_failed");
+  EXPECT_EQ(code_of(get("http://service.invalid/x")), "answered") << "only that one request";
+}
+
+TEST_F(CurlClient, ThisMachinesOwnAddressesAreAskedWithoutAProxy) {
+  const Imposter stranger([](int) {});
+  const ProxyOfTheEnvironment proxy(stranger.url());
+  EXPECT_EQ(code_of(get(url("/"))), "answered");
+  EXPECT_EQ(stranger.connections(), 0);
+}
+
+TEST(IsLocalHost, KnowsLoopbackLinkLocalAndInstanceMetadata) {
+  for (const char* host : {"localhost", "LOCALHOST", "a.localhost", "127.0.0.1", "127.1.2.3", "[::1]",
+                           "169.254.169.254", "169.254.170.23", "[fe80::1]", "[fd00:ec2::254]", "[FD00:EC2::23]"}) {
+    EXPECT_TRUE(is_local_host(host)) << host;
+  }
+  for (const char* host : {"", "example.com", "127.example.com", "169.254.example.com", "10.0.0.1", "192.168.0.1",
+                           "[2001:db8::1]", "localhost.example.com", "128.0.0.1"}) {
+    EXPECT_FALSE(is_local_host(host)) << host;
+  }
 }
 
 TEST_F(CurlClient, ReusesItsConnection) {
