@@ -51,21 +51,32 @@ constexpr bool is_control(char c) {
   return static_cast<unsigned char>(c) < 0x20;
 }
 
+// U+FFFE and U+FFFF at the start of text. They are UTF-8, but neither XML nor a message of SQS may hold them.
+bool starts_with_noncharacter(std::string_view text) {
+  return text.starts_with("\xEF\xBF\xBE") || text.starts_with("\xEF\xBF\xBF");
+}
+
 // Where the first byte is that json_quote() escapes, at or after `from`; the text's size when there is none.
 std::size_t find_escaped(std::string_view text, std::size_t from) {
   for (; from + kWord <= text.size(); from += kWord) {
     const std::uint64_t word = load_word(text.data() + from);
-    if ((bytes_below(word, 0x20) | bytes_equal(word, '"') | bytes_equal(word, '\\') | bytes_equal(word, '\x7F')) != 0) {
+    if ((bytes_below(word, 0x20) | bytes_equal(word, '"') | bytes_equal(word, '\\') | bytes_equal(word, '\x7F') |
+         bytes_equal(word, '\xEF')) != 0) {
       break;
     }
   }
   const auto is_escaped = [](char c) { return is_control(c) || c == '"' || c == '\\' || c == '\x7F'; };
-  while (from < text.size() && !is_escaped(text[from])) ++from;
+  while (from < text.size() && !is_escaped(text[from]) && !starts_with_noncharacter(text.substr(from))) ++from;
   return from;
 }
 
-void append_escaped(std::string& out, char c) {
-  switch (c) {
+// Appends what stands at the start of text and returns its bytes there.
+std::size_t append_escaped(std::string& out, std::string_view text) {
+  if (starts_with_noncharacter(text)) {
+    out += text[2] == '\xBE' ? "\\ufffe" : "\\uffff";
+    return 3;
+  }
+  switch (const char c = text[0]) {
     case '"': out += "\\\""; break;
     case '\\': out += "\\\\"; break;
     case '\n': out += "\\n"; break;
@@ -77,6 +88,7 @@ void append_escaped(std::string& out, char c) {
       out += escape;
     }
   }
+  return 1;
 }
 
 std::size_t edit_distance(std::string_view a, std::string_view b) {
@@ -134,8 +146,7 @@ void append_json_quoted(std::string& out, std::string_view text) {
   for (std::size_t from = 0; from < text.size();) {
     const std::size_t end = find_escaped(text, from);
     out += text.substr(from, end - from);
-    if (end < text.size()) append_escaped(out, text[end]);
-    from = end + 1;
+    from = end < text.size() ? end + append_escaped(out, text.substr(end)) : end;
   }
   out += '"';
 }

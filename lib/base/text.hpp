@@ -8,7 +8,8 @@
 
 namespace imgrec {
 
-/// A JSON string literal with its quotes. Bytes that are no valid UTF-8 become U+FFFD; control characters are escaped.
+/// A JSON string literal with its quotes. Bytes that are no valid UTF-8 become U+FFFD; control characters, U+FFFE and
+/// U+FFFF are escaped, so that a message of any queue may hold it.
 std::string json_quote(std::string_view text);
 /// The same, at the end of `out`.
 void append_json_quoted(std::string& out, std::string_view text);

@@ -49,6 +49,15 @@ TEST(JsonQuote, FindsEveryByteAtEveryPlace) {
   EXPECT_EQ(find_control("", 5), std::string::npos);
 }
 
+// A message of SQS may not hold them, and a file name may.
+TEST(JsonQuote, EscapesWhatNoMessageMayHold) {
+  for (std::size_t at = 0; at < 20; ++at) {
+    const std::string before(at, 'x');
+    EXPECT_EQ(json_quote(before + "\uFFFE!\uFFFF"), '"' + before + "\\ufffe!\\uffff\"");
+    EXPECT_EQ(json_quote(before + "\uFFFD\uFF21\uFB01"), '"' + before + "\uFFFD\uFF21\uFB01\"");
+  }
+}
+
 TEST(Nearest, FindsATypoAndNothingFar) {
   const std::vector<std::string> keys{"web.port", "web.bind", "worker.threads"};
   EXPECT_EQ(nearest("web.prot", keys), "web.port");
