@@ -13,8 +13,8 @@ const PageFile* find_page_file(std::string_view path) {
 Response page_response(const PageFile& file, const Request& request) {
   Response response{.content_type = std::string(file.content_type),
                     .headers = {{"Content-Security-Policy",
-                                 "default-src 'self'; img-src 'self' blob:; object-src 'none'; base-uri 'none'; "
-                                 "frame-ancestors 'none'; form-action 'self'"},
+                                 "default-src 'self'; object-src 'none'; base-uri 'none'; frame-ancestors 'none'; "
+                                 "form-action 'self'"},
                                 {"Referrer-Policy", "no-referrer"},
                                 {"Cross-Origin-Opener-Policy", "same-origin"},
                                 {"Cache-Control", "no-cache"},

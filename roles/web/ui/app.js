@@ -1,193 +1,154 @@
-// Sends each chosen photo to /v1/classify and shows what comes back. File names and labels reach the page only as text.
-'use strict';
+// The page: takes photos in, shows what becomes of them, and what the connection does.
+import * as forms from './export.js';
+import { Row } from './row.js';
+import { Sender } from './sender.js';
 
-const SENDS_AT_ONCE = 6;         // as many connections as a browser opens to one host
-const WAIT_SECONDS = 20;         // longest hold of one request; then the job is asked again
-const PHOTOS_MAX = 500;          // cards on the page
-const BYTES_MAX_FOR_THUMB = 40e6;
+const PHOTOS_MAX = 1000;      // rows on the page
+const REDRAW_MS = 40;         // changes are drawn together
+const ANNOUNCE_MS = 5000;     // the screen reader hears of progress this often
+const COPIED_MS = 1500;
 
-const form = document.getElementById('form');
-const drop = document.getElementById('drop');
-const input = document.getElementById('files');
-const list = document.getElementById('photos');
-const summary = document.getElementById('summary');
-const clear = document.getElementById('clear');
-const template = document.getElementById('card');
+const byId = (id) => document.getElementById(id);
+const drop = byId('drop'), input = byId('files'), list = byId('photos');
 
-const waiting = [];   // photos not sent yet, in the order chosen
-let sending = 0;
-let generation = 0;   // grows with "Clear": what belongs to an older one is forgotten
+const rows = new Map(); // photo → row, in the order chosen
+const changed = new Set();
+const counts = {};
+let redraw = null, announced = '', announceTimer = null, countdown = null;
 
-// again: whether sending the same photo again may help.
-class Failure extends Error {
-  constructor(message, again = true) {
-    super(message);
-    this.again = again;
-  }
+const sender = new Sender(onPhoto, showConnection);
+
+function onPhoto(photo) {
+  if (photo.counted) counts[photo.counted] -= 1;
+  photo.counted = photo.state;
+  counts[photo.state] = (counts[photo.state] ?? 0) + 1;
+  changed.add(photo);
+  redraw ??= setTimeout(() => {
+    redraw = null;
+    for (const one of changed) rows.get(one)?.update();
+    changed.clear();
+    summarize();
+  }, REDRAW_MS);
 }
 
-function pause(ms) {
-  return new Promise((resolve) => setTimeout(resolve, ms));
+function count(...states) {
+  return states.reduce((sum, state) => sum + (counts[state] ?? 0), 0);
 }
 
-function show(photo, state, text) {
-  photo.state = state;
-  photo.card.dataset.state = state;
-  photo.card.querySelector('.state').textContent = text;
-  photo.card.querySelector('.again').hidden = state !== 'failed' || !photo.again;
-  summarize();
+function summaryText() {
+  const parts = [`${count('done')} of ${rows.size} recognised`];
+  if (count('waiting')) parts.push(`${count('waiting')} waiting for their turn`);
+  if (count('queued', 'sending')) parts.push(`${count('queued', 'sending')} to send`);
+  if (count('failed')) parts.push(`${count('failed')} failed`);
+  if (count('cancelled')) parts.push(`${count('cancelled')} cancelled`);
+  return rows.size ? `${parts.join(', ')}.` : 'None yet.';
 }
 
 function summarize() {
-  const cards = [...list.children];
-  const count = (...states) => cards.filter((card) => states.includes(card.dataset.state)).length;
-  const open = count('queued', 'sending', 'waiting');
-  const failed = count('failed');
-  clear.hidden = cards.length === 0;
-  if (cards.length === 0) summary.textContent = 'None yet.';
-  else if (open) summary.textContent = `${count('done')} of ${cards.length} recognised …`;
-  else summary.textContent = `${count('done')} of ${cards.length} recognised${failed ? `, ${failed} failed` : ''}.`;
+  byId('summary').textContent = summaryText();
+  const progress = byId('progress');
+  progress.max = Math.max(rows.size, 1);
+  progress.value = count('done', 'failed', 'cancelled');
+  progress.hidden = count('queued', 'sending', 'waiting') === 0;
+  showButton('cancel', count('queued') > 0);
+  showButton('retry', retryable().length > 0);
+  for (const id of ['csv', 'json', 'clear']) showButton(id, rows.size > 0);
+  announce(summaryText(), count('queued', 'sending', 'waiting') ? ANNOUNCE_MS : 0);
+  showConnection();
 }
 
-function showResult(photo, result) {
-  const [best] = result.labels;
-  show(photo, 'done', best.label);
-  const labels = photo.card.querySelector('.labels');
-  labels.replaceChildren(...result.labels.slice(0, 5).map((label) => {
-    const item = document.createElement('li');
-    const bar = document.createElement('span');
-    bar.className = 'score-bar';
-    bar.style.width = `${100 * label.score}%`;
-    const name = document.createElement('span');
-    name.className = 'label';
-    name.textContent = label.label;
-    const score = document.createElement('span');
-    score.className = 'score';
-    score.textContent = `${(100 * label.score).toFixed(1)} %`;
-    item.append(bar, name, score);
-    return item;
-  }));
-  const seconds = ((performance.now() - photo.started) / 1000).toFixed(1);
-  const work = result.timings_ms ? `, of which ${result.timings_ms.infer.toFixed(0)} ms in the network` : '';
-  photo.card.querySelector('.meta').textContent = `${seconds} s${work} · ${result.model.name}`;
+function retryable() {
+  return count('failed') ? [...rows.keys()].filter((photo) => photo.state === 'failed' && photo.error.again) : [];
 }
 
-async function readBody(response) {
-  const text = await response.text();
+function showButton(id, visible) {
+  const button = byId(id);
+  if (!visible && document.activeElement === button) input.focus();
+  button.hidden = !visible;
+}
+
+// Words for the screen reader: the newest, not each on the way.
+function announce(text, afterMs = 0) {
+  if (!afterMs) {
+    clearTimeout(announceTimer);
+    announceTimer = null;
+  }
+  if (announceTimer || text === announced) return;
+  announceTimer = setTimeout(() => {
+    announceTimer = null;
+    announced = afterMs ? summaryText() : text;
+    byId('announcement').textContent = announced;
+  }, afterMs);
+}
+
+// "The server is not answering; trying again in 4 s." The seconds are not spoken, only that it waits.
+function showConnection() {
+  clearTimeout(countdown);
+  const interruption = count('queued', 'sending', 'waiting') ? sender.interruption : null;
+  byId('connection').hidden = !interruption;
+  if (!interruption) return;
+  const reason = byId('reason');
+  if (reason.textContent !== interruption.reason) reason.textContent = interruption.reason;
+  const seconds = Math.ceil((interruption.until - performance.now()) / 1000);
+  byId('countdown').textContent = seconds > 0 ? `; trying again in ${seconds} s.` : '; trying again …';
+  countdown = setTimeout(showConnection, 250);
+}
+
+function onAction(photo) {
+  if (photo.state === 'queued') sender.cancel(photo);
+  else sender.send(photo);
+}
+
+async function onCopy(photo, what, button) {
+  const text = what === 'json' ? JSON.stringify(forms.documentOf(photo), null, 2) : forms.curl(photo, location.origin);
+  const before = what === 'json' ? 'Copy JSON' : 'Copy curl';
+  let said = 'Copied';
   try {
-    return JSON.parse(text);
+    await forms.copy(text);
   } catch {
-    throw new Failure(`The server answered ${response.status} ${response.statusText}.`);
+    said = 'Not allowed';
   }
-}
-
-// The result document of one answer, or nothing while the job is pending.
-async function resultOf(response) {
-  const body = await readBody(response);
-  if (response.status === 202) return { pending: body.location };
-  const error = body.error || (response.ok ? null : body);
-  if (error) {
-    const again = body.error ? body.error.retryable : ![413, 415, 422].includes(response.status);
-    throw new Failure(error.detail || error.title || `The server answered ${response.status}.`, again);
-  }
-  return { result: body };
-}
-
-async function follow(photo, location) {
-  for (let failures = 0; photo.generation === generation;) {
-    let response;
-    try {
-      response = await fetch(location, { headers: { Prefer: `wait=${WAIT_SECONDS}`, Accept: 'application/json' } });
-    } catch {
-      if (++failures > 8) throw new Failure('The server cannot be reached.');
-      show(photo, 'waiting', 'Connection lost; asking again …');
-      await pause(Math.min(500 * 2 ** failures, 10000));
-      continue;
-    }
-    failures = 0;
-    const { result } = await resultOf(response);
-    if (result) return result;
-    show(photo, 'waiting', 'Waiting for a worker …');
-  }
-  return null;
-}
-
-async function classify(photo) {
-  show(photo, 'sending', 'Uploading …');
-  photo.started = performance.now();
-  const body = new FormData();
-  body.append('image', photo.file, photo.file.name);
-  let response;
-  try {
-    response = await fetch('/v1/classify?top_k=5', {
-      method: 'POST',
-      body,
-      headers: { Prefer: `wait=1`, Accept: 'application/json' },
-    });
-  } catch {
-    throw new Failure('The server cannot be reached, or the file has changed since it was chosen.');
-  }
-  const { pending, result } = await resultOf(response);
-  if (result) return result;
-  show(photo, 'waiting', 'Waiting for a worker …');
-  return follow(photo, pending);
-}
-
-async function work() {
-  while (waiting.length && sending < SENDS_AT_ONCE) {
-    const photo = waiting.shift();
-    sending += 1;
-    classify(photo)
-      .then((result) => { if (result && photo.generation === generation) showResult(photo, result); })
-      .catch((error) => {
-        if (photo.generation !== generation) return;
-        photo.again = !(error instanceof Failure) || error.again;
-        show(photo, 'failed', error instanceof Failure ? error.message : `The page failed: ${error.message}`);
-      })
-      .finally(() => { sending -= 1; work(); });
-  }
-}
-
-function enqueue(photo) {
-  photo.card.querySelector('.labels').replaceChildren();
-  photo.card.querySelector('.meta').textContent = '';
-  show(photo, 'queued', 'Waiting to be sent …');
-  waiting.push(photo);
-}
-
-function add(file) {
-  const card = template.content.firstElementChild.cloneNode(true);
-  const photo = { file, card, state: 'queued', generation, started: 0 };
-  const name = card.querySelector('.name');
-  name.textContent = file.name;
-  name.title = file.name;
-  const image = card.querySelector('img');
-  if (file.size <= BYTES_MAX_FOR_THUMB) {
-    const url = URL.createObjectURL(file);
-    image.addEventListener('load', () => URL.revokeObjectURL(url));
-    image.addEventListener('error', () => { image.classList.add('broken'); URL.revokeObjectURL(url); });
-    image.src = url;
-  } else {
-    image.classList.add('broken');
-  }
-  card.querySelector('.again').addEventListener('click', () => { enqueue(photo); work(); });
-  list.append(card);
-  enqueue(photo);
+  button.textContent = said;
+  announce(said);
+  setTimeout(() => { button.textContent = before; }, COPIED_MS);
 }
 
 function addAll(files) {
-  const room = PHOTOS_MAX - list.children.length;
-  for (const file of [...files].slice(0, room)) add(file);
-  work();
-  if (files.length > room) summary.textContent = `Only ${PHOTOS_MAX} photos at a time; clear the list for more.`;
+  const room = PHOTOS_MAX - rows.size;
+  const taken = [...files].slice(0, room);
+  const fragment = document.createDocumentFragment();
+  const photos = taken.map((file) => {
+    const photo = { file, state: 'queued' };
+    const row = new Row(photo, byId('row'), { onAction, onCopy });
+    rows.set(photo, row);
+    fragment.append(row.element);
+    return photo;
+  });
+  list.append(fragment);
+  byId('full').hidden = files.length <= room;
+  byId('full').textContent = `${files.length - taken.length} photos were left out: ${PHOTOS_MAX} fit. Clear the list for more.`;
+  for (const photo of photos) sender.send(photo);
+}
+
+function save(name, type, text) {
+  forms.download(`imgrec-results.${name}`, type, text);
+  announce(`Saved imgrec-results.${name}`);
 }
 
 input.addEventListener('change', () => { addAll(input.files); input.value = ''; });
-form.addEventListener('submit', (event) => event.preventDefault());
-clear.addEventListener('click', () => {
-  generation += 1;
-  waiting.length = 0;
-  list.replaceChildren();
+byId('form').addEventListener('submit', (event) => event.preventDefault());
+byId('now').addEventListener('click', () => sender.hurry());
+byId('cancel').addEventListener('click', () => { for (const photo of rows.keys()) sender.cancel(photo); });
+byId('retry').addEventListener('click', () => { for (const photo of retryable()) sender.send(photo); });
+byId('csv').addEventListener('click', () => save('csv', 'text/csv', forms.csv([...rows.keys()])));
+byId('json').addEventListener('click', () => save('json', 'application/json', forms.json([...rows.keys()])));
+byId('clear').addEventListener('click', () => {
+  for (const [photo, row] of rows) {
+    sender.remove(photo);
+    row.remove();
+  }
+  rows.clear();
+  byId('full').hidden = true;
   summarize();
   input.focus();
 });
@@ -200,8 +161,8 @@ document.addEventListener('dragleave', (event) => { if (!event.relatedTarget) dr
 document.addEventListener('drop', (event) => {
   event.preventDefault();
   drop.classList.remove('over');
-  if (event.dataTransfer && event.dataTransfer.files.length) addAll(event.dataTransfer.files);
+  if (event.dataTransfer?.files.length) addAll(event.dataTransfer.files);
 });
 document.addEventListener('paste', (event) => {
-  if (event.clipboardData && event.clipboardData.files.length) addAll(event.clipboardData.files);
+  if (event.clipboardData?.files.length) addAll(event.clipboardData.files);
 });

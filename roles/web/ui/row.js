@@ -1,0 +1,110 @@
+// One photo of the list. File names and labels reach the page only as text.
+import { drawWhenSeen, forget } from './thumbnail.js';
+
+const LABELS = 5;
+
+const STATES = {
+  queued: 'Waiting to be sent',
+  sending: 'Sending',
+  waiting: 'Sent, waiting for its turn',
+  cancelled: 'Cancelled, not sent',
+};
+const ACTIONS = { queued: 'Cancel', failed: 'Try again', cancelled: 'Send after all' };
+
+// Stages of the bar and what they are made of in the result document's timings_ms.
+const STAGES = [
+  ['waited', ['queue']],
+  ['fetched', ['fetch']],
+  ['decoded', ['decode', 'preprocess']],
+  ['inferred', ['infer']],
+];
+
+function element(tag, className, text = '') {
+  const made = document.createElement(tag);
+  made.className = className;
+  made.textContent = text;
+  return made;
+}
+
+export function duration(ms) {
+  if (ms < 0.05) return '<0.1 ms';
+  if (ms < 10) return `${ms.toFixed(1)} ms`;
+  if (ms < 1000) return `${Math.round(ms)} ms`;
+  return ms < 60e3 ? `${(ms / 1000).toFixed(1)} s` : `${Math.floor(ms / 60e3)} min ${Math.round(ms % 60e3 / 1000)} s`;
+}
+
+function percent(score) {
+  return `${(100 * score).toFixed(1)} %`;
+}
+
+function labelItem({ label, score }) {
+  const item = element('li', '');
+  const bar = element('span', 'score-bar');
+  bar.style.width = `${100 * score}%`; // set by the script: the policy forbids style in HTML alone
+  item.append(bar, element('span', 'label', label), element('span', 'score', percent(score)));
+  return item;
+}
+
+export class Row {
+  #photo;
+  #parts = {};
+
+  // onAction(photo): its button was pressed. onCopy(photo, what, button): "json" or "curl".
+  constructor(photo, template, { onAction, onCopy }) {
+    this.#photo = photo;
+    this.element = template.content.firstElementChild.cloneNode(true);
+    for (const name of ['frame', 'name', 'state', 'stages', 'meta', 'labels', 'action', 'json', 'curl']) {
+      this.#parts[name] = this.element.querySelector(`.${name}`);
+    }
+    const { name, frame, action, json, curl } = this.#parts;
+    name.textContent = photo.file.name || '(no name)';
+    name.title = photo.file.name;
+    drawWhenSeen(frame, photo.file);
+    action.addEventListener('click', () => onAction(photo));
+    json.addEventListener('click', () => onCopy(photo, 'json', json));
+    curl.addEventListener('click', () => onCopy(photo, 'curl', curl));
+    for (const [button, text] of [[json, 'Copy JSON'], [curl, 'Copy curl']]) {
+      button.setAttribute('aria-label', `${text}: ${name.textContent}`);
+    }
+    this.update();
+  }
+
+  update() {
+    const { state, result, error } = this.#photo;
+    const parts = this.#parts;
+    if (this.element.dataset.state === state) return;
+    this.element.dataset.state = state;
+    parts.state.textContent = result?.labels[0]?.label ?? error?.message ?? STATES[state];
+    const action = state === 'failed' && !error.again ? undefined : ACTIONS[state];
+    // The focus must not fall back to the start of the page when the button goes.
+    if (!action && document.activeElement === parts.action) this.element.focus();
+    parts.action.hidden = !action;
+    parts.action.textContent = action ?? '';
+    if (action) parts.action.setAttribute('aria-label', `${action}: ${parts.name.textContent}`);
+    parts.json.hidden = parts.curl.hidden = state !== 'done';
+    parts.labels.replaceChildren(...(result?.labels ?? []).slice(0, LABELS).map(labelItem));
+    this.#showTimes();
+  }
+
+  #showTimes() {
+    const { result, seconds } = this.#photo;
+    const { stages, meta } = this.#parts;
+    stages.replaceChildren();
+    meta.replaceChildren();
+    if (!result) return;
+    const timings = result.timings_ms ?? {};
+    for (const [word, names] of STAGES) {
+      const ms = names.reduce((sum, name) => sum + (timings[name] ?? 0), 0);
+      const part = element('span', word);
+      part.style.flexGrow = ms;
+      stages.append(part);
+      meta.append(element('span', `time ${word}`, `${word} ${duration(ms)}`));
+    }
+    meta.append(element('span', 'time', `${duration(1000 * seconds)} in all, by ${result.model.name}`));
+  }
+
+  remove() {
+    forget(this.#parts.frame);
+    this.element.remove();
+  }
+}

@@ -1,0 +1,40 @@
+"""The page goes on by itself when the server was away."""
+import os
+import signal
+
+import browser
+import imgrec
+
+PHOTOS = 150
+UNANSWERED_MAX = 100  # of sender.js: so many are accepted before the page waits for answers
+
+
+def results(service):
+    return [path for path in (service.state_dir / "objects").rglob("*.json") if path.parent.name.startswith("results")]
+
+
+def test_photos_survive_a_killed_server(tmp_path):
+    flags = (*browser.model_flags(), "--min-workers", "1", "--max-workers", "1")
+    with browser.chromium() as chromium, imgrec.Service("local", *flags, state_dir=tmp_path) as service:
+        imgrec.wait_until(service.children, what="a worker")
+        worker = service.children()[0]
+        os.kill(worker, signal.SIGSTOP)  # so that all are still to be answered when the server goes
+        with browser.Page(chromium, service) as page:
+            page.drop(f"photo-{i}.png" for i in range(PHOTOS))
+            page.wait_for_states(30, waiting=UNANSWERED_MAX, queued=PHOTOS - UNANSWERED_MAX)
+            service.process.kill()
+            os.kill(worker, signal.SIGKILL)
+            service.wait()
+
+            connection = page.page.locator("#connection")
+            connection.filter(has_text="The server is not answering; trying again in ").wait_for()
+            page.screenshot("restart-away")
+            assert page.count("failed") == 0 and page.count("waiting") == UNANSWERED_MAX
+
+            with imgrec.Service("local", *flags, "--port", service.address[1], state_dir=tmp_path) as again:
+                page.wait_for_states(50, done=PHOTOS)
+                assert page.page.locator("#photos .labels").count() == PHOTOS
+                assert not connection.is_visible()
+                page.screenshot("restart-back")
+                # Those that were accepted were asked about, and not sent again.
+                assert len(results(again)) == PHOTOS
