@@ -6,9 +6,15 @@
 #include "lib/base/log.hpp"
 
 namespace imgrec {
+namespace {
+
+constexpr Millis kShownMax{120'000};  // by then a fleet shows what it launched
+
+}  // namespace
 
 Applier::Applier(Fleet& fleet, Clock& clock, Rng& rng, Metrics& metrics, StartFailures& starts)
     : fleet_(fleet),
+      clock_(clock),
       rng_(rng),
       starts_(starts),
       launches_(metrics.counter("imgrec_controller_launches_total", "Instances launched.")),
@@ -19,23 +25,23 @@ Applier::Applier(Fleet& fleet, Clock& clock, Rng& rng, Metrics& metrics, StartFa
 Result<void> Applier::apply(const Actions& actions, const CallLimits& limits) {
   assert(actions.take_back == 0 && actions.ask == 0);
   Result<void> outcome;
-  if (actions.launch > 0) {
-    outcome = launch(actions.launch, actions.total, limits);
-  } else {
-    unanswered_.reset();  // what was launched is seen, or not wanted any more
-  }
+  if (actions.launch > 0) outcome = launch(actions.launch, actions.total, limits);
   if (actions.terminate.empty()) return outcome;
   auto ended = terminate(actions.terminate, limits);
   return outcome ? ended : outcome;
 }
 
 Result<void> Applier::launch(int count, int total, const CallLimits& limits) {
-  // An earlier launch may have happened although its answer was lost: the same token then launches nothing more. When
-  // fewer are missing now, it has happened in part, or other instances are wanted: that is another launch.
-  Launch launch{LaunchToken(random_hex(rng_, 16)), count};
-  if (unanswered_ && unanswered_->count <= count) launch = *unanswered_;
+  // An earlier launch may have happened although its answer was lost, and a fleet may show that late: until it answers,
+  // the next launch is that one again, however many are missing now. The same token launches nothing more, and what is
+  // still missing then is launched in the next round. A launch of other instances beside those that are not shown yet
+  // could exceed the maximum.
+  const MonoTime now = clock_.mono_now();
+  Launch launch{LaunchToken(random_hex(rng_, 16)), count, now};
+  if (unanswered_ && now - unanswered_->asked_at < kShownMax) launch = *unanswered_;
   unanswered_.reset();
-  const auto started = fleet_.launch({.count = launch.count, .total = total, .token = launch.token}, limits);
+  const auto started =
+      fleet_.launch({.count = launch.count, .total = total + launch.count - count, .token = launch.token}, limits);
   if (!started) {
     if (started.error().kind != ErrorKind::cancelled) launching_.failed(started.error());
     if (started.error().kind == ErrorKind::transient) unanswered_ = launch;

@@ -28,12 +28,14 @@ class Applier {
   struct Launch {
     LaunchToken token;
     int count = 0;
+    MonoTime asked_at{};
   };
 
   Result<void> launch(int count, int total, const CallLimits& limits);
   Result<void> terminate(const std::vector<InstanceId>& ids, const CallLimits& limits);
 
   Fleet& fleet_;
+  Clock& clock_;
   Rng& rng_;
   StartFailures& starts_;
   Metrics::Counter& launches_;

@@ -54,7 +54,9 @@ Instance Machines::instance(std::uint32_t index) const {
 Result<std::vector<Instance>> Machines::describe(const CallLimits& /*limits*/) {
   std::vector<Instance> instances;
   instances.reserve(alive_.size());
-  for (const std::uint32_t index : alive_) instances.push_back(instance(index));
+  for (const std::uint32_t index : alive_) {
+    if (all_[index].shown_from <= now_) instances.push_back(instance(index));
+  }
   return instances;
 }
 
@@ -95,10 +97,14 @@ Result<std::vector<Instance>> Machines::launch(const LaunchRequest& request, con
     answered_.emplace(request.token, launched);
   }
   if (faults_.next_unit() < faults.launch_reply_lost) {
+    for (const std::uint32_t index : launched) {
+      all_[index].shown_from = all_[index].launched + from_seconds(faults.shown_late_s);
+    }
     return fail(ErrorKind::transient, "reply_lost", "The answer to a launch did not arrive.");
   }
   std::vector<Instance> instances;
   for (const std::uint32_t index : launched) {
+    all_[index].shown_from = now_;  // a fleet remembers what it launched
     if (all_[index].phase != Phase::gone) instances.push_back(instance(index));
   }
   return instances;
@@ -128,6 +134,12 @@ void Machines::begin_ending(std::uint32_t index) {
   machine.phase = Phase::ending;
   machine.billed_until = now_;
   events_.schedule(now_ + kShutDown, EventKind::machine_gone, index);
+}
+
+void Machines::caller_forgets() {
+  const double late_s = scenario_.faults_at(since_begin(now_)).shown_late_s;
+  for (const std::uint32_t index : alive_) all_[index].shown_from = all_[index].launched + from_seconds(late_s);
+  answered_.clear();
 }
 
 void Machines::runs(std::uint32_t index) {

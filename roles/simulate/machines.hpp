@@ -29,6 +29,7 @@ enum class Phase : std::uint8_t {
 
 struct Machine {
   MonoTime launched{}, ready_at{};
+  MonoTime shown_from{};  // to who did not hear the answer to its launch
   MonoTime idle_since{};  // while it works and has no job
   MonoTime billed_from = MonoTime::max();
   MonoTime billed_until = MonoTime::max();
@@ -57,6 +58,10 @@ class Machines final : public Fleet {
   Result<std::vector<Instance>> describe(const CallLimits& limits = {}) override;
   Result<std::vector<Instance>> launch(const LaunchRequest& request, const CallLimits& limits = {}) override;
   Result<void> terminate(std::span<const InstanceId> ids, const CallLimits& limits = {}) override;
+
+  /// Whoever called until now knows nothing any more: what was launched shortly before is shown to the next one as late
+  /// as the faults want it.
+  void caller_forgets();
 
   // What happens to machines.
   void runs(std::uint32_t index);

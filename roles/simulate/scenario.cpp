@@ -150,6 +150,7 @@ FaultWindow read_fault(TableReader& table, double duration_s) {
   if (table.find("capacity") != nullptr) window.capacity = table.machines("capacity", 0);
   window.launch_throttled = table.chance("launch_throttled");
   window.launch_reply_lost = table.chance("launch_reply_lost");
+  window.shown_late_s = table.seconds("shown_late");
   window.unreadable = table.chance("unreadable");
   window.counts_late_s = table.seconds("counts_late");
   window.controller_down = table.boolean("controller_down", false);
@@ -166,6 +167,7 @@ FaultWindow Scenario::faults_at(double at_s) const {
     if (window.capacity) all.capacity = std::min(all.capacity.value_or(*window.capacity), *window.capacity);
     all.launch_throttled = std::max(all.launch_throttled, window.launch_throttled);
     all.launch_reply_lost = std::max(all.launch_reply_lost, window.launch_reply_lost);
+    all.shown_late_s = std::max(all.shown_late_s, window.shown_late_s);
     all.unreadable = std::max(all.unreadable, window.unreadable);
     all.counts_late_s = std::max(all.counts_late_s, window.counts_late_s);
     all.controller_down = all.controller_down || window.controller_down;

@@ -29,6 +29,7 @@ struct FaultWindow {
   std::optional<int> capacity{};  // machines at most that the cloud has to give
   double launch_throttled = 0;    // chance that a launch is refused
   double launch_reply_lost = 0;   // chance that a launch happens and its answer does not arrive
+  double shown_late_s = 0;        // until the cloud shows what was launched to who did not hear its answer
   double unreadable = 0;          // chance that a look sees nothing
   double counts_late_s = 0;       // the queue's counts are as old as this
   bool controller_down = false;   // a controller that has forgotten everything comes back at the end

@@ -33,7 +33,10 @@ void Simulation::look() {
     controller_down_ = true;
     return;
   }
-  if (std::exchange(controller_down_, false)) restart_controller();
+  if (std::exchange(controller_down_, false)) {
+    machines_.caller_forgets();
+    restart_controller();
+  }
   ++outcome_.looks;
   if (random_.next_unit() < faults.unreadable) return scaler_->not_observed();
   const Observation observation = observe(faults);
@@ -62,6 +65,7 @@ std::vector<InstanceSignals> Simulation::instance_signals() const {
   signals.reserve(machines_.alive().size());
   for (const std::uint32_t index : machines_.alive()) {
     const Machine& machine = machines_[index];
+    if (machine.shown_from > now_) continue;
     InstanceSignals& one = signals.emplace_back();
     if (!machine.takes_work) continue;
     const auto reports =

@@ -26,7 +26,7 @@ std::string faulty_scenario(std::uint64_t seed) {
             std::to_string(from_s + 1 + static_cast<int>(rng.next() % 200)) + "s\"\n";
     switch (rng.next() % 6) {
       case 0: text += "controller_down = true\n"; break;
-      case 1: text += "launch_reply_lost = 0.7\n"; break;
+      case 1: text += "launch_reply_lost = 0.7\nshown_late = \"15s\"\n"; break;
       case 2: text += "launch_throttled = 0.7\n"; break;
       case 3: text += "unreadable = 0.6\n"; break;
       case 4: text += "counts_late = \"60s\"\nsignals_lost = true\n"; break;
