@@ -33,6 +33,14 @@ def test_every_error_code_is_documented_with_its_status():
     assert codes | set(SERVER_CODES) <= documented(), (codes | set(SERVER_CODES)) - documented()
 
 
+def test_every_member_of_a_result_document_is_documented():
+    source = (ROOT / "lib" / "job" / "job.cpp").read_text()
+    start = source.index("std::string to_json(const JobResult&")
+    members = set(re.findall(r'(?:member|begin_object|begin_list)\("(\w+)"', source[start:source.index("\n}", start)]))
+    text = REFERENCE[REFERENCE.index("## The result document"):REFERENCE.index("## Look up a job")]
+    assert len(members) > 20 and members - set(re.findall(r"`(\w+)`", text)) == set()
+
+
 def test_every_code_of_an_image_is_documented():
     sources = [file for folder in ("inference", "roles") for file in (ROOT / folder).rglob("*.cpp")]
     codes = {code for file in sources for code in re.findall(r'"(image_[a-z_]+)"', file.read_text())}
