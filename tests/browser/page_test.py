@@ -166,6 +166,17 @@ def test_a_job_that_the_server_lost_is_sent_again(page):
     assert not lost
 
 
+def test_look_ups_that_are_not_held_are_few(unanswered):
+    page, asked = unanswered, []
+    page.page.on("request", lambda request: asked.append(request) if "/v1/jobs/" in request.url else None)
+    page.page.route("**/v1/jobs/*", lambda route: route.continue_(headers={**route.request.headers, "prefer": ""}))
+    page.drop(f"{i}.png" for i in range(20))
+    page.wait_for_states(30, waiting=20)
+    asked.clear()
+    page.page.wait_for_timeout(3000)
+    assert 1 <= len(asked) <= 14  # two at a time, half a second each
+
+
 def test_unsent_photos_can_be_cancelled(unanswered):
     page = unanswered
     page.drop(f"{i}.png" for i in range(130))

@@ -4,9 +4,10 @@
 import { Gate } from './gate.js';
 import { Refusal, Unavailable, UnknownJob, isReachable, lookUp, upload } from './server.js';
 
-// Together as many connections as a browser opens to one host.
+// A browser opens six connections to one host: the look-ups, which are held, of two open pages leave room to send.
 const UPLOADS_AT_ONCE = 3;
-const LOOKUPS_AT_ONCE = 3;
+const LOOKUPS_AT_ONCE = 2;
+const LOOKUP_MS_MIN = 500;  // where "pending" comes at once, because a server stops or a proxy does not let it wait
 const UNANSWERED_MAX = 100; // photos in the server's queue; it refuses nobody who has fewer than web.queue_jobs_min
 const SENDS_MAX = 5;        // of one photo whose connection breaks, or whose job is lost, while the server is there
 
@@ -144,11 +145,14 @@ export class Sender {
   async #lookUp(photo) {
     await this.answers.pass();
     if (photo.state !== 'waiting') return null;
+    const start = performance.now();
     try {
       const { result } = await lookUp(photo.location, photo.abort.signal);
       this.#answered(this.answers);
       if (photo.state !== 'waiting') return null;
-      return result ? this.#finish(photo, result) : photo;
+      if (result) return this.#finish(photo, result);
+      await new Promise((resolve) => setTimeout(resolve, start + LOOKUP_MS_MIN - performance.now()));
+      return photo;
     } catch (error) {
       if (photo.state !== 'waiting') return null;
       if (error instanceof Unavailable) {
