@@ -2,6 +2,8 @@
 import os
 import signal
 
+import pytest
+
 import browser
 import imgrec
 
@@ -38,3 +40,20 @@ def test_photos_survive_a_killed_server(tmp_path):
                 page.screenshot("restart-back")
                 # Those that were accepted were asked about, and not sent again.
                 assert len(results(again)) == PHOTOS
+
+
+@pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGTERM])
+def test_photos_survive_a_server_that_goes_while_it_answers(tmp_path, end):
+    flags = (*browser.model_flags(), "--min-workers", "1", "--max-workers", "1")
+    with browser.chromium() as chromium, imgrec.Service("local", *flags, state_dir=tmp_path) as service:
+        with browser.Page(chromium, service) as page:
+            page.drop(f"photo-{i}.png" for i in range(80))
+            imgrec.wait_until(lambda: page.page.wait_for_timeout(10) or page.count("done"), what="the first answer")
+            service.stop(end)
+            page.drop(f"later-{i}.png" for i in range(20))
+            page.page.locator("#connection").filter(has_text="The server is not answering; trying again in ").wait_for()
+            assert page.count("failed") == 0
+            with imgrec.Service("local", *flags, "--port", service.address[1], state_dir=tmp_path) as again:
+                page.wait_for_states(50, done=100)
+                # Answers to the three uploads that were under way may have been lost: those were sent again.
+                assert 100 <= len(results(again)) <= 103
