@@ -270,6 +270,17 @@ def test_the_keyboard_alone_leads_to_saved_results(page, tmp_path):
     assert copied == ["curl", "--data-binary", "@scan.tiff", page.origin + "/v1/classify?top_k=5&name=scan.tiff"]
 
 
+def test_copying_works_without_the_clipboard_of_secure_pages(page):
+    page.page.evaluate("Object.defineProperty(navigator, 'clipboard', { value: undefined })")
+    page.page.evaluate("document.addEventListener('copy', () => { window.copied = document.activeElement.value; })")
+    page.drop(["a.png"])
+    page.wait_for_states(30, done=1)
+    page.page.click(".json")
+    page.page.locator(".json", has_text="Copied").wait_for()
+    assert json.loads(page.page.evaluate("window.copied"))["name"] == "a.png"
+    assert page.page.evaluate("document.activeElement.className") == "json"  # the focus stays where it was
+
+
 def test_pasted_photos_are_taken(page):
     page.page.evaluate(f"""async () => {{
       const clipboardData = new DataTransfer();

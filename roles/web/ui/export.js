@@ -62,6 +62,7 @@ export function download(name, type, text) {
 // The clipboard of the browser is there on https and localhost; elsewhere the older way still works.
 export async function copy(text) {
   if (navigator.clipboard) return navigator.clipboard.writeText(text);
+  const focused = document.activeElement;
   const area = document.createElement('textarea');
   area.value = text;
   area.className = 'aside';
@@ -69,5 +70,6 @@ export async function copy(text) {
   area.select();
   const copied = document.execCommand('copy');
   area.remove();
+  focused?.focus();
   if (!copied) throw new Error('The browser does not let this page copy.');
 }
