@@ -28,10 +28,11 @@ def simulate(build, *flags):
 
 
 def all_rows(options):
-    contenders = ("--policy", "all", "--peer", "all", "--tuned", TUNED, "--seeds", options.seeds)
+    contenders = ("--policy", "all", "--peer", "all", "--tuned", TUNED)
     scenarios = sorted(path.stem for path in (HERE.parent / "configs" / "scenarios").glob("*.toml"))
     traces = sorted(pathlib.Path(options.traces).glob("*.csv")) if options.traces else []
-    courses = [("--scenario", name) for name in scenarios] + [("--trace", path) for path in traces]
+    courses = [("--seeds", options.trace_seeds or options.seeds, "--trace", path) for path in traces]
+    courses += [("--seeds", options.seeds, "--scenario", name) for name in scenarios]
     with concurrent.futures.ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
         runs = [pool.submit(simulate, options.build, *course, "--workers", kind, *contenders) for course in courses for kind in KINDS]
         rows = [row for run in runs for row in run.result()]
@@ -151,7 +152,7 @@ def plot(rows):
 def write(rows, traces, faults, seeds):
     text = ["# Elasticity, simulated", "",
             f"Written by `./dev bench elasticity`: every policy and every peer in every scenario of [`configs/scenarios`](../configs/scenarios), "
-            f"whose README says what is modelled; {seeds} seeds, which are the same for all. `slo` runs in one configuration, its defaults. "
+            f"whose README says what is modelled; {seeds}, which are the same for all. `slo` runs in one configuration, its defaults. "
             "The peers `…-tuned` run in the best configuration that a search over their knobs found over all scenarios "
             "([elasticity-peers.toml](elasticity-peers.toml)). The reference systems' presets count as peers.",
             "", "![dollars and waiting time of each policy](elasticity.svg)", "",
@@ -170,6 +171,7 @@ def main():
     parser.add_argument("--build", type=pathlib.Path, default=pathlib.Path("build/release"))
     parser.add_argument("--traces", help="a folder of arrival traces (CSV)")
     parser.add_argument("--seeds", type=int, default=10)
+    parser.add_argument("--trace-seeds", type=int, help="of traces, which may be long; else as --seeds")
     parser.add_argument("--fault-seeds", type=int, default=1000)
     parser.add_argument("--tune", action="store_true", help="search the peers' best configurations again")
     options = parser.parse_args()
@@ -178,7 +180,8 @@ def main():
         subprocess.run([options.build / "imgrec", "simulate", "--tune", TUNED], check=True)
     rows, traces = all_rows(options)
     faults, = simulate(options.build, "--policy", OURS, "--scenario", FAULTS, "--workers", "reference", "--seeds", options.fault_seeds)
-    write(rows, traces, faults, options.seeds)
+    seeds = f"{options.seeds} seeds" + (f" ({options.trace_seeds} of traces)" if traces and options.trace_seeds else "")
+    write(rows, traces, faults, seeds)
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """`imgrec simulate` from the outside: lines of JSON, the same for the same options; the page; what is refused."""
 import json
+import resource
 
 import imgrec
 
@@ -29,6 +30,15 @@ def test_lines_of_json_have_the_members_that_others_read(tmp_path):
         assert (row["scenario"], row["seeds"], row["jobs"], row["answered"]) == ("few", 2, 60, 60)
         assert row["cost_usd"] >= row["floor_usd"] > 0
         assert row["over_max"] == row["lost"] == row["orphans"] == 0
+
+
+def test_a_million_images_take_seconds(tmp_path):
+    scenario = tmp_path / "million.toml"
+    scenario.write_text('duration = "1h"\nmachines_max = 450\n[[arrivals]]\nrate_per_second = 277.8\n')
+    before = resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime
+    row, = map(json.loads, simulate("--scenario", scenario, "--policy", "depth", "--workers", "reference", "--json").splitlines())
+    assert row["jobs"] > 990_000 and row["images_per_job"] == 1
+    assert resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime - before < 10
 
 
 def test_max_limits_machines(tmp_path):
