@@ -28,14 +28,20 @@ def simulate(build, *flags):
 
 
 def all_rows(options):
+    """Of all policies and peers, or of those of --again beside the others of the last run."""
     contenders = ("--policy", "all", "--peer", "all", "--tuned", TUNED)
+    kept, last = [], options.build.parent / "elasticity.json"
+    if options.again:
+        contenders = ("--policy", options.again)
+        kept = [row for row in json.loads(last.read_text()) if row["policy"] not in options.again.split(",")]
     scenarios = sorted(path.stem for path in (HERE.parent / "configs" / "scenarios").glob("*.toml"))
     traces = sorted(pathlib.Path(options.traces).glob("*.csv")) if options.traces else []
     courses = [("--seeds", options.trace_seeds or options.seeds, "--trace", path) for path in traces]
     courses += [("--seeds", options.seeds, "--scenario", name) for name in scenarios]
     with concurrent.futures.ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
         runs = [pool.submit(simulate, options.build, *course, "--workers", kind, *contenders) for course in courses for kind in KINDS]
-        rows = [row for run in runs for row in run.result()]
+        rows = [row for run in runs for row in run.result()] + kept
+    last.write_text(json.dumps(rows))
     return rows, {path.stem for path in traces}
 
 
@@ -173,6 +179,7 @@ def main():
     parser.add_argument("--seeds", type=int, default=10)
     parser.add_argument("--trace-seeds", type=int, help="of traces, which may be long; else as --seeds")
     parser.add_argument("--fault-seeds", type=int, default=1000)
+    parser.add_argument("--again", help="run only these policies; the figures of all others are those of the last run")
     parser.add_argument("--tune", action="store_true", help="search the peers' best configurations again")
     options = parser.parse_args()
     options.build = options.build.resolve()
