@@ -7,6 +7,7 @@
 #include "cmd/commands/process_metrics.hpp"
 #include "cmd/platform/platform.hpp"
 #include "lib/base/open_files.hpp"
+#include "lib/queues/queues.hpp"
 
 namespace imgrec {
 
@@ -25,17 +26,21 @@ int run_controller_command(const Config& config) {
   const ChildrenShown children(config, *platform, told.metrics);
   const auto listener = listen_for_metrics(config.metrics, told.metrics, &told.decisions);
   if (!listener) return report(listener.error());
-  const auto controlled = run_controller(config.controller,
-                                         {.requests = *platform->requests,
-                                          .fleet = **fleet,
-                                          .clock = system_clock(),
-                                          .rng = system_rng(),
-                                          .metrics = told.metrics,
-                                          .decisions = told.decisions,
-                                          .series = told.series,
-                                          .results = platform->outputs.get(),
-                                          .how_to_end = platform->how_to_end_instances},
-                                         interrupts.token());
+  const auto controlled =
+      run_controller(config.controller,
+                     {.requests = *platform->requests,
+                      .fleet = **fleet,
+                      .clock = system_clock(),
+                      .rng = system_rng(),
+                      .metrics = told.metrics,
+                      .decisions = told.decisions,
+                      .series = told.series,
+                      .results = platform->outputs.get(),
+                      .how_to_end = platform->how_to_end_instances,
+                      .queues = platform->queues.get(),
+                      .shutdown_requests = queue_name(config, QueueKind::shutdown_requests),
+                      .shutdown_confirmations = queue_name(config, QueueKind::shutdown_confirmations)},
+                     interrupts.token());
   if (!controlled) return report(controlled.error());
   return exit_code(interrupts);
 }

@@ -16,6 +16,7 @@
 #include "lib/base/log.hpp"
 #include "lib/base/open_files.hpp"
 #include "lib/local/janitor.hpp"
+#include "lib/queues/queues.hpp"
 #include "roles/controller/controller.hpp"
 
 namespace imgrec {
@@ -44,17 +45,21 @@ class Background {
 
   void start() {
     controller_ = std::jthread([this](std::stop_token stop) {
-      const auto ended = run_controller(config_.controller,
-                                        {.requests = *platform_.requests,
-                                         .fleet = fleet_,
-                                         .clock = system_clock(),
-                                         .rng = system_rng(),
-                                         .metrics = told_.metrics,
-                                         .decisions = told_.decisions,
-                                         .series = told_.series,
-                                         .results = platform_.outputs.get(),
-                                         .how_to_end = platform_.how_to_end_instances},
-                                        stop);
+      const auto ended =
+          run_controller(config_.controller,
+                         {.requests = *platform_.requests,
+                          .fleet = fleet_,
+                          .clock = system_clock(),
+                          .rng = system_rng(),
+                          .metrics = told_.metrics,
+                          .decisions = told_.decisions,
+                          .series = told_.series,
+                          .results = platform_.outputs.get(),
+                          .how_to_end = platform_.how_to_end_instances,
+                          .queues = platform_.queues.get(),
+                          .shutdown_requests = queue_name(config_, QueueKind::shutdown_requests),
+                          .shutdown_confirmations = queue_name(config_, QueueKind::shutdown_confirmations)},
+                         stop);
       if (!ended) {
         error_ = ended.error();
         interrupts_.stop();

@@ -38,6 +38,8 @@ struct QueueConfig {
   std::string request = "imgrec-requests";
   std::string response_prefix = "imgrec-responses";  // one queue per web node: PREFIX-NODE
   std::string dead_letter = "imgrec-dead";
+  std::string shutdown_request = "imgrec-shutdown-request";      // FIFO: the controller asks workers to stop
+  std::string shutdown_confirmed = "imgrec-shutdown-confirmed";  // FIFO: those that have stopped say so
   bool fifo = false;
   int receives_max = 1'000;   // deliveries after which the queue gives up a message; see worker.attempts_max
   Millis visibility{30'000};  // lease of a received message; extended while it is worked on
@@ -86,6 +88,7 @@ struct WorkerConfig {
   int prefetch = 20;                   // messages held beyond those being worked on, at most
   Millis poll_wait{20'000};            // long poll
   Seconds exit_when_idle{0};           // 0: never
+  Millis shutdown_check{2'000};        // an idle worker looks so often for a request to stop; 0: never
   Millis drain_timeout{30'000};        // SIGTERM: time to finish; what is left is returned to the queue
   Millis answer_linger_max{500};       // a batch of answers waits no longer for more of them
   int attempts_max = 3;                // times that a suspect image is tried alone before it counts as poison
@@ -102,14 +105,15 @@ struct ControllerConfig {
   Millis interval{250};
   Millis idle_cooldown{10'000};  // the queue has to be empty this long before instances go
   bool dry_run = false;
-  Millis started_after{0};          // running for so long an instance has started; 0: as soon as it runs
-  Millis start_pause_min{1'000};    // between launches when instances end right after their start; doubles each time
-  Millis start_pause_max{60'000};   // its limit
-  Millis wanted_wait{30'000};       // an image should be answered within this time
-  Millis keep_alive{300'000};       // one worker is kept through gaps between images that are no longer than this
-  Millis boot_time{1'000};          // from a worker's launch to its first image, while none has been measured
-  Millis image_time{1'000};         // of one busy worker for each image, while none has been measured
-  double price = 0;                 // dollars an hour of one worker machine; 0: nothing
+  Millis drain_timeout{60'000};    // a request to stop waits so long for a worker; 0: instances are told to end at once
+  Millis started_after{0};         // running for so long an instance has started; 0: as soon as it runs
+  Millis start_pause_min{1'000};   // between launches when instances end right after their start; doubles each time
+  Millis start_pause_max{60'000};  // its limit
+  Millis wanted_wait{30'000};      // an image should be answered within this time
+  Millis keep_alive{300'000};      // one worker is kept through gaps between images that are no longer than this
+  Millis boot_time{1'000};         // from a worker's launch to its first image, while none has been measured
+  Millis image_time{1'000};        // of one busy worker for each image, while none has been measured
+  double price = 0;                // dollars an hour of one worker machine; 0: nothing
   double max_dollars_per_hour = 0;  // 0: no limit but max
 };
 

@@ -113,6 +113,12 @@ void add_queue(std::vector<Setting>& all) {
                      In{&Config::queue, &QueueConfig::response_prefix}, kQueueName));
   all.push_back(text({"queue.dead_letter", "queue of messages that failed too often", {}, kServers},
                      In{&Config::queue, &QueueConfig::dead_letter}, kQueueName));
+  all.push_back(
+      text({"queue.shutdown_request", "FIFO queue in which the controller asks workers to stop", {}, kServers},
+           In{&Config::queue, &QueueConfig::shutdown_request}, kQueueName));
+  all.push_back(
+      text({"queue.shutdown_confirmed", "FIFO queue in which workers say that they have stopped", {}, kServers},
+           In{&Config::queue, &QueueConfig::shutdown_confirmed}, kQueueName));
   all.push_back(boolean({"queue.fifo", "first in, first out within a session", {}, kServers},
                         In{&Config::queue, &QueueConfig::fifo}));
   all.push_back(number({"queue.receives_max",
@@ -237,6 +243,11 @@ void add_workers(std::vector<Setting>& all) {
   all.push_back(duration(
       {"worker.exit_when_idle", "end after so long without work; 0: never", {"--exit-when-idle"}, kWorkerCommand},
       In{&Config::worker, &WorkerConfig::exit_when_idle}, {Seconds(0), days(30)}));
+  all.push_back(duration({"worker.shutdown_check",
+                          "an idle worker looks so often for a request to stop; 0: never",
+                          {},
+                          kWorkerCommand | kFleet},
+                         In{&Config::worker, &WorkerConfig::shutdown_check}, {Millis(0), hours(1)}));
   all.push_back(duration({"worker.drain_timeout",
                           "on SIGTERM: time to finish; the rest returns to the queue",
                           {},

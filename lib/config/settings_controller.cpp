@@ -59,6 +59,13 @@ void add_rounds(std::vector<Setting>& all) {
                           {},
                           kFleet},
                          In{&Config::controller, &ControllerConfig::start_pause_min}, {Millis(100), hours(1)}));
+  all.push_back(
+      duration({"controller.drain_timeout",
+                "a worker that is too many is asked to stop; when none does in this time, an instance is told to "
+                "end instead. 0: they are told to end at once",
+                {},
+                kFleet},
+               In{&Config::controller, &ControllerConfig::drain_timeout}, {Millis(0), hours(1)}));
   all.push_back(duration({"controller.start_pause_max", "the longest of these pauses", {}, kFleet},
                          In{&Config::controller, &ControllerConfig::start_pause_max}, {Millis(100), hours(1)}));
 }

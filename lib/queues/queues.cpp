@@ -6,6 +6,7 @@ namespace imgrec {
 namespace {
 
 constexpr Seconds kDeadLetterRetention = std::chrono::days(14);  // the longest that SQS keeps a message
+constexpr Seconds kShutdownRetention = std::chrono::hours(1);    // long after drain_timeout they say nothing any more
 constexpr Seconds kResponseRetentionMin = std::chrono::hours(1);
 
 }  // namespace
@@ -28,6 +29,20 @@ std::vector<QueueRow> queue_roster(const Config& config) {
                 .worker = kReceivesFrom,
                 .controller = kWatches,
                 .deployer = kMakes | kWatches}},
+      // FIFO, so that a request is neither delivered twice nor missed by a short poll of few servers. An idle worker
+      // and the controller find each other again after a power cut without them.
+      {.kind = QueueKind::shutdown_requests,
+       .name = queue.shutdown_request,
+       .fifo = true,
+       .retention = kShutdownRetention,
+       .survives_power_cut = false,
+       .uses = {.worker = kReceivesFrom, .controller = kSendsTo | kReceivesFrom, .deployer = kMakes | kWatches}},
+      {.kind = QueueKind::shutdown_confirmations,
+       .name = queue.shutdown_confirmed,
+       .fifo = true,
+       .retention = kShutdownRetention,
+       .survives_power_cut = false,
+       .uses = {.worker = kSendsTo, .controller = kReceivesFrom, .deployer = kMakes | kWatches}},
       // Whoever waits for a response is gone after a power cut too, and the result is in the store. A web node sends to
       // its own queue to find out whether it can.
       {.kind = QueueKind::responses,

@@ -13,9 +13,11 @@
 namespace imgrec {
 
 enum class QueueKind {
-  dead_letters,  // requests that could not be processed
-  requests,      // images to classify
-  responses,     // answers, one queue for each web node
+  dead_letters,            // requests that could not be processed
+  requests,                // images to classify
+  responses,               // answers, one queue for each web node
+  shutdown_requests,       // the controller asks workers to stop
+  shutdown_confirmations,  // workers that have stopped and wait for their end
 };
 
 /// What a role does with a queue; bits of QueueUses. On AWS each is a group of rights.

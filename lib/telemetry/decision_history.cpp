@@ -34,7 +34,9 @@ nlohmann::ordered_json json_of(const DecisionRecord& record) {
         {"pending", record.seen->pending}, {"running", record.seen->running}, {"stopping", record.seen->stopping}};
   }
   if (record.wanted) json["wanted"] = *record.wanted;
+  json["take_back"] = record.actions.take_back;
   json["launch"] = record.actions.launch;
+  json["ask_to_stop"] = record.actions.ask;
   json["terminate"] = record.actions.terminate;
   json["why"] = to_valid_utf8(record.why);
   if (!record.error.empty()) json["error"] = to_valid_utf8(record.error);

@@ -26,7 +26,7 @@ struct DecisionRecord {
   };
   // What was done about it. In a dry run: what would have been.
   struct Actions {
-    int launch = 0, terminate = 0;
+    int take_back = 0, launch = 0, ask = 0, terminate = 0;  // requests to stop are asked and taken back
     bool operator==(const Actions&) const = default;
   };
 

@@ -1,6 +1,7 @@
 #include "roles/controller/apply.hpp"
 
 #include <cassert>
+#include <utility>
 
 #include "lib/base/ids.hpp"
 #include "lib/base/log.hpp"
@@ -12,23 +13,40 @@ constexpr Millis kShownMax{120'000};  // by then a fleet shows what it launched
 
 }  // namespace
 
-Applier::Applier(Fleet& fleet, Clock& clock, Rng& rng, Metrics& metrics, StartFailures& starts)
+Applier::Applier(Fleet& fleet, Clock& clock, Rng& rng, Metrics& metrics, StartFailures& starts, Drainer* drainer)
     : fleet_(fleet),
       clock_(clock),
       rng_(rng),
       starts_(starts),
+      drainer_(drainer),
       launches_(metrics.counter("imgrec_controller_launches_total", "Instances launched.")),
       terminations_(metrics.counter("imgrec_controller_terminations_total", "Instances told to end.")),
+      asking_("changing requests to stop", clock),
       launching_("launching instances", clock),
       terminating_("terminating instances", clock) {}
 
 Result<void> Applier::apply(const Actions& actions, const CallLimits& limits) {
-  assert(actions.take_back == 0 && actions.ask == 0);
-  Result<void> outcome;
-  if (actions.launch > 0) outcome = launch(actions.launch, actions.total, limits);
+  Result<void> outcome = change_requests(actions, limits);
+  if (actions.launch > 0) {
+    auto launched = launch(actions.launch, actions.total, limits);
+    if (outcome) outcome = std::move(launched);
+  }
   if (actions.terminate.empty()) return outcome;
   auto ended = terminate(actions.terminate, limits);
   return outcome ? ended : outcome;
+}
+
+Result<void> Applier::change_requests(const Actions& actions, const CallLimits& limits) {
+  if (drainer_ == nullptr) {
+    assert(actions.take_back == 0 && actions.ask == 0);
+    return {};
+  }
+  Result<void> outcome;
+  if (actions.take_back > 0) outcome = drainer_->take_back(actions.take_back, limits);
+  if (outcome && actions.ask > 0) outcome = drainer_->ask(actions.ask, limits);
+  if (!outcome && outcome.error().kind != ErrorKind::cancelled) asking_.failed(outcome.error());
+  if (outcome && actions.take_back + actions.ask > 0) asking_.succeeded();
+  return outcome;
 }
 
 Result<void> Applier::launch(int count, int total, const CallLimits& limits) {

@@ -9,6 +9,7 @@
 #include "lib/base/rng.hpp"
 #include "lib/ports/fleet.hpp"
 #include "lib/telemetry/metrics.hpp"
+#include "roles/controller/drainer.hpp"
 #include "roles/controller/reconcile.hpp"
 #include "roles/controller/start_failures.hpp"
 
@@ -17,11 +18,12 @@ namespace imgrec {
 /// Not thread-safe: one controller's. Blocks as the fleet does.
 class Applier {
  public:
-  /// `starts` is told what was launched and what was told to end.
-  Applier(Fleet& fleet, Clock& clock, Rng& rng, Metrics& metrics, StartFailures& starts);
+  /// `starts` is told what was launched and what was told to end. `drainer` asks workers to stop; null: nothing is
+  /// asked.
+  Applier(Fleet& fleet, Clock& clock, Rng& rng, Metrics& metrics, StartFailures& starts, Drainer* drainer);
 
-  /// The first failure, when there is one; the other actions are tried all the same. Requests to stop
-  /// are neither sent nor taken back here: reconcile asks for none unless it is told that they are possible.
+  /// The first failure, when there is one; the other actions are tried all the same. Requests to stop are taken back
+  /// before anything is launched.
   Result<void> apply(const Actions& actions, const CallLimits& limits);
 
  private:
@@ -31,6 +33,7 @@ class Applier {
     MonoTime asked_at{};
   };
 
+  Result<void> change_requests(const Actions& actions, const CallLimits& limits);
   Result<void> launch(int count, int total, const CallLimits& limits);
   Result<void> terminate(const std::vector<InstanceId>& ids, const CallLimits& limits);
 
@@ -38,9 +41,10 @@ class Applier {
   Clock& clock_;
   Rng& rng_;
   StartFailures& starts_;
+  Drainer* const drainer_;
   Metrics::Counter& launches_;
   Metrics::Counter& terminations_;
-  OutageLog launching_, terminating_;
+  OutageLog asking_, launching_, terminating_;
   std::optional<Launch> unanswered_;  // a launch of which the answer was lost
 };
 

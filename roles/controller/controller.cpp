@@ -11,6 +11,7 @@
 #include "lib/base/log.hpp"
 #include "lib/job/worker_start.hpp"
 #include "roles/controller/apply.hpp"
+#include "roles/controller/drainer.hpp"
 #include "roles/controller/observe.hpp"
 #include "roles/controller/policy/policy.hpp"
 #include "roles/controller/round.hpp"
@@ -43,17 +44,27 @@ DecisionRecord::Seen seen_in(const Observation& observation) {
           .stopping = count(InstanceState::stopping)};
 }
 
+std::unique_ptr<Drainer> make_drainer(const ControllerConfig& config, const ControllerPorts& ports) {
+  // A dry run must not take back what another controller asked for.
+  if (ports.queues == nullptr || config.drain_timeout <= Millis(0) || config.dry_run) return nullptr;
+  return std::make_unique<Drainer>(*ports.queues, ports.clock, ports.rng, ports.metrics,
+                                   DrainerOptions{.requests = ports.shutdown_requests,
+                                                  .confirmations = ports.shutdown_confirmations,
+                                                  .timeout = config.drain_timeout});
+}
+
 class Controller {
  public:
   Controller(const ControllerConfig& config, const ControllerPorts& ports, Policy policy)
       : config_(config),
         ports_(ports),
         observer_(ports.requests, ports.fleet, ports.clock, ports.metrics),
+        drainer_(make_drainer(config, ports)),
         starts_({.started_after = config.started_after,
                  .pause_min = config.start_pause_min,
                  .pause_max = config.start_pause_max}),
         round_(policy, scaling_rules(config), starts_),
-        applier_(ports.fleet, ports.clock, ports.rng, ports.metrics, starts_),
+        applier_(ports.fleet, ports.clock, ports.rng, ports.metrics, starts_, drainer_.get()),
         start_failures_(ports.metrics.counter("imgrec_controller_start_failures_total",
                                               "Rounds in which instances had ended right after their start.")),
         wanted_(std::make_shared<std::atomic<double>>(kUnknown)),
@@ -66,7 +77,7 @@ class Controller {
   void step(const std::stop_token& stop);
 
  private:
-  using Summary = std::tuple<int, int, std::size_t>;  // wanted, launch, terminate
+  using Summary = std::tuple<int, int, int, int, std::size_t>;  // wanted, take back, launch, ask, terminate
 
   void tell_start_failures(int failures_before, const CallLimits& limits);
   std::string start_failure_reason(const CallLimits& limits) const;
@@ -76,6 +87,7 @@ class Controller {
   const ControllerConfig& config_;
   const ControllerPorts& ports_;
   Observer observer_;
+  std::unique_ptr<Drainer> drainer_;  // before applier_, which uses it
   StartFailures starts_;  // before round_, which tells it what is there, and applier_, which tells it what was launched
   Round round_;
   Applier applier_;
@@ -89,7 +101,8 @@ class Controller {
 void Controller::step(const std::stop_token& stop) {
   const CallLimits limits(Deadline::in(ports_.clock, kRoundMax), stop);
   DecisionRecord record{.at = ports_.clock.wall_now(), .dry_run = config_.dry_run};
-  const auto observation = observer_.observe(limits);
+  auto observation = observer_.observe(limits);
+  if (observation && drainer_) observation->drains = drainer_->observe(observation->instances, limits);
   if (stop.stop_requested()) return;
   if (!observation) {
     round_.not_observed();
@@ -105,7 +118,10 @@ void Controller::step(const std::stop_token& stop) {
   *wanted_ = decision.wanted;
   record.seen = seen_in(*observation);
   record.wanted = decision.wanted;
-  record.actions = {.launch = actions.launch, .terminate = static_cast<int>(actions.terminate.size())};
+  record.actions = {.take_back = actions.take_back,
+                    .launch = actions.launch,
+                    .ask = actions.ask,
+                    .terminate = static_cast<int>(actions.terminate.size())};
   record.why = decision.why + (actions.note.empty() ? "" : "; " + actions.note);
   explain(record);
   if (!config_.dry_run) {
@@ -137,12 +153,15 @@ std::string Controller::start_failure_reason(const CallLimits& limits) const {
 
 // A line for a person when something changes, not one each second.
 void Controller::explain(const DecisionRecord& record) {
-  const Summary summary{*record.wanted, record.actions.launch, record.actions.terminate};
+  const Summary summary{*record.wanted, record.actions.take_back, record.actions.launch, record.actions.ask,
+                        record.actions.terminate};
   const auto level = explained_ == summary ? log::Level::debug : log::Level::info;
   explained_ = summary;
   log::write(level, config_.dry_run ? "scaling (dry run)" : "scaling",
              {{"wanted", *record.wanted},
+              {"take_back", record.actions.take_back},
               {"launch", record.actions.launch},
+              {"ask_to_stop", record.actions.ask},
               {"terminate", record.actions.terminate},
               {"why", record.why},
               {"visible", record.seen->visible},

@@ -28,6 +28,8 @@ struct ControllerPorts {
   ObjectStore* results = nullptr;  // where workers tell why they could not start; null: not asked
   /// For people: how to end instances that outlive this process. Empty: they end with it.
   std::string how_to_end = {};
+  QueueDirectory* queues = nullptr;  // opens the queues that follow; null: instances are told to end at once
+  std::string shutdown_requests = {}, shutdown_confirmations = {};  // names
 };
 
 /// The columns that the controller records, one value per round: messages by state, instances by state, and how many

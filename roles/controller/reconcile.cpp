@@ -59,8 +59,9 @@ void shrink(const Observation& observation, const std::vector<std::size_t>& stay
   std::ranges::partial_sort(candidates, candidates.begin() + static_cast<std::ptrdiff_t>(count),
                             [](const Candidate& a, const Candidate& b) { return a.goes_before(b); });
   const bool asks = observation.drains.possible && ending == Ending::drain;
+  int unasked = observation.drains.overdue;
   for (std::size_t i = 0; i < count; ++i) {
-    if (asks && !candidates[i].pending) {
+    if (asks && !candidates[i].pending && unasked-- <= 0) {
       ++actions.ask;
     } else {
       actions.terminate.push_back(observation.instances[candidates[i].index].id);

@@ -29,10 +29,10 @@ struct Actions {
 ///   further rounds to take back the rest).
 /// An instance that has confirmed that it holds nothing and waits for its end is ended whatever is wanted. Of those
 /// that are too many, the ones not yet running go first, the newest of them foremost: they hold nothing. Running ones
-/// are asked to stop where that is possible and the decision does not want them terminated; else those go that have
-/// been idle longest, where that is known, then the least busy, then the newest, since the lowest numbers (app-tier-1,
-/// …) and the warmest caches are the oldest's. Time and memory are linear in the number of instances, but for sorting
-/// those that are too many.
+/// are asked to stop where that is possible, the decision does not want them terminated and no request is overdue; else
+/// those go that have been idle longest, where that is known, then the least busy, then the newest, since the lowest
+/// numbers (app-tier-1, …) and the warmest caches are the oldest's. Time and memory are linear in the number of
+/// instances, but for sorting those that are too many.
 Actions reconcile(const Observation& observation, const Decision& decision, const ScalingRules& rules);
 
 }  // namespace imgrec

@@ -21,6 +21,7 @@
 #include "roles/worker/lease_keeper.hpp"
 #include "roles/worker/prefetch.hpp"
 #include "roles/worker/process_job.hpp"
+#include "roles/worker/shutdown.hpp"
 #include "roles/worker/start_report.hpp"
 
 namespace imgrec {
@@ -59,6 +60,13 @@ class Worker {
         unclassified_max_(threads_ + std::min(settings.worker.prefetch, kAheadMax)),
         unclassified_(unclassified_max_),
         inbox_(static_cast<std::size_t>(threads_ + settings.worker.prefetch)),
+        shutdown_(ports.replies, ports.clock, ports.rng,
+                  {.requests = settings.queue.shutdown_request,
+                   .confirmations = settings.queue.shutdown_confirmed,
+                   .instance = InstanceId(settings.worker.id),
+                   .app_tier_id = settings.worker.app_tier_id,
+                   // A worker that no fleet started is nobody's to end.
+                   .check = settings.worker.app_tier_id.empty() ? Millis(0) : settings.worker.shutdown_check}),
         leases_(ports.requests, ports.clock, settings.queue.visibility, metrics_),
         completer_(ports, leases_, metrics_,
                    {.fifo = settings.queue.fifo,
@@ -79,6 +87,7 @@ class Worker {
   void take(std::vector<Message> messages);
   bool wait_for_room(const std::stop_token& stop);
   bool wait_out_outage(const std::stop_token& stop);
+  bool holds_nothing() const;
   bool services_work() const { return reading_.works() && storing_.works() && completer_.works(); }
   void park(HeldMessage suspect);
   std::deque<HeldMessage> take_suspects();
@@ -113,9 +122,11 @@ class Worker {
   std::optional<Error> engine_lost_;
   bool backlog_ = false;  // the last receive brought as many messages as it asked for
   MonoTime idle_since_{};
+  bool asked_to_stop_ = false;  // of the receiving thread
   const std::ptrdiff_t unclassified_max_;
   std::counting_semaphore<> unclassified_;  // jobs that may begin: what is begun is not returned at a stop
   BoundedQueue<HeldMessage> inbox_;
+  Shutdown shutdown_;
   LeaseKeeper leases_;
   Completer completer_;
   std::vector<std::jthread> job_threads_;
@@ -128,6 +139,7 @@ Result<void> Worker::run(const std::stop_token& stop) {
   const std::stop_callback ends(stop, [this] { end_.request_stop(); });
   auto outcome = receive_until_end(end_.get_token());
   drain();
+  if (asked_to_stop_) shutdown_.confirm_and_wait(stop);
   log::info("worker ended", {{"worker", id_}});
   if (engine_lost_) return fail(*engine_lost_);  // no thread is left that could write it
   return outcome;
@@ -150,6 +162,10 @@ Result<void> Worker::receive_until_end(const std::stop_token& stop) {
       continue;
     }
     if (!wait_out_outage(stop)) break;
+    if (holds_nothing() && shutdown_.take(stop)) {
+      asked_to_stop_ = true;
+      break;
+    }
     if (!services_work()) one_by_one = true;  // the one message tries whether they do again
     const int messages_max = one_by_one ? 1 : std::min(room(), static_cast<int>(kBatchMax));
     auto messages = receive(messages_max, stop);
@@ -188,6 +204,7 @@ Result<std::vector<Message>> Worker::receive(int messages_max, const std::stop_t
       .messages_max = messages_max, .wait = settings_.worker.poll_wait, .visibility = settings_.queue.visibility};
   const Millis idle_max = settings_.worker.exit_when_idle;
   if (idle_max > Millis(0)) options.wait = std::min(options.wait, idle_max);
+  if (holds_nothing()) options.wait = std::min(options.wait, shutdown_.wait_max());
   std::stop_source poll;
   {
     std::lock_guard lock(mutex_);
@@ -213,6 +230,11 @@ void Worker::take(std::vector<Message> messages) {
     leases_.hold(message.receipt);
     inbox_.push({.message = std::move(message), .received_at = now, .received_wall = wall});
   }
+}
+
+bool Worker::holds_nothing() const {
+  std::lock_guard lock(mutex_);
+  return held_ == 0;
 }
 
 // With mutex_ held.

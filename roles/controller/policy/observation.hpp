@@ -41,6 +41,7 @@ struct Drains {
   bool possible = false;                // false: instances that are too many can only be terminated
   int requested = 0;                    // sent and not confirmed: they can still be taken back
   std::vector<InstanceId> confirmed{};  // hold nothing, take nothing new, and wait for their end
+  int overdue = 0;  // requests given up in this round, as no worker took them: so many instances are ended directly
 };
 
 struct Observation {

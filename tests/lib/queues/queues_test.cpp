@@ -22,7 +22,8 @@ TEST(QueueRoster, NamesEveryQueueOnce) {
     EXPECT_TRUE(kinds.insert(row.kind).second) << row.name;
     EXPECT_EQ(queue_name(web_1(), row.kind), row.name);
   }
-  EXPECT_EQ(names, (std::set<std::string>{"imgrec-dead", "imgrec-requests", "imgrec-responses-web-1"}));
+  EXPECT_EQ(names, (std::set<std::string>{"imgrec-dead", "imgrec-requests", "imgrec-responses-web-1",
+                                          "imgrec-shutdown-request", "imgrec-shutdown-confirmed"}));
 }
 
 TEST(QueueRoster, HasDeadLetterQueuesBeforeTheQueuesThatNameThem) {

@@ -71,7 +71,8 @@ TEST(DecisionHistory, WritesJsonThatTellsWhatIsUnknownByLeavingItOut) {
   history.record(seeing);
   const std::string both = history.to_json(5);
   EXPECT_THAT(both, HasSubstr(R"("queue":{"visible":3,"in_flight":0,"delayed":0,"oldest_age_ms":1500})"));
-  EXPECT_THAT(both, HasSubstr(R"("instances":{"pending":1,"running":0,"stopping":0},"wanted":4,"launch":2)"));
+  EXPECT_THAT(both,
+              HasSubstr(R"("instances":{"pending":1,"running":0,"stopping":0},"wanted":4,"take_back":0,"launch":2)"));
   EXPECT_LT(both.find("3 messages"), both.find("nothing was read")) << "newest first";
 }
 

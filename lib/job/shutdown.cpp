@@ -1,0 +1,66 @@
+#include "lib/job/shutdown.hpp"
+
+#include <nlohmann/json.hpp>
+#include <optional>
+
+#include "lib/base/clock.hpp"
+#include "lib/base/json_writer.hpp"
+#include "lib/job/job.hpp"
+
+namespace imgrec {
+namespace {
+
+// The members of a message of version 1, all of them text.
+class Members {
+ public:
+  explicit Members(std::string_view json)
+      : document_(nlohmann::json::parse(json, nullptr, /*allow_exceptions=*/false)) {
+    if (document_version(json) != kJobVersion) document_ = nullptr;
+  }
+
+  std::string text(const char* name) const {
+    const auto found = document_.is_object() ? document_.find(name) : document_.end();
+    return found != document_.end() && found->is_string() ? found->get<std::string>() : std::string();
+  }
+
+ private:
+  nlohmann::json document_;
+};
+
+std::unexpected<Error> bad(const char* what) {
+  return fail(ErrorKind::invalid, "bad_shutdown_message", std::string("The message is no shutdown ") + what + ".");
+}
+
+}  // namespace
+
+std::string to_json(const ShutdownRequest& request) {
+  JsonWriter json;
+  json.begin_object().member("v", kJobVersion).member("request", request.id);
+  return json.member("requested_at", to_rfc3339(request.requested_at)).end_object().finish();
+}
+
+std::string to_json(const ShutdownConfirmation& confirmation) {
+  JsonWriter json;
+  json.begin_object().member("v", kJobVersion).member("request", confirmation.request);
+  json.member("instance", confirmation.instance.str()).member("app_tier_id", confirmation.app_tier_id);
+  return json.member("confirmed_at", to_rfc3339(confirmation.confirmed_at)).end_object().finish();
+}
+
+Result<ShutdownRequest> parse_shutdown_request(std::string_view json) {
+  const Members members(json);
+  const auto at = parse_rfc3339(members.text("requested_at"));
+  if (members.text("request").empty() || !at) return bad("request");
+  return ShutdownRequest{.id = members.text("request"), .requested_at = *at};
+}
+
+Result<ShutdownConfirmation> parse_shutdown_confirmation(std::string_view json) {
+  const Members members(json);
+  const auto at = parse_rfc3339(members.text("confirmed_at"));
+  if (members.text("request").empty() || members.text("instance").empty() || !at) return bad("confirmation");
+  return ShutdownConfirmation{.request = members.text("request"),
+                              .instance = InstanceId(members.text("instance")),
+                              .app_tier_id = members.text("app_tier_id"),
+                              .confirmed_at = *at};
+}
+
+}  // namespace imgrec

@@ -1,0 +1,127 @@
+// A worker with nothing to do takes a request to stop; one with work does not.
+#include "lib/job/shutdown.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "tests/roles/worker/worker_fixture.hpp"
+
+namespace imgrec {
+namespace {
+
+using test::QueueCall;
+
+class WorkerShutdownTest : public test::WorkerFixture {
+ protected:
+  WorkerShutdownTest() {
+    settings_.worker.exit_when_idle = Seconds(0);
+    settings_.worker.shutdown_check = Seconds(2);
+  }
+  void ask(const std::string& id) { send(to_json(ShutdownRequest{.id = id, .requested_at = clock_.wall_now()})); }
+  void send(const std::string& body) {
+    const OutgoingMessage message{.body = body, .group_id = "g", .dedup_id = sha256_hex(body), .delay = Millis(0)};
+    ASSERT_TRUE(asked_->send({&message, 1})->front());
+  }
+  std::vector<ShutdownConfirmation> confirmations() {
+    std::vector<ShutdownConfirmation> all;
+    for (const std::string& body : confirmed_->bodies()) all.push_back(*parse_shutdown_confirmation(body));
+    return all;
+  }
+  bool is_asked() { return !asked_->bodies().empty(); }
+  /// Lets so much time pass, in small steps.
+  void pass(Millis time) {
+    const MonoTime end = clock_.mono_now() + time;
+    until([&] { return clock_.mono_now() >= end; }, Millis(200));
+  }
+
+  std::shared_ptr<test::MemoryQueue> asked_ = queues_.create("imgrec-shutdown-request", {.fifo = true});
+  std::shared_ptr<test::MemoryQueue> confirmed_ = queues_.create("imgrec-shutdown-confirmed", {.fifo = true});
+};
+
+TEST_F(WorkerShutdownTest, AnIdleWorkerStopsConfirmsAndWaitsForItsEnd) {
+  start();
+  ask("r-1");
+  until([&] { return !confirmations().empty(); });
+  const auto all = confirmations();
+  ASSERT_EQ(all.size(), 1u);
+  EXPECT_EQ(all[0].request, "r-1");
+  EXPECT_EQ(all[0].instance, InstanceId("w-1"));
+  EXPECT_EQ(all[0].app_tier_id, "app-tier-1");
+  submit("an image that comes later");
+  pass(Seconds(30));
+  EXPECT_EQ(visible(), 1u) << "it takes nothing new";
+  EXPECT_FALSE(ended_) << "it waits";
+  worker_.request_stop();
+  finish();
+  EXPECT_TRUE(outcome_);
+}
+
+TEST_F(WorkerShutdownTest, AWorkerThatNobodyEndsEndsByItself) {
+  start();
+  ask("r-1");
+  until([&] { return !confirmations().empty(); });
+  until([&] { return ended_.load(); }, Seconds(1));
+  EXPECT_TRUE(outcome_);
+}
+
+TEST_F(WorkerShutdownTest, WorkInHandIsFinishedAndNothingIsDeliveredTwice) {
+  classifiers_.hold();
+  for (int i = 0; i < 4; ++i) submit("image " + std::to_string(i));
+  start();
+  until([&] { return requests_->depth()->in_flight >= 2; });
+  ask("r-1");
+  pass(Seconds(10));
+  EXPECT_TRUE(is_asked()) << "it has work";
+  EXPECT_EQ(asked_->depth()->in_flight, 0u);
+  classifiers_.release();
+  until([&] { return !confirmations().empty(); });
+  expect_all_done();
+  for (const auto& [job, answer] : answers()) EXPECT_EQ(answers().count(job), 1u);
+}
+
+TEST_F(WorkerShutdownTest, ARequestTakenBackInTimeStopsNobody) {
+  start();
+  pass(Seconds(1));
+  ask("r-1");
+  const auto taken_back = asked_->receive({.messages_max = 1}, {});
+  ASSERT_EQ(taken_back->size(), 1u);
+  ASSERT_TRUE(asked_->remove({{taken_back->front().receipt}}));
+  pass(Seconds(10));
+  submit("an image");
+  until([&] { return requests_->bodies().empty(); });
+  expect_all_done();
+  EXPECT_TRUE(confirmations().empty());
+}
+
+TEST_F(WorkerShutdownTest, TheConfirmationIsSentWhenTheQueueWorksAgain) {
+  confirmed_->faults.set_outage(test::injected_error());
+  start();
+  ask("r-1");
+  pass(Seconds(30));
+  EXPECT_FALSE(is_asked());
+  EXPECT_TRUE(confirmations().empty());
+  confirmed_->faults.set_outage(std::nullopt);
+  until([&] { return !confirmations().empty(); });
+  for (const ShutdownConfirmation& one : confirmations()) EXPECT_EQ(one.request, "r-1");
+}
+
+TEST_F(WorkerShutdownTest, WhatIsNoRequestIsDroppedAndStopsNobody) {
+  send("{\"v\":1}");
+  start();
+  until([&] { return !is_asked(); });
+  submit("an image");
+  until([&] { return requests_->bodies().empty(); });
+  EXPECT_TRUE(confirmations().empty());
+}
+
+TEST_F(WorkerShutdownTest, AWorkerOfNoFleetLooksForNoRequests) {
+  settings_.worker.app_tier_id.clear();
+  start();
+  ask("r-1");
+  pass(Seconds(30));
+  EXPECT_TRUE(is_asked());
+  EXPECT_EQ(asked_->faults.calls(QueueCall::receive), 0);
+}
+
+}  // namespace
+}  // namespace imgrec
