@@ -15,7 +15,7 @@ constexpr std::int64_t kReportEveryS = 10;  // workers tell what they did
 
 void Simulation::restart_controller() {
   scaler_ = make_scaler_();
-  applier_.emplace(machines_, clock_, random_, metrics_, scaler_->starts());
+  applier_.emplace(machines_, clock_, random_, metrics_, scaler_->starts(), nullptr);
 }
 
 void Simulation::wake_controller() {

@@ -17,6 +17,7 @@
 #include "lib/base/ids.hpp"
 #include "lib/base/linger.hpp"
 #include "lib/base/log.hpp"
+#include "roles/worker/check_settings.hpp"
 #include "roles/worker/completer.hpp"
 #include "roles/worker/lease_keeper.hpp"
 #include "roles/worker/prefetch.hpp"
@@ -151,7 +152,8 @@ Result<void> Worker::receive_until_end(const std::stop_token& stop) {
   Backoff backoff({Millis(100), Millis(5'000)}, ports_.rng);
   const MonoTime start = ports_.clock.mono_now();
   bool received_once = false;
-  bool one_by_one = false;  // more suspects may follow, each to be worked on alone: no use in holding several
+  bool found_nothing = false;  // the last receive brought no message: there is nothing to do
+  bool one_by_one = false;     // more suspects may follow, each to be worked on alone: no use in holding several
   {
     std::lock_guard lock(mutex_);
     idle_since_ = start;
@@ -162,7 +164,7 @@ Result<void> Worker::receive_until_end(const std::stop_token& stop) {
       continue;
     }
     if (!wait_out_outage(stop)) break;
-    if (holds_nothing() && shutdown_.take(stop)) {
+    if (found_nothing && holds_nothing() && shutdown_.take(stop)) {
       asked_to_stop_ = true;
       break;
     }
@@ -180,6 +182,7 @@ Result<void> Worker::receive_until_end(const std::stop_token& stop) {
     outage.succeeded();
     backoff.reset();
     received_once = true;
+    found_nothing = messages->empty();
     one_by_one = !messages->empty() && messages->front().receive_count > 1;
     {
       std::lock_guard lock(mutex_);
@@ -425,24 +428,10 @@ void Worker::drain() {
   leases_.release_all();
 }
 
-Result<void> check(const WorkerSettings& settings) {
-  const auto bad = [](const char* what) { return fail(ErrorKind::invalid, "bad_worker_settings", what); };
-  if (settings.worker.id.empty()) return bad("worker.id is empty.");
-  if (settings.worker.threads < 0 || settings.worker.threads > 1024) return bad("worker.threads is 0 (cores) to 1024.");
-  if (settings.worker.prefetch < 0 || settings.worker.prefetch > 1000) return bad("worker.prefetch is 0 to 1000.");
-  if (settings.worker.poll_wait < Millis(0) || settings.worker.poll_wait > Seconds(20)) {
-    return bad("worker.poll_wait is 0 to 20 s.");
-  }
-  if (settings.queue.visibility < Seconds(1)) return bad("queue.visibility is 1 s or more.");
-  if (settings.worker.attempts_max < 1) return bad("worker.attempts_max is 1 or more.");
-  if (settings.worker.engine_failures_max < 1) return bad("worker.engine_failures_max is 1 or more.");
-  return {};
-}
-
 }  // namespace
 
 Result<void> run_worker(const WorkerSettings& settings, WorkerPorts ports, std::stop_token stop) {
-  if (auto checked = check(settings); !checked) return checked;
+  if (auto checked = check_settings(settings); !checked) return checked;
   const int threads = settings.worker.threads > 0 ? settings.worker.threads : usable_cores();
   std::vector<std::unique_ptr<Classifier>> classifiers;
   for (int i = 0; i < threads; ++i) {
