@@ -13,6 +13,8 @@ import imgrec
 ROLES = ("web", "worker", "controller", "deployer")
 # The project's own table of queues, of a web node named web-1: what each role does with each queue.
 ROSTER = json.loads(subprocess.run([imgrec.program("queue_roster")], capture_output=True, text=True, check=True, timeout=60).stdout)
+for row in ROSTER:
+    row["name"] += ".fifo" if row["fifo"] else ""  # as SQS wants it
 # What a use takes: the calls below, and the actions of a policy.
 CALLS = {"sends": {"send"}, "receives": {"receive", "delete", "extend"}, "watches": {"attributes"}, "makes": set()}  # moto asks no resource
 ACTIONS = {"sends": {"SendMessage"}, "receives": {"ReceiveMessage", "DeleteMessage", "ChangeMessageVisibility"},
@@ -28,7 +30,7 @@ def account(tmp_path_factory):
             s3.create_bucket(Bucket=bucket)
             for key in KEYS:
                 s3.put_object(Bucket=bucket, Key=key, Body=b"x")
-        server.urls = {name: sqs.create_queue(QueueName=name)["QueueUrl"]
+        server.urls = {name: sqs.create_queue(QueueName=name, Attributes={"FifoQueue": "true"} if name.endswith(".fifo") else {})["QueueUrl"]
                        for name in [row["name"] for row in ROSTER] + ["other-queue"]}
         server.clients = {}
         server.sessions = {name: server.session_of(server.role(name)) for name in ROLES}
@@ -84,7 +86,9 @@ def test_queues_by_the_policy_s_text(role):
     wanted = {}
     for row in ROSTER:
         if uses := row["uses"][role]:
-            names = [row["name"].replace("web-1", "*")] if row["per_node"] else [row["name"], row["name"] + ".fifo"]
+            names = [row["name"].replace("web-1", "*")] if row["per_node"] else [row["name"]]
+                if not row["fifo"] and not row["per_node"]:  # unless the settings say otherwise
+                    names.append(row["name"] + ".fifo")
             for name in names:
                 wanted[name] = {"GetQueueUrl"}.union(*(ACTIONS[use] for use in uses))
     assert found == wanted

@@ -24,6 +24,7 @@ int main() {
   auto rows = nlohmann::json::array();
   for (const imgrec::QueueRow& row : imgrec::queue_roster(config)) {
     rows.push_back({{"name", row.name},
+                    {"fifo", row.fifo},
                     {"per_node", row.owner == imgrec::QueueOwner::this_node},
                     {"uses",
                      {{"web", words(row.uses.web)},
