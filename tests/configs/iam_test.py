@@ -87,8 +87,8 @@ def test_queues_by_the_policy_s_text(role):
     for row in ROSTER:
         if uses := row["uses"][role]:
             names = [row["name"].replace("web-1", "*")] if row["per_node"] else [row["name"]]
-                if not row["fifo"] and not row["per_node"]:  # unless the settings say otherwise
-                    names.append(row["name"] + ".fifo")
+            if not row["fifo"] and not row["per_node"]:  # unless the settings say otherwise
+                names.append(row["name"] + ".fifo")
             for name in names:
                 wanted[name] = {"GetQueueUrl"}.union(*(ACTIONS[use] for use in uses))
     assert found == wanted
