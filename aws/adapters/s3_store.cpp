@@ -5,6 +5,7 @@
 #include <charconv>
 #include <expected>
 
+#include "aws/adapters/s3_bucket.hpp"
 #include "aws/client/clock_skew.hpp"
 #include "aws/client/encoding.hpp"
 #include "aws/client/sts.hpp"
@@ -24,15 +25,6 @@ constexpr Millis kPresignedMax = std::chrono::hours(24 * 7);
 
 std::string path_of(const ObjectKey& key) {
   return "/" + uri_encode(key.str(), Slash::keep);
-}
-
-// The bucket itself.
-CallRequest bucket_call(const char* operation, const char* method, const Endpoint& endpoint) {
-  CallRequest out;
-  out.name = {"s3", operation};
-  out.endpoint = endpoint;
-  out.method = method;
-  return out;
 }
 
 CallRequest object_call(const char* operation, const char* method, const Endpoint& endpoint, const ObjectKey& key) {
@@ -323,63 +315,14 @@ Result<void> S3Store::remove(std::span<const ObjectKey> keys, const CallLimits& 
   return {};
 }
 
-Error wrong_region(const std::string& bucket, const Error& error) {
-  return {ErrorKind::invalid, "wrong_region",
-          "The bucket " + bucket + " is in another region than this session. " + error.message};
-}
-
-Result<void> create_bucket(Session& session, const Endpoint& endpoint, const std::string& bucket,
-                           const CallLimits& limits) {
-  CallRequest request = bucket_call("CreateBucket", "PUT", endpoint);
-  // "If you don't specify a region, the bucket is created in us-east-1", which cannot be named.
-  if (session.region() != kDefaultRegion) {
-    request.body = "<CreateBucketConfiguration xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\"><LocationConstraint>" +
-                   xml_escape(session.region()) + "</LocationConstraint></CreateBucketConfiguration>";
-    request.headers = {{"Content-Type", "application/xml"}};
-  }
-  const auto done = session.caller("s3").call(request, limits.deadline, limits.stop);
-  if (!done && done.error().aws_code == "BucketAlreadyOwnedByYou") return {};  // by another process, just now
-  if (!done) return fail(done.error().error);
-  log::info("bucket created", {{"bucket", bucket}, {"region", session.region()}});
-  return {};
-}
-
-Result<void> set_up_bucket(Session& session, const Endpoint& endpoint, const S3StoreOptions& options) {
-  if (options.setup == BucketSetup::use) return {};
-  const CallLimits limits(Deadline::in(session.clock(), options.call_deadline), options.stop);
-  const auto there =
-      session.caller("s3").call(bucket_call("HeadBucket", "HEAD", endpoint), limits.deadline, limits.stop);
-  if (there) return {};
-  // A HEAD's answer has no body, so no code says which kind of "no" it is.
-  const CallFailure& failure = there.error();
-  if (failure.status == 404 && options.setup == BucketSetup::create) {
-    return create_bucket(session, endpoint, options.bucket, limits);
-  }
-  if (failure.status == 404) {
-    return fail(ErrorKind::not_found, "no_such_bucket",
-                "There is no bucket " + options.bucket + " in region " + session.region() +
-                    ". Create it, or check its name and the region. " + failure.error.message);
-  }
-  if (failure.status == 301 || failure.status == 400) return fail(wrong_region(options.bucket, failure.error));
-  return fail(failure.error);
-}
-
 }  // namespace
 
 Result<std::unique_ptr<ObjectStore>> open_s3_store(Session& session, const S3StoreOptions& options) {
   auto endpoint = bucket_endpoint(session.endpoints(), options.bucket);
   if (!endpoint) return fail(endpoint.error());
-  if (auto done = set_up_bucket(session, *endpoint, options); !done) return fail(done.error());
+  const CallLimits limits(Deadline::in(session.clock(), options.call_deadline), options.stop);
+  if (auto done = set_up_bucket(session, options.bucket, options.setup, limits); !done) return fail(done.error());
   return std::make_unique<S3Store>(session, *std::move(endpoint), options);
-}
-
-Result<void> delete_s3_bucket(Session& session, const std::string& bucket) {
-  const auto endpoint = bucket_endpoint(session.endpoints(), bucket);
-  if (!endpoint) return fail(endpoint.error());
-  const auto done = session.caller("s3").call(bucket_call("DeleteBucket", "DELETE", *endpoint),
-                                              Deadline::in(session.clock(), Millis(30'000)), {});
-  if (done || done.error().status == 404) return {};
-  return fail(done.error().error);
 }
 
 Result<std::string> presigned_get(Session& session, const std::string& bucket, const ObjectKey& key, Seconds expires) {

@@ -14,16 +14,10 @@
 #include <memory>
 #include <string>
 
-#include "aws/client/session.hpp"
+#include "aws/adapters/s3_bucket.hpp"
 #include "lib/ports/object_store.hpp"
 
 namespace imgrec::aws {
-
-enum class BucketSetup {
-  use,     // no call before the first use
-  check,   // not_found "no_such_bucket", denied "access_denied", invalid "wrong_region" before any use
-  create,  // made in the session's region, closed to the public, when it is not there
-};
 
 struct S3StoreOptions {
   std::string bucket;
@@ -37,9 +31,6 @@ struct S3StoreOptions {
 
 /// Errors: invalid "bad_bucket"; with check and create as said there, denied "bucket_taken", and the transport's.
 Result<std::unique_ptr<ObjectStore>> open_s3_store(Session& session, const S3StoreOptions& options);
-
-/// Deletes the empty bucket, for tear-down; one that is not there is a success. invalid "bucket_not_empty".
-Result<void> delete_s3_bucket(Session& session, const std::string& bucket);
 
 /// A URL that anybody may read the object with for `expires` (up to 7 days; not longer than the session's credentials
 /// live). Errors: invalid "bad_bucket", invalid "bad_key"; as of the credentials.

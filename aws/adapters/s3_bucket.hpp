@@ -1,0 +1,25 @@
+// Buckets of Amazon S3: made, checked and deleted. What is in them is s3_store's.
+#pragma once
+
+#include <string>
+
+#include "aws/client/session.hpp"
+
+namespace imgrec::aws {
+
+enum class BucketSetup {
+  use,     // no call before the first use
+  check,   // not_found "no_such_bucket", denied "access_denied", invalid "wrong_region" before any use
+  create,  // made in the session's region, closed to the public, when it is not there
+};
+
+/// A call about the bucket itself; endpoint: as of bucket_endpoint().
+CallRequest bucket_call(const char* operation, const char* method, const Endpoint& endpoint);
+
+/// Errors: as said at BucketSetup, denied "bucket_taken", and the transport's.
+Result<void> set_up_bucket(Session& session, const std::string& bucket, BucketSetup setup, const CallLimits& limits);
+
+/// Deletes the empty bucket, for tear-down; one that is not there is a success. invalid "bucket_not_empty".
+Result<void> delete_s3_bucket(Session& session, const std::string& bucket);
+
+}  // namespace imgrec::aws
