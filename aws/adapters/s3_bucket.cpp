@@ -1,6 +1,8 @@
 #include "aws/adapters/s3_bucket.hpp"
 
+#include "aws/client/encoding.hpp"
 #include "aws/client/wire/xml.hpp"
+#include "lib/base/digest.hpp"
 #include "lib/base/log.hpp"
 
 namespace imgrec::aws {
@@ -11,7 +13,47 @@ Error wrong_region(const std::string& bucket, const Error& error) {
           "The bucket " + bucket + " is in another region than this session. " + error.message};
 }
 
-Result<void> create_bucket(Session& session, const Endpoint& endpoint, const std::string& bucket,
+// Sets a property of the bucket. S3 wants a checksum with each.
+Result<void> put_property(Session& session, CallRequest request, const CallLimits& limits) {
+  request.payload_sha256 = sha256_hex(request.body);
+  request.headers = {{"Content-Type", "application/xml"},
+                     {"x-amz-sdk-checksum-algorithm", "SHA256"},
+                     {"x-amz-checksum-sha256", base64_of_hex(request.payload_sha256)}};
+  const auto done = session.caller("s3").call(request, limits.deadline, limits.stop);
+  if (done) return {};
+  Error error = done.error().error;
+  error.message = "The bucket was made, but not finished: delete it while it is empty and try again. " + error.message;
+  return fail(std::move(error));
+}
+
+Result<void> put_tags(Session& session, const Endpoint& endpoint, const BucketOptions& options,
+                      const CallLimits& limits) {
+  if (options.tags.empty()) return {};
+  CallRequest request = bucket_call("PutBucketTagging", "PUT", endpoint);
+  request.query = {{"tagging", ""}};
+  request.body = "<Tagging xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\"><TagSet>";
+  for (const auto& [name, value] : options.tags) {
+    request.body += "<Tag><Key>" + xml_escape(name) + "</Key><Value>" + xml_escape(value) + "</Value></Tag>";
+  }
+  request.body += "</TagSet></Tagging>";
+  return put_property(session, std::move(request), limits);
+}
+
+Result<void> put_encryption(Session& session, const Endpoint& endpoint, const BucketOptions& options,
+                            const CallLimits& limits) {
+  if (options.kms_key.empty()) return {};
+  CallRequest request = bucket_call("PutBucketEncryption", "PUT", endpoint);
+  request.query = {{"encryption", ""}};
+  request.body =
+      "<ServerSideEncryptionConfiguration xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\"><Rule>"
+      "<ApplyServerSideEncryptionByDefault><SSEAlgorithm>aws:kms</SSEAlgorithm><KMSMasterKeyID>" +
+      xml_escape(options.kms_key) +
+      "</KMSMasterKeyID></ApplyServerSideEncryptionByDefault><BucketKeyEnabled>true</BucketKeyEnabled></Rule>"
+      "</ServerSideEncryptionConfiguration>";
+  return put_property(session, std::move(request), limits);
+}
+
+Result<void> create_bucket(Session& session, const Endpoint& endpoint, const BucketOptions& options,
                            const CallLimits& limits) {
   CallRequest request = bucket_call("CreateBucket", "PUT", endpoint);
   // "If you don't specify a region, the bucket is created in us-east-1", which cannot be named.
@@ -23,8 +65,9 @@ Result<void> create_bucket(Session& session, const Endpoint& endpoint, const std
   const auto done = session.caller("s3").call(request, limits.deadline, limits.stop);
   if (!done && done.error().aws_code == "BucketAlreadyOwnedByYou") return {};  // by another process, just now
   if (!done) return fail(done.error().error);
-  log::info("bucket created", {{"bucket", bucket}, {"region", session.region()}});
-  return {};
+  log::info("bucket created", {{"bucket", options.name}, {"region", session.region()}});
+  if (auto tagged = put_tags(session, endpoint, options, limits); !tagged) return tagged;
+  return put_encryption(session, endpoint, options, limits);
 }
 
 }  // namespace
@@ -37,8 +80,9 @@ CallRequest bucket_call(const char* operation, const char* method, const Endpoin
   return out;
 }
 
-Result<void> set_up_bucket(Session& session, const std::string& bucket, BucketSetup setup, const CallLimits& limits) {
-  if (setup == BucketSetup::use) return {};
+Result<void> set_up_bucket(Session& session, const BucketOptions& options, const CallLimits& limits) {
+  if (options.setup == BucketSetup::use) return {};
+  const std::string& bucket = options.name;
   const auto endpoint = bucket_endpoint(session.endpoints(), bucket);
   if (!endpoint) return fail(endpoint.error());
   const auto there =
@@ -46,8 +90,8 @@ Result<void> set_up_bucket(Session& session, const std::string& bucket, BucketSe
   if (there) return {};
   // A HEAD's answer has no body, so no code says which kind of "no" it is.
   const CallFailure& failure = there.error();
-  if (failure.status == 404 && setup == BucketSetup::create) {
-    return create_bucket(session, *endpoint, bucket, limits);
+  if (failure.status == 404 && options.setup == BucketSetup::create) {
+    return create_bucket(session, *endpoint, options, limits);
   }
   if (failure.status == 404) {
     return fail(ErrorKind::not_found, "no_such_bucket",

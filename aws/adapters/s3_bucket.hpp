@@ -1,6 +1,7 @@
 // Buckets of Amazon S3: made, checked and deleted. What is in them is s3_store's.
 #pragma once
 
+#include <map>
 #include <string>
 
 #include "aws/client/session.hpp"
@@ -13,11 +14,20 @@ enum class BucketSetup {
   create,  // made in the session's region, closed to the public, when it is not there
 };
 
+struct BucketOptions {
+  std::string name;
+  BucketSetup setup = BucketSetup::check;
+  // Of a bucket that is made here; one that is there is left as it is.
+  std::string kms_key{};  // encrypts what is put without naming a key; empty: S3's own keys
+  std::map<std::string, std::string> tags{};
+};
+
 /// A call about the bucket itself; endpoint: as of bucket_endpoint().
 CallRequest bucket_call(const char* operation, const char* method, const Endpoint& endpoint);
 
-/// Errors: as said at BucketSetup, denied "bucket_taken", and the transport's.
-Result<void> set_up_bucket(Session& session, const std::string& bucket, BucketSetup setup, const CallLimits& limits);
+/// Errors: as said at BucketSetup, denied "bucket_taken", and the transport's. Where a bucket was made and could not be
+/// tagged or given its key, the error says so.
+Result<void> set_up_bucket(Session& session, const BucketOptions& options, const CallLimits& limits);
 
 /// Deletes the empty bucket, for tear-down; one that is not there is a success. invalid "bucket_not_empty".
 Result<void> delete_s3_bucket(Session& session, const std::string& bucket);

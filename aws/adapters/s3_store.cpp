@@ -71,6 +71,7 @@ class S3Store final : public ObjectStore {
         endpoint_(std::move(endpoint)),
         call_deadline_(options.call_deadline),
         attempt_timeout_(options.attempt_timeout),
+        encryption_(s3_encryption_headers(options.kms_key)),
         conditions_(options.probe_conditions ? Conditions::unknown : Conditions::work) {}
 
   Result<PutOutcome> put(const ObjectKey& key, ByteView bytes, const PutOptions& options,
@@ -106,6 +107,7 @@ class S3Store final : public ObjectStore {
   Caller& caller_;
   const Endpoint endpoint_;
   const Millis call_deadline_, attempt_timeout_;
+  const HttpHeaders encryption_;
   std::atomic<Conditions> conditions_;
 };
 
@@ -143,6 +145,7 @@ std::expected<PutOutcome, CallFailure> S3Store::put_once(const ObjectKey& key, B
   request.payload_sha256 = sha256_hex(bytes);
   request.headers = {{"Content-Type", options.content_type},
                      {"x-amz-checksum-sha256", base64_of_hex(request.payload_sha256)}};
+  request.headers.insert(request.headers.end(), encryption_.begin(), encryption_.end());
   if (options.only_if_absent) request.headers.emplace_back("If-None-Match", "*");
   if (options.if_match) request.headers.emplace_back("If-Match", *options.if_match);
   request.borrowed_body = bytes;
@@ -317,11 +320,20 @@ Result<void> S3Store::remove(std::span<const ObjectKey> keys, const CallLimits& 
 
 }  // namespace
 
+HttpHeaders s3_encryption_headers(const std::string& kms_key) {
+  if (kms_key.empty()) return {};
+  return {{"x-amz-server-side-encryption", "aws:kms"},
+          {"x-amz-server-side-encryption-aws-kms-key-id", kms_key},
+          {"x-amz-server-side-encryption-bucket-key-enabled", "true"}};
+}
+
 Result<std::unique_ptr<ObjectStore>> open_s3_store(Session& session, const S3StoreOptions& options) {
   auto endpoint = bucket_endpoint(session.endpoints(), options.bucket);
   if (!endpoint) return fail(endpoint.error());
   const CallLimits limits(Deadline::in(session.clock(), options.call_deadline), options.stop);
-  if (auto done = set_up_bucket(session, options.bucket, options.setup, limits); !done) return fail(done.error());
+  const BucketOptions bucket{
+      .name = options.bucket, .setup = options.setup, .kms_key = options.kms_key, .tags = options.tags};
+  if (auto done = set_up_bucket(session, bucket, limits); !done) return fail(done.error());
   return std::make_unique<S3Store>(session, *std::move(endpoint), options);
 }
 

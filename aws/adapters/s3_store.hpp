@@ -11,6 +11,7 @@
 // Bucket    in the host name where that is possible, else in the path (see bucket_endpoint()).
 #pragma once
 
+#include <map>
 #include <memory>
 #include <string>
 
@@ -22,12 +23,18 @@ namespace imgrec::aws {
 struct S3StoreOptions {
   std::string bucket;
   BucketSetup setup = BucketSetup::check;
-  Millis call_deadline{60'000};    // of one put, get, …, with its retries
-  Millis attempt_timeout{30'000};  // of each try: more for objects that take longer to send
-  std::stop_token stop{};          // ends the opening, not the store
+  Millis call_deadline{60'000};               // of one put, get, …, with its retries
+  Millis attempt_timeout{30'000};             // of each try: more for objects that take longer to send
+  std::stop_token stop{};                     // ends the opening, not the store
+  std::string kms_key{};                      // id, ARN or alias: encrypts every object put; empty: as the bucket says
+  std::map<std::string, std::string> tags{};  // of a bucket that is made
   /// The service may be one that speaks S3 and ignores conditions of a put. Costs one more put, once.
   bool probe_conditions = false;
 };
+
+/// The headers of a put that has the object encrypted with that key (SSE-KMS, by a bucket key: fewer calls of KMS).
+/// None for an empty key. https://docs.aws.amazon.com/AmazonS3/latest/userguide/UsingKMSEncryption.html
+HttpHeaders s3_encryption_headers(const std::string& kms_key);
 
 /// Errors: invalid "bad_bucket"; with check and create as said there, denied "bucket_taken", and the transport's.
 Result<std::unique_ptr<ObjectStore>> open_s3_store(Session& session, const S3StoreOptions& options);

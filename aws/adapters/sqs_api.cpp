@@ -182,13 +182,17 @@ Result<std::string> SqsApi::queue_url(const std::string& name, const CallLimits&
   return std::string(text_of(answer.root(), "QueueUrl"));
 }
 
-Result<std::string> SqsApi::create_queue(const std::string& name, const std::map<std::string, std::string>& attributes,
-                                         const CallLimits& limits) {
+Result<std::string> SqsApi::create_queue(const NewQueue& queue, const CallLimits& limits) {
   JsonWriter body(kBodyBytes);
-  body.begin_object().member("QueueName", name);
+  body.begin_object().member("QueueName", queue.name);
   body.begin_object("Attributes");
-  for (const auto& [key, value] : attributes) body.member(key, value);
+  for (const auto& [key, value] : queue.attributes) body.member(key, value);
   body.end_object();
+  if (!queue.tags.empty()) {
+    body.begin_object("tags");  // small in SQS's model, unlike the others
+    for (const auto& [key, value] : queue.tags) body.member(key, value);
+    body.end_object();
+  }
   Answer answer;
   const auto call = request(endpoint_, "CreateQueue", body, answer);
   const CallLimits within = limits.at_most(session_.clock(), kControlDeadline);

@@ -34,8 +34,11 @@ class SqsApi {
   static Result<SqsApi> open(Session& session);
 
   Result<std::string> queue_url(const std::string& name, const CallLimits& limits = {});
-  Result<std::string> create_queue(const std::string& name, const std::map<std::string, std::string>& attributes,
-                                   const CallLimits& limits = {});
+  struct NewQueue {
+    std::string name;
+    std::map<std::string, std::string> attributes, tags;
+  };
+  Result<std::string> create_queue(const NewQueue& queue, const CallLimits& limits = {});
   Result<void> delete_queue(const std::string& url);
   Result<std::map<std::string, std::string>> attributes(const std::string& url, const std::vector<std::string>& names,
                                                         const CallLimits& limits = {});

@@ -150,6 +150,13 @@ std::string name_of_arn(const std::string& arn) {
   return arn.substr(arn.rfind(':') + 1);
 }
 
+// "1234abcd-…" of "arn:aws:kms:us-east-1:123456789012:key/1234abcd-…"; "alias/x" of ":alias/x". An alias and the id of
+// its key are told apart only by KMS.
+std::string key_name_of(const std::string& key) {
+  const std::string name = name_of_arn(key);
+  return name.starts_with("key/") ? name.substr(4) : name;
+}
+
 struct Redrive {
   std::string dead_letter;  // as SQS calls it
   int receives_max = 0;
@@ -256,13 +263,19 @@ Result<std::string> SqsQueues::create(const Opening& opening, const std::string&
       {"MessageRetentionPeriod", std::to_string(options.retention.count())},
       {"ReceiveMessageWaitTimeSeconds", "20"}};
   if (options.fifo) attributes["FifoQueue"] = "true";
+  if (options.kms_key.empty()) {
+    attributes["SqsManagedSseEnabled"] = "true";
+  } else {
+    attributes["KmsMasterKeyId"] = options.kms_key;
+  }
   if (options.receives_max > 0) {
     const auto arn = dead_letter_arn(opening, options);
     if (!arn) return fail(arn.error());
     attributes["RedrivePolicy"] =
         nlohmann::json{{"deadLetterTargetArn", *arn}, {"maxReceiveCount", std::to_string(options.receives_max)}}.dump();
   }
-  auto url = opening.api.create_queue(sqs_name, attributes, opening.limits);
+  auto url = opening.api.create_queue({.name = sqs_name, .attributes = std::move(attributes), .tags = options.tags},
+                                      opening.limits);
   if (!url) return url;
   log::info("queue created", {{"queue", name}});
   session_.clock().sleep_for(rules_.settle, opening.limits.stop);
@@ -285,8 +298,17 @@ Result<std::string> SqsQueues::dead_letter_arn(const Opening& opening, const Sqs
 
 Result<void> SqsQueues::check(const Opening& opening, const std::string& url, const std::string& sqs_name,
                               const SqsQueueOptions& options) {
-  auto attributes = opening.api.attributes(url, {"RedrivePolicy"}, opening.limits);
+  std::vector<std::string> names = {"RedrivePolicy"};
+  if (!options.kms_key.empty()) names.emplace_back("KmsMasterKeyId");
+  auto attributes = opening.api.attributes(url, names, opening.limits);
   if (!attributes) return fail(attributes.error());
+  if (!options.kms_key.empty() && key_name_of((*attributes)["KmsMasterKeyId"]) != key_name_of(options.kms_key)) {
+    const std::string& found_key = (*attributes)["KmsMasterKeyId"];
+    return fail(ErrorKind::invalid, "queue_differs",
+                "The SQS queue " + sqs_name + " is encrypted with " +
+                    (found_key.empty() ? "no key of KMS" : "the key " + found_key) + ", but is configured to have " +
+                    options.kms_key + ". Change the queue's encryption or the configuration.");
+  }
   const Redrive found = parse_redrive((*attributes)["RedrivePolicy"]);
   Redrive wanted{.dead_letter = {}, .receives_max = options.receives_max};
   if (options.receives_max > 0) {

@@ -7,10 +7,15 @@
 // Checks    the MD5 of every body is compared, both ways. A message that arrived damaged is left out of what receive()
 //           returns, and delivered again after its visibility timeout.
 // Depth     QueueDepth::oldest_age is absent: SQS tells it only to CloudWatch.
+// Keys      a queue is created encrypted: with the key that its options name, else with SQS's own. Where a key is
+// named,
+//           a queue that has another is "queue_differs". https://docs.aws.amazon.com/AWSSimpleQueueService/latest/
+//           SQSDeveloperGuide/sqs-server-side-encryption.html
 // Returns   a message that its holder returns (extend by 0) has its delivery counted all the same.
 #pragma once
 
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -33,6 +38,8 @@ struct SqsQueueOptions {
   QueueSetup setup = QueueSetup::check;
   Millis visibility{30'000};         // of a queue that is created: 0 to 12 h
   Seconds retention{4 * 24 * 3600};  // of a queue that is created: one minute to 14 days
+  std::string kms_key{};             // id, ARN or alias that encrypts its messages; empty: SQS's own keys, or any
+  std::map<std::string, std::string> tags{};  // of a queue that is created
 };
 
 struct SqsRules {

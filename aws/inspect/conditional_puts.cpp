@@ -21,6 +21,7 @@ Result<ConditionalPuts> probe_conditional_puts(Session& session, const ExistingO
     request.method = "PUT";
     request.path = "/" + uri_encode(object.key.str(), Slash::keep);
     request.headers = {{"Content-Type", "application/octet-stream"}, {header, value}};
+    request.headers.insert(request.headers.end(), object.headers.begin(), object.headers.end());
     request.body = object.bytes;
     const auto done = session.caller("s3").call(request, limits.deadline, limits.stop);
     if (done) return ConditionalPuts{.kind = Kind::ignored, .header = header};

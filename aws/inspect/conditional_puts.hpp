@@ -19,6 +19,7 @@ struct ExistingObject {
   std::string bucket;
   ObjectKey key;
   std::string bytes;
+  HttpHeaders headers{};  // sent with each put, such as s3_encryption_headers()
 };
 
 /// Puts an object that is there once more, with the same bytes, on conditions that do not hold: a service that obeys

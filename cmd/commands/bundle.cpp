@@ -27,18 +27,19 @@ Result<std::string> read_bundle(const std::filesystem::path& file) {
 }
 
 int run_bundle_upload(const Invocation& call) {
-  const AwsConfig& aws = call.config().aws;
+  const AwsConfig& settings = call.config().aws;
   const std::filesystem::path file = call.arguments.front();
   const auto bytes = read_bundle(file);
   if (!bytes) return report(bytes.error());
-  const auto buckets = aws_buckets(aws);
+  const auto buckets = aws_buckets(settings);
   if (!buckets) return report(buckets.error());
   auto session = open_aws_session(call.config(), system_clock(), system_rng());
   if (!session) return report(session.error());
-  const auto store = aws::open_s3_store(**session, {.bucket = buckets->bundle,
-                                                    .setup = bucket_setup(aws.buckets),
-                                                    .call_deadline = 3 * kUploadTimeout,
-                                                    .attempt_timeout = kUploadTimeout});
+  aws::S3StoreOptions options = store_options(settings);
+  options.bucket = buckets->bundle;
+  options.call_deadline = 3 * kUploadTimeout;
+  options.attempt_timeout = kUploadTimeout;
+  const auto store = aws::open_s3_store(**session, options);
   if (!store) return report(store.error());
   const std::string key = "bundles/" + file.filename().string();
   if (is_terminal(2)) {

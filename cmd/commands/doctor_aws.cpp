@@ -4,6 +4,7 @@
 
 #include "aws/inspect/account.hpp"
 #include "aws/inspect/conditional_puts.hpp"
+#include "aws/inspect/encryption.hpp"
 #include "cmd/cli/terminal.hpp"
 #include "cmd/commands/bundle_contents.hpp"
 #include "cmd/commands/doctor.hpp"
@@ -172,11 +173,15 @@ class AwsDoctor {
     const auto fix = [&](const Error& error) {
       if (error.kind == ErrorKind::not_found) return std::string("`imgrec setup` makes it.");
       return error.kind == ErrorKind::denied
-                 ? rights("s3:ListBucket, s3:GetObject and what the role writes")
+                 ? rights("s3:ListBucket, s3:GetObject and what the role writes" +
+                          std::string(config_.aws.s3_kms_key.empty() ? "" : "; kms:GenerateDataKey and kms:Decrypt"))
                  : std::string("Correct aws.input_bucket, aws.output_bucket or aws.region.");
     };
-    auto store = aws::open_s3_store(
-        *session_, {.bucket = bucket, .setup = aws::BucketSetup::check, .call_deadline = kCallDeadline});
+    aws::S3StoreOptions options = store_options(config_.aws);
+    options.bucket = bucket;
+    options.setup = aws::BucketSetup::check;
+    options.call_deadline = kCallDeadline;
+    auto store = aws::open_s3_store(*session_, options);
     if (!store) return checks_.push_back(call_failed(title, store.error(), fix(store.error())));
     const ObjectKey probe(key);
     if (writes) {
@@ -192,17 +197,35 @@ class AwsDoctor {
       return checks_.push_back(call_failed(title, error, fix(error)));
     }
     if (!writes) return checks_.push_back(passed(title, "there, and can be read"));
+    const auto encryption = encryption_found(bucket, probe);
     Result<aws::ConditionalPuts> conditions;
     if (access == Access::write_once) {
-      conditions = aws::probe_conditional_puts(*session_, {bucket, probe, std::string(kProbe)},
-                                               Deadline::in(clock_, kCallDeadline));
+      conditions = aws::probe_conditional_puts(
+          *session_, {bucket, probe, std::string(kProbe), aws::s3_encryption_headers(config_.aws.s3_kms_key)},
+          Deadline::in(clock_, kCallDeadline));
     }
     const bool removed = (*store)->remove({&probe, 1}).has_value();
+    if (!encryption) {
+      return checks_.push_back(
+          call_failed(title, encryption.error(), "See aws.s3_kms_key, and whether the service knows SSE-KMS."));
+    }
     if (!conditions) return checks_.push_back(call_failed(title, conditions.error(), fix(conditions.error())));
     checks_.push_back(
-        with_conditions(passed(title, std::string("there; written and read") +
+        with_conditions(passed(title, std::string("there; written and read") + *encryption +
                                           (removed ? "" : " (" + key + " stays: it may not be deleted, nor need be)")),
                         *conditions));
+  }
+
+  // ", encrypted with ARN" where aws.s3_kms_key is set, else nothing. Only KMS knows whether that is the key meant.
+  Result<std::string> encryption_found(const std::string& bucket, const ObjectKey& probe) {
+    if (config_.aws.s3_kms_key.empty()) return std::string();
+    const auto found = aws::encryption_of(*session_, bucket, probe, Deadline::in(clock_, kCallDeadline));
+    if (!found) return fail(found.error());
+    if (found->algorithm != "aws:kms") {
+      return fail(ErrorKind::invalid, "not_encrypted",
+                  "It stores objects without the key that aws.s3_kms_key names, and does not say so.");
+    }
+    return ", encrypted with " + found->kms_key;
   }
 
   // Results are written once by the conditions of their puts.

@@ -53,6 +53,12 @@ aws::QueueSetup queue_setup(const std::string& word, QueueOwner owner) {
   return word == "check" ? aws::QueueSetup::check : aws::QueueSetup::create;
 }
 
+std::map<std::string, std::string> tags_of(const AwsConfig& aws) {
+  std::map<std::string, std::string> tags;
+  for (const std::string& tag : list_of(aws.tags)) tags[tag.substr(0, tag.find('='))] = tag.substr(tag.find('=') + 1);
+  return tags;
+}
+
 // Conditional puts are sure on S3 itself; not on what only speaks like it.
 bool is_aws_itself(const aws::Session& session) {
   const auto& overrides = session.endpoints().overrides;
@@ -67,28 +73,22 @@ std::string how_to_end_instances(const std::string& region, const std::string& f
          "--output text)";
 }
 
-struct BucketOpening {
-  aws::BucketSetup setup;
-  std::stop_token stop;
-};
-
-Result<std::shared_ptr<ObjectStore>> open_store(aws::Session& session, const std::string& bucket,
-                                                const std::string& prefix, const BucketOpening& opening) {
-  auto store = aws::open_s3_store(
-      session,
-      {.bucket = bucket, .setup = opening.setup, .stop = opening.stop, .probe_conditions = !is_aws_itself(session)});
+Result<std::shared_ptr<ObjectStore>> open_store(aws::Session& session, const aws::S3StoreOptions& bucket,
+                                                const std::string& prefix) {
+  auto store = aws::open_s3_store(session, bucket);
   if (!store) return fail(store.error());
   if (prefix.empty()) return std::shared_ptr<ObjectStore>(std::move(*store));
   return std::shared_ptr<ObjectStore>(make_prefixed_store(std::move(*store), prefix));
 }
 
 Result<void> open_stores(aws::Session& session, const AwsConfig& aws, const AwsBuckets& buckets,
-                         const BucketOpening& opening, Platform& platform) {
-  auto inputs = open_store(session, buckets.input, aws.input_prefix, opening);
+                         aws::S3StoreOptions options, Platform& platform) {
+  options.bucket = buckets.input;
+  auto inputs = open_store(session, options, aws.input_prefix);
   if (!inputs) return fail(inputs.error());
-  const bool is_one = buckets.input == buckets.output;
-  auto outputs = open_store(session, buckets.output, aws.output_prefix,
-                            {is_one ? aws::BucketSetup::use : opening.setup, opening.stop});
+  options.bucket = buckets.output;
+  if (buckets.input == buckets.output) options.setup = aws::BucketSetup::use;
+  auto outputs = open_store(session, options, aws.output_prefix);
   if (!outputs) return fail(outputs.error());
   platform.inputs = *std::move(inputs);
   platform.outputs = *std::move(outputs);
@@ -107,14 +107,20 @@ aws::SqsRules sqs_rules(const Config& config) {
                                 .dead_letter = row->dead_letter,
                                 .setup = queue_setup(config.aws.queues, row->owner),
                                 .visibility = row->visibility,
-                                .retention = row->retention};
+                                .retention = row->retention,
+                                .kms_key = config.aws.sqs_kms_key,
+                                .tags = tags_of(config.aws)};
   };
   return rules;
 }
 
-aws::BucketSetup bucket_setup(const std::string& word) {
-  if (word == "use") return aws::BucketSetup::use;
-  return word == "check" ? aws::BucketSetup::check : aws::BucketSetup::create;
+aws::S3StoreOptions store_options(const AwsConfig& aws) {
+  aws::S3StoreOptions options{.bucket = {}, .setup = aws::BucketSetup::create};
+  if (aws.buckets == "use") options.setup = aws::BucketSetup::use;
+  if (aws.buckets == "check") options.setup = aws::BucketSetup::check;
+  options.kms_key = aws.s3_kms_key;
+  options.tags = tags_of(aws);
+  return options;
 }
 
 Result<AwsBuckets> aws_buckets(const AwsConfig& aws) {
@@ -158,12 +164,9 @@ Result<aws::Ec2FleetOptions> ec2_fleet_options(const Config& config, const aws::
                                .instance_profile = aws.instance_profile,
                                .key_name = aws.key_name,
                                .user_data = {},
-                               .tags = {},
+                               .tags = tags_of(aws),
                                .spot = aws.spot,
                                .instances_max = std::max(1, config.controller.max)};
-  for (const std::string& tag : list_of(aws.tags)) {
-    options.tags[tag.substr(0, tag.find('='))] = tag.substr(tag.find('=') + 1);
-  }
   if (!aws.bundle_key.empty()) {
     auto user_data = worker_user_data(config, endpoints);
     if (!user_data) return fail(user_data.error());
@@ -194,8 +197,11 @@ Result<Platform> make_aws_platform(const Config& config, Clock& clock, Rng& rng,
   platform.requests = *requests;
   platform.input_bucket = buckets->input;
   platform.place = "images in the bucket " + buckets->input;
-  const auto setup = needs.make_stores ? bucket_setup(config.aws.buckets) : aws::BucketSetup::use;
-  if (auto stores = open_stores(*session, config.aws, *buckets, {setup, needs.stop}, platform); !stores) {
+  aws::S3StoreOptions store = store_options(config.aws);
+  store.stop = needs.stop;
+  store.probe_conditions = !is_aws_itself(*session);
+  if (!needs.make_stores) store.setup = aws::BucketSetup::use;
+  if (auto stores = open_stores(*session, config.aws, *buckets, std::move(store), platform); !stores) {
     return fail(stores.error());
   }
   platform.make_fleet = [config, session]() -> Result<std::unique_ptr<Fleet>> {

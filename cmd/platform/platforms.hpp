@@ -35,7 +35,7 @@ Result<AwsBuckets> aws_buckets(const AwsConfig& aws);
 /// The queues that this service has, and how they are to be.
 aws::SqsRules sqs_rules(const Config& config);
 
-/// The word of aws.buckets.
-aws::BucketSetup bucket_setup(const std::string& word);
+/// What [aws] says of all stores; the caller adds the bucket.
+aws::S3StoreOptions store_options(const AwsConfig& aws);
 
 }  // namespace imgrec

@@ -137,6 +137,8 @@ struct AwsConfig {
   std::string buckets = "create";       // the same
   std::string input_bucket;             // images; needed
   std::string output_bucket;            // results; empty: input_bucket
+  std::string sqs_kms_key;              // id, ARN or alias of the key that encrypts the queues; empty: SQS's own
+  std::string s3_kms_key;               // the same for the objects put; empty: as the bucket says
   std::string input_prefix;             // before the keys of images, with its "/"
   std::string output_prefix;            // before the keys of results, with its "/"
   std::string fleet = "imgrec";         // instances of this service carry the tag imgrec:fleet with this value
@@ -149,7 +151,7 @@ struct AwsConfig {
   std::string security_groups;          // list; empty: the VPC's default
   std::string instance_profile;         // name or ARN; gives workers their role
   std::string key_name;                 // for ssh; empty: none
-  std::string tags;                     // list of name=value, for instances and volumes
+  std::string tags;                     // list of name=value: of what is made (queues, buckets, instances, volumes)
   bool spot = false;                    // Spot instances; workers end at the notice
   int worker_threads = 0;               // images at a time per instance; 0: its cores
   int worker_memory_percent = 90;       // of an instance's memory: more ends the worker, not the machine

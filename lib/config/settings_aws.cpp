@@ -106,6 +106,12 @@ void add_services(std::vector<Setting>& all, auto at) {
   all.push_back(text({"aws.output_bucket", "bucket of the results; empty: the images'", {"--output-bucket"}, kRoles},
                      at(&AwsConfig::output_bucket), kBucket));
   all.push_back(
+      text({"aws.sqs_kms_key", "key of KMS (id, ARN or alias) that encrypts the queues; empty: SQS's own", {}, kRoles},
+           at(&AwsConfig::sqs_kms_key), kId));
+  all.push_back(text(
+      {"aws.s3_kms_key", "key of KMS (id, ARN or alias) that encrypts objects; empty: as the bucket says", {}, kRoles},
+      at(&AwsConfig::s3_kms_key), kId));
+  all.push_back(
       text({"aws.input_prefix", "before the keys of images", {}, kRoles}, at(&AwsConfig::input_prefix), kPrefix));
   all.push_back(
       text({"aws.output_prefix", "before the keys of results", {}, kRoles}, at(&AwsConfig::output_prefix), kPrefix));
@@ -131,7 +137,11 @@ void add_instances(std::vector<Setting>& all, auto at) {
   one({"aws.instance_profile", "instance profile (name or ARN) whose role the workers have"},
       &AwsConfig::instance_profile, kId);
   one({"aws.key_name", "key pair for ssh; empty: none"}, &AwsConfig::key_name, kId);
-  one({"aws.tags", "tags of instances and their volumes: name=value,…"}, &AwsConfig::tags, kTags);
+  all.push_back(text({"aws.tags",
+                      "tags of what is made (queues, buckets, instances and their volumes): name=value,…",
+                      {},
+                      kWebCommand | kControllerCommand},
+                     at(&AwsConfig::tags), kTags));
   all.push_back(boolean({"aws.spot",
                          "Spot instances: cheaper, and taken back with two minutes' notice",
                          {"--spot"},

@@ -3,6 +3,7 @@
 #include "aws/inspect/account.hpp"
 #include "aws/inspect/conditional_puts.hpp"
 #include "aws/inspect/ec2.hpp"
+#include "aws/inspect/encryption.hpp"
 #include "tests/aws/imposter.hpp"
 
 namespace imgrec::aws {
@@ -130,6 +131,17 @@ TEST_F(InspectTest, FindsOutWhetherConditionsOfAPutAreObeyed) {
   EXPECT_EQ(half->header, "If-Match");
   EXPECT_EQ(probe({s3_error(501, "NotImplemented")})->kind, Kind::refused);
   EXPECT_EQ(probe({s3_error(403, "AccessDenied")}).error().kind, ErrorKind::denied);
+}
+
+TEST_F(InspectTest, TellsHowAnObjectIsEncrypted) {
+  world.imposter.then(Reply{.headers = {{"x-amz-server-side-encryption", "aws:kms"},
+                                        {"x-amz-server-side-encryption-aws-kms-key-id", "arn:k"}}});
+  const auto found = encryption_of(session, "photos", ObjectKey("results/x"), limits());
+  ASSERT_TRUE(found);
+  EXPECT_EQ(found->algorithm + " " + found->kms_key, "aws:kms arn:k");
+  EXPECT_EQ(world.imposter.last().method, "HEAD");
+  world.imposter.then(Reply{});
+  EXPECT_EQ(encryption_of(session, "photos", ObjectKey("results/x"), limits())->algorithm, "");
 }
 
 TEST_F(InspectTest, ReadsTheQuota) {

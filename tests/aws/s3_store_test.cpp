@@ -333,6 +333,44 @@ TEST_F(S3StoreTest, MakesItsBucketWhenAsked) {
   EXPECT_EQ(open_s3_store(session, {.bucket = "photos", .setup = BucketSetup::create}).error().code, "bucket_taken");
 }
 
+TEST_F(S3StoreTest, ABucketThatItMakesGetsItsTagsAndItsKey) {
+  const S3StoreOptions options{
+      .bucket = "photos", .setup = BucketSetup::create, .kms_key = "alias/photos", .tags = {{"team", "a & b"}}};
+  imposter.then(Reply{.status = 404});
+  for (int i = 0; i < 3; ++i) imposter.then(Reply{});
+  ASSERT_TRUE(open_s3_store(world.session, options));
+  const auto seen = imposter.seen();
+  ASSERT_EQ(seen.size(), 4U);
+  EXPECT_EQ(seen[2].method + " " + seen[2].target, "PUT /photos/?tagging=");
+  EXPECT_THAT(seen[2].body, HasSubstr("<Tag><Key>team</Key><Value>a &amp; b</Value></Tag>"));
+  EXPECT_EQ(seen[2].headers.at("x-amz-checksum-sha256"), checksum(seen[2].body));
+  EXPECT_EQ(seen[3].target, "/photos/?encryption=");
+  EXPECT_THAT(seen[3].body, HasSubstr("<SSEAlgorithm>aws:kms</SSEAlgorithm><KMSMasterKeyID>alias/photos<"));
+  imposter.then(Reply{});
+  EXPECT_TRUE(open_s3_store(world.session, options));
+  EXPECT_EQ(imposter.seen().size(), 5U) << "one that is there stays as it is";
+  imposter.then(Reply{.status = 404});
+  imposter.then(Reply{});
+  imposter.then(error(403, "AccessDenied"));
+  const auto unfinished = open_s3_store(world.session, options);
+  EXPECT_EQ(unfinished.error().kind, ErrorKind::denied);
+  EXPECT_THAT(unfinished.error().message, HasSubstr("was made, but not finished"));
+}
+
+TEST_F(S3StoreTest, EveryPutNamesTheKey) {
+  store_ =
+      open_s3_store(world.session, {.bucket = "photos", .setup = BucketSetup::use, .kms_key = "1234-abcd"}).value();
+  imposter.then(Reply{});
+  EXPECT_EQ(put({.only_if_absent = true}), PutOutcome::stored);
+  const auto headers = imposter.last().headers;
+  EXPECT_EQ(headers.at("x-amz-server-side-encryption"), "aws:kms");
+  EXPECT_EQ(headers.at("x-amz-server-side-encryption-aws-kms-key-id"), "1234-abcd");
+  EXPECT_EQ(headers.at("x-amz-server-side-encryption-bucket-key-enabled"), "true");
+  imposter.then(whole("bytes"));
+  EXPECT_TRUE(get());
+  EXPECT_FALSE(imposter.last().headers.contains("x-amz-server-side-encryption")) << "S3 refuses it on a GET";
+}
+
 TEST_F(S3StoreTest, SaysWhatIsWrongWithABucket) {
   const auto open = [&](int status) {
     imposter.then(Reply{.status = status});

@@ -86,6 +86,47 @@ TEST_F(SqsQueueTest, SpeaksAwsJson) {
     "Entries": [{"Id": "0", "MessageBody": "a"}, {"Id": "1", "MessageBody": "b"}]})"));
 }
 
+TEST_F(SqsQueueTest, AQueueIsMadeWithItsKeyAndItsTags) {
+  const auto made_with = [&](const SqsQueueOptions& options) {
+    imposter.then(error("QueueDoesNotExist"));
+    imposter.then(reply({{"QueueUrl", kQueueUrl}}));
+    directory = open_sqs_queues(world.session, {.options_of = [options](const std::string&) { return options; }});
+    EXPECT_TRUE(directory->open("jobs"));
+    return imposter.last().json();
+  };
+  const json own = made_with({.dead_letter = {}, .setup = QueueSetup::create});
+  EXPECT_EQ(own["Attributes"]["SqsManagedSseEnabled"], "true");
+  EXPECT_FALSE(own["Attributes"].contains("KmsMasterKeyId"));
+  EXPECT_FALSE(own.contains("tags"));
+  const json keyed = made_with({.dead_letter = {},
+                                .setup = QueueSetup::create,
+                                .kms_key = "alias/queues",
+                                .tags = {{"team", "vision"}, {"stage", "test"}}});
+  EXPECT_EQ(keyed["Attributes"]["KmsMasterKeyId"], "alias/queues");
+  EXPECT_FALSE(keyed["Attributes"].contains("SqsManagedSseEnabled"));
+  EXPECT_EQ(keyed["tags"], (json{{"team", "vision"}, {"stage", "test"}}));
+}
+
+TEST_F(SqsQueueTest, AQueueWithAnotherKeyDiffers) {
+  const std::string arn = "arn:aws:kms:us-east-1:123456789012:";
+  const auto open_with = [&](const std::string& found, const std::string& wanted) {
+    const SqsQueueOptions options{.dead_letter = {}, .setup = QueueSetup::check, .kms_key = wanted};
+    imposter.then(reply({{"QueueUrl", kQueueUrl}}));
+    json attributes = json::object();
+    if (!found.empty()) attributes["KmsMasterKeyId"] = found;
+    imposter.then(reply({{"Attributes", attributes}}));
+    directory = open_sqs_queues(world.session, {.options_of = [options](const std::string&) { return options; }});
+    const auto opened = directory->open("jobs");
+    return opened ? std::string("ok") : opened.error().message;
+  };
+  EXPECT_EQ(open_with("1234-abcd", "1234-abcd"), "ok");
+  EXPECT_EQ(open_with(arn + "key/1234-abcd", "1234-abcd"), "ok");
+  EXPECT_EQ(open_with("alias/x", arn + "alias/x"), "ok");
+  EXPECT_EQ(open_with("1234-abcd", ""), "ok") << "any";
+  EXPECT_THAT(open_with("", "1234-abcd"), HasSubstr("no key of KMS"));
+  EXPECT_THAT(open_with("5678-efef", "1234-abcd"), HasSubstr("the key 5678-efef, but is configured to have 1234-abcd"));
+}
+
 TEST_F(SqsQueueTest, WhatFailsThroughSqsIsTriedAgainSingly) {
   const auto queue = open();
   imposter.then(

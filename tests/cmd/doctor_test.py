@@ -151,7 +151,7 @@ def ready(account):
     """As a deployer leaves it. The flags that name the bundle."""
     environment = account.variables(account.sessions["deployer"])
     flags = ["--platform", "aws", "--aws-input-bucket", "in-bucket", "--aws-output-bucket", "out-bucket", "--aws-bundle-bucket",
-             "bundle-bucket"]
+             "bundle-bucket", "--aws-tags", "stage=test", "--aws-s3-kms-key", "alias/ours"]
     for words in (["setup"], ["bundle", "upload", account.path]):
         done = imgrec.run(*words, *flags, env=environment)
         assert done.returncode == 0, done.stderr
@@ -236,6 +236,33 @@ def test_a_queue_that_differs_and_dead_messages(account, ready):
         assert "queue imgrec-requests" in failed(checks)
     finally:
         sqs.purge_queue(QueueUrl=url)
+
+
+def test_keys_and_tags_of_what_setup_makes(account, ready):
+    """In queues and buckets of their own."""
+    key = account.client("kms").create_key()["KeyMetadata"]["Arn"]
+    environment = account.variables(account.admin)
+    flags = ["--platform", "aws", "--queue-request", "keyed-requests", "--queue-dead-letter", "keyed-dead", "--input-bucket", "keyed-in",
+             "--output-bucket", "keyed-out", "--aws-sqs-kms-key", key, "--aws-s3-kms-key", key, "--aws-tags", "team=vision,stage=test"]
+    done = imgrec.run("setup", *flags, env=environment)
+    assert done.returncode == 0, done.stderr
+    sqs, s3 = account.client("sqs"), account.client("s3")
+    for queue in ("keyed-requests", "keyed-dead"):
+        url = sqs.get_queue_url(QueueName=queue)["QueueUrl"]
+        assert sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["All"])["Attributes"]["KmsMasterKeyId"] == key
+        assert sqs.list_queue_tags(QueueUrl=url)["Tags"] == {"team": "vision", "stage": "test"}
+    for bucket in ("keyed-in", "keyed-out"):
+        tags = {tag["Key"]: tag["Value"] for tag in s3.get_bucket_tagging(Bucket=bucket)["TagSet"]}
+        rule, = s3.get_bucket_encryption(Bucket=bucket)["ServerSideEncryptionConfiguration"]["Rules"]
+        assert tags == {"team": "vision", "stage": "test"}
+        assert rule["ApplyServerSideEncryptionByDefault"] == {"SSEAlgorithm": "aws:kms", "KMSMasterKeyID": key}
+    checks = doctor(*flags, "--for", "web", "--port", "0", "--node", "web-9", env=environment)
+    assert not failed(checks), checks
+    assert f"encrypted with {key}" in checks["bucket keyed-in"]["detail"]
+    checks = doctor(*flags, "--for", "web", "--port", "0", "--node", "web-9", "--aws-sqs-kms-key", "alias/other", env=environment)
+    assert failed(checks) == {"queue keyed-requests", "queue keyed-dead"} and "alias/other" in checks["queue keyed-dead"]["detail"]
+    own = sqs.get_queue_attributes(QueueUrl=sqs.get_queue_url(QueueName="imgrec-requests")["QueueUrl"], AttributeNames=["All"])
+    assert own["Attributes"].get("SqsManagedSseEnabled", "true") == "true" and "KmsMasterKeyId" not in own["Attributes"]
 
 
 def test_settings_that_are_incomplete_are_no_missing_rights(account, ready):

@@ -18,7 +18,7 @@ for row in ROSTER:
 # What a use takes: the calls below, and the actions of a policy.
 CALLS = {"sends": {"send"}, "receives": {"receive", "delete", "extend"}, "watches": {"attributes"}, "makes": set()}  # moto asks no resource
 ACTIONS = {"sends": {"SendMessage"}, "receives": {"ReceiveMessage", "DeleteMessage", "ChangeMessageVisibility"},
-           "watches": {"GetQueueAttributes"}, "makes": {"CreateQueue"}}
+           "watches": {"GetQueueAttributes"}, "makes": {"CreateQueue", "TagQueue"}}
 KEYS = ("inputs/a", "results/a", "attempts/a.1", "status/worker-start", "bundles/a", "other/a")
 
 
@@ -146,7 +146,8 @@ def test_the_text_is_well_formed_and_names_what_it_allows(role):
         if "*" in resources:  # actions that know no resource
             assert all(re.match(r"ec2:Describe|servicequotas:", action) for action in actions), statement["Sid"]
         placeholders = set(re.findall(r"\b[A-Z][A-Z_]{3,}\b", text))
-        assert placeholders <= {"REGION", "ACCOUNT_ID", "INPUT_BUCKET", "OUTPUT_BUCKET", "BUNDLE_BUCKET", "FLEET", "WORKER_ROLE"}
+        assert placeholders <= {"REGION", "ACCOUNT_ID", "INPUT_BUCKET", "OUTPUT_BUCKET", "BUNDLE_BUCKET", "FLEET", "WORKER_ROLE",
+                                "KMS_KEY"}
 
 
 @pytest.mark.parametrize("role", ROLES)
@@ -187,7 +188,17 @@ def test_launching_is_bound_to_the_fleet_and_to_one_role(role):
         assert ending["Condition"] == {"StringEquals": {"aws:ResourceTag/imgrec:fleet": "imgrec"}}
 
 
+@pytest.mark.parametrize("role", ROLES)
+def test_the_key_is_used_through_queues_and_buckets_alone(role):
+    """Who sends or stores needs both: "kms:GenerateDataKey and kms:Decrypt"; who only reads decrypts."""
+    statement, = [s for s in json.loads((aws_account.ROOT / "configs/iam" / f"{role}.json").read_text())["Statement"]
+                  if any(action.startswith("kms:") for action in s["Action"])]
+    assert set(statement["Action"]) == ({"kms:Decrypt"} if role == "controller" else {"kms:GenerateDataKey", "kms:Decrypt"})
+    assert statement["Resource"] == "arn:*:kms:REGION:ACCOUNT_ID:key/KMS_KEY"
+    assert statement["Condition"] == {"StringLike": {"kms:ViaService": ["sqs.REGION.amazonaws.com*", "s3.REGION.amazonaws.com*"]}}
+
+
 def test_the_readme_explains_every_word_in_capitals():
     readme = (aws_account.ROOT / "configs/iam/README.md").read_text()
-    for word in ("REGION", "ACCOUNT_ID", "INPUT_BUCKET", "OUTPUT_BUCKET", "BUNDLE_BUCKET", "FLEET", "WORKER_ROLE"):
+    for word in ("REGION", "ACCOUNT_ID", "INPUT_BUCKET", "OUTPUT_BUCKET", "BUNDLE_BUCKET", "FLEET", "WORKER_ROLE", "KMS_KEY"):
         assert f"`{word}`" in readme

@@ -37,7 +37,8 @@ def policy(name, **words):
     """A policy of configs/iam with its words in capitals replaced."""
     text = (ROOT / "configs/iam" / f"{name}.json").read_text()
     values = {"REGION": REGION, "ACCOUNT_ID": ACCOUNT, "INPUT_BUCKET": "in-bucket", "OUTPUT_BUCKET": "out-bucket",
-              "BUNDLE_BUCKET": "bundle-bucket", "FLEET": "imgrec", "WORKER_ROLE": "imgrec-worker"} | words
+              "BUNDLE_BUCKET": "bundle-bucket", "FLEET": "imgrec", "WORKER_ROLE": "imgrec-worker",
+              "KMS_KEY": "1234abcd-12ab-34cd-56ef-1234567890ab"} | words
     for word, value in values.items():
         text = text.replace(word, value)
     return json.loads(text)
