@@ -8,15 +8,17 @@
 
 namespace imgrec {
 
-/// Images per second. A burst is no rate: what arrived in one half minute alone is in `high`, not in `low`.
+/// Images per second. A burst is no rate: what arrived in one window alone is in `high`, not in `low`. A window is ten
+/// seconds long where enough arrive in it, else half a minute.
 struct ArrivalRate {
-  double low = 0;     // seen in two half minutes in a row: enough to launch for
-  double high = 0;    // seen in one of them: what has to be gone before instances are let go
-  double growth = 0;  // per second, seen twice in a row as well; never negative
+  double low = 0;     // seen in two windows in a row: enough to launch for
+  double high = 0;    // seen in one of them, of half a minute each: what has to be gone before instances are let go
+  double growth = 0;  // per second, seen in three half minutes in a row; never negative
 };
 
-/// Remembers the rate of the last minute and a half. Without signals the rate is what the counts leave no other
-/// explanation for: the growth of the queue, and what busy instances have worked off meanwhile.
+/// Remembers how many images arrived by when, for two minutes. Signals tell the mean of half a minute, from which their
+/// number since the look before follows. Without signals it is what the counts leave no other explanation for: the
+/// growth of the queue, and what busy instances have worked off meanwhile.
 class Arrivals {
  public:
   /// `ready`: instances that can take work; `image_s`: seconds of a busy one per image. After a gap nothing is
@@ -26,22 +28,27 @@ class Arrivals {
  private:
   struct Sample {
     MonoTime at{};
-    double value = 0;
+    double arrived = 0;  // images since the beginning
   };
-  double from_counts(const Observation& observation, int ready, double image_s, bool after_gap);
+  double counted_since_last(const Observation& observation, int ready, double image_s, bool after_gap);
+  void begin(const Observation& observation, double& since_last);
+  double told_since_last(const Observation& observation);
+  double arrived_by(MonoTime at) const;
+  double rate_between(MonoTime from, MonoTime to) const;
 
-  std::deque<Sample> rates_;    // means over about the half minute before; oldest first
-  std::deque<Sample> arrived_;  // images since the beginning, by the counts; oldest first
-  double messages_ = 0;         // at the latest of these
+  std::deque<Sample> samples_;  // oldest first
+  double messages_ = 0;         // at the latest sample
   double busy_ = 0;
+  bool told_ = false;  // the latest sample was told by signals
 };
 
 /// Gaps between arrivals: whether the next image is worth waiting for.
 class Gaps {
  public:
   void observe(const Observation& observation, bool messages_seen);
-  /// How long after the latest arrival the next one is still expected; 0: nothing is known, or the gaps so far were
-  /// longer than keep_alive too often.
+  /// How long after the latest arrival the next one is still expected: until the silence fits the gaps so far no more.
+  /// 0: too little is known, or the next one is likelier than not to
+  /// come later than keep_alive after the latest.
   Millis patience(const Observation& observation, const ScalingRules& rules) const;
   std::optional<MonoTime> last_arrival(const Observation& observation) const;
 

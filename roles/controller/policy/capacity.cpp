@@ -7,7 +7,8 @@ namespace imgrec {
 namespace {
 
 constexpr double kStuckFactor = 3;  // boots that took three times as long as nine of ten are given up
-constexpr double kFallMin = 10;     // messages by which the backlog fell, before its speed says something
+constexpr Seconds kSeenKept{3'600};
+constexpr double kFallMin = 10;  // messages by which the backlog fell, before its speed says something
 
 double to_s(Millis time) {
   return static_cast<double>(time.count()) / 1000;
@@ -68,7 +69,11 @@ void ImageTime::observe(const Observation& observation, int ready, bool after_ga
   fall_->at = observation.at;
   fall_->ready = ready;
   const double done = fall_->messages_then - messages;
-  if (done >= kFallMin) seen_s_ = fall_->machine_seconds / done;
+  if (done < kFallMin) return;
+  const double upper_s = fall_->machine_seconds / done;
+  const bool forgotten = !seen_at_ || observation.at - *seen_at_ > kSeenKept;
+  seen_s_ = forgotten ? upper_s : std::min(*seen_s_, upper_s);
+  seen_at_ = observation.at;
 }
 
 double ImageTime::seconds(const Observation& observation, const ScalingRules& rules) const {

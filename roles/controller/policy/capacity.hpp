@@ -21,8 +21,8 @@ struct Capacity {
 Capacity find_capacity(const Observation& observation, const ScalingRules& rules, double messages);
 
 /// How long one busy instance takes per image: as signals say; else as the fall of the backlog shows while messages
-/// wait; else as the settings assume. Arrivals during such a fall make instances look slower than they are, which errs
-/// on the side of more instances.
+/// wait; else as the settings assume. Arrivals during such a fall make instances look slower than they are, so the
+/// quickest fall of the last hour counts; what is left of it errs on the side of more instances.
 class ImageTime {
  public:
   /// `ready`: machines that can take work.
@@ -36,7 +36,8 @@ class ImageTime {
     int ready = 0;
   };
   std::optional<Fall> fall_;
-  std::optional<double> seen_s_;
+  std::optional<double> seen_s_;  // the least that a fall of the last hour left possible
+  std::optional<MonoTime> seen_at_;
 };
 
 }  // namespace imgrec

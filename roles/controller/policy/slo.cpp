@@ -10,7 +10,8 @@
 // that will be done before a new instance is up is in no term.
 //
 // Instances go when they were not needed for a while: launching one again costs a boot, so an idle one may cost about
-// as much before it goes (the ski-rental rule: at most twice the cost of knowing the future).
+// as much before it goes (the ski-rental rule: at most twice the cost of knowing the future). How long that is, is
+// learned: twice as long when one was missed soon after it went, half as long when none was.
 #include <algorithm>
 #include <cmath>
 #include <deque>
@@ -34,11 +35,9 @@ constexpr double kSpareToStay = 1.0;    // the difference keeps the number still
 constexpr double kSoonS = 5;            // an instance that has less work than this is not needed for the backlog
 constexpr double kSparse = 0.1;         // with less load than this, the gaps between images decide
 constexpr int kEmptyReadings = 3;       // in a row, before the last instance goes
-constexpr int kGrowthMin = 4;           // instances that predictions alone may add a minute, or …
-constexpr int kGrowthFactor = 2;        // … so many times what was there, whichever is more
-constexpr Seconds kGrowthSpan{60};
-constexpr Seconds kRateSpan{30};               // over which Signals::arrivals_per_s is the mean
-constexpr Seconds kHoldMin{10}, kHoldMax{60};  // how long instances stay although they are not needed
+constexpr Seconds kRateSpan{30};        // over which Signals::arrivals_per_s is the mean
+constexpr Seconds kHoldMin{15}, kHoldMax{600};  // how long instances stay although they are not needed
+constexpr Seconds kRegretSpan{600};             // a launch so soon after instances went says that they went too early
 
 struct Memory {
   ImageTime image_time;
@@ -49,8 +48,8 @@ struct Memory {
     int instances = 0;
   };
   std::deque<Need> needs;  // to stay, of the hold time; oldest first, each less than the one before
-  std::optional<MonoTime> growth_since;
-  int growth_base = 0;
+  Millis hold{kHoldMin};
+  std::optional<MonoTime> shrunk_at;  // instances went, and none was launched since
   std::optional<MonoTime> worked_at;  // an instance was ready then
   std::optional<MonoTime> empty_since;
   int empty_readings = 0;
@@ -100,13 +99,19 @@ Forecast predict(const Observation& observation, Memory& memory, const ScalingRu
   return forecast;
 }
 
-// The number that predictions alone may reach within this minute.
-int growth_limit(Memory& memory, int here, MonoTime now) {
-  if (!memory.growth_since || now - *memory.growth_since >= kGrowthSpan) {
-    memory.growth_since = now;
-    memory.growth_base = here;
+// Instances that are launched again soon after others went have cost a boot, and images a wait: the next ones stay
+// twice as long. When none was missed for long enough, the next ones stay half as long.
+void learn_hold(Memory& memory, int here, int wanted, MonoTime now) {
+  if (wanted > here && memory.shrunk_at) {
+    const bool missed = here > 0 && now - *memory.shrunk_at < kRegretSpan;
+    if (missed) memory.hold = std::min<Millis>(2 * memory.hold, kHoldMax);
+    memory.shrunk_at.reset();
   }
-  return std::max(memory.growth_base * kGrowthFactor, memory.growth_base + kGrowthMin);
+  if (wanted < here) {
+    const bool unmissed = memory.shrunk_at && now - *memory.shrunk_at > kRegretSpan;
+    if (unmissed) memory.hold = std::max<Millis>(memory.hold / 2, kHoldMin);
+    memory.shrunk_at = now;
+  }
 }
 
 // The most that was needed to stay within the hold time.
@@ -117,10 +122,10 @@ int held_need(Memory& memory, int need, MonoTime now, Millis hold) {
   return memory.needs.front().instances;
 }
 
-int needed_to_launch_for(const Forecast& forecast, const ScalingRules& rules, int growth_max, int limit) {
+int needed_to_launch_for(const Forecast& forecast, const ScalingRules& rules, int limit) {
   const double horizon_s = forecast.boot_s;
   const double load = (forecast.rate.low + forecast.rate.growth * horizon_s) * forecast.image_s;
-  const double to_keep_up = std::min<double>(growth_max, with_spare(load, kSpareToLaunch));
+  const double to_keep_up = with_spare(load, kSpareToLaunch);
   const double to_catch_up = forecast.backlog_s / std::max(1e-3, kWaitShare * to_s(rules.wanted_wait));
   return rounded_up(to_keep_up + to_catch_up, limit);
 }
@@ -176,17 +181,16 @@ Decision decide_slo(const Observation& observation, PolicyState& state, const Sc
   const bool work = forecast.messages >= 1;
   count_empty_reading(memory, work, observation.at, state.after_gap);
 
-  int launch_for = needed_to_launch_for(forecast, rules, growth_limit(memory, here, observation.at), limit);
+  int launch_for = needed_to_launch_for(forecast, rules, limit);
   if (work) launch_for = std::max(launch_for, 1);
   launch_for = std::min(limit, launch_for + (launch_for > 0 ? capacity.stuck : 0));
-  const Millis hold = std::clamp<Millis>(std::chrono::round<Millis>(std::chrono::duration<double>(forecast.boot_s / 3)),
-                                         kHoldMin, kHoldMax);
   const int stay =
       held_need(memory, std::max(needed_to_stay(forecast, capacity, here, limit), std::min(here, launch_for)),
-                observation.at, hold);
+                observation.at, memory.hold);
 
   std::string why = describe(forecast, capacity);
   const auto decision = [&](int wanted, const std::string& reason) {
+    learn_hold(memory, here, wanted, observation.at);
     return Decision{.wanted = wanted, .why = std::move(why) + ": " + reason};
   };
   if (launch_for > here) {
@@ -196,7 +200,7 @@ Decision decide_slo(const Observation& observation, PolicyState& state, const Sc
   }
   int wanted = std::min(here, std::max(stay, launch_for));
   std::string reason =
-      wanted == here ? "enough are there" : "the others were not needed for " + seconds_text(to_s(hold));
+      wanted == here ? "enough are there" : "the others were not needed for " + seconds_text(to_s(memory.hold));
   if (rules.instance_dollars_per_hour > 0 && capacity.billed_anyway > wanted) {
     wanted = std::min(here, capacity.billed_anyway);
     reason = "young ones stay, since their first minute is paid for";
