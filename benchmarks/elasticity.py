@@ -166,7 +166,7 @@ def write(rows, traces, faults, seeds):
             "Dollars × p95 wait, geometric mean over all scenarios and both kinds of workers, as parts of that of `slo`:", ""]
     score = scores(rows)
     text += ["| | |", "|---|---|"] + [f"| {name} | {value / score[OURS]:.2f} |" for name, value in sorted(score.items(), key=lambda one: one[1])]
-    text += ["", "## All figures", ""] + list(course_tables(rows))
+    text += ["", "## All figures"] + list(course_tables(rows))
     (HERE / "elasticity.md").write_text("\n".join(text) + "\n")
     (HERE / "elasticity.svg").write_text(plot(rows))
     print("\n".join(wanted_table(rows, traces, faults)))
