@@ -104,6 +104,7 @@ class Ec2Fleet final : public Fleet {
   Result<std::vector<Instance>> run_in_turn(Ec2Launch launch, const CallLimits& limits);
   Result<std::vector<Instance>> started(const Ec2Launch& launch, const std::vector<Ec2Instance>& instances);
   Result<std::vector<Instance>> find_launched(const Ec2Launch& launch, const Error& error, const CallLimits& limits);
+  void stop_showing_tags(Ec2Launch& launch, const Error& error);
   void pause(Pool& pool, const CallFailure& failure);
   Result<void> terminate_once(std::vector<InstanceId>& left, const CallLimits& limits);
   bool is_recent(const InstanceId& id);
@@ -115,6 +116,7 @@ class Ec2Fleet final : public Fleet {
   std::vector<Pool> pools_;
   std::map<LaunchToken, Unanswered> unanswered_;  // answers that were lost
   std::map<LaunchToken, int> refusals_;
+  bool tags_in_metadata_ = true;  // until EC2 refuses
   std::mutex mutex_;
   std::deque<Launched> launches_;                // the latest
   std::vector<std::pair<Known, MonoTime>> new_;  // launched by us, and not shown yet
@@ -222,7 +224,8 @@ Result<Ec2Launch> Ec2Fleet::plan(const LaunchRequest& request, const std::vector
   }
   std::set<int> taken;
   for (const Known& one : now) taken.insert(one.number);
-  Ec2Launch out{.token = request.token, .numbers = {}, .at = session_.clock().wall_now()};
+  Ec2Launch out{
+      .token = request.token, .numbers = {}, .at = session_.clock().wall_now(), .tags_in_metadata = tags_in_metadata_};
   for (int number = 1; static_cast<int>(out.numbers.size()) < std::min(room, request.count); ++number) {
     if (taken.contains(number)) continue;
     out.numbers.push_back(number);
@@ -273,6 +276,11 @@ Result<std::vector<Instance>> Ec2Fleet::run_in_turn(Ec2Launch launch, const Call
       return started(launch, *ran);
     }
     const CallFailure& failure = ran.error();
+    if (launch.tags_in_metadata && refuses_tags_in_metadata(failure)) {
+      stop_showing_tags(launch, failure.error);
+      --i;  // the same pool again
+      continue;
+    }
     if (failure.aws_code == "IdempotentParameterMismatch") return find_launched(launch, failure.error, limits);
     if (failure.error.kind == ErrorKind::transient || failure.error.kind == ErrorKind::cancelled) {
       if (unanswered_.size() >= kLaunchesKept) unanswered_.clear();
@@ -290,6 +298,15 @@ Result<std::vector<Instance>> Ec2Fleet::run_in_turn(Ec2Launch launch, const Call
               "EC2 had no capacity in any of the " + std::to_string(pools_.size()) +
                   " pools (instance type and zone) just now; they are asked again after a pause. Allow more instance "
                   "types or zones.");
+}
+
+void Ec2Fleet::stop_showing_tags(Ec2Launch& launch, const Error& error) {
+  log::warning(
+      "the launch template has tags that instance metadata cannot show: workers start without their app tier's "
+      "number. Rename these tags (no blanks, no slashes) or set aws.bundle_key",
+      {{"launch_template", options_.launch_template}, {"reason", error.message}});
+  tags_in_metadata_ = launch.tags_in_metadata = false;
+  ++launch.attempt;
 }
 
 void Ec2Fleet::pause(Pool& pool, const CallFailure& failure) {

@@ -22,6 +22,9 @@
 
 namespace imgrec::aws {
 
+/// EC2 takes 16 KiB; a launch adds a line with its app tiers.
+inline constexpr std::size_t kUserDataBytesMax = 16 * 1024 - 300;
+
 struct Ec2FleetOptions {
   std::string name = "imgrec";               // of the fleet: tag imgrec:fleet
   std::string launch_template;               // id (lt-…) or name; what is set below overrides it
@@ -33,7 +36,7 @@ struct Ec2FleetOptions {
   std::vector<std::string> security_groups;  // ids (sg-…)
   std::string instance_profile;              // name, or its ARN
   std::string key_name;                      // for ssh; empty: none
-  std::string user_data;                     // as the instance gets it, at most 16 KiB
+  std::string user_data;                     // at most kUserDataBytesMax; a line is added: "# imgrec:app-tiers=1,3-5"
   std::map<std::string, std::string> tags;   // added to instances and volumes
   bool spot = false;
   int instances_max = 1;  // 1 to 1000
@@ -47,7 +50,9 @@ struct Ec2FleetOptions {
 Result<std::unique_ptr<Fleet>> make_ec2_fleet(Session& session, Ec2FleetOptions options);
 
 /// "app-tier-3" for the launch index 1 of the tag "1,3-5"; empty when the tag does not reach so far, or is none.
-/// An instance reads both from its metadata: tags/instance/imgrec:app-tiers and ami-launch-index.
+/// An instance reads its launch index from its metadata (ami-launch-index), and the app tiers from the line that ends
+/// its user-data. Without user-data of ours (a launch template has it) the tag is shown in the metadata, unless the
+/// template has other tags that cannot be there.
 std::string app_tier_id_of(std::string_view app_tiers, int launch_index);
 
 }  // namespace imgrec::aws

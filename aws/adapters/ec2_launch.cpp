@@ -12,7 +12,7 @@
 namespace imgrec::aws {
 namespace {
 
-constexpr std::size_t kUserDataBytesMax = 16 * kKiB;
+constexpr std::string_view kAppTiersLine = "# imgrec:app-tiers=";
 constexpr int kInstancesMax = 1000;
 constexpr std::size_t kTagsMax = 40;  // EC2 allows 50, some are ours
 
@@ -46,7 +46,12 @@ void append_machine(QueryPairs& form, const Ec2FleetOptions& options, const Ec2P
   add(options.instance_profile.starts_with("arn:") ? "IamInstanceProfile.Arn" : "IamInstanceProfile.Name",
       options.instance_profile);
   add("KeyName", options.key_name);
-  if (!options.user_data.empty()) add("UserData", base64_encode(options.user_data));
+}
+
+// With its app tiers: metadata show tags only where all of an instance's tags can be shown.
+std::string user_data_of(const Ec2FleetOptions& options, const std::string& app_tiers) {
+  const bool ends_line = options.user_data.ends_with('\n');
+  return options.user_data + (ends_line ? "" : "\n") + std::string(kAppTiersLine) + app_tiers + "\n";
 }
 
 // Letters, digits and what instance metadata can show as a tag's key.
@@ -113,6 +118,13 @@ std::string client_token(const Ec2FleetOptions& options, const Ec2Pool& pool, co
                     pool.zone + "\n" + std::to_string(launch.attempt));
 }
 
+// "InvalidParameterValue: 'my tag' is not a valid tag key. Tag keys must match pattern ([0-9a-zA-Z\\-_+=,.@:]{1,255})
+// …"
+bool refuses_tags_in_metadata(const CallFailure& failure) {
+  return failure.aws_code == "InvalidParameterValue" &&
+         failure.error.message.find("not a valid tag key") != std::string::npos;
+}
+
 QueryPairs run_parameters(const Ec2FleetOptions& options, const Ec2Pool& pool, const Ec2Launch& launch) {
   const std::string app_tiers = to_app_tiers(launch.numbers);
   QueryPairs form = {{"MinCount", "1"},
@@ -122,7 +134,11 @@ QueryPairs run_parameters(const Ec2FleetOptions& options, const Ec2Pool& pool, c
   form.emplace_back("InstanceInitiatedShutdownBehavior", "terminate");
   form.emplace_back("MetadataOptions.HttpEndpoint", "enabled");
   form.emplace_back("MetadataOptions.HttpTokens", "required");
-  form.emplace_back("MetadataOptions.InstanceMetadataTags", "enabled");
+  if (!options.user_data.empty()) {
+    form.emplace_back("UserData", base64_encode(user_data_of(options, app_tiers)));
+  } else if (launch.tags_in_metadata) {
+    form.emplace_back("MetadataOptions.InstanceMetadataTags", "enabled");
+  }
   if (options.spot) {
     form.emplace_back("InstanceMarketOptions.MarketType", "spot");
     form.emplace_back("InstanceMarketOptions.SpotOptions.SpotInstanceType", "one-time");
@@ -151,7 +167,8 @@ Result<void> check_options(const Ec2FleetOptions& options) {
   if (!options.subnets.empty() && !options.zones.empty()) {
     return bad("An EC2 fleet takes subnets or zones, not both: a subnet is in a zone.");
   }
-  if (options.user_data.size() > kUserDataBytesMax) return bad("The user-data of an instance has at most 16 KiB.");
+  if (options.user_data.size() > kUserDataBytesMax)
+    return bad("The user-data of an instance has at most " + std::to_string(kUserDataBytesMax) + " bytes.");
   if (options.tags.size() > kTagsMax) return bad("An instance has at most 40 tags of its fleet.");
   for (const auto& [key, value] : options.tags) {
     if (!is_tag_key(key) || value.size() > 256) {

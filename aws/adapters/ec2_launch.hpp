@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "aws/adapters/ec2_fleet.hpp"
+#include "aws/client/call.hpp"
 #include "aws/client/uri.hpp"
 
 namespace imgrec::aws {
@@ -33,11 +34,16 @@ struct Ec2Launch {
   LaunchToken token;
   std::vector<int> numbers;  // of the app tier: one instance each
   WallTime at{};
+  bool tags_in_metadata = true;
   int attempt = 0;  // counts refusals: EC2 may remember a refused ClientToken
 };
 
 /// 64 ASCII characters (EC2's limit); the same for the same launch of the fleet into the same pool.
 std::string client_token(const Ec2FleetOptions& options, const Ec2Pool& pool, const Ec2Launch& launch);
+
+/// EC2 refuses to show tags in the metadata of an instance whose launch template has a tag with a blank or a slash in
+/// its key.
+bool refuses_tags_in_metadata(const CallFailure& failure);
 
 QueryPairs run_parameters(const Ec2FleetOptions& options, const Ec2Pool& pool, const Ec2Launch& launch);
 

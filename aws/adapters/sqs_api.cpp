@@ -150,16 +150,17 @@ std::vector<SqsOutcome> read_outcomes(const CallName& name, const Answer& answer
   return read_outcomes(name, answer, count, [](const dom::object&, std::size_t) { return SqsOutcome(); });
 }
 
-Message read_message(const dom::object& entry) {
+Message read_message(const dom::object& entry, WallTime received_at) {
   Message out;
   out.id = MessageId(std::string(text_of(entry, "MessageId")));
   out.receipt = Receipt(std::string(text_of(entry, "ReceiptHandle")));
   out.body = text_of(entry, "Body");
+  out.sent_at = received_at;
   dom::object attributes;
   if (entry["Attributes"].get(attributes) != simdjson::SUCCESS) return out;
   out.group_id = text_of(attributes, "MessageGroupId");
   out.receive_count = static_cast<int>(number_of(attributes, "ApproximateReceiveCount"));
-  out.sent_at = WallTime(Millis(number_of(attributes, "SentTimestamp")));
+  if (const auto sent = number_of(attributes, "SentTimestamp"); sent > 0) out.sent_at = WallTime(Millis(sent));
   return out;
 }
 
@@ -327,7 +328,7 @@ Result<std::vector<Message>> SqsApi::receive(const std::string& url, const Recei
   if (!got && got.error().error.kind == ErrorKind::cancelled) return out;
   if (!got) return fail(got.error().error);
   for_each_in(answer.root(), "Messages", [&](const dom::object& entry) {
-    Message message = read_message(entry);
+    Message message = read_message(entry, session_.clock().wall_now());
     if (message.receipt.empty() || !is_digest_of(message.body, text_of(entry, "MD5OfBody"))) {
       log::warning("a message arrived damaged and is left for its next delivery", {{"message", message.id}});
       return;

@@ -1,6 +1,7 @@
 #include "aws/adapters/sqs_queue.hpp"
 
 #include <algorithm>
+#include <atomic>
 #include <charconv>
 #include <map>
 #include <mutex>
@@ -69,6 +70,7 @@ class SqsQueue final : public MessageQueue {
   const std::string url_;
   const bool fifo_;
   Session& session_;
+  std::atomic<bool> is_uncounted_said_ = false;
 };
 
 Result<std::vector<Result<MessageId>>> SqsQueue::send(std::span<const OutgoingMessage> messages,
@@ -102,7 +104,12 @@ Result<std::vector<Result<MessageId>>> SqsQueue::send(std::span<const OutgoingMe
 
 Result<std::vector<Message>> SqsQueue::receive(const ReceiveOptions& options, std::stop_token stop) {
   if (auto checked = check_receive(options); !checked) return fail(checked.error());
-  return api_.receive(url_, options, std::move(stop));
+  auto got = api_.receive(url_, options, std::move(stop));
+  if (got && !got->empty() && got->front().receive_count == 0 && !is_uncounted_said_.exchange(true)) {
+    log::warning("the queue tells no receive counts: each image is worked on alone, as if it had ended a worker before",
+                 {{"queue", url_}});
+  }
+  return got;
 }
 
 Result<std::vector<Result<void>>> SqsQueue::extend(std::span<const Receipt> receipts, Millis visibility,

@@ -151,7 +151,6 @@ Result<EndpointSettings> endpoint_settings(const Environment& environment, const
   const Properties* profile = profiles.current();
   std::string region = env_value(environment, "AWS_REGION");
   if (region.empty()) region = setting(environment, profile, "AWS_DEFAULT_REGION", "region");
-  out.region_is_default = region.empty();
   if (!region.empty()) out.region = region;
   if (const auto good = check_region(out.region); !good) return fail(good.error());
   out.fips = is_true(setting(environment, profile, "AWS_USE_FIPS_ENDPOINT", "use_fips_endpoint"));

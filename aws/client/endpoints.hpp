@@ -15,7 +15,6 @@ inline constexpr std::string_view kDefaultRegion = "us-east-1";
 
 struct EndpointSettings {
   std::string region{kDefaultRegion};
-  bool region_is_default = false;                // nobody named one
   std::map<std::string, std::string> overrides;  // by signing name ("sqs"); "" is for every service
   bool s3_path_style = false;                    // always so with an override, whose host is not ours to change
   bool fips = false;

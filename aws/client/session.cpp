@@ -46,13 +46,9 @@ Result<std::string> ca_bundle(const Environment& environment, const Profiles& pr
   return path;
 }
 
-void log_assumptions(const Profiles& profiles, const EndpointSettings& endpoints) {
+void log_problems(const Profiles& profiles) {
   for (const FileProblem& problem : profiles.problems) {
     log::warning("a line of AWS's files is passed over; nothing here uses it", {{"reason", problem.error.message}});
-  }
-  if (endpoints.region_is_default) {
-    log::warning("no region is set: this one is assumed. Set aws.region, AWS_REGION or the profile's region",
-                 {{"region", endpoints.region}});
   }
 }
 
@@ -91,7 +87,7 @@ Result<std::unique_ptr<Session>> open_session(const Environment& environment, co
 
   auto authorities = ca_bundle(settings, *profiles);
   if (!authorities) return fail(authorities.error());
-  log_assumptions(*profiles, *endpoints);
+  log_problems(*profiles);
 
   SessionParts parts;
   parts.endpoints = *std::move(endpoints);

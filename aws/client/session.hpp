@@ -59,9 +59,9 @@ struct SessionConfig {
 };
 
 /// The session that this environment describes: AWS_* variables, ~/.aws, then roles of containers and instances.
-/// AWS_CA_BUNDLE, or the profile's ca_bundle, names the only authorities to be trusted. No call is made yet. What is
-/// assumed or passed over (a region that nobody named, lines of files) is logged. Errors: invalid "bad_aws_config",
-/// "bad_region", "bad_endpoint", "bad_ca_bundle" …; as of load_profiles().
+/// AWS_CA_BUNDLE, or the profile's ca_bundle, names the only authorities to be trusted. No call is made yet. Lines
+/// of files that are passed over are logged. Errors: invalid "bad_aws_config", "bad_region", "bad_endpoint",
+/// "bad_ca_bundle" …; as of load_profiles().
 Result<std::unique_ptr<Session>> open_session(const Environment& environment, const SessionConfig& config, Clock& clock,
                                               Rng& rng);
 

@@ -9,6 +9,7 @@
 #include "cmd/platform/platforms.hpp"
 #include "lib/base/text.hpp"
 #include "lib/config/settings.hpp"
+#include "lib/config/settings_aws.hpp"
 
 namespace imgrec {
 namespace {
@@ -58,10 +59,38 @@ std::string fill(std::string_view text, std::span<const Replacement> replacement
   return out;
 }
 
-std::string worker_unit(const Config& config) {
+std::string no_proxy(const Config& config) {
+  std::string out;
+  for (const std::string& host : list_of(config.aws.worker_no_proxy)) out += (out.empty() ? "" : ",") + host;
+  return out;
+}
+
+// Of the worker's process: what AWS's endpoints, proxies and authorities are is no setting of ours.
+std::string unit_environment(const Config& config, const aws::EndpointSettings& endpoints) {
+  std::vector<std::pair<std::string, std::string>> variables;
+  if (!config.aws.worker_proxy.empty()) {
+    for (const char* name : {"http_proxy", "https_proxy"}) variables.emplace_back(name, config.aws.worker_proxy);
+    variables.emplace_back("no_proxy", no_proxy(config));
+  }
+  variables.emplace_back("AWS_CA_BUNDLE", config.aws.worker_ca_bundle);
+  variables.emplace_back("AWS_USE_FIPS_ENDPOINT", endpoints.fips ? "true" : "");
+  variables.emplace_back("AWS_USE_DUALSTACK_ENDPOINT", endpoints.dualstack ? "true" : "");
+  std::string out;
+  for (const auto& [name, value] : variables) {
+    if (value.empty()) continue;
+    out += "Environment=\"" + name + "=";
+    for (const char c : value)
+      out += c == '%' ? std::string("%%") : std::string(1, c);  // systemd's specifiers begin so
+    out += "\"\n";
+  }
+  return out;
+}
+
+std::string worker_unit(const Config& config, const aws::EndpointSettings& endpoints) {
   const auto drain = std::chrono::ceil<Seconds>(config.worker.drain_timeout);
   const Replacement replacements[] = {
       {"<ACTIONS>", config.aws.poweroff_on_exit ? "SuccessAction=poweroff\nFailureAction=poweroff" : ""},
+      {"<ENVIRONMENT>", unit_environment(config, endpoints)},
       {"<DRAIN>", std::to_string(drain.count())},
       {"<STOP>", std::to_string((drain + kStopMargin).count())},
       {"<MEMORY>", std::to_string(config.aws.worker_memory_percent)}};
@@ -131,8 +160,14 @@ Result<std::string> worker_user_data(const Config& config, const aws::EndpointSe
       "/usr/bin/python3", "/usr/local/sbin/imgrec-install", "--url", *url, "--region", endpoints.region,
       "--sha256",         config.aws.bundle_sha256};
   if (config.aws.poweroff_on_exit) command.emplace_back("--poweroff");
+  if (!config.aws.worker_proxy.empty()) {
+    command.insert(command.end(), {"--proxy", config.aws.worker_proxy, "--no-proxy", no_proxy(config)});
+  }
+  if (!config.aws.worker_ca_bundle.empty()) {
+    command.insert(command.end(), {"--ca-bundle", config.aws.worker_ca_bundle});
+  }
   const Replacement replacements[] = {{"<WORKER_TOML>", worker_settings(config, endpoints)},
-                                      {"<UNIT>", worker_unit(config)},
+                                      {"<UNIT>", worker_unit(config, endpoints)},
                                       {"<INSTALLER>", std::string(kInstaller)},
                                       {"<COMMAND>", as_yaml_list(command)}};
   std::string out = fill(kUserDataTemplate, replacements);

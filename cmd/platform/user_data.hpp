@@ -4,13 +4,14 @@
 #include <string>
 #include <string_view>
 
+#include "aws/adapters/ec2_fleet.hpp"
 #include "aws/client/endpoints.hpp"
 #include "lib/base/result.hpp"
 #include "lib/config/config.hpp"
 
 namespace imgrec {
 
-inline constexpr std::size_t kUserDataBytesMax = 16 * 1024;  // EC2's limit, before it is encoded
+inline constexpr std::size_t kUserDataBytesMax = aws::kUserDataBytesMax;
 
 /// It writes the worker's settings, a systemd unit and an installer, and runs that: the bundle comes from S3 with the
 /// instance's role. No secret is in it, so whoever may describe instances may read it. config: a resolved one, whose

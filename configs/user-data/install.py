@@ -14,6 +14,7 @@ import os
 import random
 import re
 import shutil
+import ssl
 import subprocess
 import sys
 import tarfile
@@ -41,23 +42,34 @@ class NoRedirect(urllib.request.HTTPRedirectHandler):
         return None
 
 
-web = urllib.request.build_opener(urllib.request.ProxyHandler({}), NoRedirect)
+def opener(proxy="", ca_bundle=""):
+    handlers = [urllib.request.ProxyHandler({"http": proxy, "https": proxy} if proxy else {}), NoRedirect]
+    if ca_bundle:
+        try:
+            handlers.append(urllib.request.HTTPSHandler(context=ssl.create_default_context(cafile=ca_bundle)))
+        except OSError as error:
+            raise Failure(f"The certificate authorities in {ca_bundle} cannot be used ({error}): aws.worker_ca_bundle has to "
+                          "name a PEM file of the machine image.") from None
+    return urllib.request.build_opener(*handlers)
+
+
+direct = opener()
 
 
 def imds(path, method="GET", headers=None):
     request = urllib.request.Request(IMDS + path, method=method, headers=headers or {})
-    with web.open(request, timeout=TIMEOUT_S) as response:
+    with direct.open(request, timeout=TIMEOUT_S) as response:
         return response.read(65536).decode()
 
 
-def metadata(path):
+def metadata(path, folder="/latest/meta-data/"):
     token = imds("/latest/api/token", "PUT", {"X-aws-ec2-metadata-token-ttl-seconds": "300"})
-    return imds("/latest/meta-data/" + path, headers={"X-aws-ec2-metadata-token": token})
+    return imds(folder + path, headers={"X-aws-ec2-metadata-token": token})
 
 
-def metadata_or_nothing(path):
+def metadata_or_nothing(path, folder="/latest/meta-data/"):
     try:
-        return metadata(path).strip()
+        return metadata(path, folder).strip()
     except (OSError, http.client.HTTPException):
         return ""
 
@@ -103,13 +115,15 @@ def explained(error, url):
 class Download:
     def __init__(self, options):
         self.options = options
+        os.environ["no_proxy"] = options.no_proxy  # what urllib looks at
+        self.web = opener(options.proxy, options.ca_bundle)
         self.clock_offset = datetime.timedelta(0)
 
     def attempt(self, file):
         now = datetime.datetime.now(datetime.timezone.utc) + self.clock_offset
         headers = signed_headers(self.options.url, self.options.region, role_credentials(), now)
         try:
-            with web.open(urllib.request.Request(self.options.url, headers=headers), timeout=TIMEOUT_S) as response:
+            with self.web.open(urllib.request.Request(self.options.url, headers=headers), timeout=TIMEOUT_S) as response:
                 self.receive(response, file)
         except urllib.error.HTTPError as error:
             if error.code == 403 and (date := email.utils.parsedate(error.headers.get("Date"))):  # is this clock wrong?
@@ -160,10 +174,12 @@ def unpack(path, folder):
 
 
 def identity():
-    """The instance's names for the worker. The tag holds the numbers of one launch ("1,3-5"), in launch order."""
+    """The instance's names for the worker. The user-data of the controller's launches ends with the numbers of one launch
+    ("1,3-5"), in launch order; for those of a launch template the tag has them, where metadata show it."""
     lines = [f"IMGREC_WORKER_ID={metadata_or_nothing('instance-id')}"]
     numbers = []
-    for part in metadata_or_nothing("tags/instance/imgrec:app-tiers").split(","):
+    line = re.search("^# imgrec:app-tiers=([0-9,-]+)$", metadata_or_nothing("user-data", "/latest/"), re.M)
+    for part in (line[1] if line else metadata_or_nothing("tags/instance/imgrec:app-tiers")).split(","):
         first, _, last = part.partition("-")
         if first.isdigit():
             numbers += range(int(first), int(last if last.isdigit() else first) + 1)
@@ -203,6 +219,9 @@ def main():
     parser.add_argument("--environment", default="/etc/imgrec/worker.env")
     parser.add_argument("--attempts", type=int, default=10)
     parser.add_argument("--pause", type=float, default=1, help="seconds before the second attempt; doubled up to 30")
+    parser.add_argument("--proxy", default="", help="for the download")
+    parser.add_argument("--no-proxy", default="", help="hosts that are asked without it")
+    parser.add_argument("--ca-bundle", default="", help="PEM file of the only authorities to be trusted")
     parser.add_argument("--poweroff", action="store_true", help="power off when it cannot be done")
     options = parser.parse_args()
     try:

@@ -156,6 +156,9 @@ struct AwsConfig {
   int worker_threads = 0;               // images at a time per instance; 0: its cores
   int worker_memory_percent = 90;       // of an instance's memory: more ends the worker, not the machine
   bool poweroff_on_exit = true;         // an instance whose worker has ended, or never started, ends itself
+  std::string worker_proxy;             // http://host:port; empty: workers reach AWS without a proxy
+  std::string worker_no_proxy;          // list of hosts that they reach without it
+  std::string worker_ca_bundle;         // file of the workers' machines: AWS_CA_BUNDLE there
   std::string bundle_bucket;            // where the workers' program is; empty: input_bucket
   std::string bundle_key;               // object made by `imgrec bundle upload`; empty: the image has its own start
   std::string bundle_sha256;            // 64 hex digits; needed with bundle_key

@@ -37,6 +37,29 @@ const TextRule kRegion = {"REGION", "a region such as us-east-1",
                           [](std::string_view value) { return value.size() <= 32 && is_lower(value, "-"); }};
 const TextRule kUrl = {"URL", "an address such as https://sqs.example.org:9324",
                        [](std::string_view value) { return value.empty() || is_url(value); }};
+const TextRule kProxy = {
+    "URL", "an address such as http://proxy.example.org:3128", [](std::string_view value) {
+      if (value.empty()) return true;
+      // With a user and a password it is refused below, without being shown.
+      const auto at = value.rfind('@'), host = value.find("://");
+      return host != value.npos && (at == value.npos || at > host)
+                 ? is_url(at == value.npos ? std::string(value) : "http://" + std::string(value.substr(at + 1)))
+                 : false;
+    }};
+const TextRule kHosts = {
+    "LIST", "names and addresses with commas between them, such as .example.org,10.0.0.0/8",
+    [](std::string_view value) {
+      return every(value, [](std::string_view one) { return one.size() <= 255 && is_plain(one, "-_.:/*[]"); });
+    }};
+const TextRule kWorkerFile = {
+    "PATH", "an absolute path of A-Z a-z 0-9 - _ . + and /, outside /home, /root and /tmp", [](std::string_view value) {
+      if (value.empty()) return true;
+      // The workers' unit hides these folders from its process.
+      for (const std::string_view hidden : {"/home/", "/root/", "/run/user/", "/tmp/", "/var/tmp/"}) {
+        if (value.starts_with(hidden)) return false;
+      }
+      return value.size() <= 255 && value.front() == '/' && is_plain(value, "-_.+/");
+    }};
 const TextRule kSetup = {"HOW", "create, check or use", [](std::string_view value) {
                            return value == "create" || value == "check" || value == "use";
                          }};
@@ -159,6 +182,14 @@ void add_instances(std::vector<Setting>& all, auto at) {
                          {},
                          kControllerCommand},
                         at(&AwsConfig::poweroff_on_exit)));
+  one({"aws.worker_proxy", "proxy by which workers reach AWS, without user and password; empty: none"},
+      &AwsConfig::worker_proxy, kProxy);
+  one({"aws.worker_no_proxy", "hosts that workers reach without it, such as those of VPC endpoints"},
+      &AwsConfig::worker_no_proxy, kHosts);
+  one({"aws.worker_ca_bundle",
+       "file of the workers' machine image with the only certificate authorities that they trust; empty: the image's "
+       "own"},
+      &AwsConfig::worker_ca_bundle, kWorkerFile);
   one({"aws.bundle_bucket", "bucket of the bundle that instances install; empty: the images'"},
       &AwsConfig::bundle_bucket, kBucket);
   one({"aws.bundle_key", "the bundle (imgrec bundle upload); empty: the image or the launch template starts workers"},
@@ -179,6 +210,12 @@ Result<void> validate_aws(const AwsConfig& aws) {
   if (!list_of(aws.subnets).empty() && !list_of(aws.zones).empty()) {
     return fail(ErrorKind::invalid, "bad_setting",
                 "aws.subnets and aws.zones exclude each other: a subnet is in a zone.");
+  }
+  if (aws.worker_proxy.find('@') != std::string::npos) {
+    return fail(
+        ErrorKind::invalid, "bad_setting",
+        "aws.worker_proxy has a user or a password in it: it becomes part of the instances' user-data, which many "
+        "may read. Let the proxy know the workers by their addresses, and give http://HOST:PORT.");
   }
   std::set<std::string> names;
   for (const std::string& tag : list_of(aws.tags)) {

@@ -41,8 +41,11 @@ struct Message {
   Receipt receipt;
   std::string body;
   std::string group_id;
-  int receive_count = 0;  // 1 at the first delivery
-  WallTime sent_at{};
+  int receive_count = 0;  // 1 at the first delivery; 0: the queue does not tell
+  WallTime sent_at{};     // where the queue does not tell, when it was received
+
+  /// Where it is not known, a message may have been delivered before.
+  bool is_first_delivery() const { return receive_count == 1; }
 };
 
 struct ReceiveOptions {

@@ -68,7 +68,7 @@ class Job {
   Result<StoredObject> stored_result();
   Result<std::optional<std::string>> store(const JobResult& result);
   JobResult make_result() const;
-  bool is_suspect() const { return held_.message.receive_count > 1; }
+  bool is_suspect() const { return !held_.message.is_first_delivery(); }
   bool is_expired() const { return ports_.clock.wall_now() >= request_.expires_at; }
   bool may_reply() const { return is_response_queue(context_.settings.queue, request_.reply_to); }
   double ms_since(MonoTime time) const { return elapsed_ms(time, ports_.clock.mono_now()); }

@@ -183,7 +183,7 @@ Result<void> Worker::receive_until_end(const std::stop_token& stop) {
     backoff.reset();
     received_once = true;
     found_nothing = messages->empty();
-    one_by_one = !messages->empty() && messages->front().receive_count > 1;
+    one_by_one = !messages->empty() && !messages->front().is_first_delivery();
     {
       std::lock_guard lock(mutex_);
       backlog_ = std::ssize(*messages) == messages_max;

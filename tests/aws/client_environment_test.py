@@ -1,4 +1,4 @@
-"""What the environment and ~/.aws say of authorities, homes and regions reaches the calls: a probe with the AWS client, and a
+"""What the environment and ~/.aws say of authorities and homes reaches the calls: a probe with the AWS client, and a
 server that speaks TLS with a certificate that no system trusts."""
 import http.server
 import ssl
@@ -69,16 +69,6 @@ def test_a_bundle_that_is_none_is_told_before_any_call(tls, tmp_path):
     (tmp_path / "empty.pem").write_text("hello")
     done = get({**tls, "AWS_CA_BUNDLE": str(tmp_path / "empty.pem")})
     assert done.returncode == 1 and "-----BEGIN CERTIFICATE-----" in done.stderr
-
-
-def test_a_region_that_is_assumed_is_told(tls):
-    env = {**tls, "AWS_CA_BUNDLE": "~/ca.pem"}
-    assert "region" not in get(env).stderr
-    del env["AWS_REGION"]
-    done = get(env)
-    assert done.returncode == 0
-    told = [line for line in done.stderr.splitlines() if "no region is set" in line]
-    assert len(told) == 1 and "us-east-1" in told[0] and "AWS_REGION" in told[0], done.stderr
 
 
 def test_lines_that_nobody_uses_are_told_and_stop_nothing(tls, tmp_path):

@@ -132,13 +132,14 @@ TEST_F(Ec2FleetTest, LaunchesInOneCall) {
                                           {"SubnetId", "subnet-1"},
                                           {"SecurityGroupId.2", "sg-2"},
                                           {"IamInstanceProfile.Name", "imgrec-worker"},
-                                          {"UserData", base64_encode(options.user_data)},
+                                          {"UserData", base64_encode(options.user_data + "# imgrec:app-tiers=1,3-4\n")},
                                           {"InstanceInitiatedShutdownBehavior", "terminate"},
                                           {"MetadataOptions.HttpTokens", "required"},
                                           {"InstanceMarketOptions.MarketType", "spot"},
                                           {"TagSpecification.1.ResourceType", "instance"}}) {
     EXPECT_THAT(form, testing::Contains(Pair(name, value)));
   }
+  EXPECT_FALSE(form.contains("MetadataOptions.InstanceMetadataTags")) << "EC2 may refuse it for others' tags";
   EXPECT_EQ(form.at("ClientToken").size(), 64U);
   std::map<std::string, std::string> tags;
   for (int i = 1; form.contains("TagSpecification.1.Tag." + std::to_string(i) + ".Key"); ++i) {
@@ -178,6 +179,29 @@ TEST_F(Ec2FleetTest, ALaunchTemplateNeedsNothingElse) {
   EXPECT_EQ(run_form().at("LaunchTemplate.LaunchTemplateId"), "lt-0123");
   EXPECT_EQ(run_form().at("LaunchTemplate.Version"), "$Default");
   EXPECT_FALSE(run_form().contains("ImageId"));
+  EXPECT_EQ(run_form().at("MetadataOptions.InstanceMetadataTags"), "enabled")
+      << "its user-data cannot have the app tiers";
+}
+
+TEST_F(Ec2FleetTest, ATemplateWhoseTagsCannotBeInMetadataIsLaunchedWithoutThem) {
+  options.launch_template = "lt-0123";
+  const auto refusal =
+      error("InvalidParameterValue", 400, "'cost centre' is not a valid tag key. Tag keys must match pattern (…)");
+  imposter.then(described({}));
+  imposter.then(refusal);
+  imposter.then(launched);
+  testing::internal::CaptureStderr();
+  const auto instances = launch(2);
+  const std::string log = testing::internal::GetCapturedStderr();
+  ASSERT_TRUE(instances) << describe(instances.error());
+  EXPECT_EQ((*instances)[1].app_tier_id, "app-tier-2") << "the controller knows it from the tag";
+  EXPECT_FALSE(run_form(1).contains("MetadataOptions.InstanceMetadataTags"));
+  EXPECT_NE(run_form(0).at("ClientToken"), run_form(1).at("ClientToken")) << "another request";
+  EXPECT_THAT(log, AllOf(HasSubstr("lt-0123"), HasSubstr("cost centre")));
+  imposter.then(described({}));
+  imposter.then(launched);
+  ASSERT_TRUE(launch(1, "next"));
+  EXPECT_FALSE(run_form(2).contains("MetadataOptions.InstanceMetadataTags")) << "it is not tried again";
 }
 
 TEST_F(Ec2FleetTest, ALostAnswerIsAskedForWithTheSameToken) {

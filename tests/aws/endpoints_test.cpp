@@ -28,15 +28,6 @@ TEST(Endpoints, OfServicesAndRegions) {
             "https://sts-fips.us-east-1.api.aws");
 }
 
-TEST(Endpoints, ARegionThatNobodyNamedIsTold) {
-  const auto is_default = [](const Environment& environment, const std::string& config) {
-    return endpoint_settings(environment, parse_profiles(config, ""))->region_is_default;
-  };
-  EXPECT_TRUE(is_default({}, "[default]\n"));
-  EXPECT_FALSE(is_default({{"AWS_DEFAULT_REGION", "us-east-1"}}, ""));
-  EXPECT_FALSE(is_default({}, "[default]\nregion = us-east-1\n"));
-}
-
 TEST(Endpoints, ThoseThatAwsDoesNotHaveAreRefused) {
   EXPECT_EQ(url_of({{"AWS_REGION", "cn-north-1"}, {"AWS_USE_FIPS_ENDPOINT", "true"}}, "s3"), "no_fips_endpoint");
   EXPECT_EQ(url_of({{"AWS_REGION", "us-gov-west-1"}, {"AWS_USE_FIPS_ENDPOINT", "true"}}, "sqs"),

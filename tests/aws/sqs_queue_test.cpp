@@ -248,6 +248,22 @@ TEST_F(SqsQueueTest, ReceivesWithALongPoll) {
   EXPECT_TRUE(queue->receive({}, {})->empty());
 }
 
+TEST_F(SqsQueueTest, WhatAQueueDoesNotTellIsUnknown) {
+  const auto queue = open();
+  const json plain = {{"ReceiptHandle", "r"}, {"Body", "x"}, {"MD5OfBody", md5_hex("x")}};
+  json empty = plain;
+  empty["Attributes"] = json::object();
+  imposter.then(reply({{"Messages", {plain, empty}}}));
+  const auto got = queue->receive({.messages_max = 2}, {});
+  ASSERT_TRUE(got) << describe(got.error());
+  ASSERT_EQ(got->size(), 2U);
+  for (const Message& message : *got) {
+    EXPECT_EQ(message.receive_count, 0);
+    EXPECT_FALSE(message.is_first_delivery());
+    EXPECT_GT(to_rfc3339(message.sent_at), "2020") << "the time of receipt, not 1970";
+  }
+}
+
 TEST_F(SqsQueueTest, AStopEndsALongPollAtOnce) {
   const auto queue = open();
   std::promise<void> asked;

@@ -90,6 +90,35 @@ TEST_F(UserDataTest, EndpointsOfTheEnvironmentAreMadeExplicit) {
   EXPECT_THAT(text(), Not(HasSubstr("10.0.0.1:1\"")));
 }
 
+TEST_F(UserDataTest, TheWorkersEnvironmentNamesWhatIsNoSetting) {
+  EXPECT_THAT(text(), Not(HasSubstr("Environment=")));
+  EXPECT_THAT(text(), Not(HasSubstr("\"--proxy\", \"http")));
+  endpoints_.fips = endpoints_.dualstack = true;
+  config_.aws.worker_proxy = "http://proxy.example:3128";
+  config_.aws.worker_no_proxy = ".vpce.amazonaws.com, 10.0.0.0/8";
+  config_.aws.worker_ca_bundle = "/etc/ssl/own.pem";
+  for (const char* line : {"AWS_USE_FIPS_ENDPOINT=true", "AWS_USE_DUALSTACK_ENDPOINT=true",
+                           "AWS_CA_BUNDLE=/etc/ssl/own.pem", "https_proxy=http://proxy.example:3128",
+                           "http_proxy=http://proxy.example:3128", "no_proxy=.vpce.amazonaws.com,10.0.0.0/8"}) {
+    EXPECT_THAT(text(), HasSubstr("\n    Environment=\"" + std::string(line) + "\"\n"));
+  }
+  EXPECT_THAT(text(), HasSubstr("https://in-bucket.s3-fips.dualstack.eu-central-1.amazonaws.com/bundles/"));
+  EXPECT_THAT(text(),
+              HasSubstr(R"("--proxy", "http://proxy.example:3128", "--no-proxy", ".vpce.amazonaws.com,10.0.0.0/8", )"
+                        R"("--ca-bundle", "/etc/ssl/own.pem"])"));
+  config_.aws.worker_proxy = "http://100%25.example";
+  EXPECT_THAT(text(), HasSubstr("https_proxy=http://100%%25.example\"")) << "a percent sign means itself to systemd";
+}
+
+TEST_F(UserDataTest, AProxysPasswordIsRefusedWithoutBeingShown) {
+  const auto loaded = load_config(
+      {.file = {}, .environment = {{"IMGREC_AWS_WORKER_PROXY", "http://me:secret@proxy.example:3128"}}, .flags = {}});
+  const auto checked = loaded ? validate(loaded->config) : Result<void>(fail(loaded.error()));
+  ASSERT_FALSE(checked);
+  EXPECT_THAT(checked.error().message, HasSubstr("aws.worker_proxy has a user or a password"));
+  EXPECT_THAT(checked.error().message, Not(HasSubstr("secret")));
+}
+
 TEST_F(UserDataTest, TheUnitLeavesTimeToDrain) {
   config_.worker.drain_timeout = Millis(90'500);
   EXPECT_THAT(text(), HasSubstr("\n    TimeoutStopSec=121\n"));

@@ -102,6 +102,29 @@ def test_it_fetches_checks_unpacks_and_starts(account, machine):
         assert secret not in done.stderr + done.stdout
 
 
+def test_the_user_data_of_a_launch_names_the_app_tiers(account, machine):
+    """Where a tag of the instance cannot be in metadata, none is."""
+    del machine.metadata.values["tags/instance/imgrec:app-tiers"]
+    machine.metadata.values["user-data"] = "#cloud-config\nruncmd: []\n# imgrec:app-tiers=2,7-9\n"
+    assert machine.install(account.url + "/bundle-bucket/bundles/imgrec.tar.gz", account.bundle).returncode == 0
+    assert "IMGREC_WORKER_APP_TIER_ID=app-tier-8\n" in (machine.folder / "etc/worker.env").read_text()
+
+
+def test_it_downloads_through_the_proxy_that_is_named(account, machine):
+    with server_of(whole(account.bundle)) as (url, requests):
+        proxy = url.removesuffix("/b/k")
+        named = machine.install("http://bucket.invalid/bundles/k", account.bundle, "--proxy", proxy, "--no-proxy", ".example.org")
+        assert named.returncode == 0, named.stderr
+        assert [request["host"] for request in requests] == ["bucket.invalid"], "the bundle alone, no metadata"
+        done = machine.install("http://bucket.invalid/bundles/k", account.bundle, "--proxy", proxy, "--no-proxy", ".invalid")
+        assert done.returncode == 1 and len(requests) == 1
+
+
+def test_authorities_that_the_image_lacks(account, machine):
+    done = machine.install("https://localhost:9/k", account.bundle, "--ca-bundle", str(machine.folder / "none.pem"))
+    machine.refused(done, "none.pem", "aws.worker_ca_bundle")
+
+
 def test_a_newer_bundle_replaces_the_old_one_whole(account, machine):
     (machine.folder / "opt/imgrec/lib").mkdir(parents=True)
     (machine.folder / "opt/imgrec/lib/old.so").write_text("old")

@@ -60,11 +60,15 @@ def test_the_longest_settings_still_fit(text):
                      "--aws-input-prefix", "p" * 200 + "/", "--aws-output-prefix", "p" * 200 + "/", "--queue-request", "r" * 80,
                      "--queue-dead-letter", "d" * 80, "--queue-fifo", "--aws-sqs-endpoint-url", "https://" + "s" * 200,
                      "--aws-s3-endpoint-url", "https://" + "s" * 200, "--log-format", "json", "--log-level", "debug",
-                     "--worker-exit-when-idle", "10m", "--worker-drain-timeout", "55m", "--image-bytes-max", "30MiB")
+                     "--aws-worker-proxy", "http://" + "x" * 100 + ":3128", "--aws-worker-no-proxy", ".vpce.amazonaws.com,10.0.0.0/8",
+                     "--aws-worker-ca-bundle", "/etc/ssl/" + "c" * 60, "--worker-exit-when-idle", "10m", "--worker-drain-timeout", "55m", "--image-bytes-max", "30MiB")
     assert len(long.encode()) <= 16 * 1024
 
 
-def test_systemd_accepts_the_unit_and_finds_it_confined(text, tmp_path):
+def test_systemd_accepts_the_unit_and_finds_it_confined(tmp_path):
+    text = user_data("--aws-worker-proxy", "http://proxy.example.org:3128", "--aws-worker-ca-bundle", "/etc/ssl/own.pem",
+                     env={"AWS_USE_FIPS_ENDPOINT": "true"})
+    assert 'Environment="https_proxy=http://proxy.example.org:3128"\n' in files(text)["/etc/systemd/system/imgrec-worker.service"]
     unit = tmp_path / "imgrec-worker.service"
     # The program is not at its place here; all else of the unit is as instances get it.
     unit.write_text(files(text)["/etc/systemd/system/imgrec-worker.service"].replace("/opt/imgrec/bin/imgrec", "/usr/bin/true"))

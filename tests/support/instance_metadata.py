@@ -37,7 +37,8 @@ class InstanceMetadata:
                 if self.headers.get("X-aws-ec2-metadata-token") not in metadata.tokens:
                     return self.answer(401)
                 metadata.asked.append(self.path)
-                text = metadata.read(self.path.removeprefix("/latest/meta-data/"))
+                # Beside meta-data/ there is user-data, when `values` has it.
+                text = metadata.read(self.path.removeprefix("/latest/").removeprefix("meta-data/"))
                 self.answer(404) if text is None else self.answer(200, text)
 
         self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)

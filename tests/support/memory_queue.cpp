@@ -141,7 +141,7 @@ std::vector<Message> MemoryQueue::take_visible(const ReceiveOptions& options) {
                         .receipt = entry->receipt,
                         .body = entry->message.body,
                         .group_id = entry->message.group_id,
-                        .receive_count = entry->receive_count,
+                        .receive_count = options_.tells_receive_counts ? entry->receive_count : 0,
                         .sent_at = entry->sent_at});
     ++entry;
   }

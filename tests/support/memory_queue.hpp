@@ -20,6 +20,7 @@ struct MemoryQueueOptions {
   bool fifo = false;
   int receives_max = 0;                        // maxReceiveCount; 0: no dead-letter queue
   std::shared_ptr<MemoryQueue> dead_letter{};  // needed with receives_max
+  bool tells_receive_counts = true;
 };
 
 enum class QueueCall { send, receive, extend, remove, depth };

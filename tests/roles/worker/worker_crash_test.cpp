@@ -124,6 +124,25 @@ TEST_F(WorkerCrashTest, AnImageThatKillsEveryWorkerEndsAsPoisonAndHarmsNoOther) 
   }
 }
 
+TEST_F(WorkerCrashTest, PoisonEndsAlsoWhereTheQueueTellsNoReceiveCounts) {
+  requests_ = std::make_shared<test::MemoryQueue>(clock_, test::MemoryQueueOptions{.tells_receive_counts = false});
+  settings_.worker.threads = 8;
+  const JobRequest killer = submit("a killer");
+  for (int i = 0; i < 10; ++i) submit("image " + std::to_string(i));
+  classifiers_.on_image([&](ByteView image) {
+    if (image == "a killer") kill_();
+  });
+  int kills = 0;
+  while (!requests_->bodies().empty()) {
+    ASSERT_LT(kills, 20);
+    kills += run_until_killed([](JobStep) { return false; });
+    requests_->expire_leases();
+  }
+  EXPECT_EQ(kills, settings_.worker.attempts_max) << "each time alone";
+  EXPECT_EQ(answer_to(killer.job).error->code, "poison");
+  EXPECT_EQ(dead_->bodies().size(), 1u);
+}
+
 TEST_F(WorkerCrashTest, ACrashLoopIsNoVerdictOnAnyImage) {
   settings_.worker.threads = 8;
   for (int i = 0; i < 20; ++i) submit("image " + std::to_string(i));
