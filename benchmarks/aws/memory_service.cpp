@@ -4,7 +4,7 @@
 //   memory_service [LATENCY_MS]      prints its port, and serves until its standard input ends
 // Each call takes LATENCY_MS (0) before it is answered, as a network does. POST /-/calls answers the number of calls by
 // operation since the last time, as JSON: {"sqs ReceiveMessage": 12, "s3 PUT": 30, "put results": 10, …}; "in-flight"
-// and "visible" are what is left in all queues.
+// and "visible" are what is left in all queues but that of signals.
 #include <nlohmann/json.hpp>
 
 #include <cstdio>
@@ -99,7 +99,8 @@ json Service::take_counts() {
   std::lock_guard lock(mutex_);
   json out = std::exchange(counts_, {});
   std::uint64_t visible = 0, in_flight = 0;
-  for (const auto& [_, queue] : opened_) {
+  for (const auto& [name, queue] : opened_) {
+    if (name == "imgrec-signals") continue;  // a controller takes those, and none runs here
     const auto depth = queue->depth();
     visible += depth->visible;
     in_flight += depth->in_flight;

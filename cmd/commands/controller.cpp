@@ -36,6 +36,7 @@ int run_controller_command(const Config& config) {
                       .decisions = told.decisions,
                       .series = told.series,
                       .results = platform->outputs.get(),
+                      .signals = platform->signals.get(),
                       .how_to_end = platform->how_to_end_instances,
                       .queues = platform->queues.get(),
                       .shutdown_requests = queue_name(config, QueueKind::shutdown_requests),

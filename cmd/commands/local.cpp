@@ -55,6 +55,7 @@ class Background {
                           .decisions = told_.decisions,
                           .series = told_.series,
                           .results = platform_.outputs.get(),
+                          .signals = platform_.signals.get(),
                           .how_to_end = platform_.how_to_end_instances,
                           .queues = platform_.queues.get(),
                           .shutdown_requests = queue_name(config_, QueueKind::shutdown_requests),

@@ -3,6 +3,7 @@
 
 #include <cstdio>
 #include <filesystem>
+#include <optional>
 
 #include "cmd/cli/exit_code.hpp"
 #include "cmd/cli/signals.hpp"
@@ -16,6 +17,8 @@
 #include "lib/base/open_files.hpp"
 #include "lib/base/text.hpp"
 #include "lib/queues/queues.hpp"
+#include "lib/signals/signal_sender.hpp"
+#include "lib/signals/signalling_queue.hpp"
 #include "roles/web/site.hpp"
 #include "roles/web/web.hpp"
 
@@ -68,7 +71,13 @@ std::string web_address(const Config& config, int port) {
 Result<void> serve_web(const Config& config, const Platform& platform, const WebRun& run) {
   auto responses = platform.queues->open(queue_name(config, QueueKind::responses), run.stop);
   if (!responses) return fail(responses.error());
-  WebPorts ports{.requests = *platform.requests,
+  std::optional<SignalSender> sender;
+  std::optional<SignallingQueue> told;  // the requests, of which the controller is told
+  if (platform.signals) {
+    sender.emplace(*platform.signals, run.clock, run.rng, SignalSender::Options{.sender = config.web.node});
+    told.emplace(*platform.requests, *sender);
+  }
+  WebPorts ports{.requests = told ? static_cast<MessageQueue&>(*told) : *platform.requests,
                  .responses = **responses,
                  .responses_name = queue_name(config, QueueKind::responses),
                  .inputs = *platform.inputs,

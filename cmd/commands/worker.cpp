@@ -1,6 +1,7 @@
 // imgrec worker
 #include <unistd.h>
 
+#include <optional>
 #include <thread>
 
 #include "cmd/cli/exit_code.hpp"
@@ -13,6 +14,7 @@
 #include "lib/base/log.hpp"
 #include "lib/base/open_files.hpp"
 #include "lib/local/child_guard.hpp"
+#include "lib/signals/signal_sender.hpp"
 #include "roles/worker/worker.hpp"
 
 namespace imgrec {
@@ -99,6 +101,12 @@ int run_worker_command(const Config& config, const WorkerHooks& hooks) {
   if (!listener) return report(listener.error());
   const std::jthread metrics_file = keep_metrics_file(config.metrics, settings.worker, metrics);
   ModelOnDemand model(config, hooks);
+  std::optional<SignalSender> signals;
+  if (platform->signals) {
+    const std::string& tier = settings.worker.app_tier_id;
+    signals.emplace(*platform->signals, system_clock(), system_rng(),
+                    SignalSender::Options{.sender = tier.empty() ? settings.worker.id : tier});
+  }
   WorkerPorts ports{.requests = *platform->requests,
                     .replies = *platform->queues,
                     .dead_letters = *platform->dead_letters,
@@ -108,9 +116,22 @@ int run_worker_command(const Config& config, const WorkerHooks& hooks) {
                     .clock = system_clock(),
                     .rng = system_rng(),
                     .metrics = metrics,
-                    .on_ready = [&] { guard->ready(); },
+                    .on_ready =
+                        [&] {
+                          guard->ready();
+                          if (signals) signals->ready();
+                        },
+                    .on_holding =
+                        [&](int held, int finished) {
+                          if (signals) signals->holds(held, finished);
+                        },
+                    .on_drain =
+                        [&] {
+                          if (signals) signals->draining();
+                        },
                     .on_step = hooks.on_step};
   const auto worked = run_worker(settings, std::move(ports), interrupts.token());
+  if (signals) signals->ended();
   if (model.is_unusable()) return kExitModelUnusable;  // the worker has said why
   if (!worked) return report(worked.error(), interrupts);
   return exit_code(interrupts);

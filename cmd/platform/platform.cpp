@@ -1,7 +1,9 @@
 #include "cmd/platform/platform.hpp"
 
 #include "cmd/platform/platforms.hpp"
+#include "lib/base/log.hpp"
 #include "lib/config/settings.hpp"
+#include "lib/queues/queues.hpp"
 
 namespace imgrec {
 namespace {
@@ -20,6 +22,20 @@ constexpr PlatformDefault kAwsDefaults[] = {
 };
 
 }  // namespace
+
+std::shared_ptr<MessageQueue> open_signals(QueueDirectory& queues, const Config& config, const CallLimits& limits) {
+  const std::string name = queue_name(config, QueueKind::signals);
+  if (name.empty()) return nullptr;
+  auto signals = queues.open(name, limits);
+  if (signals) return *std::move(signals);
+  if (signals.error().kind != ErrorKind::cancelled) {
+    log::warning(
+        "the queue of signals cannot be opened: the controller sees the queue's counts alone; imgrec setup makes "
+        "it, and configs/iam has the rights for it",
+        {{"queue", name}, {"error", describe(signals.error())}});
+  }
+  return nullptr;
+}
 
 Result<Platform> make_platform(const Config& config, Clock& clock, Rng& rng, const PlatformNeeds& needs) {
   if (config.platform == "local") return make_local_platform(config, clock, rng);

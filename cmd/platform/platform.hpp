@@ -27,6 +27,7 @@ struct Platform {
   std::shared_ptr<void> connection;  // what the ports share, where there is such a thing; it closes last
   std::unique_ptr<QueueDirectory> queues;
   std::shared_ptr<MessageQueue> requests, dead_letters;
+  std::shared_ptr<MessageQueue> signals;         // null: there are none, or the queue is not there
   std::shared_ptr<ObjectStore> inputs, outputs;  // may be one and the same
   std::string input_bucket;                      // what requests call the store of inputs
   std::string place;                             // for people: "images in the bucket photos"

@@ -194,6 +194,7 @@ Result<Platform> make_aws_platform(const Config& config, Clock& clock, Rng& rng,
   auto requests = platform.queues->open(queue_name(config, QueueKind::requests), needs.stop);
   if (!requests) return fail(requests.error());
   platform.dead_letters = *dead_letters;
+  platform.signals = open_signals(*platform.queues, config, needs.stop);
   platform.requests = *requests;
   platform.input_bucket = buckets->input;
   platform.place = "images in the bucket " + buckets->input;

@@ -68,6 +68,7 @@ Result<Platform> make_local_platform(const Config& config, Clock& clock, Rng& rn
   if (!store) return fail(store.error());
   platform.requests = *requests;
   platform.dead_letters = *dead_letters;
+  platform.signals = open_signals(*platform.queues, config);
   platform.inputs = platform.outputs = std::move(*store);
   platform.input_bucket = "inputs";
   platform.worker_metrics_dir = worker_metrics_dir(config);

@@ -16,6 +16,10 @@ namespace imgrec {
 Result<Platform> make_local_platform(const Config& config, Clock& clock, Rng& rng);
 Result<Platform> make_aws_platform(const Config& config, Clock& clock, Rng& rng, const PlatformNeeds& needs);
 
+/// The queue of signals; null when there is none, or when it cannot be opened: then the log says so, and the service
+/// works without.
+std::shared_ptr<MessageQueue> open_signals(QueueDirectory& queues, const Config& config, const CallLimits& limits = {});
+
 /// The session of this process's environment and of [aws]. No call is made. Errors: as aws::open_session().
 Result<std::unique_ptr<aws::Session>> open_aws_session(const Config& config, Clock& clock, Rng& rng);
 

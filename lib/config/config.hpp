@@ -40,6 +40,7 @@ struct QueueConfig {
   std::string dead_letter = "imgrec-dead";
   std::string shutdown_request = "imgrec-shutdown-request";      // FIFO: the controller asks workers to stop
   std::string shutdown_confirmed = "imgrec-shutdown-confirmed";  // FIFO: those that have stopped say so
+  std::string signals = "imgrec-signals";  // what web nodes and workers tell the controller; empty: nothing
   bool fifo = false;
   int receives_max = 1'000;   // deliveries after which the queue gives up a message; see worker.attempts_max
   Millis visibility{30'000};  // lease of a received message; extended while it is worked on

@@ -119,6 +119,13 @@ void add_queue(std::vector<Setting>& all) {
   all.push_back(
       text({"queue.shutdown_confirmed", "FIFO queue in which workers say that they have stopped", {}, kServers},
            In{&Config::queue, &QueueConfig::shutdown_confirmed}, kQueueName));
+  all.push_back(text({"queue.signals",
+                      "queue of what web nodes and workers tell the controller; empty: they tell nothing",
+                      {},
+                      kServers},
+                     In{&Config::queue, &QueueConfig::signals},
+                     {"NAME", "empty, or 1 to 80 of the characters A-Z a-z 0-9 - _",
+                      [](std::string_view value) { return value.empty() || kQueueName.accepts(value); }}));
   all.push_back(boolean({"queue.fifo", "first in, first out within a session", {}, kServers},
                         In{&Config::queue, &QueueConfig::fifo}));
   all.push_back(number({"queue.receives_max",

@@ -7,13 +7,14 @@ namespace {
 
 constexpr Seconds kDeadLetterRetention = std::chrono::days(14);  // the longest that SQS keeps a message
 constexpr Seconds kShutdownRetention = std::chrono::hours(1);    // long after drain_timeout they say nothing any more
+constexpr Seconds kSignalRetention{120};  // older ones say nothing any more; SQS keeps a message for a minute at least
 constexpr Seconds kResponseRetentionMin = std::chrono::hours(1);
 
 }  // namespace
 
 std::vector<QueueRow> queue_roster(const Config& config) {
   const QueueConfig& queue = config.queue;
-  return {
+  std::vector<QueueRow> roster = {
       {.kind = QueueKind::dead_letters,
        .name = queue.dead_letter,
        .fifo = queue.fifo,  // a FIFO queue's dead letters are in a FIFO queue, as SQS wants it
@@ -55,6 +56,17 @@ std::vector<QueueRow> queue_roster(const Config& config) {
                 .worker = kSendsTo,
                 .deployer = kMakes | kWatches}},
   };
+  if (!queue.signals.empty()) {
+    roster.push_back({.kind = QueueKind::signals,
+                      .name = queue.signals,
+                      .retention = kSignalRetention,
+                      .survives_power_cut = false,
+                      .uses = {.web = kSendsTo | kWatches,
+                               .worker = kSendsTo,
+                               .controller = kReceivesFrom | kWatches,
+                               .deployer = kMakes | kWatches}});
+  }
+  return roster;
 }
 
 std::optional<QueueRow> find_queue(const Config& config, std::string_view name) {
@@ -71,7 +83,8 @@ std::optional<QueueRow> find_queue(const Config& config, std::string_view name) 
 
 std::string queue_name(const Config& config, QueueKind kind) {
   const auto roster = queue_roster(config);
-  return std::ranges::find(roster, kind, &QueueRow::kind)->name;
+  const auto row = std::ranges::find(roster, kind, &QueueRow::kind);
+  return row == roster.end() ? std::string() : row->name;
 }
 
 bool is_response_queue(const QueueConfig& queue, std::string_view name) {

@@ -18,6 +18,7 @@ enum class QueueKind {
   responses,               // answers, one queue for each web node
   shutdown_requests,       // the controller asks workers to stop
   shutdown_confirmations,  // workers that have stopped and wait for their end
+  signals,                 // what web nodes and workers tell the controller; there is none when queue.signals is empty
 };
 
 /// What a role does with a queue; bits of QueueUses. On AWS each is a group of rights.
@@ -59,7 +60,7 @@ std::vector<QueueRow> queue_roster(const Config& config);
 /// The row of the queue with that name, also of other nodes' response queues. Nothing: it is no queue of the service.
 std::optional<QueueRow> find_queue(const Config& config, std::string_view name);
 
-/// The name of this process's queue of that kind.
+/// The name of this process's queue of that kind; empty: there is none.
 std::string queue_name(const Config& config, QueueKind kind);
 
 /// Whether a queue of that name is the response queue of some web node.

@@ -15,12 +15,18 @@
 #include "roles/controller/observe.hpp"
 #include "roles/controller/policy/policy.hpp"
 #include "roles/controller/round.hpp"
+#include "roles/controller/signal_listener.hpp"
 #include "roles/controller/start_failures.hpp"
 
 namespace imgrec {
 namespace {
 
 constexpr double kUnknown = std::numeric_limits<double>::quiet_NaN();
+
+// Two calls that wait for signals and one that reads the queue's counts, each 40 s, are 195,000 a month.
+constexpr Millis kIdlePause{40'000};
+constexpr int kIdleFactor = 8;       // of the interval, where that is short
+constexpr Millis kNewsPause{1'000};  // between two looks, whatever the news
 
 constexpr Millis kRoundMax{60'000};  // of all calls of a round: an EC2 launch may take half of it
 
@@ -65,6 +71,7 @@ class Controller {
                  .pause_max = config.start_pause_max}),
         round_(policy, scaling_rules(config), starts_),
         applier_(ports.fleet, ports.clock, ports.rng, ports.metrics, starts_, drainer_.get()),
+        listener_(ports.signals, ports.clock),
         start_failures_(ports.metrics.counter("imgrec_controller_start_failures_total",
                                               "Rounds in which instances had ended right after their start.")),
         wanted_(std::make_shared<std::atomic<double>>(kUnknown)),
@@ -75,6 +82,9 @@ class Controller {
 
   /// One round; a stop ends the calls of it.
   void step(const std::stop_token& stop);
+
+  /// Until the next round is due.
+  void pause(const std::stop_token& stop);
 
  private:
   using Summary = std::tuple<int, int, int, int, std::size_t>;  // wanted, take back, launch, ask, terminate
@@ -91,6 +101,8 @@ class Controller {
   StartFailures starts_;  // before round_, which tells it what is there, and applier_, which tells it what was launched
   Round round_;
   Applier applier_;
+  SignalListener listener_;
+  bool nothing_to_do_ = false;  // in the latest round: no message, no instance, none wanted
   Metrics::Counter& start_failures_;
   bool start_trouble_told_ = false;
   std::shared_ptr<std::atomic<double>> wanted_;  // shared with the gauge, which may be read after the controller's end
@@ -101,6 +113,7 @@ class Controller {
 void Controller::step(const std::stop_token& stop) {
   const CallLimits limits(Deadline::in(ports_.clock, kRoundMax), stop);
   DecisionRecord record{.at = ports_.clock.wall_now(), .dry_run = config_.dry_run};
+  nothing_to_do_ = false;
   auto observation = observer_.observe(limits);
   if (observation && drainer_) observation->drains = drainer_->observe(observation->instances, limits);
   if (stop.stop_requested()) return;
@@ -112,9 +125,11 @@ void Controller::step(const std::stop_token& stop) {
     record.error = observation.error().message;
     return remember(std::move(record));
   }
+  observation->signals = listener_.book().read(observation->at, observation->instances);
   const int start_failures_before = starts_.total();
   const auto [decision, actions] = round_.decide(*observation);
   tell_start_failures(start_failures_before, limits);
+  nothing_to_do_ = count_messages(observation->depth) == 0 && observation->instances.empty() && decision.wanted == 0;
   *wanted_ = decision.wanted;
   record.seen = seen_in(*observation);
   record.wanted = decision.wanted;
@@ -128,6 +143,15 @@ void Controller::step(const std::stop_token& stop) {
     if (const auto applied = applier_.apply(actions, limits); !applied) record.error = applied.error().message;
   }
   remember(std::move(record));
+}
+
+void Controller::pause(const std::stop_token& stop) {
+  const MonoTime now = ports_.clock.mono_now();
+  // The next image will be told. Should its signal be lost, the queue's counts tell of it at the end of this pause.
+  const bool sleeps = nothing_to_do_ && listener_.book().hears_web_nodes();
+  const Millis pause =
+      sleeps ? std::max(config_.interval, std::min(kIdlePause, kIdleFactor * config_.interval)) : config_.interval;
+  listener_.pause(now + std::min(config_.interval, kNewsPause), now + pause, stop);
 }
 
 void Controller::tell_start_failures(int failures_before, const CallLimits& limits) {
@@ -241,7 +265,7 @@ Result<void> run_controller(const ControllerConfig& config, ControllerPorts port
   Controller controller(config, ports, policy->decide);
   while (!stop.stop_requested()) {
     controller.step(stop);
-    ports.clock.sleep_for(config.interval, stop);
+    controller.pause(stop);
   }
   if (!ports.how_to_end.empty()) tell_what_is_left(ports);
   return {};

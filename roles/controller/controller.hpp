@@ -24,8 +24,9 @@ struct ControllerPorts {
   Rng& rng;
   Metrics& metrics;
   DecisionHistory& decisions;
-  TimeSeries& series;              // made with controller_series()
-  ObjectStore* results = nullptr;  // where workers tell why they could not start; null: not asked
+  TimeSeries& series;               // made with controller_series()
+  ObjectStore* results = nullptr;   // where workers tell why they could not start; null: not asked
+  MessageQueue* signals = nullptr;  // what web nodes and workers tell; null: they tell nothing
   /// For people: how to end instances that outlive this process. Empty: they end with it.
   std::string how_to_end = {};
   QueueDirectory* queues = nullptr;  // opens the queues that follow; null: instances are told to end at once
@@ -36,7 +37,9 @@ struct ControllerPorts {
 /// instances are wanted.
 std::vector<std::string> controller_series();
 
-/// Runs until a stop is requested. A port that fails is logged and asked again at the next interval: nothing is decided
+/// Runs until a stop is requested. Between two looks it listens for signals: an image after a quiet time, or a worker
+/// that is ready or ends, makes it look at once. While nothing is there to do and web nodes are heard, it looks less
+/// often. A port that fails is logged and asked again at the next interval: nothing is decided
 /// on what could not be read. Instances that end right after their start are launched again after a pause that grows;
 /// the log says so once. At its end the log says which instances go on running without it. With dry_run decisions are
 /// logged and not applied. max = 0 is an error here: cmd resolves it. Errors: invalid (rules or policy name).

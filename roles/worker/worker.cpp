@@ -227,6 +227,7 @@ void Worker::take(std::vector<Message> messages) {
   {
     std::lock_guard lock(mutex_);
     held_ += static_cast<int>(messages.size());
+    ports_.on_holding(held_, 0);
   }
   for (Message& message : messages) {
     if (message.receive_count > 1) metrics_.redeliveries.add();
@@ -311,6 +312,7 @@ bool Worker::work_on_suspect(const std::stop_token& stop) {
   HeldMessage suspect = std::move(suspects_.front());
   suspects_.clear();
   held_ = 1;
+  ports_.on_holding(held_, 0);
   suspect.alone = true;
   inbox_.push(std::move(suspect));
   room_.wait(lock, stop, [&] { return held_ == 0; });
@@ -400,6 +402,7 @@ Millis Worker::linger_removal() const {
 void Worker::done(int count) {
   std::lock_guard lock(mutex_);
   held_ -= count;
+  ports_.on_holding(held_, count);
   if (held_ == 0) idle_since_ = ports_.clock.mono_now();
   room_.notify_all();
 }
@@ -407,6 +410,7 @@ void Worker::done(int count) {
 // Whatever hangs, it returns no later than a few seconds after drain_timeout, or after the classifications under way:
 // those cannot be interrupted.
 void Worker::drain() {
+  ports_.on_drain();
   const MonoTime end = ports_.clock.mono_now() + settings_.worker.drain_timeout;
   const std::jthread limiter([&](const std::stop_token& drained) {
     if (!ports_.clock.sleep_until(end, drained)) return;

@@ -29,6 +29,10 @@ struct WorkerPorts {
   Rng& rng;
   Metrics& metrics;
   std::function<void()> on_ready = [] {};  // called once, when the first message can be worked on
+  /// Called whenever the number of messages held changes, with it and with how many of them ended since the call
+  /// before. Must be quick: a lock is held.
+  std::function<void(int held, int ended)> on_holding = [](int, int) {};
+  std::function<void()> on_drain = [] {};  // called once, when it takes nothing new
   std::function<void(JobStep)> on_step = [](JobStep) {};
 };
 

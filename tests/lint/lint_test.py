@@ -18,6 +18,7 @@ ARROWS = {
     "lib/job": BASE,
     "lib/ports": BASE | {"lib/job"},
     "lib/queues": BASE | {"lib/config"},
+    "lib/signals": BASE | {"lib/job", "lib/ports"},
     "lib/http/syntax": BASE | {"lib/ports"},
     "lib/http/server": BASE | {"lib/ports", "lib/http/syntax"},
     "lib/http/client": BASE | {"lib/ports", "lib/http/syntax"},

@@ -23,7 +23,15 @@ TEST(QueueRoster, NamesEveryQueueOnce) {
     EXPECT_EQ(queue_name(web_1(), row.kind), row.name);
   }
   EXPECT_EQ(names, (std::set<std::string>{"imgrec-dead", "imgrec-requests", "imgrec-responses-web-1",
-                                          "imgrec-shutdown-request", "imgrec-shutdown-confirmed"}));
+                                          "imgrec-shutdown-request", "imgrec-shutdown-confirmed", "imgrec-signals"}));
+}
+
+TEST(QueueRoster, HasNoQueueOfSignalsWhereTheyAreOff) {
+  Config config = web_1();
+  config.queue.signals = "";
+  EXPECT_EQ(queue_name(config, QueueKind::signals), "");
+  EXPECT_EQ(queue_roster(config).size(), queue_roster(web_1()).size() - 1);
+  EXPECT_FALSE(find_queue(config, ""));
 }
 
 TEST(QueueRoster, HasDeadLetterQueuesBeforeTheQueuesThatNameThem) {

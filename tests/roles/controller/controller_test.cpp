@@ -5,6 +5,7 @@
 
 #include <thread>
 
+#include "lib/job/signal.hpp"
 #include "lib/job/worker_start.hpp"
 #include "tests/support/fake_clock.hpp"
 #include "tests/support/fake_fleet.hpp"
@@ -36,6 +37,7 @@ class ControllerTest : public testing::Test {
                                  .decisions = decisions_,
                                  .series = series_,
                                  .results = results_,
+                                 .signals = signals_,
                                  .how_to_end = how_to_end_},
                                 stop);
     });
@@ -81,6 +83,8 @@ class ControllerTest : public testing::Test {
   test::FakeFleet fleet_{clock_, {.instances_max = 6, .boot = Millis(3'000), .stop = Millis(2'000)}};
   ObjectStore* results_ = nullptr;
   std::string how_to_end_;
+  test::MemoryQueue signal_queue_{clock_};
+  MessageQueue* signals_ = nullptr;
   Result<void> outcome_;
   Millis interval_{0};
   std::jthread thread_;
@@ -148,6 +152,57 @@ TEST_F(ControllerTest, AMessageInFlightKeepsInstances) {
   remove(held);
   rounds(7);
   EXPECT_EQ(active(), 0);
+}
+
+std::string image_enqueued(std::uint64_t sequence) {
+  return to_json({.kind = SignalKind::enqueued, .sender = "web-1", .life = "1", .sequence = sequence, .images = 1});
+}
+
+TEST_F(ControllerTest, AnImageAfterAQuietTimeIsSeenWithoutWaitingForTheInterval) {
+  signals_ = &signal_queue_;
+  ControllerConfig config = kConfig;
+  config.interval = Seconds(60);
+  start(config);
+  clock_.advance(Seconds(30));
+  push(1);
+  signal_queue_.push(image_enqueued(1));
+  const auto give_up = std::chrono::steady_clock::now() + Seconds(20);
+  while (fleet_.launched() == 0 && std::chrono::steady_clock::now() < give_up) std::this_thread::yield();
+  EXPECT_EQ(fleet_.launched(), 1);
+  EXPECT_TRUE(signal_queue_.bodies().empty()) << "what was heard is removed";
+  stop();
+}
+
+TEST_F(ControllerTest, WhileNothingIsToBeDoneAndWebNodesAreHeardItLooksLessOften) {
+  signals_ = &signal_queue_;
+  start(kConfig);
+  const auto looks_in = [&](int seconds) {
+    const int before = queue_.faults.calls(QueueCall::depth);
+    for (int s = 0; s < seconds; ++s) {
+      clock_.advance(Seconds(1));
+      clock_.wait_for_sleepers(1);
+    }
+    return queue_.faults.calls(QueueCall::depth) - before;
+  };
+  EXPECT_GE(looks_in(16), 14) << "no web node was heard yet";
+  signal_queue_.push(image_enqueued(1));
+  looks_in(16);
+  const int looks = looks_in(80);
+  EXPECT_LE(looks, 11);
+  EXPECT_GE(looks, 9) << "a signal may be lost";
+}
+
+TEST_F(ControllerTest, SignalsThatCannotBeReadOrUnderstoodChangeNothing) {
+  signals_ = &signal_queue_;
+  signal_queue_.push("no signal");
+  signal_queue_.faults.fail_next(QueueCall::receive, 3);
+  push(2);
+  start(kConfig);
+  EXPECT_EQ(active(), 2);
+  remove(receive());
+  for (int i = 0; i < 9; ++i) rounds(1);
+  EXPECT_EQ(active(), 0);
+  EXPECT_TRUE(signal_queue_.bodies().empty());
 }
 
 TEST_F(ControllerTest, KeepsTheMinimum) {

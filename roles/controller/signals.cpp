@@ -1,0 +1,172 @@
+#include "roles/controller/signals.hpp"
+
+#include <algorithm>
+#include <numeric>
+#include <utility>
+
+namespace imgrec {
+namespace {
+
+constexpr Seconds kShort{30}, kLong{300};
+constexpr std::size_t kGapsMax = 20, kBootsMax = 20;
+constexpr double kSaturated = 0.9;
+constexpr Seconds kReportsKept{600};
+constexpr std::uint64_t kReportImagesMin = 3;  // fewer say nothing about the time of one
+
+double to_s(Millis time) {
+  return static_cast<double>(time.count()) / 1000;
+}
+
+}  // namespace
+
+SignalBook::Sender* SignalBook::first_time(const Signal& signal, MonoTime now, WallTime wall, bool& is_newest) {
+  auto found = senders_.find(signal.sender);
+  if (found == senders_.end()) {
+    if (senders_.size() >= kSendersMax) return nullptr;
+    found = senders_.try_emplace(signal.sender).first;
+    found->second.life = signal.life;
+  }
+  Sender& sender = found->second;
+  if (sender.life != signal.life) {
+    // Lives cannot be ordered: the one that was heard before another is the earlier one, and its late signals are void.
+    std::string& earlier = earlier_life_[signal.sender];
+    if (earlier == signal.life) return nullptr;
+    earlier = sender.life;
+    sender = {};
+    sender.life = signal.life;
+  }
+  is_newest = signal.sequence > sender.newest;
+  if (is_newest) {
+    const std::uint64_t step = signal.sequence - sender.newest;
+    sender.heard_set = step < 64 ? sender.heard_set << step : 0;
+    sender.newest = signal.sequence;
+  }
+  const std::uint64_t back = sender.newest - signal.sequence;
+  if (back >= 64 || (sender.heard_set >> back & 1) != 0) return nullptr;
+  sender.heard_set |= 1ULL << back;
+  sender.heard_at = now;
+  sender.heard_wall = wall;
+  return &sender;
+}
+
+bool SignalBook::arrived(const Signal& signal, MonoTime now) {
+  if (signal.images == 0) return false;
+  const MonoTime first = now - signal.span;  // within the span it is not known when
+  const bool after_quiet = !last_arrival_ || first - *last_arrival_ > kQuiet;
+  if (last_arrival_ && after_quiet) {
+    gaps_.push_back(std::chrono::duration_cast<Millis>(first - *last_arrival_));
+    if (gaps_.size() > kGapsMax) gaps_.pop_front();
+  }
+  if (!first_arrival_) first_arrival_ = first;
+  last_arrival_ = std::max(last_arrival_.value_or(now), now);
+  arrivals_.push_back({.at = now, .span = signal.span, .images = signal.images});
+  return after_quiet;
+}
+
+bool SignalBook::hear(const Signal& signal, MonoTime now, WallTime wall) {
+  bool is_newest = false;
+  Sender* sender = first_time(signal, now, wall, is_newest);
+  if (sender == nullptr) return false;
+  if (signal.kind == SignalKind::enqueued) return arrived(signal, now);
+  if (signal.kind == SignalKind::draining || signal.kind == SignalKind::ended) {
+    sender->gone = true;
+    return signal.kind == SignalKind::ended;
+  }
+  if (!sender->ready_since) {
+    sender->ready_since = now;
+    // Only the first signal of a life tells when it became ready; that of another came later.
+    if (signal.kind == SignalKind::ready) sender->ready_wall = wall;
+  }
+  if (signal.kind != SignalKind::worked) return true;  // ready
+  if (signal.images >= kReportImagesMin) {
+    reports_.push_back({.at = now,
+                        .busy_s = to_s(signal.span) * signal.busy_share,
+                        .saturated = signal.busy_share >= kSaturated,
+                        .images = signal.images});
+  }
+  if (!is_newest) return false;  // a newer one has told how it is now
+  sender->busy_share = signal.busy_share;
+  sender->idle_since = signal.idle > Millis(0) ? std::optional(now - signal.idle) : std::nullopt;
+  return false;
+}
+
+void SignalBook::forget(MonoTime now) {
+  while (!arrivals_.empty() && arrivals_.front().at < now - kLong - kShort) arrivals_.pop_front();
+  while (!reports_.empty() && reports_.front().at < now - kReportsKept) reports_.pop_front();
+  std::erase_if(senders_, [&](const auto& one) { return now - one.second.heard_at > kLong; });
+  std::erase_if(earlier_life_, [&](const auto& one) { return !senders_.contains(one.first); });
+}
+
+// A signal's images are spread evenly over its span.
+double SignalBook::arrived_within(MonoTime now, Seconds span) const {
+  double images = 0;
+  for (const Arrival& arrival : arrivals_) {
+    const MonoTime begin = arrival.at - arrival.span;
+    const MonoTime from = std::max(begin, now - span);
+    if (arrival.at < now - span) continue;
+    const double part =
+        arrival.span > Millis(0) ? std::chrono::duration<double>(arrival.at - from).count() / to_s(arrival.span) : 1;
+    images += part * static_cast<double>(arrival.images);
+  }
+  return images;
+}
+
+void SignalBook::add_boots(Signals& signals) const {
+  if (boots_.empty()) return;
+  std::vector<Millis> sorted(boots_.begin(), boots_.end());
+  std::ranges::sort(sorted);
+  const Millis sum = std::accumulate(sorted.begin(), sorted.end(), Millis(0));
+  signals.boot_mean = sum / static_cast<std::int64_t>(sorted.size());
+  signals.boot_high = sorted[sorted.size() * 9 / 10];
+}
+
+// While a worker has less to do than it could, an image's time is mostly that of waiting for stores and queues, which
+// others could use meanwhile. So reports of saturated workers count where there are any.
+std::optional<double> SignalBook::image_seconds() const {
+  const bool any_saturated = std::ranges::any_of(reports_, &Report::saturated);
+  double busy_s = 0, images = 0;
+  for (const Report& report : reports_) {
+    if (report.saturated != any_saturated) continue;
+    busy_s += report.busy_s;
+    images += static_cast<double>(report.images);
+  }
+  return images > 0 && busy_s > 0 ? std::optional(busy_s / images) : std::nullopt;
+}
+
+Signals SignalBook::read(MonoTime now, const std::vector<Instance>& instances) {
+  forget(now);
+  Signals signals;
+  if (first_arrival_) {
+    signals.arrivals_per_s = arrived_within(now, kShort) / to_s(kShort);
+    signals.arrivals_per_s_long = arrived_within(now, kLong) / to_s(kLong);
+    signals.last_arrival = last_arrival_;
+    signals.quiet_gaps.assign(gaps_.begin(), gaps_.end());
+  }
+  signals.image_seconds = image_seconds();
+
+  bool any = false;
+  std::vector<InstanceSignals> said(instances.size());
+  for (std::size_t i = 0; i < instances.size(); ++i) {
+    const auto found = senders_.find(instances[i].app_tier_id);
+    if (found == senders_.end()) continue;
+    Sender& sender = found->second;
+    if (sender.gone || sender.heard_wall < instances[i].launched_at || now - sender.heard_at > kWorkerSilentMax)
+      continue;
+    if (instances[i].state == InstanceState::stopping) continue;
+    if (sender.ready_wall && *sender.ready_wall >= instances[i].launched_at) {
+      boots_.push_back(*sender.ready_wall - instances[i].launched_at);
+      if (boots_.size() > kBootsMax) boots_.pop_front();
+    }
+    sender.ready_wall.reset();
+    any = true;
+    said[i] = {.ready_since = sender.ready_since,
+               .last_heard = sender.heard_at,
+               .idle_since = sender.idle_since,
+               .busy_share = sender.busy_share};
+  }
+  if (any) signals.instances = std::move(said);
+  add_boots(signals);
+  return signals;
+}
+
+}  // namespace imgrec
