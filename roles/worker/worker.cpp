@@ -226,8 +226,7 @@ void Worker::take(std::vector<Message> messages) {
   const WallTime wall = ports_.clock.wall_now();
   {
     std::lock_guard lock(mutex_);
-    held_ += static_cast<int>(messages.size());
-    ports_.on_holding(held_, 0);
+    ports_.on_holding(held_ += static_cast<int>(messages.size()), 0);
   }
   for (Message& message : messages) {
     if (message.receive_count > 1) metrics_.redeliveries.add();
@@ -311,8 +310,7 @@ bool Worker::work_on_suspect(const std::stop_token& stop) {
   std::unique_lock lock(mutex_);
   HeldMessage suspect = std::move(suspects_.front());
   suspects_.clear();
-  held_ = 1;
-  ports_.on_holding(held_, 0);
+  ports_.on_holding(held_ = 1, 0);
   suspect.alone = true;
   inbox_.push(std::move(suspect));
   room_.wait(lock, stop, [&] { return held_ == 0; });
@@ -401,8 +399,7 @@ Millis Worker::linger_removal() const {
 
 void Worker::done(int count) {
   std::lock_guard lock(mutex_);
-  held_ -= count;
-  ports_.on_holding(held_, count);
+  ports_.on_holding(held_ -= count, count);
   if (held_ == 0) idle_since_ = ports_.clock.mono_now();
   room_.notify_all();
 }
