@@ -242,7 +242,8 @@ def test_keys_and_tags_of_what_setup_makes(account, ready):
     """In queues and buckets of their own."""
     key = account.client("kms").create_key()["KeyMetadata"]["Arn"]
     environment = account.variables(account.admin)
-    flags = ["--platform", "aws", "--queue-request", "keyed-requests", "--queue-dead-letter", "keyed-dead", "--input-bucket", "keyed-in",
+    flags = ["--platform", "aws", "--queue-request", "keyed-requests", "--queue-dead-letter", "keyed-dead",
+             "--queue-shutdown-request", "keyed-stop", "--queue-shutdown-confirmed", "keyed-stopped", "--queue-signals", "keyed-signals", "--input-bucket", "keyed-in",
              "--output-bucket", "keyed-out", "--aws-sqs-kms-key", key, "--aws-s3-kms-key", key, "--aws-tags", "team=vision,stage=test"]
     done = imgrec.run("setup", *flags, env=environment)
     assert done.returncode == 0, done.stderr
@@ -260,7 +261,7 @@ def test_keys_and_tags_of_what_setup_makes(account, ready):
     assert not failed(checks), checks
     assert f"encrypted with {key}" in checks["bucket keyed-in"]["detail"]
     checks = doctor(*flags, "--for", "web", "--port", "0", "--node", "web-9", "--aws-sqs-kms-key", "alias/other", env=environment)
-    assert failed(checks) == {"queue keyed-requests", "queue keyed-dead"} and "alias/other" in checks["queue keyed-dead"]["detail"]
+    assert failed(checks) == {"queue keyed-requests", "queue keyed-dead", "queue keyed-signals"} and "alias/other" in checks["queue keyed-dead"]["detail"]
     own = sqs.get_queue_attributes(QueueUrl=sqs.get_queue_url(QueueName="imgrec-requests")["QueueUrl"], AttributeNames=["All"])
     assert own["Attributes"].get("SqsManagedSseEnabled", "true") == "true" and "KmsMasterKeyId" not in own["Attributes"]
 

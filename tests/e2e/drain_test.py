@@ -14,7 +14,7 @@ sys.path.insert(0, str(imgrec.ROOT / "benchmarks"))
 import calls as counting  # noqa: E402
 import run as benchmarks  # noqa: E402
 
-DRAINS = 200 if os.environ.get("IMGREC_TEST_LONG") else 30
+DRAINS = 200 if os.environ.get("IMGREC_TEST_LONG") else 10
 SECONDS_MAX = 900
 
 
@@ -24,7 +24,7 @@ def service(tmp_path):
     done = imgrec.run("model", "import", model, "--name", "quick", "--profile", "imagenet", "--labels", labels,
                       "--model-dir", tmp_path)
     assert done.returncode == 0, done.stderr
-    quick = {"IMGREC_WORKER_SHUTDOWN_CHECK": "200ms", "IMGREC_METRICS_FILE_INTERVAL": "100ms", "IMGREC_CONTROLLER_IDLE_COOLDOWN": "200ms"}
+    quick = {"IMGREC_WORKER_SHUTDOWN_CHECK": "50ms", "IMGREC_CONTROLLER_INTERVAL": "50ms"}
     with imgrec.Service("local", "--model", "quick", "--model-dir", tmp_path, "--max-workers", "4", "--policy", "drain-pool",
                         env=quick) as service:
         yield service
@@ -41,7 +41,7 @@ def figures(service):
 def test_drains_under_load(service, tmp_path):
     images = [file.read_bytes() for file in map(imgrec.pathlib.Path, counting.small_images(tmp_path))]
     dice = random.Random(1)
-    redelivered, sent = [], 0
+    sent = 0
 
     def one(number):
         status, result = service.classify(f"{number}.png", images[number % len(images)], timeout=120)
@@ -55,7 +55,7 @@ def test_drains_under_load(service, tmp_path):
             burst = dice.choice((1, 5, 20, 60, 200))
             jobs.update(pool.map(one, range(sent, sent + burst)))
             sent += burst
-            time.sleep(dice.uniform(0, 1.2))
+            time.sleep(dice.choice((0, 0.1, 1.5)))
     assert len(jobs) == sent
     # Each job is logged with how often it was delivered.
     counts = [int(count) for count in re.findall(r"job done.*receive_count=(\d+)", service.log())]
@@ -64,4 +64,5 @@ def test_drains_under_load(service, tmp_path):
     seen = figures(service)
     print(sent, seen)
     assert seen["imgrec_controller_drains_overdue_total"] == 0, seen
-    assert "signal" not in service.log()
+    died = re.findall(r"signal (?:6|9|11) .*", service.log())  # 15: told to end while it started
+    assert not died, died
