@@ -32,7 +32,10 @@ inline std::string other_value(const Setting& setting) {
                                                             {"aws.subnets", "subnet-1a,subnet-2b"},
                                                             {"aws.zones", "us-east-1a,us-east-1b"},
                                                             {"aws.security_groups", "sg-1a,sg-2b"},
-                                                            {"aws.tags", "team=vision,stage=test"}};
+                                                            {"aws.tags", "team=vision,stage=test"},
+                                                            {"aws.worker_proxy", "http://10.0.0.9:3128"},
+                                                            {"aws.worker_no_proxy", "a.example,b"},
+                                                            {"aws.worker_ca_bundle", "/etc/ssl/own.pem"}};
   if (const auto text = kTexts.find(setting.key); text != kTexts.end()) return text->second;
   if (setting.is_switch) return setting.get(Config()) == "true" ? "false" : "true";
   if (setting.value_name == "SIZE") {
