@@ -32,7 +32,7 @@ Result<std::string> ca_bundle(const Environment& environment, const Profiles& pr
     given = property(*profiles.current(), "ca_bundle");
   }
   if (given.empty()) return given;
-  const std::string path = expand_home(given, environment).string();
+  std::string path = expand_home(given, environment).string();
   const auto text = read_file(path, kCaBundleBytesMax);
   if (!text) {
     return fail(ErrorKind::invalid, "bad_ca_bundle",

@@ -29,9 +29,10 @@ void add_at_once(const ArrivalPart& part, int group, std::vector<Job>& jobs) {
 void add_single(const ArrivalPart& part, Rng& rng, std::vector<Job>& jobs) {
   const double highest = std::max(part.rate_begin, part.rate_end);
   if (highest <= 0) return;
-  for (double at_s = part.from_s + sample_exponential(rng, 1 / highest); at_s < part.to_s;
-       at_s += sample_exponential(rng, 1 / highest)) {
+  double at_s = part.from_s + sample_exponential(rng, 1 / highest);
+  while (at_s < part.to_s) {
     if (rng.next_unit() * highest < rate_at(part, at_s)) jobs.push_back({.at = kBegin + from_seconds(at_s)});
+    at_s += sample_exponential(rng, 1 / highest);
   }
 }
 

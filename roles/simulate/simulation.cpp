@@ -105,7 +105,7 @@ Outcome Simulation::finish() {
   outcome_.machines_max = machines_.most_alive();
   outcome_.launches = machines_.launches();
   outcome_.orphans = std::max(0, machines_.count_staying() - requests_to_stop_ - wanted_);
-  return std::move(outcome_);
+  return outcome_;
 }
 
 Outcome simulate(const Setup& setup, const ScalerFactory& make_scaler, Recording* recording) {
