@@ -106,19 +106,30 @@ inline std::string format_fraction(double value) {
   return {text, end};
 }
 
-inline Setting fraction(const Words& words, auto at) {
+// A number from 0 to `max`, with a fraction. Words of help: `value_name` and `allowed`.
+struct RealRule {
+  const char* value_name;
+  const char* allowed;
+  double max;
+};
+
+inline Setting real(const Words& words, auto at, const RealRule& rule) {
   Setting setting = begin(words);
-  setting.value_name = "FRACTION";
-  setting.allowed = "a number from 0 to 1 (such as 0.98)";
+  setting.value_name = rule.value_name;
+  setting.allowed = rule.allowed;
   setting.get = [at](const Config& config) { return format_fraction(at(config)); };
-  setting.set = [at](Config& config, std::string_view text) {
+  setting.set = [at, max = rule.max](Config& config, std::string_view text) {
     double value = 0;
     const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-    if (error != std::errc() || end != text.data() + text.size() || !(value >= 0 && value <= 1)) return false;
+    if (error != std::errc() || end != text.data() + text.size() || !(value >= 0 && value <= max)) return false;
     at(config) = value;
     return true;
   };
   return setting;
+}
+
+inline Setting fraction(const Words& words, auto at) {
+  return real(words, at, {"FRACTION", "a number from 0 to 1 (such as 0.98)", 1});
 }
 
 inline Setting boolean(const Words& words, auto at) {

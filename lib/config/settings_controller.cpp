@@ -13,21 +13,8 @@ using std::chrono::hours;
 
 constexpr unsigned kFleet = kControllerCommand | kLocalCommand;
 
-constexpr double kDollarsMax = 1e6;
-
 Setting dollars(const Words& words, auto at) {
-  Setting setting = begin(words);
-  setting.value_name = "DOLLARS";
-  setting.allowed = "a number from 0 to 1000000 (such as 0.0893)";
-  setting.get = [at](const Config& config) { return format_fraction(at(config)); };
-  setting.set = [at](Config& config, std::string_view text) {
-    double value = 0;
-    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-    if (error != std::errc() || end != text.data() + text.size() || !(value >= 0 && value <= kDollarsMax)) return false;
-    at(config) = value;
-    return true;
-  };
-  return setting;
+  return real(words, at, {"DOLLARS", "a number from 0 to 1000000 (such as 0.0893)", 1e6});
 }
 
 void add_rounds(std::vector<Setting>& all) {

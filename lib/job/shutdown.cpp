@@ -15,7 +15,7 @@ class Members {
  public:
   explicit Members(std::string_view json)
       : document_(nlohmann::json::parse(json, nullptr, /*allow_exceptions=*/false)) {
-    if (document_version(json) != kJobVersion) document_ = nullptr;
+    if (!document_.is_object() || !document_.contains("v") || document_["v"] != kJobVersion) document_ = nullptr;
   }
 
   std::string text(const char* name) const {

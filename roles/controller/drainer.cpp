@@ -33,10 +33,10 @@ Drainer::Drainer(QueueDirectory& queues, Clock& clock, Rng& rng, Metrics& metric
       clear_again_at_(clear_at_ + kLease) {}
 
 Drains Drainer::observe(const std::vector<Instance>& instances, const CallLimits& limits) {
-  overdue_ = 0;
+  int overdue = 0;
   Result<void> outcome = open(limits);
   if (outcome && clock_.mono_now() < listen_until_) outcome = read_confirmations(limits);
-  if (outcome) outcome = give_up_overdue(limits);
+  if (outcome) outcome = give_up_overdue(overdue, limits);
   if (outcome) {
     outage_.succeeded();
   } else if (outcome.error().kind != ErrorKind::cancelled) {
@@ -48,7 +48,7 @@ Drains Drainer::observe(const std::vector<Instance>& instances, const CallLimits
   return {.possible = outcome.has_value(),
           .requested = static_cast<int>(sent_at_.size()),
           .confirmed = confirmed_,
-          .overdue = overdue_};
+          .overdue = overdue};
 }
 
 Result<void> Drainer::open(const CallLimits& limits) {
@@ -110,7 +110,7 @@ Result<void> Drainer::confirm(const Message& message, const CallLimits& limits) 
   return {};
 }
 
-Result<void> Drainer::give_up_overdue(const CallLimits& limits) {
+Result<void> Drainer::give_up_overdue(int& given_up, const CallLimits& limits) {
   const MonoTime now = clock_.mono_now();
   const auto is_overdue = [&](const auto& sent) { return now - sent.second >= options_.timeout; };
   const auto count = static_cast<int>(std::ranges::count_if(sent_at_, is_overdue));
@@ -119,7 +119,7 @@ Result<void> Drainer::give_up_overdue(const CallLimits& limits) {
   if (const auto withdrawn = withdraw(kRequestsMax, limits); !withdrawn) return fail(withdrawn.error());
   // Workers hold what is left of the overdue ones. When one died meanwhile, its request will be there again.
   if (std::erase_if(sent_at_, is_overdue) > 0) clear_from(now + kLease);
-  overdue_ = count;
+  given_up = count;
   overdue_total_.add(count);
   log::warning("no worker took a request to stop in time; instances are told to end instead",
                {{"requests", count}, {"drain_timeout_ms", options_.timeout.count()}});

@@ -45,7 +45,8 @@ class Drainer {
   void clear_from(MonoTime now);
   Result<void> read_confirmations(const CallLimits& limits);
   Result<void> confirm(const Message& message, const CallLimits& limits);
-  Result<void> give_up_overdue(const CallLimits& limits);
+  /// Sets how many were given up.
+  Result<void> give_up_overdue(int& given_up, const CallLimits& limits);
   /// How many were taken back.
   Result<int> withdraw(int count, const CallLimits& limits);
 
@@ -66,7 +67,6 @@ class Drainer {
   MonoTime clear_again_at_;
   std::map<std::string, MonoTime> sent_at_;  // of requests that are neither confirmed nor taken back
   std::vector<InstanceId> confirmed_;        // and still there
-  int overdue_ = 0;                          // became direct terminations, to be reported once
   MonoTime listen_until_ = MonoTime::min();  // confirmations may come
 };
 

@@ -2,17 +2,14 @@
 what an image costs when there is load, and what becomes of it when a Spot instance is taken back."""
 import json
 import pathlib
-import sys
 import threading
 
 import pytest
 
 import imgrec
 import instance_metadata
-
-sys.path.insert(0, str(imgrec.ROOT / "benchmarks"))
-import calls as counting  # noqa: E402
-import run as benchmarks  # noqa: E402
+import quick_model
+import calls as counting  # found by quick_model
 
 CONNECTIONS = 100
 IMAGES = 1000
@@ -21,12 +18,9 @@ IMAGES = 1000
 @pytest.fixture
 def start(tmp_path):
     """Starts a web node and workers with a model that costs nearly nothing."""
-    model, labels = benchmarks.quick_model(tmp_path)
-    done = imgrec.run("model", "import", model, "--name", "quick", "--profile", "imagenet", "--labels", labels,
-                      "--model-dir", tmp_path)
-    assert done.returncode == 0, done.stderr
+    quick_model.install(tmp_path)
     programs = {"imgrec": imgrec.BINARY} | {name: imgrec.program(name) for name in ("memory_service", "load_client")}
-    return lambda **options: counting.Bench(programs, tmp_path, "quick", tmp_path, **options)
+    return lambda **options: counting.Bench(programs, tmp_path, quick_model.NAME, tmp_path, **options)
 
 
 def test_calls_per_image_at_load(start, tmp_path):

@@ -3,16 +3,13 @@ import concurrent.futures
 import os
 import random
 import re
-import sys
 import time
 
 import pytest
 
 import imgrec
-
-sys.path.insert(0, str(imgrec.ROOT / "benchmarks"))
-import calls as counting  # noqa: E402
-import run as benchmarks  # noqa: E402
+import quick_model
+import calls as counting  # found by quick_model
 
 DRAINS = 200 if os.environ.get("IMGREC_TEST_LONG") else 10
 SECONDS_MAX = 900
@@ -20,12 +17,9 @@ SECONDS_MAX = 900
 
 @pytest.fixture
 def service(tmp_path):
-    model, labels = benchmarks.quick_model(tmp_path)
-    done = imgrec.run("model", "import", model, "--name", "quick", "--profile", "imagenet", "--labels", labels,
-                      "--model-dir", tmp_path)
-    assert done.returncode == 0, done.stderr
+    quick_model.install(tmp_path)
     quick = {"IMGREC_WORKER_SHUTDOWN_CHECK": "50ms", "IMGREC_CONTROLLER_INTERVAL": "50ms"}
-    with imgrec.Service("local", "--model", "quick", "--model-dir", tmp_path, "--max-workers", "4", "--policy", "drain-pool",
+    with imgrec.Service("local", "--model", quick_model.NAME, "--model-dir", tmp_path, "--max-workers", "4", "--policy", "drain-pool",
                         env=quick) as service:
         yield service
 

@@ -59,6 +59,14 @@ class WorkerCrashTest : public test::WorkerFixture {
     worker.join();
     return *dead;
   }
+  /// Workers one after another, each with what the last one left, until the queue is empty. Counts those that died.
+  void run_until_done(int& kills) {
+    while (!requests_->bodies().empty()) {
+      ASSERT_LT(kills, 20);
+      kills += run_until_killed([](JobStep) { return false; });
+      requests_->expire_leases();
+    }
+  }
 
   std::function<void()> kill_;  // the worker that runs
 };
@@ -109,11 +117,7 @@ TEST_F(WorkerCrashTest, AnImageThatKillsEveryWorkerEndsAsPoisonAndHarmsNoOther) 
     if (image == "a killer") kill_();
   });
   int kills = 0;
-  while (!requests_->bodies().empty()) {
-    ASSERT_LT(kills, 20);
-    kills += run_until_killed([](JobStep) { return false; });
-    requests_->expire_leases();
-  }
+  ASSERT_NO_FATAL_FAILURE(run_until_done(kills));
   EXPECT_EQ(kills, 1 + settings_.worker.attempts_max) << "the first time it was not alone";
   EXPECT_EQ(answer_to(killer.job).error->code, "poison");
   ASSERT_EQ(dead_->bodies().size(), 1u);
@@ -133,11 +137,7 @@ TEST_F(WorkerCrashTest, PoisonEndsAlsoWhereTheQueueTellsNoReceiveCounts) {
     if (image == "a killer") kill_();
   });
   int kills = 0;
-  while (!requests_->bodies().empty()) {
-    ASSERT_LT(kills, 20);
-    kills += run_until_killed([](JobStep) { return false; });
-    requests_->expire_leases();
-  }
+  ASSERT_NO_FATAL_FAILURE(run_until_done(kills));
   EXPECT_EQ(kills, settings_.worker.attempts_max) << "each time alone";
   EXPECT_EQ(answer_to(killer.job).error->code, "poison");
   EXPECT_EQ(dead_->bodies().size(), 1u);
