@@ -19,7 +19,7 @@
 #include "lib/queues/queues.hpp"
 #include "lib/signals/signal_sender.hpp"
 #include "lib/signals/signalling_queue.hpp"
-#include "roles/web/site.hpp"
+#include "roles/web/access/site.hpp"
 #include "roles/web/web.hpp"
 
 namespace imgrec {

@@ -9,12 +9,12 @@
 #include "lib/base/log.hpp"
 #include "lib/http/server/problem.hpp"
 #include "lib/http/server/server.hpp"
-#include "roles/web/api.hpp"
-#include "roles/web/readiness.hpp"
-#include "roles/web/result_router.hpp"
-#include "roles/web/session_results.hpp"
-#include "roles/web/task_pool.hpp"
-#include "roles/web/upload.hpp"
+#include "roles/web/api/api.hpp"
+#include "roles/web/api/readiness.hpp"
+#include "roles/web/results/result_router.hpp"
+#include "roles/web/results/session_results.hpp"
+#include "roles/web/upload/task_pool.hpp"
+#include "roles/web/upload/upload.hpp"
 
 namespace imgrec {
 namespace {

@@ -1,42 +1,12 @@
 // The web tier: takes images over HTTP, queues them, holds each client until its own answer is there.
 #pragma once
 
-#include <functional>
-#include <optional>
 #include <stop_token>
-#include <string>
-#include <vector>
 
-#include "lib/base/clock.hpp"
-#include "lib/base/rng.hpp"
-#include "lib/config/config.hpp"
-#include "lib/ports/message_queue.hpp"
-#include "lib/ports/object_store.hpp"
-#include "lib/telemetry/metrics.hpp"
+#include "lib/base/result.hpp"
+#include "roles/web/api/context.hpp"
 
 namespace imgrec {
-
-struct WebPorts {
-  MessageQueue& requests;
-  MessageQueue& responses;     // this node's own
-  std::string responses_name;  // what requests carry as reply_to
-  ObjectStore& inputs;
-  ObjectStore& outputs;
-  Clock& clock;
-  Rng& rng;
-  Metrics& metrics;
-  std::function<void(int port)> on_listening = [](int) {};
-};
-
-struct WebSettings {
-  WebConfig web;
-  ImageConfig image;
-  int top_k = 5;
-  std::string input_bucket = "inputs";
-  /// Other hosts than these, localhost and addresses are refused (is_known_host); nothing: any is taken.
-  std::optional<std::vector<std::string>> known_hosts;
-  bool fifo_queues = false;  // FIFO queues: group = session, deduplication = job
-};
 
 /// Serves until a stop is requested, then drains. Errors: cannot listen.
 Result<void> run_web(const WebSettings& settings, WebPorts ports, std::stop_token stop);

@@ -142,10 +142,13 @@ def a_hundred_photos_from_zero_and_back(account, deployed, tmp_path, proxy):
     except BaseException:
         print(machines.consoles())
         raise
-    assert len(keys(account, "in-bucket")) == PHOTOS and len(keys(account, "out-bucket")) == PHOTOS
+    stored = keys(account, "out-bucket")
+    result_keys = [key for key in stored if key.startswith("results/")]
+    assert len(keys(account, "in-bucket")) == PHOTOS and len(result_keys) == PHOTOS
+    # A call that a busy moto answers too late may mean a second delivery, whose count is removed as well as can be (attempts.hpp).
+    assert all(key.startswith("attempts/") for key in set(stored) - set(result_keys)), stored
     # Each worker had its names from the instance's metadata, and ended by being told to, not by failing.
-    results = [json.loads(account.client("s3").get_object(Bucket="out-bucket", Key=key)["Body"].read())
-               for key in keys(account, "out-bucket")]
+    results = [json.loads(account.client("s3").get_object(Bucket="out-bucket", Key=key)["Body"].read()) for key in result_keys]
     tiers = {result["worker"]["app_tier_id"] for result in results}
     assert tiers <= {f"app-tier-{n}" for n in range(1, INSTANCES_MAX + 1)} and tiers, tiers
     assert {result["worker"]["id"] for result in results} <= set(machines.machines)

@@ -22,7 +22,7 @@ def documented():
 
 
 def test_every_error_code_is_documented_with_its_status():
-    source = (ROOT / "roles" / "web" / "answers.cpp").read_text()
+    source = (ROOT / "roles" / "web" / "api" / "answers.cpp").read_text()
     table = source[source.index("kStatusOfCode{{"):source.index("}};")]
     names = dict(re.findall(r"constexpr int (k\w+) = (\d+);", source))
     codes = {(code, int(names.get(status, status))) for code, status in re.findall(r'\{"([a-z_]+)", (\w+)\}', table)}

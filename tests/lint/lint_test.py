@@ -12,6 +12,7 @@ CODE = [p for top in ("cmd", "lib", "roles", "inference", "aws") for p in sorted
 BASE = {"lib/base"}
 PORTS = BASE | {"lib/config", "lib/job", "lib/ports"}
 ROLES = PORTS | {"lib/telemetry"}
+WEB = BASE | {"lib/http/server", "lib/http/syntax"}
 ARROWS = {
     "lib/base": set(),
     "lib/config": BASE,
@@ -29,7 +30,12 @@ ARROWS = {
     "roles/controller": ROLES | {"roles/controller/policy"},
     "roles/controller/policy": BASE | {"lib/ports"},
     "roles/simulate": ROLES | {"roles/controller", "roles/controller/policy"},
-    "roles/web": ROLES | {"lib/http/server", "lib/http/syntax"},
+    "roles/web": ROLES | WEB | {"roles/web/api", "roles/web/page", "roles/web/results", "roles/web/upload"},
+    "roles/web/access": WEB | {"lib/config", "lib/job"},
+    "roles/web/page": WEB,
+    "roles/web/results": PORTS,
+    "roles/web/upload": PORTS | {"roles/web/results"},
+    "roles/web/api": ROLES | WEB | {"roles/web/access", "roles/web/page", "roles/web/results", "roles/web/upload"},
     "inference/decode": BASE | {"lib/config", "lib/job"},
     "inference/models": BASE | {"lib/ports"},
     "inference/preprocess": BASE | {"inference/decode", "inference/models"},

@@ -1,4 +1,4 @@
-#include "roles/web/admission.hpp"
+#include "roles/web/upload/admission.hpp"
 
 #include <gtest/gtest.h>
 

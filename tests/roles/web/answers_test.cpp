@@ -1,4 +1,4 @@
-#include "roles/web/answers.hpp"
+#include "roles/web/api/answers.hpp"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

@@ -1,11 +1,11 @@
-#include "roles/web/intake.hpp"
+#include "roles/web/api/intake.hpp"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include "tests/roles/web/web_node.hpp"
 
-#include "roles/web/session.hpp"
+#include "roles/web/access/session.hpp"
 
 namespace imgrec {
 namespace {

@@ -11,7 +11,7 @@
 #include <set>
 
 #include "lib/base/file.hpp"
-#include "roles/web/task_pool.hpp"
+#include "roles/web/upload/task_pool.hpp"
 #include "tests/roles/web/web_node.hpp"
 
 namespace imgrec {

@@ -1,4 +1,4 @@
-#include "roles/web/result_router.hpp"
+#include "roles/web/results/result_router.hpp"
 
 #include <gtest/gtest.h>
 

@@ -1,4 +1,4 @@
-#include "roles/web/routes.hpp"
+#include "roles/web/api/routes.hpp"
 
 #include <gtest/gtest.h>
 

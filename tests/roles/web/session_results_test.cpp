@@ -1,4 +1,4 @@
-#include "roles/web/session_results.hpp"
+#include "roles/web/results/session_results.hpp"
 
 #include <gtest/gtest.h>
 

@@ -1,10 +1,10 @@
-#include "roles/web/site.hpp"
+#include "roles/web/access/site.hpp"
 
 #include <gmock/gmock.h>
 
 #include <nlohmann/json.hpp>
 
-#include "roles/web/session.hpp"
+#include "roles/web/access/session.hpp"
 #include "tests/roles/web/web_node.hpp"
 
 namespace imgrec {

@@ -1,4 +1,4 @@
-#include "roles/web/upload.hpp"
+#include "roles/web/upload/upload.hpp"
 
 #include <gtest/gtest.h>
 

@@ -1,5 +1,5 @@
 #include "roles/web/web.hpp"
-#include "roles/web/page.hpp"
+#include "roles/web/page/page.hpp"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

@@ -1,0 +1,211 @@
+#include "roles/web/api/answers.hpp"
+
+#include <algorithm>
+#include <array>
+#include <utility>
+
+#include "lib/base/text.hpp"
+#include "lib/http/server/problem.hpp"
+
+namespace imgrec {
+namespace {
+
+constexpr int kServiceUnavailable = 503;
+constexpr int kGatewayTimeout = 504;
+constexpr std::string_view kJson = "application/json";
+
+constexpr std::array<std::pair<std::string_view, int>, 21> kStatusOfCode{{
+    {"no_image", 400},
+    {"not_multipart", 400},
+    {"bad_multipart", 400},
+    {"bad_top_k", 400},
+    {"bad_limit", 400},
+    {"bad_cursor", 400},
+    {"other_site", 403},
+    {"not_found", 404},
+    {"unknown_job", 404},
+    {"method_not_allowed", 405},
+    {"image_too_large", 413},
+    {"too_many_images", 413},
+    {"too_many_parts", 413},
+    {"object_too_large", 413},
+    {"unsupported_format", 415},
+    {"unsupported_content_encoding", 415},
+    {"unknown_host", 421},
+    {"poison", 500},
+    {"wait_too_long", kGatewayTimeout},
+    {"expired", kGatewayTimeout},
+    {"stopping", kServiceUnavailable},
+}};
+
+struct Failure {
+  std::string code, title, detail;
+  bool retryable = false;
+};
+
+// "image_truncated" → "Image truncated"
+std::string title_of(std::string_view code) {
+  std::string title(code);
+  std::ranges::replace(title, '_', ' ');
+  if (!title.empty() && title[0] >= 'a' && title[0] <= 'z') title[0] = static_cast<char>(title[0] - 'a' + 'A');
+  return title;
+}
+
+Failure failure_of(const Error& error) {
+  return {error.code, title_of(error.code), error.message, is_retryable(error.kind)};
+}
+
+Error unanswered(WaitEnd how) {
+  if (how == WaitEnd::stopping) {
+    return {ErrorKind::transient, "stopping", "The server stopped before the answer was there; send the image again."};
+  }
+  return {ErrorKind::transient, "wait_too_long",
+          "No worker answered within the longest wait; is a worker running? Send the image again."};
+}
+
+/// What is wrong with an image; nothing when it has labels, or when it is accepted and still pending.
+std::optional<Failure> failure_of(const ImageSlot& slot, WaitEnd how) {
+  if (slot.refused) return failure_of(*slot.refused);
+  if (slot.result && slot.result->error) {
+    const JobError& error = *slot.result->error;
+    return Failure{error.code, error.title, error.detail, error.retryable};
+  }
+  if (slot.result || how == WaitEnd::accepted) return std::nullopt;
+  return failure_of(unanswered(how));
+}
+
+int status_for(const AnswerForm& form, const Failure& failure) {
+  const int status = status_of(failure.code, failure.retryable);
+  return form.held && status == kServiceUnavailable ? kGatewayTimeout : status;
+}
+
+Response failure_response(const AnswerForm& form, const Failure& failure, const RequestId& request,
+                          Seconds retry_after = Seconds(2)) {
+  const int status = status_for(form, failure);
+  if (form.style == Style::text) return {.status = status, .headers = {}, .body = failure.detail + "\n"};
+  Response response = to_response({.status = status,
+                                   .code = failure.code,
+                                   .title = failure.title,
+                                   .detail = failure.detail,
+                                   .retryable = failure.retryable},
+                                  request);
+  if (status == kServiceUnavailable) {
+    response.headers.emplace_back("Retry-After", std::to_string(retry_after.count()));
+  }
+  response.headers.emplace_back("Cache-Control", "no-store");
+  return response;
+}
+
+std::string pending_json(const JobId& job, std::string_view name) {
+  return "{\"job\":" + json_quote(job.str()) + ",\"name\":" + json_quote(name) +
+         ",\"status\":\"pending\",\"location\":" + json_quote(job_location(job)) + "}";
+}
+
+std::string refused_json(const ImageSlot& slot, const Failure& failure, const RequestId& request) {
+  return "{\"v\":1,\"name\":" + json_quote(slot.name) + ",\"error\":{\"code\":" + json_quote(failure.code) +
+         ",\"title\":" + json_quote(failure.title) + ",\"detail\":" + json_quote(failure.detail) +
+         ",\"retryable\":" + (failure.retryable ? "true" : "false") + ",\"request_id\":" + json_quote(request.str()) +
+         "}}";
+}
+
+std::string item_json(const ImageSlot& slot, WaitEnd how, const RequestId& request) {
+  if (slot.result) return to_json(*slot.result);
+  if (const auto failure = failure_of(slot, how)) return refused_json(slot, *failure, request);
+  return pending_json(slot.job, slot.name);
+}
+
+int list_status(const AnswerForm& form, WaitEnd how) {
+  if (how == WaitEnd::answered) return 200;
+  return how == WaitEnd::accepted ? 202 : status_for(form, failure_of(unanswered(how)));
+}
+
+Response json_list(const AnswerForm& form, WaitEnd how, const std::vector<ImageSlot>& slots, const RequestId& request) {
+  const bool pending = how == WaitEnd::accepted;
+  std::string body = pending ? "{\"jobs\":[" : "{\"results\":[";
+  for (std::size_t i = 0; i < slots.size(); ++i) body += (i ? "," : "") + item_json(slots[i], how, request);
+  return {.status = list_status(form, how),
+          .content_type = std::string(kJson),
+          .headers = {{"Cache-Control", "no-store"}},
+          .body = std::move(body) + "]}\n"};
+}
+
+// Adds members to the object in a problem's body.
+void extend(Response& response, std::string_view members) {
+  if (const std::size_t end = response.body.rfind('}'); end != std::string::npos) response.body.insert(end, members);
+}
+
+Response json_single(const AnswerForm& form, WaitEnd how, const ImageSlot& slot, const RequestId& request) {
+  if (const auto failure = failure_of(slot, how)) {
+    Response response = failure_response(form, *failure, request);
+    extend(response, ",\"name\":" + json_quote(slot.name) +
+                         (slot.job.empty() ? std::string() : ",\"job\":" + json_quote(slot.job.str())));
+    return response;
+  }
+  if (!slot.result) return pending_response(slot.job);
+  return document_response(*slot.result);
+}
+
+std::string text_line(Dialect dialect, const ImageSlot& slot) {
+  const std::string& label = slot.result->labels.front().label;
+  return dialect == Dialect::label ? label : answer_stem(slot.name) + ":" + label;
+}
+
+Response text_list(const AnswerForm& form, WaitEnd how, const std::vector<ImageSlot>& slots) {
+  std::string body;
+  for (const ImageSlot& slot : slots) {
+    const auto failure = failure_of(slot, how);
+    body += failure ? "error: " + failure->detail : text_line(form.dialect, slot);
+    body += '\n';
+  }
+  return {.status = list_status(form, how), .headers = {}, .body = std::move(body)};
+}
+
+}  // namespace
+
+int status_of(std::string_view code, bool retryable) {
+  for (const auto& [known, status] : kStatusOfCode) {
+    if (code == known) return status;
+  }
+  if (code.starts_with("image_")) return 422;
+  return retryable ? kServiceUnavailable : 500;
+}
+
+Response error_response(const AnswerForm& form, const Error& error, const RequestId& request, Seconds retry_after) {
+  return failure_response(form, failure_of(error), request, retry_after);
+}
+
+Response images_response(const AnswerForm& form, WaitEnd how, const std::vector<ImageSlot>& slots,
+                         const RequestId& request) {
+  const bool single = slots.size() == 1;
+  if (form.style == Style::json) {
+    return single ? json_single(form, how, slots.front(), request) : json_list(form, how, slots, request);
+  }
+  if (!single) return text_list(form, how, slots);
+  if (const auto failure = failure_of(slots.front(), how)) return failure_response(form, *failure, request);
+  return {.headers = {}, .body = text_line(form.dialect, slots.front())};
+}
+
+Response document_response(const JobResult& result) {
+  return {
+      .content_type = std::string(kJson), .headers = {{"Cache-Control", "no-store"}}, .body = to_json(result) + "\n"};
+}
+
+Response pending_response(const JobId& job) {
+  return {.status = 202,
+          .content_type = std::string(kJson),
+          .headers = {{"Location", job_location(job)}, {"Retry-After", "1"}, {"Cache-Control", "no-store"}},
+          .body = "{\"job\":" + json_quote(job.str()) +
+                  ",\"status\":\"pending\",\"location\":" + json_quote(job_location(job)) + "}\n"};
+}
+
+std::string job_location(const JobId& job) {
+  return "/v1/jobs/" + job.str();
+}
+
+std::string answer_stem(std::string_view name) {
+  std::string stem = file_stem(name);
+  std::ranges::replace(stem, ':', '_');
+  return stem;
+}
+
+}  // namespace imgrec

@@ -1,0 +1,47 @@
+// How answers are worded: JSON and problem+json for programs, plain text for the compatibility routes.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "lib/http/server/server.hpp"
+#include "lib/job/job.hpp"
+#include "roles/web/api/intake.hpp"
+#include "roles/web/results/pending_request.hpp"
+
+namespace imgrec {
+
+enum class Style { json, text };
+
+struct AnswerForm {
+  Style style = Style::json;
+  Dialect dialect = Dialect::label;
+  /// A compatibility route: its clients take 503 for the end, so it becomes 504.
+  bool held = false;
+};
+
+/// 400 to 500 for the code of an Error or the code of a JobError; 503 for others that may succeed later.
+int status_of(std::string_view code, bool retryable);
+
+/// An error of the whole request; a 503 says when to try again.
+Response error_response(const AnswerForm& form, const Error& error, const RequestId& request,
+                        Seconds retry_after = Seconds(2));
+
+/// The answer to a request with images, ended as `how` says: for one image its result document, problem or label; for
+/// several {"results":[…]} or {"jobs":[…]}, or lines, in the order sent.
+Response images_response(const AnswerForm& form, WaitEnd how, const std::vector<ImageSlot>& slots,
+                         const RequestId& request);
+
+/// 200 and the result document, be it labels or an error.
+Response document_response(const JobResult& result);
+
+/// {"job":…,"status":"pending","location":…} and 202.
+Response pending_response(const JobId& job);
+
+std::string job_location(const JobId& job);
+
+/// "a/b:c.JPEG" → "b_c": the part before the colon of a 2026 answer.
+std::string answer_stem(std::string_view name);
+
+}  // namespace imgrec

@@ -1,0 +1,266 @@
+#include "roles/web/api/api.hpp"
+
+#include <any>
+#include <charconv>
+#include <chrono>
+#include <limits>
+#include <utility>
+
+#include "lib/base/log.hpp"
+#include "lib/base/text.hpp"
+#include "roles/web/page/page.hpp"
+#include "roles/web/results/results.hpp"
+#include "roles/web/access/session.hpp"
+#include "roles/web/access/site.hpp"
+
+namespace imgrec {
+namespace {
+
+constexpr std::size_t kResultsLimitMax = 1'000;
+
+AnswerForm form_for(const Request& request, const Route& route) {
+  const bool text = route.compatible && !wants_json(request);
+  return {.style = text ? Style::text : Style::json, .held = route.compatible};
+}
+
+/// What the body was compressed with; nothing when with nothing.
+std::optional<std::string> content_coding(const Request& request) {
+  const auto header = request.header("content-encoding");
+  if (!header || trim(*header).empty() || to_lower(trim(*header)) == "identity") return std::nullopt;
+  return std::string(trim(*header));
+}
+
+bool takes_images(const Route& route) {
+  return route.endpoint == Endpoint::v1_classify || route.endpoint == Endpoint::images;
+}
+
+Response json_response(std::string body) {
+  return {.content_type = "application/json", .headers = {{"Cache-Control", "no-store"}}, .body = std::move(body)};
+}
+
+/// A list on its way to a client. Everything runs on the I/O thread.
+struct ListStream {
+  ResultsList list;
+  std::string piece;
+  ResponseStream stream;
+
+  void write() {
+    while (!piece.empty()) {
+      if (stream.write(piece) != ResponseStream::Write::taken) return;  // on_room calls again; closed: nobody reads
+      piece = list.next_piece();
+    }
+    stream.end();
+  }
+};
+
+void send_list(Reply reply, ResultsList list) {
+  std::string first = list.next_piece();
+  std::string second = list.next_piece();
+  Response response = json_response({});
+  if (second.empty()) {
+    response.body = std::move(first);
+    return reply.send(std::move(response));
+  }
+  const auto sending = std::make_shared<ListStream>(std::move(list), first + second);
+  sending->stream = reply.open_stream(std::move(response), {.on_room = [sending] { sending->write(); }});
+  sending->write();
+}
+
+}  // namespace
+
+Api::Api(const WebSettings& settings, WebPorts& ports, Parts parts)
+    : settings_(settings),
+      ports_(ports),
+      parts_(parts),
+      classify_(settings, ports, parts.router, parts.uploader),
+      jobs_(settings, ports, parts.router, parts.abort),
+      admission_({.queue_wait_max = settings.web.queue_wait_max,
+                  .queue_jobs_min = static_cast<std::size_t>(settings.web.queue_jobs_min),
+                  .pending_jobs_max = static_cast<std::size_t>(settings.web.pending_jobs_max)}) {}
+
+Reply Api::make_reply(const Request& request, const Route& route, Responder responder) {
+  const bool quiet =
+      route.endpoint == Endpoint::healthz || route.endpoint == Endpoint::readyz || route.endpoint == Endpoint::metrics;
+  return Reply({.request = request.id,
+                .method = request.method,
+                .path = request.path,
+                .route = std::string(route.name),
+                .received_at = request.received_at,
+                .quiet = quiet},
+               std::move(responder), ports_.clock, ports_.metrics);
+}
+
+HeadDecision Api::on_head(const Request& request, const HeadContext& context) {
+  const Route route = find_route(request.method, request.path);
+  if (auto refusal = refuse(request, route, form_for(request, route))) {
+    return answer_early(route, *std::move(refusal));
+  }
+  return takes_images(route) ? admit(request, route, context) : HeadDecision::accept(route);
+}
+
+HeadDecision Api::answer_early(const Route& route, Response response) {
+  count_request(ports_.metrics, route.name, std::to_string(response.status / 100) + "xx");
+  return HeadDecision::answer(std::move(response));
+}
+
+std::optional<Response> Api::refuse(const Request& request, const Route& route, const AnswerForm& form) const {
+  const auto refusal = [&](ErrorKind kind, std::string code, std::string message) {
+    return error_response(form, {kind, std::move(code), std::move(message)}, request.id);
+  };
+  if (settings_.known_hosts && !is_known_host(request, *settings_.known_hosts)) {
+    return refusal(ErrorKind::denied, "unknown_host",
+                   "This service does not know itself by the name in the Host header, and listens for this machine "
+                   "alone. Call it by localhost or an address, or add the name to the setting web.hosts.");
+  }
+  if (route.endpoint == Endpoint::none && !route.allowed.empty()) {
+    Response response =
+        refusal(ErrorKind::invalid, "method_not_allowed", "This path takes " + std::string(route.allowed) + ".");
+    response.headers.emplace_back("Allow", route.allowed);
+    return response;
+  }
+  if (route.endpoint == Endpoint::none) {
+    return refusal(ErrorKind::not_found, "not_found", "There is nothing at this path.");
+  }
+  if (request.method == "POST" && !is_same_site(request, settings_.web)) {
+    return refusal(
+        ErrorKind::denied, "other_site",
+        "A page of another site sent this (Origin differs from Host); only this site's own page and programs "
+        "may. Behind a proxy, set web.public_url to the address that browsers use.");
+  }
+  if (const auto coding = content_coding(request); coding && takes_images(route)) {
+    Response response = refusal(ErrorKind::invalid, "unsupported_content_encoding",
+                                "The body has Content-Encoding " + *coding +
+                                    ", which is not undone here. Send the image as it is: its format compresses it.");
+    response.headers.emplace_back("Accept-Encoding", "identity");
+    return response;
+  }
+  return std::nullopt;
+}
+
+// The clients of the compatibility routes take a 503 for the end: they are held, or find no connection.
+HeadDecision Api::admit(const Request& request, const Route& route, const HeadContext& context) {
+  // Requests in the pool have images that are not counted as pending yet.
+  const std::size_t pending = parts_.router.pending_jobs() + parts_.pool.waiting();
+  if (route.compatible) {
+    const bool fits = pending < static_cast<std::size_t>(settings_.web.pending_jobs_max) && !context.on_reserve;
+    if (fits) return HeadDecision::accept(route);
+    count_request(ports_.metrics, route.name, "dropped");
+    return HeadDecision::drop();
+  }
+  auto refusal = overloaded(pending);
+  if (!refusal && context.on_reserve) {
+    refusal = {
+        .error = {ErrorKind::throttled, "overloaded", "All connections are in use; send the image again later."}};
+  }
+  if (!refusal) return HeadDecision::accept(route);
+  return answer_early(route, error_response({}, refusal->error, request.id, refusal->retry_after));
+}
+
+std::optional<Api::Refusal> Api::overloaded(std::size_t pending) {
+  if (auto error = parts_.readiness.worker_error()) return Refusal{.error = *std::move(error)};
+  if (const auto outage = parts_.uploader.outage(); outage && !parts_.uploader.wants_probe()) {
+    return Refusal{.error = refusal_of(*outage)};
+  }
+  std::lock_guard lock(admission_mutex_);
+  const Admission::Decision decision = admission_.decide(pending, ports_.clock.mono_now());
+  if (decision.accepted) return std::nullopt;
+  const Seconds again = std::chrono::ceil<Seconds>(decision.retry_after);
+  return Refusal{.error = {ErrorKind::throttled, "overloaded",
+                           "More images are waiting than are classified in time; send this one again in " +
+                               std::to_string(again.count()) + " s."},
+                 .retry_after = again};
+}
+
+void Api::handle(Request request, Responder responder) {
+  const Route route = std::any_cast<Route>(request.attachment);
+  const AnswerForm form = form_for(request, route);
+  Reply reply = make_reply(request, route, std::move(responder));
+  dispatch({.request = std::move(request),
+            .route = route,
+            .form = form,
+            .reply = std::move(reply),
+            .client = std::make_shared<ClientLink>()});
+}
+
+void Api::answered(std::size_t pending) {
+  std::lock_guard lock(admission_mutex_);
+  admission_.answered(pending, ports_.clock.mono_now());
+}
+
+void Api::dispatch(Exchange exchange) {
+  switch (exchange.route.endpoint) {
+    case Endpoint::page: return page(std::move(exchange));
+    case Endpoint::healthz: return exchange.send({.headers = {}, .body = "ok\n"});
+    case Endpoint::metrics:
+      return exchange.send(
+          {.content_type = std::string(kMetricsContentType), .headers = {}, .body = ports_.metrics.scrape()});
+    case Endpoint::results: return list_results(std::move(exchange));
+    case Endpoint::reset:
+      if (const auto session = session_of(exchange.request)) parts_.results.forget(*session);
+      return exchange.send(json_response("{\"reset\":true}\n"));
+    case Endpoint::readyz: return readiness(std::move(exchange));
+    case Endpoint::v1_job:
+      return post(std::move(exchange), [](Api& api, Exchange e) { api.jobs_.handle(std::move(e)); });
+    case Endpoint::v1_classify:
+    case Endpoint::images:
+      return post(std::move(exchange), [](Api& api, Exchange e) { api.classify_.handle(std::move(e)); });
+    case Endpoint::none: break;
+  }
+}
+
+// What its client does not wait for any more is not begun. A held client may have ended only its sending side.
+void Api::post(Exchange exchange, void (*handler)(Api&, Exchange)) {
+  exchange.reply.on_client_gone([client = exchange.client] { client->leave(); },
+                                exchange.form.held ? ClientEof::ignored : ClientEof::gone);
+  const auto held = std::make_shared<Exchange>(std::move(exchange));
+  const bool posted = parts_.pool.try_post([this, handler, held] {
+    if (held->client->has_left()) return held->reply.send_to_nobody();
+    handler(*this, std::move(*held));
+  });
+  // The pool has more places than there are connections: the server stops, or clients leave faster than tasks end.
+  if (!posted) {
+    held->send_error({ErrorKind::throttled, "overloaded",
+                      "More requests are waiting for the store and the queue than the server keeps; send this one "
+                      "again in a moment."});
+  }
+}
+
+void Api::page(Exchange exchange) {
+  const Request& request = exchange.request;
+  Response response = page_response(*exchange.route.file, request);
+  if (request.path == "/" && !session_of(request)) {
+    response.headers.emplace_back("Set-Cookie", session_cookie(request, make_session(ports_.rng), settings_.web));
+  }
+  exchange.send(std::move(response));
+}
+
+void Api::readiness(Exchange exchange) {
+  parts_.readiness.ask([held = std::move(exchange)](const std::optional<Error>& problem) mutable {
+    if (problem) return held.send_error(*problem);
+    held.send({.headers = {}, .body = "ready\n"});
+  });
+}
+
+void Api::list_results(Exchange exchange) {
+  const Request& request = exchange.request;
+  const auto number = [&](std::string_view name, std::uint64_t max) -> Result<std::uint64_t> {
+    const auto text = request.query_value(name);
+    std::uint64_t value = 0;
+    if (!text) return value;
+    const auto [end, error] = std::from_chars(text->data(), text->data() + text->size(), value);
+    if (error == std::errc() && end == text->data() + text->size() && value <= max) return value;
+    return fail(ErrorKind::invalid, "bad_" + std::string(name),
+                std::string(name) + " is a whole number of at most " + std::to_string(max) + ".");
+  };
+  const auto limit = number("limit", kResultsLimitMax);
+  const auto cursor = number("cursor", std::numeric_limits<std::uint64_t>::max());
+  if (!limit) return exchange.send_error(limit.error());
+  if (!cursor) return exchange.send_error(cursor.error());
+  ResultsList list(parts_.results, session_of(request),
+                   {.form = wants_json(request) ? ResultsList::Form::documents : ResultsList::Form::by_name,
+                    .after = *cursor,
+                    .limit = static_cast<std::size_t>(*limit)});
+  send_list(std::move(exchange.reply), std::move(list));
+}
+
+}  // namespace imgrec
