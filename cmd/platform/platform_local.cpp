@@ -43,6 +43,7 @@ std::unique_ptr<Fleet> make_local_fleet(const Config& config, SqliteQueues& queu
   options.arguments = {"worker"};
   options.environment = worker_environment(config);
   options.instances_max = config.controller.max;
+  options.boot_delay = config.local.boot_delay;
   options.stop_timeout = config.worker.drain_timeout + Seconds(5);
   return make_process_fleet(std::move(options), clock, rng);
 }

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <string>
 
+#include "lib/base/duration_range.hpp"
 #include "lib/base/units.hpp"
 
 namespace imgrec {
@@ -168,6 +169,7 @@ struct AwsConfig {
 struct LocalConfig {
   int worker_threads = 1;            // images at a time per child: one core is one "instance"
   std::string worker_executable;     // what runs as the children; empty: this program
+  DurationRange boot_delay;          // a child starts so long after its launch, as a machine of a cloud boots
   Seconds retention{7 * 24 * 3600};  // images, results and messages nobody reads; 0: kept for ever
 };
 

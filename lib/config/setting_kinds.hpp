@@ -99,6 +99,21 @@ inline Setting duration(const Words& words, auto at, Range<Millis> range) {
   return setting;
 }
 
+// A duration, or a range of them.
+inline Setting duration_range(const Words& words, auto at, Millis max) {
+  Setting setting = begin(words);
+  setting.value_name = "DURATION[..DURATION]";
+  setting.allowed = "a duration up to " + format_duration(max) + ", or a range of them (such as 10s or 8s..15s)";
+  setting.get = [at](const Config& config) { return format_duration_range(at(config)); };
+  setting.set = [at, max](Config& config, std::string_view text) {
+    const auto value = parse_duration_range(text);
+    if (!value || value->max > max) return false;
+    at(config) = *value;
+    return true;
+  };
+  return setting;
+}
+
 // Shortest form that reads back as the same number.
 inline std::string format_fraction(double value) {
   char text[32];

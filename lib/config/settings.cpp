@@ -318,6 +318,12 @@ void add_local_and_classify(std::vector<Setting>& all) {
                        In{&Config::local, &LocalConfig::worker_threads}, {1, 1024}));
   all.push_back(text({"local.worker_executable", "program of the worker processes; empty: this one", {}, kFleet},
                      In{&Config::local, &LocalConfig::worker_executable}, kPath));
+  all.push_back(duration_range({"local.boot_delay",
+                                "a worker process starts so long after its launch, as a machine of a cloud boots; a "
+                                "range: each after another time",
+                                {"--boot-delay"},
+                                kFleet},
+                               In{&Config::local, &LocalConfig::boot_delay}, hours(1)));
   all.push_back(duration({"local.retention",
                           "images, results and messages nobody reads are deleted when older than this; 0: never",
                           {"--retention"},

@@ -87,6 +87,19 @@ std::string format_duration(Millis duration) {
   return std::to_string(ms) + "ms";
 }
 
+std::optional<DurationRange> parse_duration_range(std::string_view text) {
+  const std::size_t dots = text.find("..");
+  const auto min = parse_duration(text.substr(0, dots));
+  const auto max = dots == text.npos ? min : parse_duration(text.substr(dots + 2));
+  if (!min || !max || *max < *min) return std::nullopt;
+  return DurationRange{*min, *max};
+}
+
+std::string format_duration_range(const DurationRange& range) {
+  const std::string min = format_duration(range.min);
+  return range.min == range.max ? min : min + ".." + format_duration(range.max);
+}
+
 std::optional<std::uint64_t> parse_size(std::string_view text) {
   const auto bytes = parse_scaled(text, kSizeUnits, 1);
   if (!bytes) return std::nullopt;

@@ -6,6 +6,7 @@
 #include <string>
 #include <string_view>
 
+#include "lib/base/duration_range.hpp"
 #include "lib/base/units.hpp"
 
 namespace imgrec {
@@ -16,6 +17,12 @@ std::optional<Millis> parse_duration(std::string_view text);
 
 /// The shortest exact form: "1500ms", "30s", "15m"; parse_duration reads it back.
 std::string format_duration(Millis duration);
+
+/// "10s", or a range: "8s..15s". Nothing when an end is no duration, or the second is below the first.
+std::optional<DurationRange> parse_duration_range(std::string_view text);
+
+/// "10s" or "8s..15s"; parse_duration_range reads it back.
+std::string format_duration_range(const DurationRange& range);
 
 /// "20MiB", "20MB", "512KiB", "1.5GiB", "4096B"; a plain number is bytes. Nothing when it is none of these or has a
 /// fraction of a byte.

@@ -27,9 +27,10 @@ constexpr int kReapIntervalMs = 10;                     // while the fleet is de
 
 struct Worker {
   Instance instance;
-  int number = 0;  // of its app_tier_id
-  Child child;
+  int number = 0;                // of its app_tier_id
+  std::optional<Child> child{};  // until the boot delay is over: none
   MonoTime launched{};
+  MonoTime starts_at{};  // launched + its boot delay
   bool was_ready = false;
   std::optional<MonoTime> kill_at{};  // set by terminate()
 };
@@ -52,17 +53,18 @@ class ProcessFleet final : public Fleet {
     watcher_.request_stop();
     watcher_.join();
     std::lock_guard lock(mutex_);
+    std::erase_if(workers_, [](const Worker& worker) { return !worker.child; });
     for (Worker& worker : workers_) {
       worker.kill_at = MonoTime::max();
-      ::kill(worker.child.pid, SIGTERM);
+      ::kill(worker.child->pid, SIGTERM);
     }
     // Real time, since the children live in it.
     const MonoTime end = system_clock().mono_now() + options_.stop_timeout;
     for (reap(); !workers_.empty() && system_clock().mono_now() < end; reap()) ::poll(nullptr, 0, kReapIntervalMs);
     for (Worker& worker : workers_) {
-      ::kill(worker.child.pid, SIGKILL);
+      ::kill(worker.child->pid, SIGKILL);
       int status = 0;
-      while (::waitpid(worker.child.pid, &status, 0) < 0 && errno == EINTR) {
+      while (::waitpid(worker.child->pid, &status, 0) < 0 && errno == EINTR) {
       }
       log_end(worker, status);
     }
@@ -102,6 +104,7 @@ class ProcessFleet final : public Fleet {
     }
     launches_.push_back({request.token, started});
     if (launches_.size() > kTokensKept) launches_.pop_front();
+    wake_watcher();
     return started;
   }
 
@@ -109,14 +112,20 @@ class ProcessFleet final : public Fleet {
     if (auto within = limits.check(clock_); !within) return fail(within.error());
     std::lock_guard lock(mutex_);
     reap();
+    std::erase_if(workers_, [&](const Worker& worker) {
+      if (worker.child || std::ranges::find(ids, worker.instance.id) == ids.end()) return false;
+      log::info("worker ended before it had booted",
+                {{"instance", worker.instance.id}, {"app_tier_id", worker.instance.app_tier_id}});
+      return true;
+    });
     for (Worker& worker : workers_) {
       if (std::ranges::find(ids, worker.instance.id) == ids.end()) continue;
       if (worker.instance.state == InstanceState::stopping) continue;
       worker.instance.state = InstanceState::stopping;
       worker.kill_at = clock_.mono_now() + options_.stop_timeout;
-      ::kill(worker.child.pid, SIGTERM);
+      ::kill(worker.child->pid, SIGTERM);
     }
-    deadlines_changed_.request_stop();
+    wake_watcher();
     return {};
   }
 
@@ -134,14 +143,52 @@ class ProcessFleet final : public Fleet {
                        .app_tier_id = "app-tier-" + std::to_string(worker.number),
                        .launched_at = clock_.wall_now()};
     worker.launched = clock_.mono_now();
+    const Millis delay = draw_boot_delay();
+    worker.starts_at = worker.launched + delay;
+    if (delay == Millis(0)) {
+      if (auto started = start_child(worker); !started) return fail(started.error());
+    } else {
+      log::info("worker boots", {{"instance", worker.instance.id},
+                                 {"app_tier_id", worker.instance.app_tier_id},
+                                 {"boot_delay_ms", delay.count()}});
+    }
+    workers_.push_back(std::move(worker));
+    return workers_.back().instance;
+  }
+
+  Millis draw_boot_delay() const {
+    const auto span = static_cast<double>((options_.boot_delay.max - options_.boot_delay.min).count() + 1);
+    return options_.boot_delay.min + Millis(static_cast<std::int64_t>(rng_.next_unit() * span));
+  }
+
+  Result<void> start_child(Worker& worker) const {
     auto child = spawn_child({options_.executable, options_.name, options_.arguments, environment_of(worker.instance)});
     if (!child) return fail(child.error());
     worker.child = *std::move(child);
     log::info(
         "worker started",
-        {{"instance", worker.instance.id}, {"app_tier_id", worker.instance.app_tier_id}, {"pid", worker.child.pid}});
-    workers_.push_back(std::move(worker));
-    return workers_.back().instance;
+        {{"instance", worker.instance.id}, {"app_tier_id", worker.instance.app_tier_id}, {"pid", worker.child->pid}});
+    return {};
+  }
+
+  // Starts the children whose boot delay is over. Returns when the next one is.
+  MonoTime start_booted() {
+    const MonoTime now = clock_.mono_now();
+    MonoTime next = MonoTime::max();
+    std::erase_if(workers_, [&](Worker& worker) {
+      if (worker.child) return false;
+      if (now < worker.starts_at) {
+        next = std::min(next, worker.starts_at);
+        return false;
+      }
+      const auto started = start_child(worker);
+      if (!started) {
+        log::error("worker cannot be started",
+                   {{"instance", worker.instance.id}, {"error", imgrec::describe(started.error())}});
+      }
+      return !started;
+    });
+    return next;
   }
 
   int lowest_free_number() const {
@@ -178,14 +225,15 @@ class ProcessFleet final : public Fleet {
   // Takes out those that ended. Only our own pids are waited for: other parts of the process may have children too.
   void reap() {
     std::erase_if(workers_, [&](Worker& worker) {
+      if (!worker.child) return false;
       int status = 0;
-      const pid_t ended = ::waitpid(worker.child.pid, &status, WNOHANG);
+      const pid_t ended = ::waitpid(worker.child->pid, &status, WNOHANG);
       if (ended == 0 || (ended < 0 && errno == EINTR)) return false;
       take_ready_byte(worker);
       log_end(worker, status);
       if (!WIFEXITED(status) || WEXITSTATUS(status) != 0) {
-        dead_.push_back(worker.child.pid);
-        deadlines_changed_.request_stop();
+        dead_.push_back(worker.child->pid);
+        wake_watcher();
       }
       return true;
     });
@@ -196,7 +244,7 @@ class ProcessFleet final : public Fleet {
     log::write(expected ? log::Level::info : log::Level::warning, "worker ended",
                {{"instance", worker.instance.id},
                 {"app_tier_id", worker.instance.app_tier_id},
-                {"pid", worker.child.pid},
+                {"pid", worker.child->pid},
                 {"how", describe_end(status)},
                 {"was_ready", worker.was_ready},
                 {"after_ms", elapsed_ms(worker.launched, clock_.mono_now())}});
@@ -208,12 +256,15 @@ class ProcessFleet final : public Fleet {
 
   void take_ready_byte(Worker& worker) {
     char byte = 0;
-    if (worker.was_ready || ::read(worker.child.ready.get(), &byte, 1) != 1) return;
+    if (!worker.child || worker.was_ready || ::read(worker.child->ready.get(), &byte, 1) != 1) return;
     worker.was_ready = true;
     if (worker.instance.state == InstanceState::pending) worker.instance.state = InstanceState::running;
   }
 
-  // A thread's loop: SIGKILL for those that were told to end and did not, and on_death for those that died.
+  void wake_watcher() { deadlines_changed_.request_stop(); }
+
+  // A thread's loop: starts children after their boot delay, kills those that were told to end and did not, and calls
+  // on_death for those that died.
   void watch(const std::stop_token& stop) {
     while (!stop.stop_requested()) {
       MonoTime next = clock_.mono_now() + kLookAgain;
@@ -223,12 +274,13 @@ class ProcessFleet final : public Fleet {
         std::lock_guard lock(mutex_);
         reap();
         dead.swap(dead_);
+        next = std::min(next, start_booted());
         for (Worker& worker : workers_) {
           if (!worker.kill_at || *worker.kill_at == MonoTime::max()) continue;
           if (clock_.mono_now() >= *worker.kill_at) {
             log::warning("worker did not end in time: killing it",
-                         {{"instance", worker.instance.id}, {"pid", worker.child.pid}});
-            ::kill(worker.child.pid, SIGKILL);
+                         {{"instance", worker.instance.id}, {"pid", worker.child->pid}});
+            ::kill(worker.child->pid, SIGKILL);
             worker.kill_at = MonoTime::max();  // once is enough
           } else {
             next = std::min(next, *worker.kill_at);
@@ -240,7 +292,7 @@ class ProcessFleet final : public Fleet {
       for (const pid_t pid : dead) options_.on_death(pid, stop);
       const std::stop_callback stopped(stop, [&] {
         std::lock_guard lock(mutex_);
-        deadlines_changed_.request_stop();
+        wake_watcher();
       });
       clock_.sleep_until(next, changed);
     }
@@ -253,7 +305,7 @@ class ProcessFleet final : public Fleet {
   std::vector<Worker> workers_;         // oldest first
   std::deque<Launch> launches_;         // the latest
   std::vector<pid_t> dead_;             // on_death is to be called for these
-  std::stop_source deadlines_changed_;  // or dead_
+  std::stop_source deadlines_changed_;  // or dead_, or who boots
   std::jthread watcher_;
 };
 

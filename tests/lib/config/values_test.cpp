@@ -29,6 +29,21 @@ TEST(Duration, WhatIsNoneIsRefused) {
   }
 }
 
+TEST(DurationRange, IsOneDurationOrTwo) {
+  const auto ends = [](const char* text) {
+    const auto range = parse_duration_range(text);
+    return range ? std::optional(std::pair(range->min.count(), range->max.count())) : std::nullopt;
+  };
+  EXPECT_EQ(ends("10s"), std::pair(10'000L, 10'000L));
+  EXPECT_EQ(ends("8s..15s"), std::pair(8'000L, 15'000L));
+  EXPECT_EQ(ends("1.5s .. 2m"), std::pair(1'500L, 120'000L));
+  for (const char* text : {"", "..", "8s..", "..15s", "15s..8s", "8s-15s", "8s..9s..10s"}) {
+    EXPECT_EQ(ends(text), std::nullopt) << text;
+  }
+  EXPECT_EQ(format_duration_range({Seconds(10), Seconds(10)}), "10s");
+  EXPECT_EQ(format_duration_range({Seconds(8), Millis(15'500)}), "8s..15500ms");
+}
+
 TEST(Duration, IsWrittenInItsShortestExactForm) {
   EXPECT_EQ(format_duration(Millis(0)), "0s");
   EXPECT_EQ(format_duration(Millis(1'500)), "1500ms");

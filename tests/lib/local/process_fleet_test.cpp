@@ -26,13 +26,14 @@ constexpr Millis kLong = Seconds(30);
 
 class ProcessFleetTest : public testing::Test {
  protected:
-  std::unique_ptr<Fleet> make(const std::string& mood, Clock& clock = system_clock(),
-                              Millis stop_timeout = Seconds(20)) {
+  std::unique_ptr<Fleet> make(const std::string& mood, Clock& clock = system_clock(), Millis stop_timeout = Seconds(20),
+                              DurationRange boot_delay = {}) {
     return make_process_fleet({.executable = IMGREC_LOCAL_CHILD,
                                .arguments = {mood, dir_.path().string(), "with space"},
                                .environment = {{"IMGREC_TEST", "given"}},
                                .instances_max = 3,
-                               .stop_timeout = stop_timeout},
+                               .stop_timeout = stop_timeout,
+                               .boot_delay = boot_delay},
                               clock, system_rng());
   }
   std::vector<pid_t> pids() const {
@@ -68,6 +69,40 @@ TEST_F(ProcessFleetTest, IsPendingUntilTheWorkerSaysThatItIsReady) {
   ASSERT_TRUE(quiet->launch({.count = 1, .token = LaunchToken("t")}));
   ASSERT_TRUE(holds_within(kLong, [&] { return pids().size() == 1; }));
   EXPECT_EQ(quiet->describe()->at(0).state, InstanceState::pending);
+}
+
+TEST_F(ProcessFleetTest, IsPendingAndNoProcessUntilItsBootDelayIsOver) {
+  test::FakeClock clock;
+  const auto fleet = make("serve", clock, Seconds(20), {Seconds(8), Seconds(15)});
+  ASSERT_TRUE(fleet->launch({.count = 3, .token = LaunchToken("t")}));
+  clock.wait_for_sleepers(1);
+  clock.advance(Millis(7'999));
+  clock.wait_for_sleepers(1);
+  EXPECT_THAT(pids(), testing::IsEmpty());
+  EXPECT_THAT(*fleet->describe(), testing::Each(testing::Field(&Instance::state, InstanceState::pending)));
+  const std::vector<Instance> before = *fleet->describe();
+  ASSERT_TRUE(fleet->terminate({&before.at(0).id, 1}));
+  EXPECT_EQ(fleet->describe()->size(), 2U);
+  clock.wait_for_sleepers(1);
+  clock.advance(Millis(7'001));
+  EXPECT_TRUE(holds_within(kLong, [&] {
+    return std::ranges::all_of(*fleet->describe(), [](const Instance& i) { return i.state == InstanceState::running; });
+  }));
+  EXPECT_EQ(pids().size(), 2U);
+  EXPECT_EQ(fleet->describe()->at(0).id, before.at(1).id);
+}
+
+TEST_F(ProcessFleetTest, AProgramThatIsNotThereAfterItsBootDelayIsAnInstanceThatGoes) {
+  test::FakeClock clock;
+  const auto fleet = make_process_fleet(
+      {.executable = dir_.path() / "none", .arguments = {}, .environment = {}, .boot_delay = {Seconds(8), Seconds(8)}},
+      clock, system_rng());
+  ASSERT_TRUE(fleet->launch({.count = 1, .token = LaunchToken("t")}));
+  clock.wait_for_sleepers(1);
+  testing::internal::CaptureStderr();
+  clock.advance(Seconds(8));
+  EXPECT_TRUE(holds_within(kLong, [&] { return fleet->describe()->empty(); }));
+  EXPECT_THAT(testing::internal::GetCapturedStderr(), testing::HasSubstr("worker cannot be started"));
 }
 
 TEST_F(ProcessFleetTest, AWorkerInheritsWhatItNeedsAndNothingElse) {
