@@ -26,6 +26,7 @@ int run_controller_command(const Config& config) {
   const ChildrenShown children(config, *platform, told.metrics);
   const auto listener = listen_for_metrics(config.metrics, told.metrics, &told.decisions);
   if (!listener) return report(listener.error());
+  const auto status = make_status_publisher(config.controller, *platform->outputs);
   const auto controlled =
       run_controller(config.controller,
                      {.requests = *platform->requests,
@@ -37,6 +38,7 @@ int run_controller_command(const Config& config) {
                       .series = told.series,
                       .results = platform->outputs.get(),
                       .signals = platform->signals.get(),
+                      .status = status.get(),
                       .how_to_end = platform->how_to_end_instances,
                       .queues = platform->queues.get(),
                       .shutdown_requests = queue_name(config, QueueKind::shutdown_requests),

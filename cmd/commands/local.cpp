@@ -45,6 +45,7 @@ class Background {
 
   void start() {
     controller_ = std::jthread([this](std::stop_token stop) {
+      const auto status = make_status_publisher(config_.controller, *platform_.outputs);
       const auto ended =
           run_controller(config_.controller,
                          {.requests = *platform_.requests,
@@ -56,6 +57,7 @@ class Background {
                           .series = told_.series,
                           .results = platform_.outputs.get(),
                           .signals = platform_.signals.get(),
+                          .status = status.get(),
                           .how_to_end = platform_.how_to_end_instances,
                           .queues = platform_.queues.get(),
                           .shutdown_requests = queue_name(config_, QueueKind::shutdown_requests),

@@ -6,9 +6,19 @@
 namespace imgrec {
 namespace {
 
+constexpr int kStatusAtLeast = 12;  // while nothing changes, a status is published once in so many intervals
+
 constexpr int kIntervalsMissed = 5;  // then a worker's file is taken for that of one that is gone or hangs
 
 }  // namespace
+
+std::unique_ptr<StatusPublisher> make_status_publisher(const ControllerConfig& config, ObjectStore& results) {
+  if (config.status_interval <= Millis(0) || config.dry_run) return nullptr;
+  return std::make_unique<StatusPublisher>(
+      results, system_clock(),
+      StatusPublisher::Options{.interval = config.status_interval,
+                               .at_least = kStatusAtLeast * config.status_interval});
+}
 
 Result<MetricsListener> listen_for_metrics(const MetricsConfig& config, Metrics& metrics,
                                            const DecisionHistory* decisions) {

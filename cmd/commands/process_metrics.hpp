@@ -2,6 +2,7 @@
 // controller show the figures of their worker processes.
 #pragma once
 
+#include <memory>
 #include <string>
 #include <thread>
 
@@ -23,6 +24,9 @@ struct ControllerTelemetry {
   DecisionHistory decisions;
   TimeSeries series;
 };
+
+/// Publishes the service's status into `results`; null where controller.status_interval is 0.
+std::unique_ptr<StatusPublisher> make_status_publisher(const ControllerConfig& config, ObjectStore& results);
 
 /// No server when metrics.port is off. decisions may be null; both have to outlive the listener.
 Result<MetricsListener> listen_for_metrics(const MetricsConfig& config, Metrics& metrics,

@@ -9,14 +9,15 @@ namespace imgrec {
 namespace {
 
 constexpr PlatformDefault kAwsDefaults[] = {
-    {"web.readiness_probe", "1m"},       // three calls each time
-    {"controller.max", "2"},             // each costs money
-    {"controller.interval", "5s"},       // two calls each time, and EC2 throttles
-    {"controller.idle_cooldown", "2m"},  // a machine needs a minute to be there again
-    {"controller.drain_timeout", "2m"},  // within which an idle worker looks several times
-    {"worker.shutdown_check", "10s"},    // a call each time
-    {"controller.started_after", "2m"},  // a machine runs before its worker does
-    {"controller.boot_time", "1m"},      // a stock image that downloads its program
+    {"web.readiness_probe", "1m"},         // three calls each time
+    {"controller.max", "2"},               // each costs money
+    {"controller.interval", "5s"},         // two calls each time, and EC2 throttles
+    {"controller.idle_cooldown", "2m"},    // a machine needs a minute to be there again
+    {"controller.drain_timeout", "2m"},    // within which an idle worker looks several times
+    {"worker.shutdown_check", "10s"},      // a call each time
+    {"controller.status_interval", "5s"},  // the same
+    {"controller.started_after", "2m"},    // a machine runs before its worker does
+    {"controller.boot_time", "1m"},        // a stock image that downloads its program
     {"controller.start_pause_min", "30s"},
     {"controller.start_pause_max", "10m"},
 };

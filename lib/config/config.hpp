@@ -107,6 +107,7 @@ struct ControllerConfig {
   Millis interval{250};
   Millis idle_cooldown{10'000};  // the queue has to be empty this long before instances go
   bool dry_run = false;
+  Millis status_interval{1'000};   // the service's status is published so often at most; 0: never
   Millis drain_timeout{60'000};    // a request to stop waits so long for a worker; 0: instances are told to end at once
   Millis started_after{0};         // running for so long an instance has started; 0: as soon as it runs
   Millis start_pause_min{1'000};   // between launches when instances end right after their start; doubles each time

@@ -34,6 +34,11 @@ void add_rounds(std::vector<Setting>& all) {
                           {"--idle-cooldown"},
                           kFleet},
                          In{&Config::controller, &ControllerConfig::idle_cooldown}, {Millis(0), days(1)}));
+  all.push_back(duration({"controller.status_interval",
+                          "the service's status, for the page and /v1/status, is published so often at most; 0: never",
+                          {},
+                          kFleet},
+                         In{&Config::controller, &ControllerConfig::status_interval}, {Millis(0), hours(1)}));
   all.push_back(boolean({"controller.dry_run", "log decisions, apply none", {"--dry-run"}, kFleet},
                         In{&Config::controller, &ControllerConfig::dry_run}));
   all.push_back(duration({"controller.started_after",

@@ -17,6 +17,7 @@
 #include "roles/controller/round.hpp"
 #include "roles/controller/signal_listener.hpp"
 #include "roles/controller/start_failures.hpp"
+#include "roles/controller/status_book.hpp"
 
 namespace imgrec {
 namespace {
@@ -72,6 +73,7 @@ class Controller {
         round_(policy, scaling_rules(config), starts_),
         applier_(ports.fleet, ports.clock, ports.rng, ports.metrics, starts_, drainer_.get()),
         listener_(ports.signals, ports.clock),
+        status_(config, random_hex(ports.rng, 4), ports.signals != nullptr),
         start_failures_(ports.metrics.counter("imgrec_controller_start_failures_total",
                                               "Rounds in which instances had ended right after their start.")),
         wanted_(std::make_shared<std::atomic<double>>(kUnknown)),
@@ -92,7 +94,7 @@ class Controller {
   void tell_start_failures(int failures_before, const CallLimits& limits);
   std::string start_failure_reason(const CallLimits& limits) const;
   void explain(const DecisionRecord& record);
-  void remember(DecisionRecord record);
+  void remember(const Observation* observation, DecisionRecord record);
 
   const ControllerConfig& config_;
   const ControllerPorts& ports_;
@@ -102,6 +104,7 @@ class Controller {
   Round round_;
   Applier applier_;
   SignalListener listener_;
+  StatusBook status_;
   bool nothing_to_do_ = false;  // in the latest round: no message, no instance, none wanted
   Metrics::Counter& start_failures_;
   bool start_trouble_told_ = false;
@@ -123,7 +126,7 @@ void Controller::step(const std::stop_token& stop) {
     blind_.add();
     record.why = "nothing is decided on what could not be read";
     record.error = observation.error().message;
-    return remember(std::move(record));
+    return remember(nullptr, std::move(record));
   }
   observation->signals = listener_.book().read(observation->at, observation->instances);
   const int start_failures_before = starts_.total();
@@ -142,7 +145,7 @@ void Controller::step(const std::stop_token& stop) {
   if (!config_.dry_run) {
     if (const auto applied = applier_.apply(actions, limits); !applied) record.error = applied.error().message;
   }
-  remember(std::move(record));
+  remember(&*observation, std::move(record));
 }
 
 void Controller::pause(const std::stop_token& stop) {
@@ -194,7 +197,9 @@ void Controller::explain(const DecisionRecord& record) {
               {"instances", record.seen->pending + record.seen->running + record.seen->stopping}});
 }
 
-void Controller::remember(DecisionRecord record) {
+void Controller::remember(const Observation* observation, DecisionRecord record) {
+  // A dry run may be beside the controller that acts.
+  if (ports_.status != nullptr && !config_.dry_run) ports_.status->offer(status_.add(observation, record));
   std::array<double, kSeries.size()> values;
   values.fill(kUnknown);
   if (record.seen) {

@@ -14,6 +14,7 @@
 #include "lib/telemetry/decision_history.hpp"
 #include "lib/telemetry/metrics.hpp"
 #include "lib/telemetry/time_series.hpp"
+#include "roles/controller/status_publisher.hpp"
 
 namespace imgrec {
 
@@ -24,9 +25,10 @@ struct ControllerPorts {
   Rng& rng;
   Metrics& metrics;
   DecisionHistory& decisions;
-  TimeSeries& series;               // made with controller_series()
-  ObjectStore* results = nullptr;   // where workers tell why they could not start; null: not asked
-  MessageQueue* signals = nullptr;  // what web nodes and workers tell; null: they tell nothing
+  TimeSeries& series;                 // made with controller_series()
+  ObjectStore* results = nullptr;     // where workers tell why they could not start; null: not asked
+  MessageQueue* signals = nullptr;    // what web nodes and workers tell; null: they tell nothing
+  StatusPublisher* status = nullptr;  // told after every round but those of a dry run; null: nobody
   /// For people: how to end instances that outlive this process. Empty: they end with it.
   std::string how_to_end = {};
   QueueDirectory* queues = nullptr;  // opens the queues that follow; null: instances are told to end at once

@@ -78,6 +78,7 @@ bool SignalBook::hear(const Signal& signal, MonoTime now, WallTime wall) {
     if (signal.kind == SignalKind::ready) sender->ready_wall = wall;
   }
   if (signal.kind != SignalKind::worked) return true;  // ready
+  sender->images += signal.images;
   if (signal.images >= kReportImagesMin) {
     reports_.push_back({.at = now,
                         .busy_s = to_s(signal.span) * signal.busy_share,
@@ -162,7 +163,8 @@ Signals SignalBook::read(MonoTime now, const std::vector<Instance>& instances) {
     said[i] = {.ready_since = sender.ready_since,
                .last_heard = sender.heard_at,
                .idle_since = sender.idle_since,
-               .busy_share = sender.busy_share};
+               .busy_share = sender.busy_share,
+               .images = sender.images};
   }
   if (any) signals.instances = std::move(said);
   add_boots(signals);

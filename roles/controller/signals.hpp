@@ -48,7 +48,8 @@ class SignalBook {
     std::optional<WallTime> ready_wall;  // until its boot was measured
     std::optional<MonoTime> idle_since;
     std::optional<double> busy_share;
-    bool gone = false;  // draining or ended
+    std::uint64_t images = 0;  // finished
+    bool gone = false;         // draining or ended
   };
   struct Arrival {
     MonoTime at{};

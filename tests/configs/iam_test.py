@@ -19,7 +19,7 @@ for row in ROSTER:
 CALLS = {"sends": {"send"}, "receives": {"receive", "delete", "extend"}, "watches": {"attributes"}, "makes": set()}  # moto asks no resource
 ACTIONS = {"sends": {"SendMessage"}, "receives": {"ReceiveMessage", "DeleteMessage", "ChangeMessageVisibility"},
            "watches": {"GetQueueAttributes"}, "makes": {"CreateQueue", "TagQueue"}}
-KEYS = ("inputs/a", "results/a", "attempts/a.1", "status/worker-start", "bundles/a", "other/a")
+KEYS = ("inputs/a", "results/a", "attempts/a.1", "status/worker-start", "status/service", "bundles/a", "other/a")
 
 
 @pytest.fixture(scope="module")
@@ -97,11 +97,11 @@ def test_queues_by_the_policy_s_text(role):
 # role → (bucket, key) → what it may do with it
 S3 = {
     "web": {("in-bucket", "inputs/a"): {"get", "put", "delete"}, ("out-bucket", "results/a"): {"get"},
-            ("out-bucket", "status/worker-start"): {"get"}},
+            ("out-bucket", "status/worker-start"): {"get"}, ("out-bucket", "status/service"): {"get"}},
     "worker": {("in-bucket", "inputs/a"): {"get"}, ("out-bucket", "results/a"): {"get", "put"},
                ("out-bucket", "attempts/a.1"): {"put", "delete"}, ("out-bucket", "status/worker-start"): {"put", "delete"},
                ("bundle-bucket", "bundles/a"): {"get"}},
-    "controller": {("out-bucket", "status/worker-start"): {"get"}},
+    "controller": {("out-bucket", "status/worker-start"): {"get"}, ("out-bucket", "status/service"): {"get", "put"}},
     "deployer": {("bundle-bucket", "bundles/a"): {"get", "put"}},
 }
 
@@ -190,10 +190,10 @@ def test_launching_is_bound_to_the_fleet_and_to_one_role(role):
 
 @pytest.mark.parametrize("role", ROLES)
 def test_the_key_is_used_through_queues_and_buckets_alone(role):
-    """Who sends or stores needs both: "kms:GenerateDataKey and kms:Decrypt"; who only reads decrypts."""
+    """Who sends or stores needs both."""
     statement, = [s for s in json.loads((aws_account.ROOT / "configs/iam" / f"{role}.json").read_text())["Statement"]
                   if any(action.startswith("kms:") for action in s["Action"])]
-    assert set(statement["Action"]) == ({"kms:Decrypt"} if role == "controller" else {"kms:GenerateDataKey", "kms:Decrypt"})
+    assert set(statement["Action"]) == {"kms:GenerateDataKey", "kms:Decrypt"}
     assert statement["Resource"] == "arn:*:kms:REGION:ACCOUNT_ID:key/KMS_KEY"
     assert statement["Condition"] == {"StringLike": {"kms:ViaService": ["sqs.REGION.amazonaws.com*", "s3.REGION.amazonaws.com*"]}}
 

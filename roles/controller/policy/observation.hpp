@@ -15,8 +15,9 @@ namespace imgrec {
 struct InstanceSignals {
   std::optional<MonoTime> ready_since{};  // it has taken work, or waited for some, since then
   std::optional<MonoTime> last_heard{};
-  std::optional<MonoTime> idle_since{};  // it holds nothing since then; absent: busy, or not known
-  std::optional<double> busy_share{};    // 0 to 1: the part of its latest report's time in which it worked
+  std::optional<MonoTime> idle_since{};   // it holds nothing since then; absent: busy, or not known
+  std::optional<double> busy_share{};     // 0 to 1: the part of its latest report's time in which it worked
+  std::optional<std::uint64_t> images{};  // finished since it was heard first
 };
 
 /// What the signals of all nodes and workers say together.
