@@ -37,13 +37,15 @@ std::vector<QueueRow> queue_roster(const Config& config) {
        .fifo = true,
        .retention = kShutdownRetention,
        .survives_power_cut = false,
-       .uses = {.worker = kReceivesFrom, .controller = kSendsTo | kReceivesFrom, .deployer = kMakes | kWatches}},
+       .uses = {.worker = kReceivesFrom,
+                .controller = kSendsTo | kReceivesFrom | kWatches,
+                .deployer = kMakes | kWatches}},
       {.kind = QueueKind::shutdown_confirmations,
        .name = queue.shutdown_confirmed,
        .fifo = true,
        .retention = kShutdownRetention,
        .survives_power_cut = false,
-       .uses = {.worker = kSendsTo, .controller = kReceivesFrom, .deployer = kMakes | kWatches}},
+       .uses = {.worker = kSendsTo, .controller = kReceivesFrom | kWatches, .deployer = kMakes | kWatches}},
       // Whoever waits for a response is gone after a power cut too, and the result is in the store. A web node sends to
       // its own queue to find out whether it can.
       {.kind = QueueKind::responses,
