@@ -8,10 +8,10 @@
 
 #include "lib/base/log.hpp"
 #include "lib/base/text.hpp"
-#include "roles/web/page/page.hpp"
-#include "roles/web/results/results.hpp"
 #include "roles/web/access/session.hpp"
 #include "roles/web/access/site.hpp"
+#include "roles/web/page/page.hpp"
+#include "roles/web/results/results.hpp"
 
 namespace imgrec {
 namespace {
@@ -28,6 +28,10 @@ std::optional<std::string> content_coding(const Request& request) {
   const auto header = request.header("content-encoding");
   if (!header || trim(*header).empty() || to_lower(trim(*header)) == "identity") return std::nullopt;
   return std::string(trim(*header));
+}
+
+bool changes_something(const Request& request) {
+  return request.method != "GET" && request.method != "HEAD";
 }
 
 bool takes_images(const Route& route) {
@@ -112,6 +116,9 @@ std::optional<Response> Api::refuse(const Request& request, const Route& route, 
                    "This service does not know itself by the name in the Host header, and listens for this machine "
                    "alone. Call it by localhost or an address, or add the name to the setting web.hosts.");
   }
+  if (route.endpoint == Endpoint::options) {
+    return Response{.status = 204, .content_type = {}, .headers = {{"Allow", std::string(route.allowed)}}, .body = {}};
+  }
   if (route.endpoint == Endpoint::none && !route.allowed.empty()) {
     Response response =
         refusal(ErrorKind::invalid, "method_not_allowed", "This path takes " + std::string(route.allowed) + ".");
@@ -121,7 +128,7 @@ std::optional<Response> Api::refuse(const Request& request, const Route& route, 
   if (route.endpoint == Endpoint::none) {
     return refusal(ErrorKind::not_found, "not_found", "There is nothing at this path.");
   }
-  if (request.method == "POST" && !is_same_site(request, settings_.web)) {
+  if (changes_something(request) && !is_same_site(request, settings_.web)) {
     return refusal(
         ErrorKind::denied, "other_site",
         "A page of another site sent this (Origin differs from Host); only this site's own page and programs "
@@ -204,7 +211,8 @@ void Api::dispatch(Exchange exchange) {
     case Endpoint::v1_classify:
     case Endpoint::images:
       return post(std::move(exchange), [](Api& api, Exchange e) { api.classify_.handle(std::move(e)); });
-    case Endpoint::none: break;
+    case Endpoint::options:
+    case Endpoint::none: break;  // refuse() has answered
   }
 }
 

@@ -14,14 +14,14 @@
 #include <optional>
 
 #include "lib/http/server/server.hpp"
-#include "roles/web/upload/admission.hpp"
 #include "roles/web/api/classify.hpp"
+#include "roles/web/api/context.hpp"
 #include "roles/web/api/exchange.hpp"
 #include "roles/web/api/jobs.hpp"
 #include "roles/web/api/readiness.hpp"
 #include "roles/web/results/session_results.hpp"
+#include "roles/web/upload/admission.hpp"
 #include "roles/web/upload/task_pool.hpp"
-#include "roles/web/api/context.hpp"
 
 namespace imgrec {
 

@@ -40,7 +40,7 @@ bool JobHandler::is_overdue(const JobId& job) const {
 
 void JobHandler::handle(Exchange exchange) {
   const Error unknown{ErrorKind::not_found, "unknown_job", "There is no job of this id."};
-  const auto job = parse_job_id(std::string_view(exchange.request.path).substr(kJobsPath.size()));
+  const auto job = parse_job_id(exchange.route.parameter("job", exchange.request.path));
   if (!job) return exchange.send_error(unknown);
   exchange.reply.concerns(*job);
   const auto result = stored_result(*job);

@@ -1,25 +1,47 @@
-// Which route a path belongs to, and which methods it takes.
+// The operations of the web tier: one table, which the router, Allow, OPTIONS and the access rules are read from.
+// openapi.json describes the same operations; a test holds the two equal.
 #pragma once
 
+#include <span>
 #include <string_view>
+
+#include "roles/web/access/access.hpp"
 
 namespace imgrec {
 
 struct PageFile;
 
-enum class Endpoint { page, healthz, readyz, metrics, v1_classify, v1_job, results, reset, images, none };
+/// Which handler answers (Api::dispatch).
+enum class Endpoint { page, healthz, readyz, metrics, v1_classify, v1_job, results, reset, images, options, none };
+
+struct Operation {
+  std::string_view name;    // for logs and metrics; operationId in openapi.json
+  std::string_view method;  // GET answers HEAD, too
+  std::string_view path;    // "/v1/jobs/{job}": a {name} stands for one segment that is not empty
+  Endpoint endpoint;
+  Access access;            // what the caller needs at least
+  bool compatible = false;  // answers in plain text unless JSON is asked for; the client is held
+};
+
+/// Where one method has several paths that fit, the one with fewer {names} counts.
+std::span<const Operation> operations();
 
 struct Route {
   Endpoint endpoint = Endpoint::none;
-  std::string_view name;           // for logs and metrics: one of a few
-  std::string_view allowed;        // methods, as the Allow header lists them
-  bool compatible = false;         // answers in plain text unless JSON is asked for; the client is held
-  const PageFile* file = nullptr;  // of Endpoint::page, for GET and HEAD
+  std::string_view name = "none";  // Operation::name, of another method when this one is not allowed
+  std::string_view path = "";      // Operation::path
+  std::string_view allowed = "";   // methods, as the Allow header lists them
+  Access access = Access::open;
+  bool compatible = false;
+  const PageFile* file = nullptr;  // of Endpoint::page
+
+  /// What stands for {name} in the path of a request of this route; empty when the route has no such name.
+  std::string_view parameter(std::string_view name, std::string_view request_path) const;
 };
 
-constexpr std::string_view kJobsPath = "/v1/jobs/";
-
-/// The route of a method on a path. Endpoint::none: no such path if `allowed` is empty, else another method.
+/// The route of a method on a path. Endpoint::none: no such path if `allowed` is empty, else another method;
+/// Endpoint::options: OPTIONS, which `allowed` answers. POST to a path that the table does not have is "compat",
+/// but under /v1, /v2 and /docs.
 Route find_route(std::string_view method, std::string_view path);
 
 }  // namespace imgrec

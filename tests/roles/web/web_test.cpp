@@ -382,6 +382,18 @@ TEST(V1Classify, WaitEndsInAcceptedAndTheLongestWaitToo) {
   backend.take(3);
 }
 
+TEST(Options, ListsTheMethodsOfAPath) {
+  Backend backend;
+  const WebNode node(backend);
+  const HttpReply reply = node.ask({.method = "OPTIONS", .target = "/v1/jobs/x"});
+  EXPECT_EQ(reply.status, 204);
+  EXPECT_EQ(reply.header("allow"), "GET, HEAD, OPTIONS");
+  EXPECT_EQ(node.ask({.method = "OPTIONS", .target = "/v1/nothing"}).status, 404);
+  const HttpReply refused = node.ask({.method = "DELETE", .target = "/healthz"});
+  EXPECT_EQ(refused.status, 405);
+  EXPECT_EQ(refused.header("allow"), "GET, HEAD, OPTIONS");
+}
+
 TEST(V1Jobs, UnknownIs404) {
   Backend backend;
   WebNode node(backend);
