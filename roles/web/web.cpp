@@ -7,8 +7,8 @@
 #include <utility>
 
 #include "lib/base/log.hpp"
-#include "lib/http/server/problem.hpp"
 #include "lib/http/server/server.hpp"
+#include "roles/web/api/answers.hpp"
 #include "roles/web/api/api.hpp"
 #include "roles/web/api/readiness.hpp"
 #include "roles/web/results/result_router.hpp"
@@ -35,9 +35,7 @@ ServerOptions server_options(const WebConfig& web) {
           .body_timeout = web.body_timeout,
           .idle_timeout = web.idle_timeout,
           .write_timeout = web.write_timeout,
-          .make_error = [](int status, std::string code, std::string detail, const RequestId& request) {
-            return problem_response(status, code, detail, request);
-          }};
+          .make_error = server_error_response};
 }
 
 // The metrics outlive the router: a scrape after the end reads zero.

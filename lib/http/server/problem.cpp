@@ -63,7 +63,7 @@ std::string_view reason_phrase(int status) {
 
 Response to_response(const Problem& problem, const RequestId& request) {
   JsonWriter json;
-  json.begin_object().member("type", "about:blank").member("title", problem.title).member("status", problem.status);
+  json.begin_object().member("type", problem.type).member("title", problem.title).member("status", problem.status);
   json.member("code", problem.code).member("detail", problem.detail).member("retryable", problem.retryable);
   json.member("request_id", request.str()).end_object();
   Response response;

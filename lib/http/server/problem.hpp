@@ -14,11 +14,12 @@ namespace imgrec {
 std::string_view reason_phrase(int status);
 
 struct Problem {
+  std::string type = "about:blank";  // the address of a page about this kind of problem
   int status = 500;
   std::string_view code, title, detail;
   bool retryable = false;  // the same request may succeed later
 };
-/// {"type":"about:blank","title":…,"status":…,"code":…,"detail":…,"retryable":…,"request_id":…}
+/// {"type":…,"title":…,"status":…,"code":…,"detail":…,"retryable":…,"request_id":…}
 Response to_response(const Problem& problem, const RequestId& request);
 
 /// The same with the status' reason phrase as the title; retryable for 408, 429, 503 and 504.

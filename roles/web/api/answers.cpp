@@ -1,11 +1,11 @@
 #include "roles/web/api/answers.hpp"
 
 #include <algorithm>
-#include <array>
 #include <utility>
 
 #include "lib/base/text.hpp"
 #include "lib/http/server/problem.hpp"
+#include "roles/web/api/errors.hpp"
 
 namespace imgrec {
 namespace {
@@ -14,45 +14,13 @@ constexpr int kServiceUnavailable = 503;
 constexpr int kGatewayTimeout = 504;
 constexpr std::string_view kJson = "application/json";
 
-constexpr std::array<std::pair<std::string_view, int>, 21> kStatusOfCode{{
-    {"no_image", 400},
-    {"not_multipart", 400},
-    {"bad_multipart", 400},
-    {"bad_top_k", 400},
-    {"bad_limit", 400},
-    {"bad_cursor", 400},
-    {"other_site", 403},
-    {"not_found", 404},
-    {"unknown_job", 404},
-    {"method_not_allowed", 405},
-    {"image_too_large", 413},
-    {"too_many_images", 413},
-    {"too_many_parts", 413},
-    {"object_too_large", 413},
-    {"unsupported_format", 415},
-    {"unsupported_content_encoding", 415},
-    {"unknown_host", 421},
-    {"poison", 500},
-    {"wait_too_long", kGatewayTimeout},
-    {"expired", kGatewayTimeout},
-    {"stopping", kServiceUnavailable},
-}};
-
 struct Failure {
   std::string code, title, detail;
   bool retryable = false;
 };
 
-// "image_truncated" → "Image truncated"
-std::string title_of(std::string_view code) {
-  std::string title(code);
-  std::ranges::replace(title, '_', ' ');
-  if (!title.empty() && title[0] >= 'a' && title[0] <= 'z') title[0] = static_cast<char>(title[0] - 'a' + 'A');
-  return title;
-}
-
 Failure failure_of(const Error& error) {
-  return {error.code, title_of(error.code), error.message, is_retryable(error.kind)};
+  return {error.code, error_title(error.code), error.message, is_retryable(error.kind)};
 }
 
 Error unanswered(WaitEnd how) {
@@ -83,7 +51,8 @@ Response failure_response(const AnswerForm& form, const Failure& failure, const 
                           Seconds retry_after = Seconds(2)) {
   const int status = status_for(form, failure);
   if (form.style == Style::text) return {.status = status, .headers = {}, .body = failure.detail + "\n"};
-  Response response = to_response({.status = status,
+  Response response = to_response({.type = error_type(failure.code, status),
+                                   .status = status,
                                    .code = failure.code,
                                    .title = failure.title,
                                    .detail = failure.detail,
@@ -162,16 +131,18 @@ Response text_list(const AnswerForm& form, WaitEnd how, const std::vector<ImageS
 
 }  // namespace
 
-int status_of(std::string_view code, bool retryable) {
-  for (const auto& [known, status] : kStatusOfCode) {
-    if (code == known) return status;
-  }
-  if (code.starts_with("image_")) return 422;
-  return retryable ? kServiceUnavailable : 500;
-}
-
 Response error_response(const AnswerForm& form, const Error& error, const RequestId& request, Seconds retry_after) {
   return failure_response(form, failure_of(error), request, retry_after);
+}
+
+Response server_error_response(int status, std::string_view code, std::string_view detail, const RequestId& request) {
+  return to_response({.type = error_type(code, status),
+                      .status = status,
+                      .code = code,
+                      .title = error_title(code),
+                      .detail = detail,
+                      .retryable = status == 408 || status == kServiceUnavailable},
+                     request);
 }
 
 Response images_response(const AnswerForm& form, WaitEnd how, const std::vector<ImageSlot>& slots,

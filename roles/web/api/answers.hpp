@@ -21,12 +21,12 @@ struct AnswerForm {
   bool held = false;
 };
 
-/// 400 to 500 for the code of an Error or the code of a JobError; 503 for others that may succeed later.
-int status_of(std::string_view code, bool retryable);
-
 /// An error of the whole request; a 503 says when to try again.
 Response error_response(const AnswerForm& form, const Error& error, const RequestId& request,
                         Seconds retry_after = Seconds(2));
+
+/// What the HTTP server refuses by itself, before any handler: framing, limits, time-outs.
+Response server_error_response(int status, std::string_view code, std::string_view detail, const RequestId& request);
 
 /// The answer to a request with images, ended as `how` says: for one image its result document, problem or label; for
 /// several {"results":[…]} or {"jobs":[…]}, or lines, in the order sent.

@@ -3,6 +3,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <set>
+
+#include "roles/web/api/errors.hpp"
 #include "tests/support/fake_clock.hpp"
 
 namespace imgrec {
@@ -36,6 +39,23 @@ TEST(StatusOf, OneTableForAllErrors) {
   EXPECT_EQ(status_of("poison", false), 500);
   EXPECT_EQ(status_of("something_new", false), 500);
   EXPECT_EQ(status_of("something_new", true), 503);
+}
+
+TEST(ErrorTable, HasEachCodeOnceWithAdvice) {
+  std::set<std::string_view> codes;
+  for (const ErrorCode& error : error_codes()) {
+    EXPECT_TRUE(codes.insert(error.code).second) << error.code;
+    EXPECT_GE(error.status, 400);
+    EXPECT_TRUE(error.advice.ends_with('.')) << error.code;
+  }
+}
+
+TEST(ErrorType, IsThePageOfTheCodeOrOfThoseLikeIt) {
+  EXPECT_EQ(error_type("image_truncated", 422), "/docs/errors/image_truncated");
+  EXPECT_EQ(error_type("image_unheard_of", 422), "/docs/errors/image_corrupt");
+  EXPECT_EQ(error_type("disk_full", 503), "/docs/errors/unavailable");
+  EXPECT_EQ(error_type("disk_full", 504), "/docs/errors/unavailable");
+  EXPECT_EQ(error_type("something_new", 500), "/docs/errors/internal_error");
 }
 
 TEST(ImagesResponse, CompatibilityNeverSays503) {

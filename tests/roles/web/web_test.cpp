@@ -316,7 +316,7 @@ TEST(V1Classify, ErrorsAreProblemsWithARequestId) {
   expect_problem(node.get("/nothing"), 404, "not_found");
   const HttpReply method = node.get(path);
   expect_problem(method, 405, "method_not_allowed");
-  EXPECT_EQ(method.header("allow"), "POST");
+  EXPECT_EQ(method.header("allow"), "POST, OPTIONS");
   EXPECT_EQ(node.ask(raw_post(path, std::string(20'000, 'x'))).status, 413);
 }
 
@@ -385,11 +385,11 @@ TEST(V1Classify, WaitEndsInAcceptedAndTheLongestWaitToo) {
 TEST(Options, ListsTheMethodsOfAPath) {
   Backend backend;
   const WebNode node(backend);
-  const HttpReply reply = node.ask({.method = "OPTIONS", .target = "/v1/jobs/x"});
+  const HttpReply reply = node.ask({.method = "OPTIONS", .target = "/v1/jobs/x", .headers = {}, .body = {}});
   EXPECT_EQ(reply.status, 204);
   EXPECT_EQ(reply.header("allow"), "GET, HEAD, OPTIONS");
-  EXPECT_EQ(node.ask({.method = "OPTIONS", .target = "/v1/nothing"}).status, 404);
-  const HttpReply refused = node.ask({.method = "DELETE", .target = "/healthz"});
+  EXPECT_EQ(node.ask({.method = "OPTIONS", .target = "/v1/nothing", .headers = {}, .body = {}}).status, 404);
+  const HttpReply refused = node.ask({.method = "DELETE", .target = "/healthz", .headers = {}, .body = {}});
   EXPECT_EQ(refused.status, 405);
   EXPECT_EQ(refused.header("allow"), "GET, HEAD, OPTIONS");
 }

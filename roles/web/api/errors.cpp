@@ -1,0 +1,127 @@
+#include "roles/web/api/errors.hpp"
+
+#include <algorithm>
+#include <array>
+
+namespace imgrec {
+namespace {
+
+constexpr auto kErrorCodes = std::to_array<ErrorCode>({
+    // The request.
+    {"bad_request_line", 400,
+     "The first line of the request is not METHOD TARGET HTTP/1.1. An HTTP library writes it correctly."},
+    {"bad_line_break", 400, "The head of the request has a line break that is not CR LF. Use an HTTP library."},
+    {"control_character", 400, "The head of the request has a control character. Percent-encode what is in the URL."},
+    {"bad_target", 400,
+     "The URL has characters that must be percent-encoded, or a % that no two hex digits follow. Encode the path and "
+     "each value of the query."},
+    {"bad_header", 400, "A header is not of the form Name: value. The detail says what is wrong with it."},
+    {"bad_host", 400, "An HTTP/1.1 request has exactly one Host header, with a host and at most a port."},
+    {"bad_framing", 400,
+     "It cannot be told where the body ends: Content-Length and Transfer-Encoding contradict each other or are "
+     "malformed. Send one of the two; a proxy on the way may have changed them."},
+    {"bad_chunk", 400, "The chunked body is malformed or was cut off. Use an HTTP library to send it."},
+    {"tls_on_plain_port", 400, "This port speaks plain HTTP. Write http:// rather than https://."},
+    {"no_image", 400,
+     "No image was found in the request. Send the image itself as the body, or multipart/form-data with a file field."},
+    {"not_multipart", 400, "The body does not begin as multipart/form-data does. Let the HTTP library build the form."},
+    {"bad_multipart", 400,
+     "The form cannot be read: its boundary is missing or differs, or a part is malformed. Let the HTTP library set "
+     "Content-Type, with the boundary that it chose."},
+    {"bad_top_k", 400, "top_k is a whole number from 1 to 1000."},
+    {"bad_limit", 400, "limit is a whole number; the detail says up to which."},
+    {"bad_cursor", 400, "Use a cursor as an earlier page gave it; it cannot be made up."},
+    {"other_site", 403,
+     "A page of another site sent this, and only this service's own pages and programs may. Behind a proxy, set "
+     "web.public_url to the address that browsers use."},
+    {"not_found", 404, "There is nothing at this path. /docs lists what there is."},
+    {"unknown_job", 404,
+     "There is no job of this id, it is another session's, or its result is no longer kept. Ids come from the answer "
+     "to the request that sent the image."},
+    {"method_not_allowed", 405, "The path is right and the method is not. The header Allow lists those that it takes."},
+    {"request_timeout", 408, "The request came too slowly. Send it again; on a slow line, send a smaller image."},
+    {"body_too_slow", 408, "The body came too slowly. Send it again; on a slow line, send a smaller image."},
+    {"image_too_large", 413,
+     "The image has more bytes than image.bytes_max allows, or more pixels than image.pixels_max. Send a smaller copy: "
+     "models look at a few hundred pixels a side."},
+    {"too_many_images", 413, "Send fewer images at once: at most web.images_per_request_max."},
+    {"too_many_parts", 413, "The form has more fields than a request of this service needs. Send fewer at once."},
+    {"object_too_large", 413, "What was read from the store has more bytes than are allowed. Send a smaller copy."},
+    {"body_too_large", 413, "The body has more bytes than web.body_bytes_max allows. Send fewer images at once."},
+    {"unsupported_format", 415,
+     "The first bytes are those of no image that is understood here. Convert it to JPEG, PNG, WebP, BMP, GIF, TIFF, "
+     "HEIC or AVIF. The name and Content-Type do not matter."},
+    {"unsupported_content_encoding", 415,
+     "The body is compressed in a way that is not undone here. Accept-Encoding in the answer lists what is; images "
+     "need "
+     "none, as their formats compress them."},
+    {"expectation_failed", 417, "The only expectation understood is 100-continue. Leave the header Expect out."},
+    {"unknown_host", 421,
+     "The service does not know itself by the name in the Host header, and listens for its own machine alone. Call it "
+     "by localhost or an address, or add the name to web.hosts."},
+    {"image_truncated", 422,
+     "The image file is cut off, perhaps by a download that ended early. Send the whole file. image.truncated = "
+     "\"accept\" makes the service classify the part that is there."},
+    {"image_corrupt", 422, "The image file is damaged. Sending it again gives the same answer."},
+    {"image_empty", 422,
+     "The image has no bytes. Check that the file is not empty, and was not read to its end before it was sent."},
+    {"headers_too_large", 431, "The head of the request is larger than web.header_bytes_max. Send fewer cookies."},
+    {"too_many_headers", 431, "The request has too many headers. Send fewer."},
+    // The service.
+    {"poison", 500,
+     "The image was tried alone and ended its worker each time; it is not tried again. Please report it, with the "
+     "image and the request id."},
+    {"internal_error", 500, "A fault of the service. Report it with the request id: the server's log has more."},
+    {"method_not_implemented", 501, "HTTP has no such method, or this server does not know it."},
+    {"coding_not_implemented", 501, "The only Transfer-Encoding understood is chunked."},
+    {"overloaded", 503,
+     "More images wait than are classified in time. Send it again after the seconds that Retry-After says; workers are "
+     "being started where the limits allow it."},
+    {"stopping", 503, "The server stops or restarts. Send the request again."},
+    {"memory_full", 503, "Too many large uploads are in progress. Send it again in a moment."},
+    {"upload_too_slow", 503, "Memory for uploads ran out, and this upload was the slowest. Send it again in a moment."},
+    {"unavailable", 503,
+     "The store, the queue or the workers do not work at the moment; the code says which error it was. Nothing was "
+     "kept. Send it again later; whoever runs the service finds the cause in its log and with imgrec doctor."},
+    {"wait_too_long", 504,
+     "No worker answered within the longest wait (web.wait_max). Send the image again; imgrec doctor says whether "
+     "workers can run."},
+    {"expired", 504, "No worker answered this job in its time (web.job_ttl). Send the image again."},
+    {"version_not_supported", 505, "This server speaks HTTP/1.1 and HTTP/1.0."},
+});
+
+constexpr int kServiceUnavailable = 503;
+
+}  // namespace
+
+std::span<const ErrorCode> error_codes() {
+  return kErrorCodes;
+}
+
+const ErrorCode* find_error_code(std::string_view code) {
+  const auto* found = std::ranges::find(kErrorCodes, code, &ErrorCode::code);
+  return found == kErrorCodes.end() ? nullptr : found;
+}
+
+int status_of(std::string_view code, bool retryable) {
+  if (const ErrorCode* known = find_error_code(code)) return known->status;
+  if (code.starts_with("image_")) return 422;
+  return retryable ? kServiceUnavailable : 500;
+}
+
+std::string error_type(std::string_view code, int status) {
+  const std::string_view page = find_error_code(code) ? code
+                                : status == 422       ? "image_corrupt"
+                                : status >= 501       ? "unavailable"
+                                                      : "internal_error";
+  return "/docs/errors/" + std::string(page);
+}
+
+std::string error_title(std::string_view code) {
+  std::string title(code);
+  std::ranges::replace(title, '_', ' ');
+  if (!title.empty() && title[0] >= 'a' && title[0] <= 'z') title[0] = static_cast<char>(title[0] - 'a' + 'A');
+  return title;
+}
+
+}  // namespace imgrec
