@@ -202,7 +202,8 @@ void Completer::remove(Batch batch) {
 }
 
 void Completer::send_back(const Answer& answer, const Error& error) {
-  log::warning("job not finished; back to the queue", {{"job", answer.job}, {"error", describe(error)}});
+  log::warning("job not finished; back to the queue",
+               {{"job", answer.job}, {"error", describe(error)}, {"traceparent", answer.traceparent}});
   metrics_.count(Outcome::returned);
   leases_.release({&answer.held.message.receipt, 1}, return_delay(answer.held.message.receive_count));
 }
@@ -218,7 +219,8 @@ void Completer::report(const Answer& answer) {
                          {"ms", elapsed_ms(answer.held.received_at, answer.answered_at)},
                          {"queue_ms", answer.timings.queue_ms},
                          {"infer_ms", answer.timings.infer_ms},
-                         {"receive_count", answer.held.message.receive_count}});
+                         {"receive_count", answer.held.message.receive_count},
+                         {"traceparent", answer.traceparent}});
 }
 
 }  // namespace imgrec

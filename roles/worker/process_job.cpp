@@ -315,6 +315,7 @@ End Job::answer(std::string body, Outcome outcome) {
   answer.job = request_.job;
   answer.session = request_.session;
   answer.name = request_.name;
+  answer.traceparent = request_.traceparent;
   if (may_reply()) answer.reply_to = request_.reply_to;
   answer.body = std::move(body);
   answer.dead_letter = std::move(dead_letter_);

@@ -33,6 +33,7 @@ struct Answer {
   std::string body;         // the result document
   std::string dead_letter;  // empty: none
   std::string label;        // for the log: the first label, or the error's code
+  std::string traceparent;  // for the log
   StageTimings timings;
   MonoTime answered_at{};
 };

@@ -17,7 +17,9 @@
 namespace imgrec {
 
 struct Request {
-  RequestId id;        // made by the server; also in the answer's X-Request-Id
+  /// Also in the answer's X-Request-Id: that of the client's X-Request-Id when it is 1 to 64 of A-Z a-z 0-9 . _ -, else
+  /// made by the server.
+  RequestId id;
   std::string method;  // "POST"
   std::string target;  // as sent: "/v1/jobs/X?wait=1"
   /// Percent-decoded; always begins with "/": "/v1/jobs/X" ("/" for the target *). No NUL, but else anything: dot

@@ -24,6 +24,12 @@ constexpr std::size_t kBodyReservedBytes = kMiB;
 /// More of a body than this is not read only to keep the connection after an early answer.
 constexpr std::uint64_t kSkippedBytesMax = 64 * kKiB;
 
+// A client's own id, where it is as harmless as one of ours.
+bool is_request_id(std::string_view text) {
+  constexpr std::string_view kAllowed = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-";
+  return !text.empty() && text.size() <= 64 && text.find_first_not_of(kAllowed) == std::string_view::npos;
+}
+
 }  // namespace
 
 // Among the uploads as long as its body is being read.
@@ -87,12 +93,13 @@ void Session::take_head(RequestHead head) {
               .keep_alive = head.keep_alive,
               .is_head = head.method == "HEAD",
               .content_length = head.content_length};
-  request_.id = id_;
   request_.method = std::move(head.method);
   request_.target = std::move(head.target);
   request_.path = std::move(head.path);
   request_.query = std::move(head.query);
   request_.headers = std::move(head.headers);
+  if (const auto own = request_.header("x-request-id"); own && is_request_id(*own)) id_ = RequestId(std::string(*own));
+  request_.id = id_;
   request_.remote = remote_;
   request_.received_at = system_clock().mono_now();
 }

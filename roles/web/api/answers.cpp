@@ -3,15 +3,19 @@
 #include <algorithm>
 #include <utility>
 
+#include "lib/base/digest.hpp"
 #include "lib/base/text.hpp"
 #include "lib/http/server/problem.hpp"
+#include "lib/http/syntax/etag.hpp"
 #include "roles/web/api/errors.hpp"
+#include "roles/web/api/reply.hpp"
 
 namespace imgrec {
 namespace {
 
 constexpr int kServiceUnavailable = 503;
 constexpr int kGatewayTimeout = 504;
+constexpr std::size_t kEtagDigits = 32;
 constexpr std::string_view kJson = "application/json";
 
 struct Failure {
@@ -114,6 +118,14 @@ Response json_single(const AnswerForm& form, WaitEnd how, const ImageSlot& slot,
   return document_response(*slot.result);
 }
 
+Response document_response(const JobResult& result, std::string cache_control) {
+  Response response{.content_type = std::string(kJson),
+                    .headers = {{"Cache-Control", std::move(cache_control)}},
+                    .body = to_json(result) + "\n"};
+  add_server_timing(response, result.timings);
+  return response;
+}
+
 std::string text_line(Dialect dialect, const ImageSlot& slot) {
   const std::string& label = slot.result->labels.front().label;
   return dialect == Dialect::label ? label : answer_stem(slot.name) + ":" + label;
@@ -157,8 +169,22 @@ Response images_response(const AnswerForm& form, WaitEnd how, const std::vector<
 }
 
 Response document_response(const JobResult& result) {
-  return {
-      .content_type = std::string(kJson), .headers = {{"Cache-Control", "no-store"}}, .body = to_json(result) + "\n"};
+  return document_response(result, "no-store");
+}
+
+Response stored_document_response(const JobResult& result, const Request& request) {
+  Response response = document_response(result, "private, no-cache");
+  add_etag(response, request);
+  return response;
+}
+
+void add_etag(Response& response, const Request& request) {
+  std::string etag = '"' + sha256_hex(response.body).substr(0, kEtagDigits) + '"';
+  if (etag_matches(request.header("if-none-match").value_or(""), etag)) {
+    response.status = 304;
+    response.body.clear();
+  }
+  response.headers.emplace_back("ETag", std::move(etag));
 }
 
 Response pending_response(const JobId& job) {

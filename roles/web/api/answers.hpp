@@ -36,6 +36,12 @@ Response images_response(const AnswerForm& form, WaitEnd how, const std::vector<
 /// 200 and the result document, be it labels or an error.
 Response document_response(const JobResult& result);
 
+/// The same for who reads it again: a client may keep it and ask whether it has changed (add_etag).
+Response stored_document_response(const JobResult& result, const Request& request);
+
+/// Adds an ETag of the body; 304 without a body when the client has it.
+void add_etag(Response& response, const Request& request);
+
 /// {"job":…,"status":"pending","location":…} and 202.
 Response pending_response(const JobId& job);
 

@@ -10,6 +10,7 @@
 #include "lib/base/text.hpp"
 #include "roles/web/access/session.hpp"
 #include "roles/web/access/site.hpp"
+#include "roles/web/api/error_page.hpp"
 #include "roles/web/page/page.hpp"
 #include "roles/web/results/results.hpp"
 
@@ -21,13 +22,6 @@ constexpr std::size_t kResultsLimitMax = 1'000;
 AnswerForm form_for(const Request& request, const Route& route) {
   const bool text = route.compatible && !wants_json(request);
   return {.style = text ? Style::text : Style::json, .held = route.compatible};
-}
-
-/// What the body was compressed with; nothing when with nothing.
-std::optional<std::string> content_coding(const Request& request) {
-  const auto header = request.header("content-encoding");
-  if (!header || trim(*header).empty() || to_lower(trim(*header)) == "identity") return std::nullopt;
-  return std::string(trim(*header));
 }
 
 bool changes_something(const Request& request) {
@@ -78,6 +72,7 @@ Api::Api(const WebSettings& settings, WebPorts& ports, Parts parts)
       parts_(parts),
       classify_(settings, ports, parts.router, parts.uploader),
       jobs_(settings, ports, parts.router, parts.abort),
+      unpacker_(settings.web.body_bytes_max, settings.web.buffered_bytes_max),
       admission_({.queue_wait_max = settings.web.queue_wait_max,
                   .queue_jobs_min = static_cast<std::size_t>(settings.web.queue_jobs_min),
                   .pending_jobs_max = static_cast<std::size_t>(settings.web.pending_jobs_max)}) {}
@@ -134,11 +129,11 @@ std::optional<Response> Api::refuse(const Request& request, const Route& route, 
         "A page of another site sent this (Origin differs from Host); only this site's own page and programs "
         "may. Behind a proxy, set web.public_url to the address that browsers use.");
   }
-  if (const auto coding = content_coding(request); coding && takes_images(route)) {
+  if (const auto coding = content_coding(request); coding && changes_something(request) && !is_known_coding(*coding)) {
     Response response = refusal(ErrorKind::invalid, "unsupported_content_encoding",
                                 "The body has Content-Encoding " + *coding +
-                                    ", which is not undone here. Send the image as it is: its format compresses it.");
-    response.headers.emplace_back("Accept-Encoding", "identity");
+                                    "; gzip is undone here. An image needs none: its format compresses it.");
+    response.headers.emplace_back("Accept-Encoding", "gzip");
     return response;
   }
   return std::nullopt;
@@ -197,6 +192,7 @@ void Api::answered(std::size_t pending) {
 void Api::dispatch(Exchange exchange) {
   switch (exchange.route.endpoint) {
     case Endpoint::page: return page(std::move(exchange));
+    case Endpoint::docs_error: return describe_error(std::move(exchange));
     case Endpoint::healthz: return exchange.send({.headers = {}, .body = "ok\n"});
     case Endpoint::metrics:
       return exchange.send(
@@ -223,6 +219,7 @@ void Api::post(Exchange exchange, void (*handler)(Api&, Exchange)) {
   const auto held = std::make_shared<Exchange>(std::move(exchange));
   const bool posted = parts_.pool.try_post([this, handler, held] {
     if (held->client->has_left()) return held->reply.send_to_nobody();
+    if (const auto unpacked = unpacker_.unpack(held->request); !unpacked) return held->send_error(unpacked.error());
     handler(*this, std::move(*held));
   });
   // The pool has more places than there are connections: the server stops, or clients leave faster than tasks end.
@@ -240,6 +237,14 @@ void Api::page(Exchange exchange) {
     response.headers.emplace_back("Set-Cookie", session_cookie(request, make_session(ports_.rng), settings_.web));
   }
   exchange.send(std::move(response));
+}
+
+void Api::describe_error(Exchange exchange) {
+  const ErrorCode* error = find_error_code(exchange.route.parameter("code", exchange.request.path));
+  if (error == nullptr) {
+    return exchange.send_error({ErrorKind::not_found, "not_found", "No error of this service has this code."});
+  }
+  exchange.send(error_page(*error));
 }
 
 void Api::readiness(Exchange exchange) {

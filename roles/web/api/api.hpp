@@ -19,6 +19,7 @@
 #include "roles/web/api/exchange.hpp"
 #include "roles/web/api/jobs.hpp"
 #include "roles/web/api/readiness.hpp"
+#include "roles/web/api/unpack.hpp"
 #include "roles/web/results/session_results.hpp"
 #include "roles/web/upload/admission.hpp"
 #include "roles/web/upload/task_pool.hpp"
@@ -60,6 +61,7 @@ class Api {
   void dispatch(Exchange exchange);
   void post(Exchange exchange, void (*handler)(Api&, Exchange));
   void page(Exchange exchange);
+  void describe_error(Exchange exchange);
   void readiness(Exchange exchange);
   void list_results(Exchange exchange);
 
@@ -68,6 +70,7 @@ class Api {
   Parts parts_;
   ClassifyHandler classify_;
   JobHandler jobs_;
+  BodyUnpacker unpacker_;
   std::mutex admission_mutex_;
   Admission admission_;
 };

@@ -28,6 +28,10 @@ constexpr auto kErrorCodes = std::to_array<ErrorCode>({
     {"bad_multipart", 400,
      "The form cannot be read: its boundary is missing or differs, or a part is malformed. Let the HTTP library set "
      "Content-Type, with the boundary that it chose."},
+    {"bad_gzip", 400,
+     "Content-Encoding says gzip, and the body is none, is damaged, or is more than one. Compress the whole body once, "
+     "or "
+     "send it as it is."},
     {"bad_top_k", 400, "top_k is a whole number from 1 to 1000."},
     {"bad_limit", 400, "limit is a whole number; the detail says up to which."},
     {"bad_cursor", 400, "Use a cursor as an earlier page gave it; it cannot be made up."},

@@ -45,7 +45,7 @@ void JobHandler::handle(Exchange exchange) {
   exchange.reply.concerns(*job);
   const auto result = stored_result(*job);
   if (!result) return exchange.send_error(unavailable(*job, result.error()));
-  if (*result) return exchange.send(document_response(**result));
+  if (*result) return exchange.send(stored_document_response(**result, exchange.request));
   if (!router_.expects(*job)) {
     const auto input = ports_.inputs.head(input_key(*job), limits());
     if (!input && input.error().kind == ErrorKind::not_found) return exchange.send_error(unknown);
@@ -74,7 +74,7 @@ void JobHandler::await(const JobId& job, Millis wait, Exchange exchange) {
         if (how == WaitEnd::left) return held.reply.send_to_nobody();
         const ImageSlot& slot = ended[0];
         if (slot.refused) return held.send_error(*slot.refused);
-        held.send(slot.result ? document_response(*slot.result) : pending_response(job));
+        held.send(slot.result ? stored_document_response(*slot.result, held.request) : pending_response(job));
       });
   router_.watch(pending);
   router_.await(job, pending, 0);

@@ -1,6 +1,8 @@
 #include "roles/web/api/reply.hpp"
 
 #include <algorithm>
+#include <charconv>
+#include <utility>
 
 #include "lib/base/log.hpp"
 
@@ -9,7 +11,22 @@ namespace {
 
 constexpr std::size_t kJobsLoggedMax = 100;
 
+std::string in_ms(double ms) {
+  char text[32];
+  const auto [end, error] = std::to_chars(text, text + sizeof text, ms, std::chars_format::fixed, 2);
+  return {text, end};
+}
+
 }  // namespace
+
+void add_server_timing(Response& response, const StageTimings& timings) {
+  const std::pair<const char*, double> stages[] = {{"queue", timings.queue_ms},   {"fetch", timings.fetch_ms},
+                                                   {"decode", timings.decode_ms}, {"preprocess", timings.preprocess_ms},
+                                                   {"infer", timings.infer_ms},   {"store", timings.store_ms}};
+  std::string text;
+  for (const auto& [name, ms] : stages) text += (text.empty() ? "" : ", ") + std::string(name) + ";dur=" + in_ms(ms);
+  response.headers.emplace_back("Server-Timing", std::move(text));
+}
 
 void count_request(Metrics& metrics, std::string_view route, const std::string& answer_class) {
   metrics
@@ -41,6 +58,7 @@ void Reply::send(Response response) {
   response.headers.emplace_back("X-Content-Type-Options", "nosniff");
   // Counted before it is sent: who has the answer finds it in the metrics.
   const double ms = count(std::to_string(status / 100) + "xx");
+  response.headers.emplace_back("Server-Timing", "total;dur=" + in_ms(ms));
   log_sent(status, ms, responder_.send(std::move(response)));
 }
 

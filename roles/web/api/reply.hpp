@@ -7,12 +7,16 @@
 
 #include "lib/base/clock.hpp"
 #include "lib/http/server/server.hpp"
+#include "lib/job/job.hpp"
 #include "lib/telemetry/metrics.hpp"
 
 namespace imgrec {
 
 /// One more request of the route was answered; answer_class: "2xx" …, "client_left", "dropped".
 void count_request(Metrics& metrics, std::string_view route, const std::string& answer_class);
+
+/// How long each stage of an image took, for Server-Timing (https://www.w3.org/TR/server-timing/).
+void add_server_timing(Response& response, const StageTimings& timings);
 
 /// Moves with the request through its stages; whoever sends ends it. Destroyed unsent, the server answers 500.
 class Reply {
@@ -31,7 +35,7 @@ class Reply {
   /// For the log line.
   void concerns(const JobId& job) { jobs_.push_back(job); }
 
-  /// Adds X-Content-Type-Options to every answer.
+  /// Adds X-Content-Type-Options and Server-Timing to every answer.
   void send(Response response);
   /// Counts and logs like send().
   ResponseStream open_stream(Response head, StreamCallbacks callbacks);

@@ -18,6 +18,9 @@ constexpr Operation kCompatible{"compat", "POST", "/", Endpoint::images, Access:
 constexpr auto kOperations = std::to_array<Operation>({
     kPage,
     kCompatible,
+    {"openapi", "GET", "/openapi.json", Endpoint::page, Access::open},
+    {"docs", "GET", "/docs", Endpoint::page, Access::open},
+    {"docs_error", "GET", "/docs/errors/{code}", Endpoint::docs_error, Access::open},
     {"healthz", "GET", "/healthz", Endpoint::healthz, Access::open},
     {"readyz", "GET", "/readyz", Endpoint::readyz, Access::open},
     {"metrics", "GET", "/metrics", Endpoint::metrics, Access::read},

@@ -12,7 +12,20 @@ namespace imgrec {
 struct PageFile;
 
 /// Which handler answers (Api::dispatch).
-enum class Endpoint { page, healthz, readyz, metrics, v1_classify, v1_job, results, reset, images, options, none };
+enum class Endpoint {
+  page,
+  healthz,
+  readyz,
+  metrics,
+  v1_classify,
+  v1_job,
+  results,
+  reset,
+  images,
+  docs_error,
+  options,
+  none
+};
 
 struct Operation {
   std::string_view name;    // for logs and metrics; operationId in openapi.json

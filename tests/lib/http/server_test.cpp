@@ -18,6 +18,20 @@ TEST(Server, AnswersWithTheHeadersOfEveryAnswer) {
   EXPECT_EQ(header_of(response, "Connection"), "");
 }
 
+TEST(Server, TakesTheClientsRequestIdWhenItIsHarmless) {
+  Running server(echo);
+  RawClient client(server.port());
+  const auto id_for = [&](const std::string& own) {
+    EXPECT_TRUE(client.send("GET / HTTP/1.1\r\nHost: x\r\nX-Request-Id: " + own + "\r\n\r\n"));
+    return header_of(client.read_response(), "X-Request-Id");
+  };
+  EXPECT_EQ(id_for("f81d4fae-7dec-11d0_a765.1"), "f81d4fae-7dec-11d0_a765.1");
+  for (const std::string& own :
+       {std::string("a b"), std::string("a\"b"), std::string("caf\xC3\xA9"), std::string(65, 'a')}) {
+    EXPECT_THAT(id_for(own), testing::MatchesRegex("[0-9a-f]{16}")) << own;
+  }
+}
+
 TEST(Server, KeepsTheConnectionOfHttp11) {
   Running server(echo);
   RawClient client(server.port());

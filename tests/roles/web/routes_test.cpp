@@ -90,6 +90,7 @@ TEST(Routes, OptionsAsksNothingOfItsCaller) {
 }
 
 TEST(Routes, PathsHaveParameters) {
+  EXPECT_EQ(find_route("GET", "/docs/errors/expired").parameter("code", "/docs/errors/expired"), "expired");
   const Route route = find_route("GET", "/v1/jobs/01A");
   EXPECT_EQ(route.parameter("job", "/v1/jobs/01A"), "01A");
   EXPECT_EQ(route.parameter("other", "/v1/jobs/01A"), "");

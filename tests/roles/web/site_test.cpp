@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "roles/web/access/session.hpp"
+#include "roles/web/api/unpack.hpp"
 #include "tests/roles/web/web_node.hpp"
 
 namespace imgrec {
@@ -93,24 +94,60 @@ TEST(HostOfUrl, HasNoSchemeAndPort) {
   EXPECT_EQ(host_of_url(""), "");
 }
 
-TEST(ContentEncoding, IsRefusedByNameBeforeTheBodyIsRead) {
+TEST(ContentEncoding, OfAnotherKindIsRefusedByNameBeforeTheBodyIsRead) {
   test::Backend backend;
   test::WebNode node(backend);
-  const test::HttpAsk gzipped{.method = "POST",
-                              .target = "/v1/classify",
-                              .headers = {{"Content-Encoding", "gzip"}},
-                              .body = "\x1F\x8B compressed"};
-  const test::HttpReply refused = node.ask(gzipped);
+  const test::HttpAsk packed{
+      .method = "POST", .target = "/v1/classify", .headers = {{"Content-Encoding", "br"}}, .body = "compressed"};
+  const test::HttpReply refused = node.ask(packed);
   EXPECT_EQ(refused.status, 415);
-  EXPECT_EQ(refused.header("accept-encoding"), "identity");
+  EXPECT_EQ(refused.header("accept-encoding"), "gzip");
   const auto problem = nlohmann::json::parse(refused.body);
   EXPECT_EQ(problem["code"], "unsupported_content_encoding");
-  EXPECT_THAT(problem["detail"], testing::HasSubstr("gzip"));
+  EXPECT_THAT(problem["detail"], testing::HasSubstr("br"));
   test::FakeWorker worker(backend);
-  test::HttpAsk plain = gzipped;
+  test::HttpAsk plain = packed;
   plain.headers = {{"Content-Encoding", "identity"}};
   plain.body = jpeg_of("cat");
   EXPECT_EQ(node.ask(plain).status, 200);
+}
+
+// printf '\xff\xd8\xff\xe0cat' | gzip -n
+const std::string kPackedCat(
+    "\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\x03\xfb\x7f\xe3\xff\x83\xe4\xc4\x12\x00\x02\x17\x33\x8c\x07\x00\x00\x00", 27);
+
+TEST(ContentEncoding, GzipIsUndone) {
+  test::Backend backend;
+  test::WebNode node(backend);
+  test::FakeWorker worker(backend);
+  test::HttpAsk ask{
+      .method = "POST", .target = "/v1/classify", .headers = {{"Content-Encoding", "gzip"}}, .body = kPackedCat};
+  const test::HttpReply reply = node.ask(ask);
+  EXPECT_EQ(reply.status, 200);
+  EXPECT_EQ(nlohmann::json::parse(reply.body)["labels"][0]["label"], "cat");
+  ask.body.pop_back();
+  const test::HttpReply cut = node.ask(ask);
+  EXPECT_EQ(cut.status, 400);
+  EXPECT_EQ(nlohmann::json::parse(cut.body)["code"], "bad_gzip");
+}
+
+TEST(BodyUnpacker, KeepsNoMoreThanItsTotal) {
+  const auto request = [] {
+    Request packed;
+    packed.headers = {{"content-encoding", "gzip"}};
+    packed.body = kPackedCat;
+    return packed;
+  };
+  BodyUnpacker unpacker(10, 13);
+  Request first = request(), second = request();
+  EXPECT_TRUE(unpacker.unpack(first));
+  EXPECT_EQ(first.body, jpeg_of("cat"));
+  EXPECT_FALSE(first.header("content-encoding"));
+  EXPECT_EQ(unpacker.unpack(second).error().code, "memory_full");
+  first = {};
+  EXPECT_TRUE(unpacker.unpack(second));
+  Request large = request();
+  EXPECT_EQ(BodyUnpacker(6, 100).unpack(large).error().code, "body_too_large");
 }
 
 }  // namespace

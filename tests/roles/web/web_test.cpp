@@ -402,6 +402,28 @@ TEST(V1Jobs, UnknownIs404) {
   EXPECT_EQ(node.get("/v1/jobs/").status, 404);
 }
 
+TEST(V1Jobs, AResultThatTheClientHasIsNotSentAgain) {
+  Backend backend;
+  const WebNode node(backend);
+  FakeWorker worker(backend);
+  const HttpReply classified = node.ask(raw_post("/v1/classify", jpeg_of("cat")));
+  EXPECT_THAT(classified.header("server-timing"), HasSubstr("infer;dur="));
+  HttpAsk ask{.method = "GET",
+              .target = "/v1/jobs/" + json::parse(classified.body)["job"].get<std::string>(),
+              .headers = {},
+              .body = {}};
+  const HttpReply first = node.ask(ask);
+  EXPECT_EQ(first.status, 200);
+  EXPECT_EQ(first.header("cache-control"), "private, no-cache");
+  ask.headers = {{"If-None-Match", first.header("etag")}};
+  const HttpReply again = node.ask(ask);
+  EXPECT_EQ(again.status, 304);
+  EXPECT_EQ(again.body, "");
+  EXPECT_EQ(again.header("etag"), first.header("etag"));
+  ask.headers = {{"If-None-Match", "\"other\""}};
+  EXPECT_EQ(node.ask(ask).body, first.body);
+}
+
 TEST(V1Jobs, SurviveARestartAndTellErrors) {
   Backend backend;
   std::vector<std::string> locations;

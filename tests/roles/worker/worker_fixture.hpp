@@ -55,6 +55,7 @@ class WorkerFixture : public testing::Test {
         .bucket = "inputs", .key = input_key(request.job), .bytes = image.size(), .sha256 = sha256_hex(image)};
     request.top_k = 2;
     request.reply_to = kReplies;
+    request.traceparent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
     request.submitted_at = clock_.wall_now();
     request.expires_at = clock_.wall_now() + Seconds(900);
     return request;

@@ -388,6 +388,7 @@ TEST_F(WorkerTest, OneLinePerJobThatNoNameCanForge) {
   const std::string log = testing::internal::GetCapturedStderr();
   EXPECT_THAT(log, HasSubstr("job done"));
   EXPECT_THAT(log, HasSubstr("job=" + request.job.str()));
+  EXPECT_THAT(log, HasSubstr("traceparent=" + request.traceparent));
   EXPECT_THAT(log, HasSubstr("label=" + FakeClassifiers::label_of("an image")));
   EXPECT_EQ(log.find("\nlevel=error msg=forged"), std::string::npos) << log;
 }
