@@ -81,8 +81,13 @@ std::string refused_json(const ImageSlot& slot, const Failure& failure, const Re
          "}}";
 }
 
-std::string item_json(const ImageSlot& slot, WaitEnd how, const RequestId& request) {
-  if (slot.result) return to_json(*slot.result);
+JobResult for_answer(const AnswerForm& form, JobResult result) {
+  std::erase_if(result.labels, [&](const Label& label) { return label.score < form.min_score; });
+  return result;
+}
+
+std::string item_json(const AnswerForm& form, const ImageSlot& slot, WaitEnd how, const RequestId& request) {
+  if (slot.result) return to_json(for_answer(form, *slot.result));
   if (const auto failure = failure_of(slot, how)) return refused_json(slot, *failure, request);
   return pending_json(slot.job, slot.name);
 }
@@ -95,7 +100,7 @@ int list_status(const AnswerForm& form, WaitEnd how) {
 Response json_list(const AnswerForm& form, WaitEnd how, const std::vector<ImageSlot>& slots, const RequestId& request) {
   const bool pending = how == WaitEnd::accepted;
   std::string body = pending ? "{\"jobs\":[" : "{\"results\":[";
-  for (std::size_t i = 0; i < slots.size(); ++i) body += (i ? "," : "") + item_json(slots[i], how, request);
+  for (std::size_t i = 0; i < slots.size(); ++i) body += (i ? "," : "") + item_json(form, slots[i], how, request);
   return {.status = list_status(form, how),
           .content_type = std::string(kJson),
           .headers = {{"Cache-Control", "no-store"}},
@@ -115,7 +120,7 @@ Response json_single(const AnswerForm& form, WaitEnd how, const ImageSlot& slot,
     return response;
   }
   if (!slot.result) return pending_response(slot.job);
-  return document_response(*slot.result);
+  return document_response(for_answer(form, *slot.result));
 }
 
 Response document_response(const JobResult& result, std::string cache_control) {
@@ -159,7 +164,7 @@ Response server_error_response(int status, std::string_view code, std::string_vi
 
 Response images_response(const AnswerForm& form, WaitEnd how, const std::vector<ImageSlot>& slots,
                          const RequestId& request) {
-  const bool single = slots.size() == 1;
+  const bool single = slots.size() == 1 && !form.is_list;
   if (form.style == Style::json) {
     return single ? json_single(form, how, slots.front(), request) : json_list(form, how, slots, request);
   }

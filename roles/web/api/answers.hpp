@@ -19,6 +19,8 @@ struct AnswerForm {
   Dialect dialect = Dialect::label;
   /// A compatibility route: its clients take 503 for the end, so it becomes 504.
   bool held = false;
+  bool is_list = false;  // {"results":[…]} also for one image
+  double min_score = 0;  // labels of a lower score are left out of JSON
 };
 
 /// An error of the whole request; a 503 says when to try again.

@@ -9,11 +9,16 @@
 namespace imgrec {
 
 void ClassifyHandler::handle(Exchange exchange) {
-  const auto top_k = parse_top_k(exchange.request);
-  if (!top_k) return exchange.send_error(top_k.error());
   auto intake = take_images(exchange.request, settings_.web, settings_.image);
   if (!intake) return exchange.send_error(intake.error());
+  const ClassifyOptions& options = intake->options;
+  if (options.model && *options.model != settings_.model) {
+    return exchange.send_error({ErrorKind::not_found, "unknown_model",
+                                "There is no model of this name here; there is " + settings_.model + "."});
+  }
   exchange.form.dialect = intake->dialect;
+  exchange.form.is_list = intake->is_list;
+  exchange.form.min_score = options.min_score.value_or(0);
 
   const auto known_session = session_of(exchange.request);
   const SessionId session = known_session ? *known_session : make_session(ports_.rng);
@@ -22,7 +27,7 @@ void ClassifyHandler::handle(Exchange exchange) {
   if (exchange.route.compatible && exchange.route.name != "compat" && !known_session) {
     cookie_to_set = session_cookie(exchange.request, session, settings_.web);
   }
-  Images images = prepare(*intake, common_request(exchange, session, top_k->value_or(settings_.top_k)));
+  Images images = prepare(*intake, common_request(exchange, session, options.top_k.value_or(settings_.top_k)));
   const auto pending = hold(std::move(exchange), std::move(images.slots), std::move(cookie_to_set));
   for (ImageUpload& upload : images.uploads) {
     upload.request = pending;

@@ -33,6 +33,9 @@ constexpr auto kErrorCodes = std::to_array<ErrorCode>({
      "or "
      "send it as it is."},
     {"bad_top_k", 400, "top_k is a whole number from 1 to 1000."},
+    {"bad_min_score", 400, "min_score is a number from 0 to 1."},
+    {"bad_json", 400, "The body is not the JSON object that this operation takes; the detail says what is wrong."},
+    {"bad_base64", 400, "The image is not in base64 of RFC 4648, without line breaks."},
     {"bad_limit", 400, "limit is a whole number; the detail says up to which."},
     {"bad_cursor", 400, "Use a cursor as an earlier page gave it; it cannot be made up."},
     {"other_site", 403,
@@ -42,6 +45,7 @@ constexpr auto kErrorCodes = std::to_array<ErrorCode>({
     {"unknown_job", 404,
      "There is no job of this id, it is another session's, or its result is no longer kept. Ids come from the answer "
      "to the request that sent the image."},
+    {"unknown_model", 404, "The service has one model; the detail names it. Leave the model out, or name that one."},
     {"method_not_allowed", 405, "The path is right and the method is not. The header Allow lists those that it takes."},
     {"request_timeout", 408, "The request came too slowly. Send it again; on a slow line, send a smaller image."},
     {"body_too_slow", 408, "The body came too slowly. Send it again; on a slow line, send a smaller image."},

@@ -10,7 +10,6 @@
 namespace imgrec {
 namespace {
 
-constexpr int kTopKMax = 1000;
 constexpr Seconds kWaitMax{86'400};
 
 std::string in_mib(std::uint64_t bytes) {
@@ -90,6 +89,31 @@ Result<Intake> from_form(Intake intake, std::string_view content_type, const Web
   return intake;
 }
 
+bool is_json(std::string_view content_type) {
+  const std::string type = to_lower(trim(content_type.substr(0, content_type.find(';'))));
+  return type == "application/json";
+}
+
+Result<Intake> from_json(Intake intake, std::size_t images_max, std::shared_ptr<void> memory) {
+  auto taken = parse_json_images(*intake.body, images_max);
+  if (!taken) return fail(taken.error());
+  // What is decoded is smaller than the body, whose share of the memory it keeps.
+  struct Held {
+    std::string bytes;
+    std::shared_ptr<void> memory;
+  };
+  const auto held = std::make_shared<const Held>(std::move(taken->bytes), std::move(memory));
+  intake.body = {held, &held->bytes};
+  intake.is_list = taken->is_list;
+  intake.options = std::move(taken->options);
+  for (JsonImage& image : taken->images) {
+    intake.images.push_back({.name = std::move(image.name),
+                             .bytes = ByteView(*intake.body).substr(image.offset, image.size),
+                             .error = std::move(image.error)});
+  }
+  return intake;
+}
+
 }  // namespace
 
 Result<Intake> take_images(Request& request, const WebConfig& web, const ImageConfig& image) {
@@ -102,17 +126,28 @@ Result<Intake> take_images(Request& request, const WebConfig& web, const ImageCo
   };
   const auto held = std::make_shared<const Held>(std::move(request.body), std::move(request.memory));
   intake.body = {held, &held->body};
+  auto options = parse_options(request);
+  if (!options) return fail(options.error());
+  intake.options = *std::move(options);
   if (to_lower(trim(content_type)).starts_with("multipart/")) {
     auto form = from_form(std::move(intake), content_type, web);
     if (!form) return form;
     intake = *std::move(form);
+  } else if (is_json(content_type)) {
+    const ClassifyOptions of_query = intake.options;
+    auto json = from_json(std::move(intake), static_cast<std::size_t>(web.images_per_request_max), held->memory);
+    if (!json) return json;
+    intake = *std::move(json);
+    if (!intake.options.top_k) intake.options.top_k = of_query.top_k;
+    if (!intake.options.min_score) intake.options.min_score = of_query.min_score;
+    if (!intake.options.model) intake.options.model = of_query.model;
   } else if (!intake.body->empty()) {
     intake.images.push_back({.name = raw_name(request), .bytes = *intake.body, .error = {}});
   }
   if (intake.images.empty()) {
     return fail(ErrorKind::invalid, "no_image",
                 "There is no image in the request. Send multipart/form-data with a file in the field \"myfile\" or "
-                "\"inputFile\" (or any other), or the image itself as the body.");
+                "\"inputFile\" (or any other), the image itself as the body, or JSON with \"images\".");
   }
   if (std::ssize(intake.images) > web.images_per_request_max) {
     return fail(ErrorKind::invalid, "too_many_images",
@@ -142,14 +177,20 @@ Preferences parse_prefer(const Request& request) {
   return preferences;
 }
 
-Result<std::optional<int>> parse_top_k(const Request& request) {
-  const auto text = request.query_value("top_k");
-  if (!text) return std::nullopt;
-  const auto number = parse_number<int>(*text);
-  if (!number || *number < 1 || *number > kTopKMax) {
-    return fail(ErrorKind::invalid, "bad_top_k", "top_k is a whole number from 1 to " + std::to_string(kTopKMax) + ".");
+Result<ClassifyOptions> parse_options(const Request& request) {
+  ClassifyOptions options;
+  if (const auto text = request.query_value("top_k")) {
+    const auto top_k = check_top_k(parse_number<int>(*text));
+    if (!top_k) return fail(top_k.error());
+    options.top_k = *top_k;
   }
-  return number;
+  if (const auto text = request.query_value("min_score")) {
+    const auto min_score = check_min_score(parse_number<double>(*text));
+    if (!min_score) return fail(min_score.error());
+    options.min_score = *min_score;
+  }
+  if (const auto text = request.query_value("model")) options.model = *text;
+  return options;
 }
 
 std::string traceparent_of(const Request& request) {

@@ -9,6 +9,7 @@
 #include "lib/config/config.hpp"
 #include "lib/http/server/server.hpp"
 #include "lib/job/job.hpp"
+#include "roles/web/api/json_images.hpp"
 
 namespace imgrec {
 
@@ -28,11 +29,14 @@ struct Intake {
   std::shared_ptr<const std::string> body;
   std::vector<ReceivedImage> images;  // at least one
   Dialect dialect = Dialect::label;
+  bool is_list = false;  // answered by a list, also when it has one image
+  ClassifyOptions options;
 };
 
 /// Takes the body out of the request: multipart/form-data (every part with a file name, an image/… type or an image's
-/// first bytes; only those of the fields "myfile" or "inputFile" when there are any) or a raw image. Errors (invalid):
-/// "no_image", "too_many_images", and those of parse_multipart.
+/// first bytes; only those of the fields "myfile" or "inputFile" when there are any), application/json
+/// (json_images.hpp) or a raw image. Options in JSON count before those of the query. Errors (invalid): "no_image",
+/// "too_many_images", and those of parse_multipart, parse_json_images and parse_options.
 Result<Intake> take_images(Request& request, const WebConfig& web, const ImageConfig& image);
 
 struct Preferences {
@@ -42,8 +46,8 @@ struct Preferences {
 /// Prefer (RFC 7240); what is not understood is ignored, as it says.
 Preferences parse_prefer(const Request& request);
 
-/// Nothing when it is not there; invalid "bad_top_k".
-Result<std::optional<int>> parse_top_k(const Request& request);
+/// ?top_k= ?min_score= ?model=. Errors (invalid): "bad_top_k", "bad_min_score".
+Result<ClassifyOptions> parse_options(const Request& request);
 
 /// The traceparent header if it has the form of W3C Trace Context, version 00; else empty.
 std::string traceparent_of(const Request& request);

@@ -121,15 +121,94 @@ TEST(ParsePrefer, TakesWhatItKnows) {
   EXPECT_FALSE(parse_prefer(with_headers({{"prefer", "wait=soon"}})).wait);
 }
 
-TEST(ParseTopK, HasARange) {
+TEST(ParseOptions, HaveRanges) {
   Request request;
-  EXPECT_FALSE(*parse_top_k(request));
-  request.query = {{"top_k", "3"}};
-  EXPECT_EQ(*parse_top_k(request), 3);
+  EXPECT_FALSE(parse_options(request)->top_k);
+  EXPECT_FALSE(parse_options(request)->min_score);
+  EXPECT_FALSE(parse_options(request)->model);
+  request.query = {{"top_k", "3"}, {"min_score", "0.25"}, {"model", "m"}};
+  const auto options = parse_options(request);
+  EXPECT_EQ(options->top_k, 3);
+  EXPECT_EQ(options->min_score, 0.25);
+  EXPECT_EQ(options->model, "m");
   for (const char* bad : {"0", "1001", "-1", "x", "", "3x"}) {
     request.query = {{"top_k", bad}};
-    EXPECT_FALSE(parse_top_k(request)) << bad;
+    EXPECT_EQ(parse_options(request).error().code, "bad_top_k") << bad;
   }
+  for (const char* bad : {"-0.1", "1.1", "x", "", "nan", "inf"}) {
+    request.query = {{"min_score", bad}};
+    EXPECT_EQ(parse_options(request).error().code, "bad_min_score") << bad;
+  }
+}
+
+Request json_request(std::string body) {
+  Request request = with_headers({{"content-type", "application/json; charset=utf-8"}});
+  request.body = std::move(body);
+  return request;
+}
+
+// base64 of jpeg_of("cat") and jpeg_of("dog")
+constexpr const char* kCat = "/9j/4GNhdA==";
+constexpr const char* kDog = "/9j/4GRvZw==";
+
+TEST(TakeImages, JsonHasAListOfImages) {
+  Request request = json_request(R"({"images":[{"name":"a\u00e9.jpg","content":")" + std::string(kCat) +
+                                 R"("},{"content":"?"},{"content":")" + kDog +
+                                 R"("}],"top_k":2,"min_score":0.5,"model":"m","other":[1]})");
+  request.query = {{"top_k", "7"}, {"model", "of the query"}};
+  const auto intake = take_images(request, {}, {});
+  ASSERT_TRUE(intake) << describe(intake.error());
+  EXPECT_TRUE(intake->is_list);
+  ASSERT_EQ(intake->images.size(), 3U);
+  EXPECT_EQ(intake->images[0].name, "a\u00e9.jpg");
+  EXPECT_EQ(intake->images[0].bytes, jpeg_of("cat"));
+  EXPECT_EQ(intake->images[1].error->code, "bad_base64");
+  EXPECT_EQ(intake->images[2].bytes, jpeg_of("dog"));
+  EXPECT_EQ(intake->options.top_k, 2);
+  EXPECT_EQ(intake->options.min_score, 0.5);
+  EXPECT_EQ(intake->options.model, "m");
+}
+
+TEST(TakeImages, JsonMayBeOneImage) {
+  Request request = json_request(R"({"content":")" + std::string(kCat) + R"("})");
+  request.query = {{"top_k", "7"}};
+  const auto intake = take_images(request, {}, {});
+  ASSERT_TRUE(intake) << describe(intake.error());
+  EXPECT_FALSE(intake->is_list);
+  ASSERT_EQ(intake->images.size(), 1U);
+  EXPECT_EQ(intake->images[0].bytes, jpeg_of("cat"));
+  EXPECT_EQ(intake->options.top_k, 7);
+}
+
+TEST(TakeImages, JsonThatIsNoRequestIsRefused) {
+  for (const auto& [body, code] :
+       std::vector<std::pair<std::string, std::string>>{{"{", "bad_json"},
+                                                        {"[]", "bad_json"},
+                                                        {"{}", "bad_json"},
+                                                        {R"({"images":{}})", "bad_json"},
+                                                        {R"({"images":["x"]})", "bad_json"},
+                                                        {R"({"images":[{"name":"a"}]})", "bad_json"},
+                                                        {R"({"images":[{"name":1,"content":""}]})", "bad_json"},
+                                                        {R"({"images":[{"content":1}]})", "bad_json"},
+                                                        {R"({"images":[],"model":1})", "bad_json"},
+                                                        {std::string(2000, '['), "bad_json"},
+                                                        {R"({"images":[]})", "no_image"},
+                                                        {R"({"images":[],"top_k":0})", "bad_top_k"},
+                                                        {R"({"images":[],"top_k":1.5})", "bad_top_k"},
+                                                        {R"({"images":[],"top_k":4294967297})", "bad_top_k"},
+                                                        {R"({"images":[],"min_score":"0.5"})", "bad_min_score"},
+                                                        {R"({"images":[],"min_score":2})", "bad_min_score"}}) {
+    Request request = json_request(body);
+    const auto intake = take_images(request, {}, {});
+    ASSERT_FALSE(intake) << body;
+    EXPECT_EQ(intake.error().code, code) << body;
+  }
+  Request empty = json_request(R"({"content":""})");
+  EXPECT_EQ(take_images(empty, {}, {})->images[0].error->code, "image_empty");
+  WebConfig web;
+  web.images_per_request_max = 1;
+  Request many = json_request(R"({"images":[{"content":""},{"content":""}]})");
+  EXPECT_EQ(take_images(many, web, {}).error().code, "too_many_images");
 }
 
 TEST(SessionOf, HeaderThenCookieAndNothingElse) {

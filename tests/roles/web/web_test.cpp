@@ -382,6 +382,38 @@ TEST(V1Classify, WaitEndsInAcceptedAndTheLongestWaitToo) {
   backend.take(3);
 }
 
+TEST(V1Classify, JsonIsAnsweredInOrderWithItsOptions) {
+  Backend backend;
+  const WebNode node(backend);
+  FakeWorker worker(backend);
+  const HttpAsk ask{.method = "POST",
+                    .target = "/v1/classify",
+                    .headers = {{"Content-Type", "application/json"}},
+                    // base64 of jpeg_of("cat"), of no image, and of jpeg_of("dog")
+                    .body = R"({"images":[{"name":"1","content":"/9j/4GNhdA=="},{"name":"2","content":"AAAA"},)"
+                            R"({"name":"3","content":"/9j/4GRvZw=="}],"top_k":3,"min_score":0.4})"};
+  const HttpReply reply = node.ask(ask);
+  EXPECT_EQ(reply.status, 200) << reply.body;
+  const json results = json::parse(reply.body)["results"];
+  ASSERT_EQ(results.size(), 3U);
+  EXPECT_EQ(results[0]["labels"].size(), 2U) << "0.9 and 0.45, and not 0.3";
+  EXPECT_EQ(results[0]["labels"][0]["label"], "cat");
+  EXPECT_EQ(results[0]["name"], "1");
+  EXPECT_EQ(results[1]["error"]["code"], "unsupported_format");
+  EXPECT_EQ(results[2]["labels"][0]["label"], "dog");
+
+  HttpAsk one = ask;
+  one.body = R"({"images":[{"content":"/9j/4GNhdA=="}]})";
+  EXPECT_EQ(json::parse(node.ask(one).body)["results"].size(), 1U);
+  one.body = R"({"content":"/9j/4GNhdA=="})";
+  EXPECT_EQ(json::parse(node.ask(one).body)["labels"][0]["label"], "cat");
+  one.body = R"({"content":"/9j/4GNhdA==","model":"other"})";
+  const HttpReply refused = node.ask(one);
+  EXPECT_EQ(refused.status, 404);
+  EXPECT_EQ(json::parse(refused.body)["code"], "unknown_model");
+  EXPECT_THAT(json::parse(refused.body)["detail"].get<std::string>(), HasSubstr("resnet18"));
+}
+
 TEST(Options, ListsTheMethodsOfAPath) {
   Backend backend;
   const WebNode node(backend);
