@@ -326,3 +326,12 @@ def test_the_switch_of_colours_is_kept(chromium, service):
         assert dark[0] == "true" and light[0] == "false" and dark[1] != light[1]
         page.page.reload()
         assert look() == light
+
+
+def test_the_documentation_shows_every_operation_under_its_policy(page, service):
+    page.page.goto(page.origin + "/docs")
+    paths = json.loads(service.request("GET", "/openapi.json")[2])["paths"]
+    operations = sum(len(methods) for methods in paths.values())
+    imgrec.wait_until(lambda: page._pump() and page.page.locator(".opblock").count() == operations, 30, "every operation")
+    page.page.goto(page.origin + "/docs/errors/image_truncated")
+    assert page.page.locator("h1").inner_text() == "Image truncated"
