@@ -1,5 +1,6 @@
 // The page: takes photos in, shows what becomes of them, and what the connection does.
 import * as forms from './export.js';
+import { getStatus } from './live.js';
 import { Row } from './row.js';
 import { Sender } from './sender.js';
 
@@ -7,6 +8,7 @@ const PHOTOS_MAX = 1000;      // rows on the page
 const REDRAW_MS = 40;         // changes are drawn together
 const ANNOUNCE_MS = 5000;     // the screen reader hears of progress this often
 const COPIED_MS = 1500;
+const EXPLAIN_MS = 2000;      // the words on what is waited for are so old at most
 
 const byId = (id) => document.getElementById(id);
 const drop = byId('drop'), input = byId('files'), list = byId('photos');
@@ -14,6 +16,7 @@ const drop = byId('drop'), input = byId('files'), list = byId('photos');
 const rows = new Map(); // photo → row, in the order chosen
 const changed = new Set();
 const counts = {};
+let waitingFor = '', explaining = false;
 let redraw = null, announced = '', announceTimer = null, countdown = null;
 
 const sender = new Sender(onPhoto, showConnection);
@@ -25,10 +28,34 @@ function onPhoto(photo) {
   changed.add(photo);
   redraw ??= setTimeout(() => {
     redraw = null;
-    for (const one of changed) rows.get(one)?.update();
+    for (const one of changed) rows.get(one)?.update(waitingFor);
     changed.clear();
     summarize();
+    if (count('waiting')) explain();
   }, REDRAW_MS);
+}
+
+// "Starting a worker, about 40 s": what photos in the queue wait for, as the controller sees it.
+function wordsOf({ machines, ready_in_s: readyIn, boot_s: boot }) {
+  if (!machines || machines.ready + machines.busy > 0) return '';
+  const left = readyIn ?? boot;
+  const time = left === null ? '' : left < 1 ? ', any moment now' : `, about ${Math.ceil(left)} s`;
+  return `Starting a worker${time}`;
+}
+
+async function explain() {
+  if (explaining) return;
+  explaining = true;
+  while (count('waiting')) {
+    try {
+      waitingFor = wordsOf(await getStatus());
+    } catch {
+      waitingFor = ''; // not known, or not for this caller
+    }
+    for (const [photo, row] of rows) if (photo.state === 'waiting') row.update(waitingFor);
+    await new Promise((resolve) => setTimeout(resolve, EXPLAIN_MS));
+  }
+  explaining = false;
 }
 
 function count(...states) {

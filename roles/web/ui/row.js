@@ -69,12 +69,17 @@ export class Row {
     this.update();
   }
 
-  update() {
-    const { state, result, error } = this.#photo;
+  // waiting: what the photos that were sent wait for.
+  update(waiting = '') {
+    const { state, result, error, running, place } = this.#photo;
     const parts = this.#parts;
+    if (state === 'waiting') {
+      const words = running ? 'A worker has it' : [place > 1 && `Number ${place} in the queue`, waiting].filter(Boolean).join(' · ') || STATES.waiting;
+      if (parts.state.textContent !== words) parts.state.textContent = words;
+    }
     if (this.element.dataset.state === state) return;
     this.element.dataset.state = state;
-    parts.state.textContent = result?.labels[0]?.label ?? error?.message ?? STATES[state];
+    if (state !== 'waiting') parts.state.textContent = result?.labels[0]?.label ?? error?.message ?? STATES[state];
     const action = state === 'failed' && !error.again ? undefined : ACTIONS[state];
     // The focus must not fall back to the start of the page when the button goes.
     if (!action && document.activeElement === parts.action) this.element.focus();

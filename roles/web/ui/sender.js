@@ -50,7 +50,7 @@ export class Sender {
 
   // Takes a new photo, or one that failed or was cancelled once more.
   send(photo) {
-    Object.assign(photo, { sends: 0, location: null, result: null, error: null, abort: new AbortController() });
+    Object.assign(photo, { sends: 0, location: null, running: false, place: undefined, result: null, error: null, abort: new AbortController() });
     photo.startedAt = performance.now();
     this.#set(photo, 'queued');
     this.#queue.push(photo);
@@ -147,10 +147,12 @@ export class Sender {
     if (photo.state !== 'waiting') return null;
     const start = performance.now();
     try {
-      const { result } = await lookUp(photo.location, photo.abort.signal);
+      const { result, state, place } = await lookUp(photo.location, photo.abort.signal);
       this.#answered(this.answers);
       if (photo.state !== 'waiting') return null;
       if (result) return this.#finish(photo, result);
+      Object.assign(photo, { running: state === 'running', place });
+      this.#set(photo, 'waiting');
       await new Promise((resolve) => setTimeout(resolve, start + LOOKUP_MS_MIN - performance.now()));
       return photo;
     } catch (error) {

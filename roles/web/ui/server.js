@@ -64,7 +64,7 @@ function unavailable(response, body) {
 
 // The location of a pending job, or its result document. Throws what else the answer means.
 function meaning({ response, body }) {
-  if (response.status === 202 && body) return { location: body.location };
+  if (response.status === 202 && body) return { location: body.location, state: body.state, place: body.place_about };
   if (response.ok && body && !body.error) return { result: body };
   if (response.ok && body) {
     const { code, title, detail, retryable } = body.error;
