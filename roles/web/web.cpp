@@ -11,6 +11,7 @@
 #include "roles/web/api/answers.hpp"
 #include "roles/web/api/api.hpp"
 #include "roles/web/api/readiness.hpp"
+#include "roles/web/live/live.hpp"
 #include "roles/web/results/result_router.hpp"
 #include "roles/web/results/session_results.hpp"
 #include "roles/web/upload/task_pool.hpp"
@@ -65,19 +66,36 @@ Result<void> run_web(const WebSettings& settings, WebPorts ports, std::stop_toke
                           .bytes_max = web.results_bytes_max,
                           .session_bytes_max = web.results_session_bytes_max});
   std::atomic<Api*> answered_to = nullptr;
+  std::atomic<Live*> told_to = nullptr;
   std::stop_source abort;  // a store or queue that hangs must not hold up the end of the drain
-  const auto router = std::make_shared<ResultRouter>(
-      ResultRouter::Ports{.responses = ports.responses,
-                          .outputs = ports.outputs,
-                          .clock = ports.clock,
-                          .rng = ports.rng,
-                          .on_result = [&results](const JobResult& result) { results.record(result); },
-                          .on_answer =
-                              [&answered_to](std::size_t pending) {
-                                if (Api* api = answered_to.load()) api->answered(pending);
-                              }},
-      ResultRouterOptions{.fifo = settings.fifo_queues, .job_ttl = web.job_ttl});
+  const auto router =
+      std::make_shared<ResultRouter>(ResultRouter::Ports{.responses = ports.responses,
+                                                         .outputs = ports.outputs,
+                                                         .clock = ports.clock,
+                                                         .rng = ports.rng,
+                                                         .on_result =
+                                                             [&results, &told_to](const JobResult& result) {
+                                                               results.record(result);
+                                                               if (Live* live = told_to.load()) live->job_ended(result);
+                                                             },
+                                                         .on_answer =
+                                                             [&answered_to](std::size_t pending) {
+                                                               if (Api* api = answered_to.load())
+                                                                 api->answered(pending);
+                                                             }},
+                                     ResultRouterOptions{.fifo = settings.fifo_queues, .job_ttl = web.job_ttl});
   register_gauges(ports.metrics, router);
+  const auto live = std::make_shared<Live>(Live::Ports{.outputs = ports.outputs,
+                                                       .clock = ports.clock,
+                                                       .rng = ports.rng,
+                                                       .pending_jobs = [&router] { return router->pending_jobs(); },
+                                                       .abort = abort.get_token()},
+                                           Live::Options{.node = web.node});
+  told_to = live.get();
+  ports.metrics.gauge("imgrec_web_event_readers", "Open streams of /v1/events.", [weak = std::weak_ptr(live)] {
+    const auto alive = weak.lock();
+    return alive ? static_cast<double>(alive->events().readers()) : 0.0;
+  });
   // Twice the connections, as requests whose clients have left may still wait beside those of their successors; and the
   // uploader's own.
   TaskPool pool(web.threads, static_cast<std::size_t>(2 * (web.connections_max + web.threads)));
@@ -87,7 +105,9 @@ Result<void> run_web(const WebSettings& settings, WebPorts ports, std::stop_toke
                      .pool = pool,
                      .clock = ports.clock,
                      .rng = ports.rng,
-                     .abort = abort.get_token()},
+                     .abort = abort.get_token(),
+                     .on_queued = [live](const JobRequest& request) { live->job_queued(request); },
+                     .on_cancelled = [live](const JobId& job) { live->job_left(job, "cancelled"); }},
                     {.outage_max = web.outage_max, .fifo = settings.fifo_queues});
   Readiness readiness(
       {.requests = ports.requests,
@@ -106,6 +126,7 @@ Result<void> run_web(const WebSettings& settings, WebPorts ports, std::stop_toke
            .pool = pool,
            .results = results,
            .readiness = readiness,
+           .live = *live,
            .abort = abort.get_token()});
   answered_to = &api;
   ServerOptions options = server_options(web);
@@ -130,6 +151,7 @@ Result<void> run_web(const WebSettings& settings, WebPorts ports, std::stop_toke
   }
   abort.request_stop();
   readiness.stop();
+  live->stop();
   pool.stop();
   uploader.stop();
   router->stop();

@@ -183,14 +183,15 @@ def test_operations_without_a_body_are_as_described(service, document):
 
 
 def test_requests_made_up_from_the_document(service, document, tmp_path):
-    """schemathesis makes up requests, right and wrong ones; none may end in a fault or in an answer that is not described."""
+    """schemathesis makes up requests, right and wrong ones; none may end in a fault or in an answer that is not described.
+    Streams of events have no end, so they are left out."""
     venv = os.environ.get("IMGREC_TEST_API_VENV")
     if not venv:
         pytest.skip("IMGREC_TEST_API_VENV is not set: ./dev test sets it")
     program = pathlib.Path(venv) / "bin" / "schemathesis"
     url = "http://{}:{}".format(*service.address)
     done = subprocess.run([program, "run", url + "/openapi.json", "--url", url, "--max-time", str(SCHEMATHESIS_SECONDS), "--seed", "1",
-                           "--no-color", "--request-timeout", "30", "--checks",
+                           "--no-color", "--request-timeout", "30", "--exclude-path", "/v1/events", "--checks",
                            "not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance,"
                            "response_headers_conformance,unsupported_method"],
                           capture_output=True, text=True, timeout=SCHEMATHESIS_SECONDS * 2 + 120, cwd=tmp_path)

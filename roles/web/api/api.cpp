@@ -73,6 +73,7 @@ Api::Api(const WebSettings& settings, WebPorts& ports, Parts parts)
       classify_(settings, ports, parts.router, parts.uploader),
       jobs_(settings, ports, parts.router, parts.abort),
       unpacker_(settings.web.body_bytes_max, settings.web.buffered_bytes_max),
+      live_(parts.live),
       admission_({.queue_wait_max = settings.web.queue_wait_max,
                   .queue_jobs_min = static_cast<std::size_t>(settings.web.queue_jobs_min),
                   .pending_jobs_max = static_cast<std::size_t>(settings.web.pending_jobs_max)}) {}
@@ -207,6 +208,11 @@ void Api::dispatch(Exchange exchange) {
     case Endpoint::v1_classify:
     case Endpoint::images:
       return post(std::move(exchange), [](Api& api, Exchange e) { api.classify_.handle(std::move(e)); });
+    case Endpoint::v1_status:
+    case Endpoint::v1_fleet:
+    case Endpoint::v1_timeseries:
+      return post(std::move(exchange), [](Api& api, Exchange e) { api.live_.handle(std::move(e)); });
+    case Endpoint::v1_events: return live_.stream(std::move(exchange));
     case Endpoint::options:
     case Endpoint::none: break;  // refuse() has answered
   }

@@ -7,6 +7,7 @@
 //   POST /upload, /classify    and POST to any path not listed here: the compatibility routes. Held until the label is
 //                              there, text/plain in the dialect of the form's field, JSON with Accept: application/json
 //   GET  /results, POST /reset the caller's own results (session by X-Session-Id or cookie); ?limit= ?cursor=
+//   GET  /v1/status, /v1/fleet, /v1/timeseries, /v1/events   the service told live (roles/web/live)
 //   GET  /healthz, /readyz, /metrics, / and the page's files
 #pragma once
 
@@ -18,6 +19,7 @@
 #include "roles/web/api/context.hpp"
 #include "roles/web/api/exchange.hpp"
 #include "roles/web/api/jobs.hpp"
+#include "roles/web/api/live_handler.hpp"
 #include "roles/web/api/readiness.hpp"
 #include "roles/web/api/unpack.hpp"
 #include "roles/web/results/session_results.hpp"
@@ -35,6 +37,7 @@ class Api {
     TaskPool& pool;
     SessionResults& results;
     Readiness& readiness;
+    Live& live;
     std::stop_token abort{};  // requested: calls under way end
   };
   Api(const WebSettings& settings, WebPorts& ports, Parts parts);
@@ -71,6 +74,7 @@ class Api {
   ClassifyHandler classify_;
   JobHandler jobs_;
   BodyUnpacker unpacker_;
+  LiveHandler live_;
   std::mutex admission_mutex_;
   Admission admission_;
 };

@@ -37,6 +37,9 @@ constexpr auto kErrorCodes = std::to_array<ErrorCode>({
     {"bad_json", 400, "The body is not the JSON object that this operation takes; the detail says what is wrong."},
     {"bad_base64", 400, "The image is not in base64 of RFC 4648, without line breaks."},
     {"bad_limit", 400, "limit is a whole number; the detail says up to which."},
+    {"unknown_series", 400, "There is no time series of that name. The detail lists those there are."},
+    {"bad_since", 400, "since is a time: whole seconds since 1970, or 2026-11-22T08:15:30Z (RFC 3339, UTC)."},
+    {"bad_resolution", 400, "resolution is second (the last hour) or minute (the last day)."},
     {"bad_cursor", 400, "Use a cursor as an earlier page gave it; it cannot be made up."},
     {"other_site", 403,
      "A page of another site sent this, and only this service's own pages and programs may. Behind a proxy, set "
@@ -85,6 +88,9 @@ constexpr auto kErrorCodes = std::to_array<ErrorCode>({
     {"overloaded", 503,
      "More images wait than are classified in time. Send it again after the seconds that Retry-After says; workers are "
      "being started where the limits allow it."},
+    {"too_many_readers", 503,
+     "This node sends events to as many readers as it has places for. Ask again later, or ask for /v1/status now and "
+     "then."},
     {"stopping", 503, "The server stops or restarts. Send the request again."},
     {"memory_full", 503, "Too many large uploads are in progress. Send it again in a moment."},
     {"upload_too_slow", 503, "Memory for uploads ran out, and this upload was the slowest. Send it again in a moment."},

@@ -23,6 +23,10 @@ enum class Endpoint {
   reset,
   images,
   docs_error,
+  v1_status,
+  v1_fleet,
+  v1_timeseries,
+  v1_events,
   options,
   none
 };

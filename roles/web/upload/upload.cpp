@@ -155,6 +155,7 @@ void Uploader::send(const UploadPtr& upload) {
     message.group_id = image.job.session.str();
     message.dedup_id = image.job.job.str();
   }
+  ports_.on_queued(image.job);
   batcher_.push(std::move(message), [this, upload](Result<MessageId> outcome) { sent(upload, std::move(outcome)); });
 }
 
@@ -197,6 +198,7 @@ void Uploader::release(Dependency& dependency) {
 
 void Uploader::cancel(std::vector<JobId> jobs) {
   ports_.router.drop(jobs);
+  for (const JobId& job : jobs) ports_.on_cancelled(job);
   {
     std::lock_guard lock(mutex_);
     std::ranges::move(jobs, std::back_inserter(cancelled_));

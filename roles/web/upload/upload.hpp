@@ -6,6 +6,7 @@
 #pragma once
 
 #include <deque>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -58,6 +59,10 @@ class Uploader {
     Clock& clock;
     Rng& rng;
     std::stop_token abort{};  // requested: calls under way end
+    /// Called when a job's request goes to the queue; again when that is tried again.
+    std::function<void(const JobRequest&)> on_queued = [](const JobRequest&) {};
+    /// Called when the image of a job is to be removed (cancel()).
+    std::function<void(const JobId&)> on_cancelled = [](const JobId&) {};
   };
   Uploader(Ports ports, const UploadOptions& options);
   ~Uploader();
