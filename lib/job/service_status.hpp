@@ -60,27 +60,33 @@ struct ServiceSample {
   std::array<double, kServiceColumns.size()> values{};
 };
 
+struct QueueStatus {
+  std::uint64_t visible = 0, in_flight = 0, delayed = 0;
+  std::optional<Millis> oldest_age = {};
+  bool operator==(const QueueStatus&) const = default;
+};
+
+struct MachineCounts {
+  int booting = 0, ready = 0, busy = 0, draining = 0;
+  bool operator==(const MachineCounts&) const = default;
+};
+
+/// Time of instances that were pending, running or stopping, since `since`.
+struct ServiceCost {
+  WallTime since{};
+  double machine_seconds = 0;
+  double dollars_per_hour = 0;  // of one machine; 0: they cost nothing
+  double dollars() const { return machine_seconds / 3600 * dollars_per_hour; }
+};
+
 struct ServiceStatus {
   static constexpr std::size_t kMachinesMax = 500;  // further ones are only counted
   static constexpr std::size_t kDecisionsMax = 50;
   static constexpr std::size_t kSamplesMax = 300;
 
-  struct Queue {
-    std::uint64_t visible = 0, in_flight = 0, delayed = 0;
-    std::optional<Millis> oldest_age = {};
-    bool operator==(const Queue&) const = default;
-  };
-  struct Counts {
-    int booting = 0, ready = 0, busy = 0, draining = 0;
-    bool operator==(const Counts&) const = default;
-  };
-  /// Time of instances that were pending, running or stopping, since `since`.
-  struct Cost {
-    WallTime since{};
-    double machine_seconds = 0;
-    double dollars_per_hour = 0;  // of one machine; 0: they cost nothing
-    double dollars() const { return machine_seconds / 3600 * dollars_per_hour; }
-  };
+  using Queue = QueueStatus;
+  using Counts = MachineCounts;
+  using Cost = ServiceCost;
 
   WallTime at{};                // of the look that it tells of
   Millis every{1'000};          // when something changes, a new one is published after so long …
