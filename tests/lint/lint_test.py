@@ -30,8 +30,8 @@ ARROWS = {
     "roles/controller": ROLES | {"roles/controller/policy"},
     "roles/controller/policy": BASE | {"lib/ports"},
     "roles/simulate": ROLES | {"roles/controller", "roles/controller/policy"},
-    "roles/web": ROLES | WEB | {"roles/web/api", "roles/web/live", "roles/web/page", "roles/web/results", "roles/web/upload"},
-    "roles/web/access": WEB | {"lib/config", "lib/job"},
+    "roles/web": ROLES | WEB | {"roles/web/access", "roles/web/api", "roles/web/live", "roles/web/page", "roles/web/results", "roles/web/upload"},
+    "roles/web/access": WEB | {"lib/config", "lib/job", "lib/ports"},
     "roles/web/live": PORTS | {"lib/telemetry", "lib/http/server", "roles/web/results"},
     "roles/web/page": WEB,
     "roles/web/results": PORTS,
@@ -120,7 +120,7 @@ def test_link_lines_are_used():
 
 # Libraries of others → what is included of them.
 OTHERS = {
-    "Boost::headers": "boost/", "CLI11::CLI11": "CLI/", "CURL::libcurl": "curl/", "GIF::GIF": "gif_lib", "OpenSSL::Crypto": "openssl/",
+    "Boost::headers": "boost/", "CLI11::CLI11": "CLI/", "CURL::libcurl": "curl/", "GIF::GIF": "gif_lib", "OpenSSL::Crypto": "openssl/", "OpenSSL::SSL": "openssl/",
     "PkgConfig::JPEG": "jpeglib", "PkgConfig::PNG": "png.h", "PkgConfig::TIFF": "tiffio", "PkgConfig::WEBP": "webp/",
     "PkgConfig::WEBPDEMUX": "webp/demux", "SQLite::SQLite3": "sqlite3", "ZLIB::ZLIB": "zlib", "imgrec_opencv": "opencv2/",
     "imgrec_openvino": "openvino/", "nlohmann_json::nlohmann_json": "nlohmann/", "prometheus-cpp::core": "prometheus/",

@@ -32,6 +32,7 @@ struct Request {
   /// even after the server has ended: who keeps the body keeps this with it. Empty when there is no body.
   std::shared_ptr<void> memory;
   std::string remote;      // "127.0.0.1:54321"
+  bool encrypted = false;  // came over TLS of this server
   MonoTime received_at{};  // when the head was complete
   std::any attachment;     // what the head hook attached for the handler (HeadDecision::attachment); else empty
 

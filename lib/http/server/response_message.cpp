@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <array>
 #include <cstdio>
-#include <sstream>
 
 #include "lib/base/log.hpp"
 #include "lib/http/server/problem.hpp"
@@ -74,9 +73,16 @@ ResponseMessage to_message(Response response, bool is_head, const RequestId& id)
 }
 
 std::string head_text(const ResponseMessage& message) {
-  std::ostringstream text;
-  text << message.base();
-  return text.str();
+  std::string text = "HTTP/1.1 " + std::to_string(message.result_int()) + " ";
+  const auto add = [&](const auto& part) { text.append(part.data(), part.size()); };
+  add(message.reason());
+  for (const auto& field : message.base()) {
+    text += "\r\n";
+    add(field.name_string());
+    text += ": ";
+    add(field.value());
+  }
+  return text + "\r\n\r\n";
 }
 
 }  // namespace imgrec::http

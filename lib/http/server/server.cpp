@@ -229,6 +229,7 @@ ServerStats Server::stats() const {
   stats.connections_evicted_total = context.evicted_total;
   stats.connections_refused_total = context.connections_refused_total;
   stats.uploads_ended_total = context.uploads_ended_total;
+  stats.handshakes_failed_total = context.handshakes_failed_total;
   stats.body_bytes_buffered = context.budget->used();
   std::lock_guard lock(context.mutex);
   stats.connections_open = context.sessions_open;

@@ -35,6 +35,7 @@
 #include "lib/base/units.hpp"
 #include "lib/http/server/message.hpp"
 #include "lib/http/server/responder.hpp"
+#include "lib/http/server/tls.hpp"
 
 namespace imgrec {
 
@@ -90,6 +91,8 @@ struct ServerOptions {
   Millis body_timeout{120'000};
   Millis idle_timeout{75'000};
   Millis write_timeout{30'000};
+  /// TLS, and nothing else, is spoken with it; a handshake has header_timeout. Null: HTTP without TLS.
+  std::shared_ptr<TlsCertificate> tls = {};
   /// Decides on every request before its body is read. Without it all are accepted.
   HeadHook on_head = {};
   /// Makes the answer to what never reaches the handler (framing, limits, time-outs): status, code, detail.
@@ -104,6 +107,7 @@ struct ServerStats {
   std::uint64_t connections_evicted_total = 0;  // silent ones, closed for a new one
   std::uint64_t connections_refused_total = 0;  // closed at once: connections and reserve were in use
   std::uint64_t uploads_ended_total = 0;        // large uploads ended for others
+  std::uint64_t handshakes_failed_total = 0;    // of TLS
   std::uint64_t body_bytes_buffered = 0;
 };
 

@@ -84,6 +84,7 @@ struct ServerContext {
 
   std::atomic<std::uint64_t> connections_total = 0, requests_total = 0, refused_total = 0;
   std::atomic<std::uint64_t> evicted_total = 0, connections_refused_total = 0, uploads_ended_total = 0;
+  std::atomic<std::uint64_t> handshakes_failed_total = 0;
 
   void count_open(int change);
   void count_busy(int change);

@@ -20,6 +20,7 @@ constexpr std::size_t kEofReadBytes = 16 * kKiB;
 
 Session::Session(ServerContext& context, asio::ip::tcp::socket socket, bool on_reserve)
     : context_(context), socket_(std::move(socket)), timer_(context.io), wake_(context.io), on_reserve_(on_reserve) {
+  if (context.options.tls) tls_ = std::make_unique<TlsStream>(context.options.tls->context(), socket_.native_handle());
   ++context_.connections;
   error_code gone;
   const auto peer = socket_.remote_endpoint(gone);
@@ -54,6 +55,7 @@ void Session::end() {
 asio::awaitable<void> Session::run(std::shared_ptr<Session> self) {
   // Not `while (co_await …)`: g++ 12 makes broken code of a co_await in a loop's condition (a wrong `this`).
   bool more = true;
+  if (self->tls_) more = co_await self->shake_hands();
   while (more) {
     bool failed = false;
     try {
@@ -72,7 +74,10 @@ asio::awaitable<bool> Session::serve_one() {
   forget_request();
   const auto outcome = co_await read_request();
   disarm();
-  if (outcome == Outcome::closed) co_return false;
+  if (outcome == Outcome::closed) {
+    if (stage_ == Stage::idle && !aborted_) send_end();  // between requests: nothing is cut off
+    co_return false;
+  }
   if (outcome == Outcome::refused) {
     answer_refusal();
   } else if (outcome == Outcome::ok) {
@@ -263,13 +268,14 @@ void Session::watch_peer() {
 void Session::watch_eof() {
   if (watching_eof_ || peer_gone_) return;
   watching_eof_ = true;
-  socket_.async_wait(asio::ip::tcp::socket::wait_read,
-                     [self = shared_from_this(), watched = watched_](error_code cancelled) {
-                       if (cancelled || watched != self->watched_) return;
-                       self->watching_eof_ = false;
-                       if (self->receive(self->in_, kEofReadBytes) == 0) return self->peer_left();
-                       if (self->in_.size() < self->context_.options.header_bytes_max) self->watch_eof();
-                     });
+  auto look = [self = shared_from_this(), watched = watched_](error_code cancelled) {
+    if (cancelled || watched != self->watched_) return;
+    self->watching_eof_ = false;
+    if (self->receive(self->in_, kEofReadBytes) == 0) return self->peer_left();
+    if (self->in_.size() < self->context_.options.header_bytes_max) self->watch_eof();
+  };
+  if (has_decrypted_bytes()) return asio::post(context_.io, [look = std::move(look)]() mutable { look({}); });
+  socket_.async_wait(asio::ip::tcp::socket::wait_read, std::move(look));
 }
 
 void Session::unwatch_peer() {
@@ -300,7 +306,7 @@ void Session::set_silent(bool silent) {
 
 bool Session::has_unread_bytes() {
   error_code ignored;
-  return socket_.available(ignored) > 0;
+  return has_decrypted_bytes() || socket_.available(ignored) > 0;
 }
 
 void Session::drain() {

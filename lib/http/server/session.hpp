@@ -5,12 +5,13 @@
 // Asio first (see there).
 #include "lib/http/server/response_message.hpp"
 #include "lib/http/server/stream_buffer.hpp"
+#include "lib/http/server/tls_stream.hpp"
 #include "lib/http/syntax/request_head.hpp"
 
 namespace imgrec::http {
 
 /// Lives on the I/O thread. run() owns it; others hold it weakly. session.cpp has its flow, session_read.cpp how a
-/// request is read, session_write.cpp how it is answered.
+/// request is read, session_write.cpp how it is answered, session_transfer.cpp how bytes come and go.
 class Session : public std::enable_shared_from_this<Session> {
  public:
   /// on_reserve: beyond connections_max.
@@ -47,10 +48,21 @@ class Session : public std::enable_shared_from_this<Session> {
   class UploadEntry;
 
   static asio::awaitable<void> run(std::shared_ptr<Session> self);
+  asio::awaitable<bool> shake_hands();
   asio::awaitable<bool> serve_one();  // true: another request may follow
   asio::awaitable<bool> answer_internal_error();
   void answer_refusal();
   void drop_body();
+
+  // session_transfer.cpp: bytes in and out, be it with TLS or without.
+  asio::awaitable<boost::system::error_code> wait_readable();
+  asio::awaitable<boost::system::error_code> wait_writable();
+  bool has_decrypted_bytes() const { return tls_ && tls_->has_unread(); }
+  asio::awaitable<bool> read_more();
+  std::ptrdiff_t receive(std::string& into, std::size_t bytes_max);
+  std::ptrdiff_t send_now(std::string_view bytes);
+  asio::awaitable<bool> write_text(std::string text);
+  void send_end();
 
   // session_read.cpp
   asio::awaitable<Outcome> read_request();
@@ -60,8 +72,6 @@ class Session : public std::enable_shared_from_this<Session> {
   asio::awaitable<Outcome> read_chunked_body();
   asio::awaitable<Outcome> reserve(std::uint64_t bytes);
   asio::awaitable<Outcome> wait_for_body();
-  asio::awaitable<bool> read_more();
-  std::ptrdiff_t receive(std::string& into, std::size_t bytes_max);
   std::size_t next_reservation(std::size_t size) const;
   void take_head(RequestHead head);
   Outcome check_head();
@@ -76,7 +86,6 @@ class Session : public std::enable_shared_from_this<Session> {
   asio::awaitable<bool> write_answer();
   asio::awaitable<bool> write_stream();
   asio::awaitable<bool> write_pieces(bool chunked);
-  asio::awaitable<bool> write_text(std::string text);
   asio::awaitable<bool> write_continue();
   asio::awaitable<bool> skip_rest_of_body();
   asio::awaitable<void> linger();
@@ -102,8 +111,9 @@ class Session : public std::enable_shared_from_this<Session> {
 
   ServerContext& context_;
   asio::ip::tcp::socket socket_;
-  asio::steady_timer timer_;  // the time limit of the present step
-  asio::steady_timer wake_;   // cancelled when something waited for has happened
+  std::unique_ptr<TlsStream> tls_;  // null without TLS
+  asio::steady_timer timer_;        // the time limit of the present step
+  asio::steady_timer wake_;         // cancelled when something waited for has happened
   std::string remote_;
   bool on_reserve_;
   bool counted_ = true;  // in context_.connections

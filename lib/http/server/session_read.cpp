@@ -1,9 +1,6 @@
 // How a session reads a request.
-#include <sys/socket.h>
-
 #include <algorithm>
 #include <cassert>
-#include <cerrno>
 
 #include "lib/base/rng.hpp"
 #include "lib/base/text.hpp"
@@ -101,6 +98,7 @@ void Session::take_head(RequestHead head) {
   if (const auto own = request_.header("x-request-id"); own && is_request_id(*own)) id_ = RequestId(std::string(*own));
   request_.id = id_;
   request_.remote = remote_;
+  request_.encrypted = tls_ != nullptr;
   request_.received_at = system_clock().mono_now();
 }
 
@@ -261,8 +259,7 @@ asio::awaitable<Session::Outcome> Session::read_chunked_body() {
 // Waits until more of the body can be read.
 asio::awaitable<Session::Outcome> Session::wait_for_body() {
   while (true) {
-    error_code failure;
-    co_await socket_.async_wait(asio::ip::tcp::socket::wait_read, asio::redirect_error(asio::use_awaitable, failure));
+    const error_code failure = co_await wait_readable();
     if (aborted_) co_return Outcome::closed;
     if (upload_ended_) {
       co_return refuse(503, "upload_too_slow",
@@ -309,35 +306,6 @@ void Session::end_upload() {
   upload_ended_ = true;
   error_code ignored;
   socket_.cancel(ignored);
-}
-
-// Appends what has arrived. Returns how much; 0 at the connection's end or an error, -1 when there is nothing yet. The
-// string grows as bytes arrive: a client that promises much and sends little costs little.
-std::ptrdiff_t Session::receive(std::string& into, std::size_t bytes_max) {
-  const std::size_t before = into.size(), room = std::min(bytes_max, kBodyGrowthBytes);
-  ssize_t got = 0;
-  int error = 0;
-  // Not resize(), which would fill with zeros first what is received over at once.
-  into.resize_and_overwrite(before + room, [&](char* bytes, std::size_t) {
-    do got = ::recv(socket_.native_handle(), bytes + before, room, MSG_DONTWAIT);
-    while (got < 0 && errno == EINTR);
-    error = got < 0 ? errno : 0;
-    return before + static_cast<std::size_t>(std::max<ssize_t>(got, 0));
-  });
-  if (got >= 0) return got;
-  return error == EAGAIN || error == EWOULDBLOCK ? -1 : 0;
-}
-
-// Appends what arrives next to in_; false at the end, on an error, and after the time limit.
-asio::awaitable<bool> Session::read_more() {
-  if (timed_out_ || aborted_) co_return false;
-  const auto before = in_.size();
-  in_.resize(before + kReadBytes);
-  error_code ec;
-  const auto target = asio::buffer(in_.data() + before, kReadBytes);
-  const auto length = co_await socket_.async_read_some(target, asio::redirect_error(asio::use_awaitable, ec));
-  in_.resize(before + (ec ? 0 : length));
-  co_return !ec && length > 0;
 }
 
 Session::Outcome Session::refuse(int status, std::string code, std::string detail) {

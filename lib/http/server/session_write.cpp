@@ -45,17 +45,10 @@ asio::awaitable<bool> Session::write_answer() {
   if (!answer_) answer_ = make_error(500, "internal_error", "The server failed to answer; see its log.");
   auto message = to_answer(std::move(*answer_));
   answer_.reset();
-  boost::beast::http::response_serializer<boost::beast::http::string_body> serializer(message);
   answer_begun_ = true;
-  while (!serializer.is_done()) {
-    if (aborted_) co_return false;
-    arm(context_.options.write_timeout);  // of each step: the limit is on standing still
-    error_code ec;
-    co_await boost::beast::http::async_write_some(socket_, serializer, asio::redirect_error(asio::use_awaitable, ec));
-    if (ec) co_return false;
-  }
-  disarm();
-  co_return true;
+  std::string text = head_text(message);
+  text += message.body();  // in one packet where they fit
+  co_return co_await write_text(std::move(text));
 }
 
 // False when the client left, or the handler gave up before the end: its client must not take a part for the whole.
@@ -109,21 +102,6 @@ asio::awaitable<bool> Session::write_pieces(bool chunked) {
   co_return complete;
 }
 
-asio::awaitable<bool> Session::write_text(std::string text) {
-  std::string_view rest = text;
-  while (!rest.empty()) {
-    if (aborted_) co_return false;
-    arm(context_.options.write_timeout);
-    error_code ec;
-    const auto length = co_await socket_.async_write_some(asio::buffer(rest.data(), rest.size()),
-                                                          asio::redirect_error(asio::use_awaitable, ec));
-    if (ec) co_return false;
-    rest.remove_prefix(length);
-  }
-  disarm();
-  co_return true;
-}
-
 asio::awaitable<bool> Session::write_continue() {
   std::string text = "HTTP/1.1 100 Continue\r\n\r\n";
   return write_text(std::move(text));
@@ -134,8 +112,7 @@ asio::awaitable<bool> Session::write_continue() {
 asio::awaitable<void> Session::linger() {
   enter(Stage::lingering);
   set_silent(true);
-  error_code ignored;
-  socket_.shutdown(asio::ip::tcp::socket::shutdown_send, ignored);
+  send_end();
   arm(context_.draining ? kLingerDraining : kLinger);
   std::uint64_t thrown_away = 0;
   bool more = true;

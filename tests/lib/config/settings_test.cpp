@@ -172,5 +172,24 @@ TEST(InternalVariables, AreTheDocumentedOnes) {
   EXPECT_FALSE(is_internal_variable("IMGREC_CONFIGS"));
 }
 
+TEST(Settings, ACertificateAndItsKeyBelongTogether) {
+  Config config;
+  config.web.tls_certificate = "chain.pem";
+  EXPECT_THAT(validate(config).error().message, HasSubstr("web.tls_key"));
+  config.web.tls_key = "key.pem";
+  EXPECT_TRUE(validate(config));
+}
+
+TEST(Settings, CorsOriginsAreOriginsOrAny) {
+  Config config;
+  const Setting& setting = *find_setting("web.cors_origins");
+  for (const char* good : {"", "*", "https://app.example", "http://localhost:3000, https://app.example"}) {
+    EXPECT_TRUE(setting.set(config, good)) << good;
+  }
+  for (const char* bad : {"app.example", "https://app.example/path", "*,https://app.example", "https://a,", "null"}) {
+    EXPECT_FALSE(setting.set(config, bad)) << bad;
+  }
+}
+
 }  // namespace
 }  // namespace imgrec
