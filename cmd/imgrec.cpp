@@ -34,6 +34,9 @@ std::vector<Command> commands(const WorkerHooks& hooks) {
           setup_command(),
           user_data_worker_command(),
           bundle_upload_command(),
+          key_create_command(),
+          key_list_command(),
+          key_revoke_command(),
           config_show_command(),
           version_command()};
 }

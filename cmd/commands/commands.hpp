@@ -39,6 +39,9 @@ Command setup_command();
 Command simulate_command();
 Command user_data_worker_command();
 Command bundle_upload_command();
+Command key_create_command();
+Command key_list_command();
+Command key_revoke_command();
 Command config_show_command();
 Command version_command();
 

@@ -21,8 +21,7 @@ struct WebRun {
   std::stop_token stop;
 };
 
-/// Serves until a stop is requested, then drains. Warns where it listens for other machines: there is no
-/// authentication.
+/// Serves until a stop is requested, then drains. Warns where it listens for other machines without keys or TLS.
 Result<void> serve_web(const Config& config, const Platform& platform, const WebRun& run);
 
 /// One web node of a name at a time: two would take each other's answers from their response queue.
@@ -32,7 +31,7 @@ Result<FileLock> lock_web_node(const Config& config);
 /// machine's. Nothing: any name, as it listens for others too or web.hosts is "*".
 std::optional<std::vector<std::string>> known_hosts(const WebConfig& web);
 
-/// "http://127.0.0.1:8000/"
+/// "http://127.0.0.1:8000/"; https with TLS.
 std::string web_address(const Config& config, int port);
 
 }  // namespace imgrec

@@ -8,6 +8,7 @@
 #include "cmd/cli/exit_code.hpp"
 #include "cmd/cli/signals.hpp"
 #include "cmd/commands/commands.hpp"
+#include "cmd/commands/key_place_of.hpp"
 #include "cmd/commands/lock.hpp"
 #include "cmd/commands/process_metrics.hpp"
 #include "cmd/commands/serving.hpp"
@@ -39,10 +40,20 @@ bool is_loopback(const std::string& bind) {
 
 void warn_of_strangers(const WebConfig& web) {
   if (is_loopback(web.bind)) return;
-  log::warning(
-      "the service listens for other machines and has no authentication: whoever reaches it may use it and read its "
-      "results; put it behind a proxy that asks who they are, or a firewall",
-      {{"bind", web.bind}});
+  if (web.keys_file.empty()) {
+    log::warning(
+        "the service listens for other machines and has no authentication (web.keys_file): whoever reaches it may use "
+        "it "
+        "and read its results; make keys (imgrec key create), or put it behind a proxy that asks who they are, or a "
+        "firewall",
+        {{"bind", web.bind}});
+  } else if (web.tls_certificate.empty()) {
+    log::warning(
+        "keys travel in the clear, and who listens on the way can use them: set web.tls_certificate and web.tls_key, "
+        "or "
+        "let only a proxy that speaks TLS reach this service",
+        {{"bind", web.bind}});
+  }
 }
 
 }  // namespace
@@ -65,7 +76,7 @@ std::string web_address(const Config& config, int port) {
   if (host == "0.0.0.0") host = "127.0.0.1";
   if (host == "::") host = "::1";
   if (host.find(':') != std::string::npos) host = "[" + host + "]";
-  return "http://" + host + ":" + std::to_string(port) + "/";
+  return (config.web.tls_certificate.empty() ? "http://" : "https://") + host + ":" + std::to_string(port) + "/";
 }
 
 Result<void> serve_web(const Config& config, const Platform& platform, const WebRun& run) {
@@ -85,10 +96,12 @@ Result<void> serve_web(const Config& config, const Platform& platform, const Web
                  .clock = run.clock,
                  .rng = run.rng,
                  .metrics = run.metrics,
-                 .on_listening = [&](int port) {
-                   warn_of_strangers(config.web);
-                   run.on_listening(port);
-                 }};
+                 .on_listening =
+                     [&](int port) {
+                       warn_of_strangers(config.web);
+                       run.on_listening(port);
+                     },
+                 .keys = config.web.keys_file.empty() ? nullptr : key_place_of(config, platform.outputs)};
   const WebSettings settings{.web = config.web,
                              .image = config.image,
                              .top_k = config.model.top_k,

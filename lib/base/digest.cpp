@@ -1,5 +1,6 @@
 #include "lib/base/digest.hpp"
 
+#include <openssl/crypto.h>
 #include <openssl/evp.h>
 
 #include <cerrno>
@@ -79,6 +80,10 @@ std::string md5_hex(ByteView bytes) {
 
 std::string sha256_hex(ByteView bytes) {
   return hex_of(view(sha256({bytes})));
+}
+
+bool equal_in_constant_time(ByteView a, ByteView b) {
+  return a.size() == b.size() && CRYPTO_memcmp(a.data(), b.data(), a.size()) == 0;
 }
 
 Result<std::string> sha256_hex_of_file(const std::filesystem::path& path) {

@@ -31,6 +31,9 @@ std::string md5_hex(ByteView bytes);
 /// Two lower-case digits for each byte.
 std::string hex_of(ByteView bytes);
 
+/// For secrets: takes the same time however much is equal. False when the lengths differ, which is no secret.
+bool equal_in_constant_time(ByteView a, ByteView b);
+
 /// Reads the whole file. Errors: not_found, denied or transient, "file_unreadable".
 Result<std::string> sha256_hex_of_file(const std::filesystem::path& path);
 

@@ -153,9 +153,9 @@ int FolderSync::sync(int folder) {
   return error;
 }
 
-Result<StagedFile> StagedFile::write(int scratch_folder, std::string shown, ByteView bytes) {
+Result<StagedFile> StagedFile::write(int scratch_folder, std::string shown, ByteView bytes, unsigned permissions) {
   std::string temporary = std::string(kTemporaryPrefix) + random_hex(system_rng(), 12);
-  Fd fd(::openat(scratch_folder, temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644));
+  Fd fd(::openat(scratch_folder, temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, permissions));
   if (!fd.ok()) return io_error("write", shown, errno);
   StagedFile staged(scratch_folder, std::move(shown), std::move(temporary), std::move(fd));
   // Where locks do not work nothing is cleaned up either.
@@ -185,7 +185,7 @@ Result<bool> write_file_atomic_at(const AtomicWrite& target, ByteView bytes, Wri
   const bool taken = mode == WriteMode::only_if_absent &&
                      ::fstatat(target.folder, target.name.c_str(), &info, AT_SYMLINK_NOFOLLOW) == 0;
   if (!taken) {
-    auto staged = StagedFile::write(target.scratch_folder, target.shown, bytes);
+    auto staged = StagedFile::write(target.scratch_folder, target.shown, bytes, target.permissions);
     if (!staged) return fail(staged.error());
     const auto published = staged->publish(target.folder, target.name, mode);
     if (!published) return published;
@@ -198,12 +198,14 @@ Result<bool> write_file_atomic_at(const AtomicWrite& target, ByteView bytes, Wri
   return written;
 }
 
-Result<bool> write_file_atomic(const std::filesystem::path& path, ByteView bytes, WriteMode mode) {
+Result<bool> write_file_atomic(const std::filesystem::path& path, ByteView bytes, WriteMode mode,
+                               unsigned permissions) {
   const std::filesystem::path folder = path.has_parent_path() ? path.parent_path() : ".";
   const Fd fd(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (!fd.ok()) return io_error("write", path.string(), errno);
   FolderSync alone;
-  return write_file_atomic_at({fd.get(), fd.get(), path.filename().string(), path.string(), alone}, bytes, mode);
+  return write_file_atomic_at({fd.get(), fd.get(), path.filename().string(), path.string(), alone, permissions}, bytes,
+                              mode);
 }
 
 void remove_stale_temporaries(int scratch_folder) {

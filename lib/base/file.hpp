@@ -46,9 +46,11 @@ Result<std::string> read_file(const std::filesystem::path& path, std::uint64_t b
 enum class WriteMode { replace, only_if_absent };
 
 /// Writes to a temporary name beside the target, syncs file and folder, and renames: readers see the whole file or
-/// none, also after a power cut. Returns false when only_if_absent found one there. Errors: not_found (no such folder),
-/// denied, transient "disk_full", transient "file_unwritable".
-Result<bool> write_file_atomic(const std::filesystem::path& path, ByteView bytes, WriteMode mode);
+/// none, also after a power cut. Returns false when only_if_absent found one there. `permissions` are those of a new
+/// file, less what the umask takes away. Errors: not_found (no such folder), denied, transient "disk_full", transient
+/// "file_unwritable".
+Result<bool> write_file_atomic(const std::filesystem::path& path, ByteView bytes, WriteMode mode,
+                               unsigned permissions = 0644);
 
 /// Folders that many threads sync: those that ask while a sync is under way share the next one (group commit).
 /// Thread-safe.
@@ -75,6 +77,7 @@ struct AtomicWrite {
   std::string name;   // one part, no "/"
   std::string shown;  // what an error calls it
   FolderSync& folder_sync;
+  unsigned permissions = 0644;
 };
 /// Errors as write_file_atomic; not_found also when the folder was removed meanwhile.
 Result<bool> write_file_atomic_at(const AtomicWrite& target, ByteView bytes, WriteMode mode);
@@ -86,7 +89,7 @@ class StagedFile {
   /// Writes and syncs in scratch_folder, which stays open as long as this lives; `shown` is what an error calls the
   /// file. The time of change has nanoseconds, where the file system keeps them. Errors as write_file_atomic;
   /// not_found: the scratch folder was removed.
-  static Result<StagedFile> write(int scratch_folder, std::string shown, ByteView bytes);
+  static Result<StagedFile> write(int scratch_folder, std::string shown, ByteView bytes, unsigned permissions = 0644);
   StagedFile(StagedFile&&) = default;
   StagedFile& operator=(StagedFile&&) = delete;
   ~StagedFile();

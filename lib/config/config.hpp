@@ -53,13 +53,13 @@ struct WebConfig {
   std::string hosts;  // further names of this service, besides localhost, the machine's and addresses; see known_hosts
   std::string public_url;             // by which browsers reach it through a proxy: https://photos.example
   std::string trusted_proxies = "*";  // addresses whose X-Forwarded-… headers are believed
-  std::string keys_file;         // of the users' keys; store: an object of the result store; empty: no key is needed
-  bool open_metrics = false;  // /metrics needs no key
-  std::string cors_origins;      // list of origins whose pages may use the service; *: any
-  std::string tls_certificate;   // PEM file, with its chain; empty: no TLS
-  std::string tls_key;           // PEM file
-  std::string node;              // names the response queue; empty: a stable name for this machine
-  int threads = 16;              // pool for blocking work (store, queue): as many images wait for the disk at a time
+  std::string keys_file;        // of the users' keys; store: an object of the result store; empty: no key is needed
+  bool open_metrics = false;    // /metrics needs no key
+  std::string cors_origins;     // list of origins whose pages may use the service; *: any
+  std::string tls_certificate;  // PEM file, with its chain; empty: no TLS
+  std::string tls_key;          // PEM file
+  std::string node;             // names the response queue; empty: a stable name for this machine
+  int threads = 16;             // pool for blocking work (store, queue): as many images wait for the disk at a time
   int connections_max = 1024;
   int connections_reserve = 64;      // beyond those, for health, metrics and the page (GET and HEAD)
   int pending_jobs_max = 10'000;     // images of this node that are not answered; more are refused

@@ -288,7 +288,6 @@ bool is_internal_variable(std::string_view name) {
 Result<void> validate(const Config& config) {
   const auto wrong = [](std::string message) { return fail(ErrorKind::invalid, "bad_setting", std::move(message)); };
   if (auto checked = validate_controller(config.controller); !checked) return checked;
-  if (auto checked = validate_web(config.web); !checked) return checked;
   if (config.web.body_bytes_max < config.image.bytes_max) {
     return wrong("web.body_bytes_max (" + format_size(config.web.body_bytes_max) + ") is below image.bytes_max (" +
                  format_size(config.image.bytes_max) +

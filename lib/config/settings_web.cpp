@@ -151,10 +151,4 @@ void add_web_settings(std::vector<Setting>& all) {
        {Millis(0), hours(1)});
 }
 
-Result<void> validate_web(const WebConfig& web) {
-  if (web.tls_certificate.empty() == web.tls_key.empty()) return {};
-  return fail(ErrorKind::invalid, "bad_setting",
-              "web.tls_certificate and web.tls_key belong together: set both (TLS), or none of them.");
-}
-
 }  // namespace imgrec

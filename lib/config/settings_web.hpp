@@ -3,14 +3,10 @@
 
 #include <vector>
 
-#include "lib/base/result.hpp"
 #include "lib/config/settings.hpp"
 
 namespace imgrec {
 
 void add_web_settings(std::vector<Setting>& all);
-
-/// Rules between them. Errors: invalid "bad_setting".
-Result<void> validate_web(const WebConfig& web);
 
 }  // namespace imgrec

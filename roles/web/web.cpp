@@ -8,6 +8,8 @@
 
 #include "lib/base/log.hpp"
 #include "lib/http/server/server.hpp"
+#include "lib/http/server/tls.hpp"
+#include "roles/web/access/access_control.hpp"
 #include "roles/web/api/answers.hpp"
 #include "roles/web/api/api.hpp"
 #include "roles/web/api/readiness.hpp"
@@ -51,6 +53,9 @@ void register_gauges(Metrics& metrics, const std::shared_ptr<ResultRouter>& rout
                 [read] { return read(&ResultRouter::pending_jobs); });
 }
 
+constexpr Millis kRefreshInterval{2'000};  // of keys and certificate
+constexpr Millis kKeysTimeout{10'000};
+
 void wait_for(const std::stop_token& stop) {
   std::mutex mutex;
   std::condition_variable_any changed;
@@ -58,10 +63,46 @@ void wait_for(const std::stop_token& stop) {
   changed.wait(lock, stop, [] { return false; });
 }
 
+// Null where the settings name no certificate.
+Result<std::shared_ptr<TlsCertificate>> load_certificate(const WebConfig& web) {
+  if (web.tls_certificate.empty() && web.tls_key.empty()) return nullptr;
+  if (web.tls_certificate.empty() || web.tls_key.empty()) {
+    return fail(ErrorKind::invalid, "bad_setting",
+                "web.tls_certificate and web.tls_key belong together: set both (TLS), or none of them.");
+  }
+  return TlsCertificate::load(web.tls_certificate, web.tls_key);
+}
+
+// Null where the service asks for no keys.
+Result<std::unique_ptr<KeyRing>> load_keys(WebPorts& ports, const std::stop_token& stop) {
+  if (!ports.keys) return nullptr;
+  auto ring = std::make_unique<KeyRing>(std::move(ports.keys), ports.clock);
+  if (auto loaded = ring->load({Deadline::in(ports.clock, kKeysTimeout), stop}); !loaded) return fail(loaded.error());
+  return ring;
+}
+
+// Revoked keys and new certificates count within seconds. A thread of its own: it reads files, or the store.
+std::jthread refresh_access(AccessControl& access, std::shared_ptr<TlsCertificate> tls, Clock& clock) {
+  return std::jthread([&access, &clock, tls = std::move(tls)](std::stop_token stop) {
+    while (clock.sleep_for(kRefreshInterval, stop)) {
+      access.refresh({Deadline::in(clock, kKeysTimeout), stop});
+      if (!tls) continue;
+      if (const auto changed = tls->reload(); !changed) {
+        log::error("the certificate stays as it was", {{"error", describe(changed.error())}});
+      }
+    }
+  });
+}
+
 }  // namespace
 
 Result<void> run_web(const WebSettings& settings, WebPorts ports, std::stop_token stop) {
   const WebConfig& web = settings.web;
+  const auto tls = load_certificate(web);
+  if (!tls) return fail(tls.error());
+  auto keys = load_keys(ports, stop);
+  if (!keys) return fail(keys.error());
+  AccessControl access(web, *std::move(keys), ports.outputs, ports.clock);
   SessionResults results({.results_max = static_cast<std::size_t>(web.results_max),
                           .bytes_max = web.results_bytes_max,
                           .session_bytes_max = web.results_session_bytes_max});
@@ -127,9 +168,11 @@ Result<void> run_web(const WebSettings& settings, WebPorts ports, std::stop_toke
            .results = results,
            .readiness = readiness,
            .live = *live,
+           .access = access,
            .abort = abort.get_token()});
   answered_to = &api;
   ServerOptions options = server_options(web);
+  options.tls = *tls;
   options.on_head = [&api](const Request& request, const HeadContext& context) {
     return api.on_head(request, context);
   };
@@ -138,7 +181,8 @@ Result<void> run_web(const WebSettings& settings, WebPorts ports, std::stop_toke
 
   const auto port = server.start();
   if (port) {
-    log::info("serving", {{"bind", web.bind}, {"port", *port}});
+    const std::jthread refresher = refresh_access(access, *tls, ports.clock);
+    log::info("serving", {{"bind", web.bind}, {"port", *port}, {"tls", *tls != nullptr}});
     ports.on_listening(*port);
     wait_for(stop);
 

@@ -335,3 +335,25 @@ def test_the_documentation_shows_every_operation_under_its_policy(page, service)
     imgrec.wait_until(lambda: page._pump() and page.page.locator(".opblock").count() == operations, 30, "every operation")
     page.page.goto(page.origin + "/docs/errors/image_truncated")
     assert page.page.locator("h1").inner_text() == "Image truncated"
+
+
+def test_it_asks_for_a_key_where_one_is_needed_and_goes_on_with_it(chromium, tmp_path):
+    where = ["--web-keys-file", str(tmp_path / "keys.json")]
+    key = imgrec.run("key", "create", *where, "--role", "submit", "--name", "browser").stdout.strip()
+    photo = tmp_path / "a.tiff"
+    photo.write_bytes(tiff())
+    with imgrec.Service("web", *where) as web, browser.Page(chromium, web) as opened:
+        page = opened.page
+        choose(opened, photo)
+        page.wait_for_selector("#sign-in[open]")
+        expect_accessible(opened, "the dialog that asks for a key")
+        page.keyboard.press("Escape")
+        assert page.is_visible("#sign-in"), "nothing goes on without a key"
+        page.fill("#key", "imgrec_guess")
+        page.click("#sign-in button")
+        page.wait_for_function("document.getElementById('sign-in-problem').textContent.includes('unknown')")
+        page.fill("#key", key)
+        page.click("#sign-in button")
+        opened.wait_for_states(30, waiting=1)
+        assert page.evaluate("document.cookie") == "", "no script can read the key"
+        assert page.evaluate("sessionStorage.length + localStorage.length") == 0

@@ -7,7 +7,7 @@ import pytest
 import imgrec
 
 COMMANDS = ["local", "web", "worker", "controller", "classify", "model list", "model pull", "model import", "model verify",
-            "model show", "config show", "version"]
+            "model show", "key create", "key list", "key revoke", "config show", "version"]
 
 
 def usage_error(*arguments, **options):
@@ -144,3 +144,47 @@ def test_home_says_where_the_state_is_and_its_absence_is_an_error(tmp_path):
 
 def test_control_characters_in_errors_are_escaped():
     assert "\x1b" not in usage_error("web", "--port", "\x1b[31m")
+
+
+def test_keys_are_made_listed_and_revoked(tmp_path):
+    keys = tmp_path / "keys.json"
+    where = ["--web-keys-file", str(keys)]
+    made = imgrec.run("key", "create", *where, "--role", "submit,read", "--name", "camera 1", "--rate", "90/m", "--quota", "5000/day")
+    assert made.returncode == 0, made
+    key = made.stdout.strip()
+    assert re.fullmatch(r"imgrec_[0-9a-f]{12}_[0-9a-f]{64}", key)
+    assert key not in made.stderr
+    assert keys.stat().st_mode & 0o777 == 0o600
+    secret = key.split("_")[2]
+    assert secret not in keys.read_text()
+
+    assert imgrec.run("key", "create", *where, "--role", "admin", "--name", "Zoë").returncode == 0
+    rows = [line.split(maxsplit=5) for line in imgrec.run("key", "list", *where).stdout.splitlines()]
+    assert rows[0] == ["ID", "ROLES", "RATE", "QUOTA", "CREATED", "NAME"]
+    assert [row[1:4] + row[5:] for row in rows[1:]] == [["submit,read", "1.5/s", "5000/day", "camera 1"], ["admin", "-", "-", "Zoë"]]
+
+    first = rows[1][0]
+    assert imgrec.run("key", "revoke", *where, first).returncode == 0
+    assert [key["name"] for key in json.loads(keys.read_text())["keys"]] == ["Zoë"]
+    assert "imgrec key list" in usage_error("key", "revoke", *where, first)
+
+
+@pytest.mark.parametrize("arguments,near", [
+    (["--role", "root", "--name", "x"], "submit"),
+    (["--role", "admin"], "--name"),
+    (["--role", "admin", "--name", "x", "--rate", "fast"], "10/s"),
+    (["--role", "admin", "--name", "x", "--quota", "0"], "5000/day"),
+    (["--role", "admin", "--name", "a\nb"], "one line"),
+])
+def test_a_key_that_cannot_be_is_refused(arguments, near, tmp_path):
+    keys = tmp_path / "keys.json"
+    assert near in usage_error("key", "create", "--web-keys-file", str(keys), *arguments)
+    assert not keys.exists()
+
+
+def test_a_broken_keys_file_is_not_overwritten(tmp_path):
+    keys = tmp_path / "keys.json"
+    keys.write_text("{")
+    assert str(keys) in usage_error("key", "create", "--web-keys-file", str(keys), "--role", "admin", "--name", "x")
+    assert keys.read_text() == "{"
+    assert "web.keys_file" in usage_error("key", "list")

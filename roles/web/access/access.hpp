@@ -5,7 +5,8 @@
 
 namespace imgrec {
 
-/// Each includes those before it.
+/// Whoever may do something may do what is open; an admin may do all. Who reads the service's figures (a monitoring
+/// program) may not send images for that, nor the other way round.
 enum class Access : std::uint8_t {
   open,    // anyone: the page, health, the documentation
   submit,  // send images; see, list and cancel one's own jobs

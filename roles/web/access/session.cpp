@@ -31,8 +31,8 @@ SessionId make_session(Rng& rng) {
 }
 
 std::string session_cookie(const Request& request, const SessionId& session, const WebConfig& web) {
-  const bool https = is_from_trusted_proxy(request, web) && request.header("x-forwarded-proto") == "https";
-  return "imgrec_session=" + session.str() + "; Path=/; HttpOnly; SameSite=Lax" + (https ? "; Secure" : "");
+  return "imgrec_session=" + session.str() + "; Path=/; HttpOnly; SameSite=Lax" +
+         (is_secure(request, web) ? "; Secure" : "");
 }
 
 }  // namespace imgrec

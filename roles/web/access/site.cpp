@@ -32,6 +32,10 @@ bool is_from_trusted_proxy(const Request& request, const WebConfig& web) {
                              [&](std::string_view proxy) { return !proxy.empty() && trim(proxy) == address; });
 }
 
+bool is_secure(const Request& request, const WebConfig& web) {
+  return request.encrypted || (is_from_trusted_proxy(request, web) && request.header("x-forwarded-proto") == "https");
+}
+
 bool is_same_site(const Request& request, const WebConfig& web) {
   const std::string fetch_site = to_lower(request.header("sec-fetch-site").value_or("none"));
   if (fetch_site == "same-origin") return true;

@@ -22,6 +22,9 @@ bool is_known_host(const Request& request, std::span<const std::string> names);
 /// True when the other side of the connection is one of web.trusted_proxies: its X-Forwarded-… headers are believed.
 bool is_from_trusted_proxy(const Request& request, const WebConfig& web);
 
+/// True when the client's connection is encrypted, as far as the server or its trusted proxy tells.
+bool is_secure(const Request& request, const WebConfig& web);
+
 /// "photos.example" of "https://photos.example:8443/"; empty when there is none.
 std::string host_of_url(std::string_view url);
 

@@ -13,6 +13,7 @@
 namespace imgrec {
 namespace {
 
+constexpr int kTooManyRequests = 429;
 constexpr int kServiceUnavailable = 503;
 constexpr int kGatewayTimeout = 504;
 constexpr std::size_t kEtagDigits = 32;
@@ -54,7 +55,11 @@ int status_for(const AnswerForm& form, const Failure& failure) {
 Response failure_response(const AnswerForm& form, const Failure& failure, const RequestId& request,
                           Seconds retry_after = Seconds(2)) {
   const int status = status_for(form, failure);
-  if (form.style == Style::text) return {.status = status, .headers = {}, .body = failure.detail + "\n"};
+  const HttpHeaders again = {{"Retry-After", std::to_string(retry_after.count())}};
+  if (form.style == Style::text) {
+    return {
+        .status = status, .headers = status == kTooManyRequests ? again : HttpHeaders{}, .body = failure.detail + "\n"};
+  }
   Response response = to_response({.type = error_type(failure.code, status),
                                    .status = status,
                                    .code = failure.code,
@@ -62,9 +67,7 @@ Response failure_response(const AnswerForm& form, const Failure& failure, const 
                                    .detail = failure.detail,
                                    .retryable = failure.retryable},
                                   request);
-  if (status == kServiceUnavailable) {
-    response.headers.emplace_back("Retry-After", std::to_string(retry_after.count()));
-  }
+  if (status == kServiceUnavailable || status == kTooManyRequests) response.headers = again;
   response.headers.emplace_back("Cache-Control", "no-store");
   return response;
 }

@@ -1,13 +1,17 @@
 #include "roles/web/api/api.hpp"
 
+#include <algorithm>
 #include <any>
 #include <charconv>
 #include <chrono>
+#include <iterator>
 #include <limits>
 #include <utility>
 
+#include "lib/base/json_writer.hpp"
 #include "lib/base/log.hpp"
 #include "lib/base/text.hpp"
+#include "roles/web/access/cors.hpp"
 #include "roles/web/access/session.hpp"
 #include "roles/web/access/site.hpp"
 #include "roles/web/api/error_page.hpp"
@@ -23,6 +27,12 @@ AnswerForm form_for(const Request& request, const Route& route) {
   const bool text = route.compatible && !wants_json(request);
   return {.style = text ? Style::text : Style::json, .held = route.compatible};
 }
+
+/// What is known of a request when its head was accepted.
+struct Admitted {
+  Route route;
+  Caller caller;
+};
 
 bool changes_something(const Request& request) {
   return request.method != "GET" && request.method != "HEAD";
@@ -70,7 +80,8 @@ Api::Api(const WebSettings& settings, WebPorts& ports, Parts parts)
     : settings_(settings),
       ports_(ports),
       parts_(parts),
-      classify_(settings, ports, parts.router, parts.uploader),
+      classify_(settings, ports,
+                {.router = parts.router, .uploader = parts.uploader, .access = parts.access, .abort = parts.abort}),
       jobs_(settings, ports, parts.router, parts.abort),
       unpacker_(settings.web.body_bytes_max, settings.web.buffered_bytes_max),
       live_(parts.live),
@@ -93,13 +104,34 @@ Reply Api::make_reply(const Request& request, const Route& route, Responder resp
 HeadDecision Api::on_head(const Request& request, const HeadContext& context) {
   const Route route = find_route(request.method, request.path);
   if (auto refusal = refuse(request, route, form_for(request, route))) {
-    return answer_early(route, *std::move(refusal));
+    return answer_early(request, route, *std::move(refusal));
   }
-  return takes_images(route) ? admit(request, route, context) : HeadDecision::accept(route);
+  return admit_caller(request, route, context);
 }
 
-HeadDecision Api::answer_early(const Route& route, Response response) {
+HeadDecision Api::admit_caller(const Request& request, const Route& route, const HeadContext& context) {
+  auto caller = parts_.access.admit(request, route.access);
+  if (!caller) {
+    Response response = error_response(form_for(request, route), caller.error(), request.id);
+    std::ranges::move(access_headers(response.status, caller.error().code), std::back_inserter(response.headers));
+    return answer_early(request, route, std::move(response));
+  }
+  if (!takes_images(route)) return accept(route, *std::move(caller));
+  if (const auto refused = parts_.access.known_refusal(*caller)) {
+    return answer_early(
+        request, route,
+        error_response(form_for(request, route), refusal_of(*refused), request.id, retry_after(*refused)));
+  }
+  return admit_images(request, route, context, *std::move(caller));
+}
+
+HeadDecision Api::accept(const Route& route, Caller caller) {
+  return HeadDecision::accept(Admitted{.route = route, .caller = std::move(caller)});
+}
+
+HeadDecision Api::answer_early(const Request& request, const Route& route, Response response) {
   count_request(ports_.metrics, route.name, std::to_string(response.status / 100) + "xx");
+  std::ranges::move(cors_headers(request, settings_.web), std::back_inserter(response.headers));
   return HeadDecision::answer(std::move(response));
 }
 
@@ -113,7 +145,12 @@ std::optional<Response> Api::refuse(const Request& request, const Route& route, 
                    "alone. Call it by localhost or an address, or add the name to the setting web.hosts.");
   }
   if (route.endpoint == Endpoint::options) {
-    return Response{.status = 204, .content_type = {}, .headers = {{"Allow", std::string(route.allowed)}}, .body = {}};
+    Response response{
+        .status = 204, .content_type = {}, .headers = {{"Allow", std::string(route.allowed)}}, .body = {}};
+    if (is_preflight(request) && cors_origin(request, settings_.web)) {
+      std::ranges::move(preflight_headers(route.allowed), std::back_inserter(response.headers));
+    }
+    return response;
   }
   if (route.endpoint == Endpoint::none && !route.allowed.empty()) {
     Response response =
@@ -124,7 +161,8 @@ std::optional<Response> Api::refuse(const Request& request, const Route& route, 
   if (route.endpoint == Endpoint::none) {
     return refusal(ErrorKind::not_found, "not_found", "There is nothing at this path.");
   }
-  if (changes_something(request) && !is_same_site(request, settings_.web)) {
+  const bool is_welcome = is_same_site(request, settings_.web) || cors_origin(request, settings_.web);
+  if (changes_something(request) && !is_welcome) {
     return refusal(
         ErrorKind::denied, "other_site",
         "A page of another site sent this (Origin differs from Host); only this site's own page and programs "
@@ -141,12 +179,12 @@ std::optional<Response> Api::refuse(const Request& request, const Route& route, 
 }
 
 // The clients of the compatibility routes take a 503 for the end: they are held, or find no connection.
-HeadDecision Api::admit(const Request& request, const Route& route, const HeadContext& context) {
+HeadDecision Api::admit_images(const Request& request, const Route& route, const HeadContext& context, Caller caller) {
   // Requests in the pool have images that are not counted as pending yet.
   const std::size_t pending = parts_.router.pending_jobs() + parts_.pool.waiting();
   if (route.compatible) {
     const bool fits = pending < static_cast<std::size_t>(settings_.web.pending_jobs_max) && !context.on_reserve;
-    if (fits) return HeadDecision::accept(route);
+    if (fits) return accept(route, std::move(caller));
     count_request(ports_.metrics, route.name, "dropped");
     return HeadDecision::drop();
   }
@@ -155,8 +193,8 @@ HeadDecision Api::admit(const Request& request, const Route& route, const HeadCo
     refusal = {
         .error = {ErrorKind::throttled, "overloaded", "All connections are in use; send the image again later."}};
   }
-  if (!refusal) return HeadDecision::accept(route);
-  return answer_early(route, error_response({}, refusal->error, request.id, refusal->retry_after));
+  if (!refusal) return accept(route, std::move(caller));
+  return answer_early(request, route, error_response({}, refusal->error, request.id, refusal->retry_after));
 }
 
 std::optional<Api::Refusal> Api::overloaded(std::size_t pending) {
@@ -175,14 +213,16 @@ std::optional<Api::Refusal> Api::overloaded(std::size_t pending) {
 }
 
 void Api::handle(Request request, Responder responder) {
-  const Route route = std::any_cast<Route>(request.attachment);
+  auto [route, caller] = std::any_cast<Admitted>(std::move(request.attachment));
   const AnswerForm form = form_for(request, route);
   Reply reply = make_reply(request, route, std::move(responder));
+  reply.add_headers(cors_headers(request, settings_.web));
   dispatch({.request = std::move(request),
             .route = route,
             .form = form,
             .reply = std::move(reply),
-            .client = std::make_shared<ClientLink>()});
+            .client = std::make_shared<ClientLink>(),
+            .caller = std::move(caller)});
 }
 
 void Api::answered(std::size_t pending) {
@@ -200,9 +240,14 @@ void Api::dispatch(Exchange exchange) {
           {.content_type = std::string(kMetricsContentType), .headers = {}, .body = ports_.metrics.scrape()});
     case Endpoint::results: return list_results(std::move(exchange));
     case Endpoint::reset:
-      if (const auto session = session_of(exchange.request)) parts_.results.forget(*session);
+      if (const auto owner = exchange.owner()) parts_.results.forget(*owner);
       return exchange.send(json_response("{\"reset\":true}\n"));
     case Endpoint::readyz: return readiness(std::move(exchange));
+    case Endpoint::sign_in: return sign_in(std::move(exchange));
+    case Endpoint::sign_out: {
+      const std::string gone = key_cookie(exchange.request, {}, settings_.web);
+      return exchange.send({.status = 204, .content_type = {}, .headers = {{"Set-Cookie", gone}}, .body = {}});
+    }
     case Endpoint::v1_job:
       return post(std::move(exchange), [](Api& api, Exchange e) { api.jobs_.handle(std::move(e)); });
     case Endpoint::v1_classify:
@@ -253,6 +298,28 @@ void Api::describe_error(Exchange exchange) {
   exchange.send(error_page(*error));
 }
 
+// The page keeps no key: what the browser keeps in this cookie no script can read.
+void Api::sign_in(Exchange exchange) {
+  const Caller& caller = exchange.caller;
+  if (caller.keys_needed && !caller.key) {
+    const Error error = parts_.access.admit(exchange.request, Access::submit).error();
+    Response response = error_response(exchange.form, error, exchange.request.id);
+    std::ranges::move(access_headers(response.status, error.code), std::back_inserter(response.headers));
+    return exchange.send(std::move(response));
+  }
+  JsonWriter json;
+  json.begin_object().member("keys_needed", caller.keys_needed);
+  if (caller.key) {
+    json.member("id", caller.key->id).member("name", caller.key->name).member("roles", to_string(caller.key->roles));
+  }
+  Response response = json_response(json.end_object().finish() + "\n");
+  if (caller.key) {
+    const std::string key = presented_key(exchange.request, settings_.web).value_or("");
+    response.headers.emplace_back("Set-Cookie", key_cookie(exchange.request, key, settings_.web));
+  }
+  exchange.send(std::move(response));
+}
+
 void Api::readiness(Exchange exchange) {
   parts_.readiness.ask([held = std::move(exchange)](const std::optional<Error>& problem) mutable {
     if (problem) return held.send_error(*problem);
@@ -275,7 +342,7 @@ void Api::list_results(Exchange exchange) {
   const auto cursor = number("cursor", std::numeric_limits<std::uint64_t>::max());
   if (!limit) return exchange.send_error(limit.error());
   if (!cursor) return exchange.send_error(cursor.error());
-  ResultsList list(parts_.results, session_of(request),
+  ResultsList list(parts_.results, exchange.owner(),
                    {.form = wants_json(request) ? ResultsList::Form::documents : ResultsList::Form::by_name,
                     .after = *cursor,
                     .limit = static_cast<std::size_t>(*limit)});

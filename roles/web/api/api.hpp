@@ -15,6 +15,7 @@
 #include <optional>
 
 #include "lib/http/server/server.hpp"
+#include "roles/web/access/access_control.hpp"
 #include "roles/web/api/classify.hpp"
 #include "roles/web/api/context.hpp"
 #include "roles/web/api/exchange.hpp"
@@ -38,6 +39,7 @@ class Api {
     SessionResults& results;
     Readiness& readiness;
     Live& live;
+    AccessControl& access;
     std::stop_token abort{};  // requested: calls under way end
   };
   Api(const WebSettings& settings, WebPorts& ports, Parts parts);
@@ -53,19 +55,22 @@ class Api {
 
  private:
   std::optional<Response> refuse(const Request& request, const Route& route, const AnswerForm& form) const;
+  HeadDecision admit_caller(const Request& request, const Route& route, const HeadContext& context);
+  HeadDecision accept(const Route& route, Caller caller);
   struct Refusal {
     Error error;
     Seconds retry_after{5};
   };
   std::optional<Refusal> overloaded(std::size_t pending);
-  HeadDecision admit(const Request& request, const Route& route, const HeadContext& context);
-  HeadDecision answer_early(const Route& route, Response response);
+  HeadDecision admit_images(const Request& request, const Route& route, const HeadContext& context, Caller caller);
+  HeadDecision answer_early(const Request& request, const Route& route, Response response);
   Reply make_reply(const Request& request, const Route& route, Responder responder);
   void dispatch(Exchange exchange);
   void post(Exchange exchange, void (*handler)(Api&, Exchange));
   void page(Exchange exchange);
   void describe_error(Exchange exchange);
   void readiness(Exchange exchange);
+  void sign_in(Exchange exchange);
   void list_results(Exchange exchange);
 
   const WebSettings& settings_;

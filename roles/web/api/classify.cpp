@@ -7,6 +7,11 @@
 #include "roles/web/access/session.hpp"
 
 namespace imgrec {
+namespace {
+
+constexpr Millis kChargeTimeout{10'000};
+
+}  // namespace
 
 void ClassifyHandler::handle(Exchange exchange) {
   auto intake = take_images(exchange.request, settings_.web, settings_.image);
@@ -19,8 +24,9 @@ void ClassifyHandler::handle(Exchange exchange) {
   exchange.form.dialect = intake->dialect;
   exchange.form.is_list = intake->is_list;
   exchange.form.min_score = options.min_score.value_or(0);
+  if (!charge(exchange, *intake)) return;
 
-  const auto known_session = session_of(exchange.request);
+  const auto known_session = exchange.owner();
   const SessionId session = known_session ? *known_session : make_session(ports_.rng);
   // The aliases answer programs that may keep cookies, so that GET /results knows them again.
   std::string cookie_to_set;
@@ -34,6 +40,22 @@ void ClassifyHandler::handle(Exchange exchange) {
     upload.held = !pending->accepts_at_deadline();
   }
   uploader_.start(std::move(images.uploads));
+}
+
+// Images that are refused here cost nothing. Returns false when the request was answered: its key has no more.
+bool ClassifyHandler::charge(Exchange& exchange, const Intake& intake) {
+  const auto images = std::ranges::count_if(intake.images, [](const ReceivedImage& image) { return !image.error; });
+  auto charge = access_.charge(exchange.caller, static_cast<std::uint64_t>(images),
+                               {Deadline::in(ports_.clock, kChargeTimeout), abort_});
+  if (!charge) {
+    exchange.send_error(charge.error());
+    return false;
+  }
+  exchange.reply.add_headers(std::move(charge->headers));
+  if (!charge->refused) return true;
+  exchange.send(
+      error_response(exchange.form, refusal_of(*charge->refused), exchange.request.id, retry_after(*charge->refused)));
+  return false;
 }
 
 // A held client waits no longer than wait_max; a job whose client knows its id lives on.

@@ -2,23 +2,36 @@
 #pragma once
 
 #include <memory>
+#include <stop_token>
 #include <vector>
 
+#include "roles/web/access/access_control.hpp"
+#include "roles/web/api/context.hpp"
 #include "roles/web/api/exchange.hpp"
 #include "roles/web/api/intake.hpp"
 #include "roles/web/results/result_router.hpp"
 #include "roles/web/upload/upload.hpp"
-#include "roles/web/api/context.hpp"
 
 namespace imgrec {
 
 /// Thread-safe.
 class ClassifyHandler {
  public:
-  ClassifyHandler(const WebSettings& settings, WebPorts& ports, ResultRouter& router, Uploader& uploader)
-      : settings_(settings), ports_(ports), router_(router), uploader_(uploader) {}
+  struct Parts {
+    ResultRouter& router;
+    Uploader& uploader;
+    AccessControl& access;
+    std::stop_token abort{};  // requested: calls under way end
+  };
+  ClassifyHandler(const WebSettings& settings, WebPorts& ports, const Parts& parts)
+      : settings_(settings),
+        ports_(ports),
+        router_(parts.router),
+        uploader_(parts.uploader),
+        access_(parts.access),
+        abort_(parts.abort) {}
 
-  /// Blocks for as long as one image takes to store.
+  /// Blocks for as long as one image takes to store, and to count it where its key is limited.
   void handle(Exchange exchange);
 
  private:
@@ -26,6 +39,7 @@ class ClassifyHandler {
     std::vector<ImageSlot> slots;
     std::vector<ImageUpload> uploads;  // of those that were not refused
   };
+  bool charge(Exchange& exchange, const Intake& intake);
   Images prepare(const Intake& intake, const JobRequest& common);
   PendingRequest::Options wait_options(const Request& request, bool held) const;
   JobRequest common_request(const Exchange& exchange, const SessionId& session, int top_k) const;
@@ -37,6 +51,8 @@ class ClassifyHandler {
   WebPorts& ports_;
   ResultRouter& router_;
   Uploader& uploader_;
+  AccessControl& access_;
+  const std::stop_token abort_;
 };
 
 }  // namespace imgrec

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <functional>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -12,6 +13,7 @@
 #include "lib/ports/message_queue.hpp"
 #include "lib/ports/object_store.hpp"
 #include "lib/telemetry/metrics.hpp"
+#include "roles/web/access/key_place.hpp"
 
 namespace imgrec {
 
@@ -25,6 +27,7 @@ struct WebPorts {
   Rng& rng;
   Metrics& metrics;
   std::function<void(int port)> on_listening = [](int) {};
+  std::unique_ptr<KeyPlace> keys = {};  // null: no key is needed
 };
 
 struct WebSettings {

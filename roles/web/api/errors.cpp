@@ -41,6 +41,17 @@ constexpr auto kErrorCodes = std::to_array<ErrorCode>({
     {"bad_since", 400, "since is a time: whole seconds since 1970, or 2026-11-22T08:15:30Z (RFC 3339, UTC)."},
     {"bad_resolution", 400, "resolution is second (the last hour) or minute (the last day)."},
     {"bad_cursor", 400, "Use a cursor as an earlier page gave it; it cannot be made up."},
+    {"key_needed", 401,
+     "The service asks for a key, and none was sent. Send it as Authorization: Bearer KEY or X-Api-Key: KEY. Whoever "
+     "runs the service makes one with imgrec key create."},
+    {"bad_key", 401,
+     "The key is unknown here, was revoked, or has lost a part of it: it begins with imgrec_ and has 84 characters. "
+     "Ask "
+     "whoever runs the service for another."},
+    {"role_needed", 403,
+     "The key is good, and its role does not allow this; the detail says which does. Ask whoever runs the service for "
+     "a "
+     "key of that role."},
     {"other_site", 403,
      "A page of another site sent this, and only this service's own pages and programs may. Behind a proxy, set "
      "web.public_url to the address that browsers use."},
@@ -76,6 +87,13 @@ constexpr auto kErrorCodes = std::to_array<ErrorCode>({
     {"image_corrupt", 422, "The image file is damaged. Sending it again gives the same answer."},
     {"image_empty", 422,
      "The image has no bytes. Check that the file is not empty, and was not read to its end before it was sent."},
+    {"rate_exceeded", 429,
+     "The key may send so many images a second, on average; the header RateLimit-Policy says how many. Send the "
+     "request "
+     "again after the seconds that Retry-After says."},
+    {"quota_exceeded", 429,
+     "The key may send so many images a day (UTC), and has none left for this request. Wait until midnight, as "
+     "Retry-After says, or ask whoever runs the service for more."},
     {"headers_too_large", 431, "The head of the request is larger than web.header_bytes_max. Send fewer cookies."},
     {"too_many_headers", 431, "The request has too many headers. Send fewer."},
     // The service.

@@ -3,10 +3,12 @@
 
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <utility>
 
 #include "lib/http/server/server.hpp"
+#include "roles/web/access/caller.hpp"
 #include "roles/web/api/answers.hpp"
 #include "roles/web/api/reply.hpp"
 #include "roles/web/api/routes.hpp"
@@ -53,7 +55,10 @@ struct Exchange {
   AnswerForm form;
   Reply reply;
   std::shared_ptr<ClientLink> client;
+  Caller caller = {};
 
+  /// To whom the jobs of this request belong (owner_of); nothing when nobody said.
+  std::optional<SessionId> owner() const { return owner_of(request, caller); }
   void send(Response response) { reply.send(std::move(response)); }
   void send_error(const Error& error) { reply.send(error_response(form, error, request.id)); }
 };

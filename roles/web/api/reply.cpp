@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <iterator>
 #include <utility>
 
 #include "lib/base/log.hpp"
@@ -53,8 +54,13 @@ double Reply::count(const std::string& answer_class) {
   return ms;
 }
 
+void Reply::add_headers(HttpHeaders headers) {
+  std::ranges::move(headers, std::back_inserter(headers_));
+}
+
 void Reply::send(Response response) {
   const int status = response.status;
+  std::ranges::move(headers_, std::back_inserter(response.headers));
   response.headers.emplace_back("X-Content-Type-Options", "nosniff");
   // Counted before it is sent: who has the answer finds it in the metrics.
   const double ms = count(std::to_string(status / 100) + "xx");
@@ -64,6 +70,7 @@ void Reply::send(Response response) {
 
 ResponseStream Reply::open_stream(Response head, StreamCallbacks callbacks) {
   const int status = head.status;
+  std::ranges::move(headers_, std::back_inserter(head.headers));
   log_sent(status, count(std::to_string(status / 100) + "xx"), true);
   return responder_.open_stream(std::move(head), std::move(callbacks));
 }

@@ -35,6 +35,9 @@ class Reply {
   /// For the log line.
   void concerns(const JobId& job) { jobs_.push_back(job); }
 
+  /// For the answer, whichever it will be.
+  void add_headers(HttpHeaders headers);
+
   /// Adds X-Content-Type-Options and Server-Timing to every answer.
   void send(Response response);
   /// Counts and logs like send().
@@ -49,6 +52,7 @@ class Reply {
   std::string jobs_text() const;
 
   Context context_;
+  HttpHeaders headers_;
   std::vector<JobId> jobs_;
   Responder responder_;
   Clock* clock_;

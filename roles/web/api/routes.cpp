@@ -30,6 +30,8 @@ constexpr auto kOperations = std::to_array<Operation>({
     {"v1_fleet", "GET", "/v1/fleet", Endpoint::v1_fleet, Access::read},
     {"v1_timeseries", "GET", "/v1/timeseries", Endpoint::v1_timeseries, Access::read},
     {"v1_events", "GET", "/v1/events", Endpoint::v1_events, Access::read},
+    {"sign_in", "POST", "/v1/sign-in", Endpoint::sign_in, Access::open},
+    {"sign_out", "POST", "/v1/sign-out", Endpoint::sign_out, Access::open},
     {"results", "GET", "/results", Endpoint::results, Access::submit},
     {"reset", "POST", "/reset", Endpoint::reset, Access::submit, true},
     {"upload", "POST", "/upload", Endpoint::images, Access::submit, true},

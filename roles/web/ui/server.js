@@ -1,4 +1,5 @@
 // The requests to the service, and what their answers mean for a photo. roles/web/HTTP.md describes them.
+import { signIn } from './sign_in.js';
 
 const LOOKUP_WAIT_SECONDS = 5;      // the longest that one look-up is held
 const REACHABLE_TIMEOUT_MS = 5000;
@@ -43,6 +44,10 @@ async function request(url, options) {
   } catch (error) {
     if (error.name === 'AbortError') throw error;
     throw new Unavailable('The server is not answering', { unreachable: true, broken: true });
+  }
+  if (response.status === 401) {
+    await signIn();
+    return request(url, options);
   }
   let body = null;
   try {

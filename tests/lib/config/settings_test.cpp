@@ -172,14 +172,6 @@ TEST(InternalVariables, AreTheDocumentedOnes) {
   EXPECT_FALSE(is_internal_variable("IMGREC_CONFIGS"));
 }
 
-TEST(Settings, ACertificateAndItsKeyBelongTogether) {
-  Config config;
-  config.web.tls_certificate = "chain.pem";
-  EXPECT_THAT(validate(config).error().message, HasSubstr("web.tls_key"));
-  config.web.tls_key = "key.pem";
-  EXPECT_TRUE(validate(config));
-}
-
 TEST(Settings, CorsOriginsAreOriginsOrAny) {
   Config config;
   const Setting& setting = *find_setting("web.cors_origins");

@@ -85,7 +85,8 @@ WebNode::WebNode(Backend& backend, WebSettings settings) : settings_(std::move(s
                        .clock = system_clock(),
                        .rng = system_rng(),
                        .metrics = metrics_,
-                       .on_listening = [&](int port) { listening.set_value(port); }},
+                       .on_listening = [&](int port) { listening.set_value(port); },
+                       .keys = settings_.web.keys_file.empty() ? nullptr : make_key_object(backend.shared_outputs)},
                       std::move(stop));
     if (!result_) listening.set_value(0);
   });

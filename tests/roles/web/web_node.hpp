@@ -29,7 +29,8 @@ struct Backend {
 
   MemoryQueue requests, responses;
   MemoryStore inputs{system_clock()};
-  MemoryStore outputs{system_clock()};
+  const std::shared_ptr<MemoryStore> shared_outputs = std::make_shared<MemoryStore>(system_clock());
+  MemoryStore& outputs = *shared_outputs;
 
   /// Takes up to `count` requests from the queue (waits for them, at most 20 s), in the order sent.
   std::vector<JobRequest> take(int count);
@@ -43,6 +44,7 @@ struct Backend {
   }
 };
 
+/// With settings that name keys (web.keys_file), they are the object in Backend::outputs.
 class WebNode {
  public:
   explicit WebNode(Backend& backend, WebSettings settings = default_settings());
