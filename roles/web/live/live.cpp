@@ -1,9 +1,11 @@
 #include "roles/web/live/live.hpp"
 
 #include <algorithm>
+#include <exception>
 #include <utility>
 
 #include "lib/base/json_writer.hpp"
+#include "lib/base/log.hpp"
 
 namespace imgrec {
 namespace {
@@ -50,7 +52,12 @@ void Live::run(std::stop_token stop) {
       std::lock_guard lock(mutex_);
       watched = watched || (asked_at_ && ports_.clock.mono_now() - *asked_at_ < options_.watched_for);
     }
-    look(watched ? reads_every() - kReadsMin / 2 : options_.seldom);
+    // As in the pool: a store that throws costs one look, not the process.
+    try {
+      look(watched ? reads_every() - kReadsMin / 2 : options_.seldom);
+    } catch (const std::exception& e) {
+      log::error("an exception ended a look at the service's status", {{"what", e.what()}});
+    }
     waker_.sleep_until(ports_.clock, second_ends, stop);
   }
 }
