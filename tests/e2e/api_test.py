@@ -129,7 +129,7 @@ def test_compatible_operations(service, document):
 
 ERRORS = [
     (400, "no_image", "", b"", RAW),
-    (400, "not_multipart", "", b"x", {"Content-Type": "multipart/form-data; boundary=b"}),
+    (400, "not_multipart", "", b"x", {"Content-Type": "multipart/mixed; boundary=b"}),
     (400, "bad_multipart", "", b"x", {"Content-Type": "multipart/form-data"}),
     (400, "bad_json", "", b"{", JSON),
     (400, "bad_base64", "", b'{"content":"?"}', JSON),
