@@ -421,6 +421,7 @@ TEST(Options, ListsTheMethodsOfAPath) {
   EXPECT_EQ(reply.status, 204);
   EXPECT_EQ(reply.header("allow"), "GET, HEAD, OPTIONS");
   EXPECT_EQ(node.ask({.method = "OPTIONS", .target = "/v1/nothing", .headers = {}, .body = {}}).status, 404);
+  EXPECT_EQ(node.ask({.method = "TRACE", .target = "/healthz", .headers = {}, .body = {}}).status, 405);
   const HttpReply refused = node.ask({.method = "DELETE", .target = "/healthz", .headers = {}, .body = {}});
   EXPECT_EQ(refused.status, 405);
   EXPECT_EQ(refused.header("allow"), "GET, HEAD, OPTIONS");
