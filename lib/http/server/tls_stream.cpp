@@ -6,14 +6,13 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <cstdint>
 #include <new>
 
 namespace imgrec::http {
 namespace {
 
 int socket_of(BIO* bio) {
-  return static_cast<int>(reinterpret_cast<std::intptr_t>(BIO_get_data(bio)));
+  return *static_cast<const int*>(BIO_get_data(bio));
 }
 
 template <class Call>
@@ -62,10 +61,11 @@ void TlsStream::Free::operator()(ssl_st* ssl) const {
   SSL_free(ssl);
 }
 
-TlsStream::TlsStream(const std::shared_ptr<ssl_ctx_st>& context, int socket) : ssl_(SSL_new(context.get())) {
+TlsStream::TlsStream(const std::shared_ptr<ssl_ctx_st>& context, int socket)
+    : socket_(socket), ssl_(SSL_new(context.get())) {
   BIO* const bio = ssl_ ? BIO_new(socket_method()) : nullptr;
   if (bio == nullptr) throw std::bad_alloc();
-  BIO_set_data(bio, reinterpret_cast<void*>(static_cast<std::intptr_t>(socket)));
+  BIO_set_data(bio, &socket_);
   BIO_set_init(bio, 1);
   SSL_set_bio(ssl_.get(), bio, bio);
   SSL_set_accept_state(ssl_.get());

@@ -16,6 +16,8 @@ namespace imgrec::http {
 class TlsStream {
  public:
   TlsStream(const std::shared_ptr<ssl_ctx_st>& context, int socket);
+  TlsStream(const TlsStream&) = delete;  // OpenSSL has the address of socket_
+  TlsStream& operator=(const TlsStream&) = delete;
 
   enum class Handshake {
     done,
@@ -51,6 +53,7 @@ class TlsStream {
   };
   void remember_failure(int error);
 
+  int socket_;
   std::unique_ptr<ssl_st, Free> ssl_;
   std::string failure_;
   bool is_plain_http_ = false;

@@ -1,5 +1,6 @@
 // What the service does, as it comes: the events of /v1/events, and behind them the time series of /v1/timeseries.
 // roles/web/HTTP.md describes both.
+import { signIn } from './sign_in.js';
 
 const SECONDS_KEPT = 3660;
 const RECONNECT_MS = 3000; // where the browser gives a stream up
@@ -8,6 +9,10 @@ const FILL_SECONDS = 45;   // the controller looks seldom while nothing is to do
 
 async function getJson(path) {
   const response = await fetch(path, { headers: { Accept: 'application/json' }, signal: AbortSignal.timeout(TIMEOUT_MS) });
+  if (response.status === 401) {
+    await signIn();
+    return getJson(path);
+  }
   if (!response.ok) throw new Error(`${path}: ${response.status}`);
   return response.json();
 }
