@@ -22,6 +22,7 @@ using namespace simulate;
 
 constexpr std::uint64_t kTraceBytesMax = 256 * kMiB;
 constexpr std::uint64_t kTunedBytesMax = kMiB;
+constexpr std::uint64_t kCurveJobsMax = 1'000'000;
 constexpr double kSeedsMax = 1000, kMachinesMax = 100'000, kScaleMax = 1e9;
 
 std::vector<std::string> names_of(const std::string& list) {
@@ -156,6 +157,18 @@ int tune_peers(const Invocation& call, const std::vector<Course>& all) {
   return written ? kExitOk : report(written.error());
 }
 
+void print_curves(const Course& course, const std::vector<Contender>& all, int seeds) {
+  for (int i = 1; i <= seeds; ++i) {
+    const auto seed = static_cast<std::uint64_t>(i);
+    const Workload workload = course.workload(seed, kCurveJobsMax);
+    for (const Contender& one : all) {
+      Recording recording;
+      run_once(course, one, workload, seed, &recording);
+      std::printf("%s\n", curves_json(one.name, course.scenario.name, recording).c_str());
+    }
+  }
+}
+
 int run_simulate(const Invocation& call) {
   // What the controller's code logs is no news here.
   log::configure({.level = log::Level::error, .format = log::Format::text, .role = ""});
@@ -172,6 +185,10 @@ int run_simulate(const Invocation& call) {
   for (const Course& one : *all_courses) {
     std::vector<Recording> recordings;
     const int runs = std::max(1, static_cast<int>(seeds->value_or(1)));
+    if (call.has("--curves")) {
+      print_curves(one, *all, runs);
+      continue;
+    }
     auto rows = run_course(one, *all, runs, call.has("--html") ? &recordings : nullptr);
     if (call.has("--json")) {
       for (const Summary& row : rows) std::printf("%s\n", to_json(row).c_str());
@@ -180,6 +197,7 @@ int run_simulate(const Invocation& call) {
     summaries.insert(summaries.end(), rows.begin(), rows.end());
     if (call.has("--html")) parts.push_back({one, std::move(rows), std::move(recordings)});
   }
+  if (call.has("--curves")) return kExitOk;
   if (!call.has("--json")) std::fputs(as_columns(to_table(summaries)).c_str(), stdout);
   if (!call.has("--html")) return kExitOk;
   const auto written = write_file_atomic(call.option("--html"), to_html(parts), WriteMode::replace);
@@ -207,6 +225,7 @@ Command simulate_command() {
                       {"--tune", "FILE", "search the best configuration of each peer, and write it there"},
                       {"--tuned", "FILE", "peers also as --tune found them best"},
                       {"--json", "", "one line for each policy and scenario"},
+                      {"--curves", "", "one line of JSON for each run: messages and machines over time"},
                       {"--html", "FILE", "a report with plots, in one file"}},
           .notes = "Same options, same output. configs/scenarios/README.md describes scenarios and what is modelled.",
           .run = run_simulate};

@@ -105,7 +105,7 @@ class Controller {
   Applier applier_;
   SignalListener listener_;
   StatusBook status_;
-  bool nothing_to_do_ = false;  // in the latest round: no message, no instance, none wanted
+  bool nothing_to_do_ = false;  // in the latest round, and not before the next message
   Metrics::Counter& start_failures_;
   bool start_trouble_told_ = false;
   std::shared_ptr<std::atomic<double>> wanted_;  // shared with the gauge, which may be read after the controller's end
@@ -132,7 +132,8 @@ void Controller::step(const std::stop_token& stop) {
   const int start_failures_before = starts_.total();
   const auto [decision, actions] = round_.decide(*observation);
   tell_start_failures(start_failures_before, limits);
-  nothing_to_do_ = count_messages(observation->depth) == 0 && observation->instances.empty() && decision.wanted == 0;
+  nothing_to_do_ = count_messages(observation->depth) == 0 && actions.empty() &&
+                   (decision.settled || (observation->instances.empty() && decision.wanted == 0));
   *wanted_ = decision.wanted;
   record.seen = seen_in(*observation);
   record.wanted = decision.wanted;

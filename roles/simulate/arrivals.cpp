@@ -12,7 +12,8 @@ constexpr double kQuietStepS = 1;  // how far to look on where the rate is zero
 
 double expected_images(const ArrivalPart& part) {
   const double wave_mean = part.wave_period_s > 0 ? (1 + part.wave_low) / 2 : 1;
-  return part.images + (part.to_s - part.from_s) * (part.rate_begin + part.rate_end) / 2 * wave_mean;
+  return part.images + static_cast<double>(part.at_s.size()) +
+         (part.to_s - part.from_s) * (part.rate_begin + part.rate_end) / 2 * wave_mean;
 }
 
 void add_at_once(const ArrivalPart& part, int group, std::vector<Job>& jobs) {
@@ -95,6 +96,7 @@ Workload make_workload(const Scenario& scenario, const WorkerKind& kind, std::ui
   Workload workload{.images_per_job = images_per_job(images, kind, jobs_max)};
   for (const ArrivalPart& part : scenario.arrivals) {
     add_at_once(part, workload.images_per_job, workload.jobs);
+    for (const double at_s : part.at_s) workload.jobs.push_back({.at = kBegin + from_seconds(at_s)});
     if (workload.images_per_job == 1) {
       add_single(part, rng, workload.jobs);
     } else {

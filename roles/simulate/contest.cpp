@@ -29,12 +29,12 @@ Contender contender(const Peer& peer, const KnobValues& knobs, const std::string
 }
 
 Course course(const Scenario& scenario, const WorkerKind& kind) {
-  return {
-      .kind = kind,
-      .scenario = scenario,
-      .workload = [scenario, kind](std::uint64_t seed,
-                                   std::uint64_t jobs_max) { return make_workload(scenario, kind, seed, jobs_max); },
-      .machines_max = scenario.machines_max};
+  const WorkerKind own = scenario.workers.value_or(kind);
+  return {.kind = own,
+          .scenario = scenario,
+          .workload = [scenario, own](std::uint64_t seed,
+                                      std::uint64_t jobs_max) { return make_workload(scenario, own, seed, jobs_max); },
+          .machines_max = scenario.machines_max};
 }
 
 Course course(const Trace& trace, std::optional<double> scale, const WorkerKind& kind) {

@@ -19,9 +19,7 @@ double floor_usd(const Workload& workload, const WorkerKind& kind);
 constexpr double kDollarsPerRequest = 0.40e-6;
 /// Requests of SQS per image at load (README, "On AWS": 0.62 to 0.74).
 constexpr double kRequestsPerImage = 0.7;
-/// Of a look: the counts of the queue, and the signals.
-constexpr double kRequestsPerLook = 2;
-/// Of a worker that finds nothing: a long poll of 20 s.
-constexpr double kRequestsPerIdleSecond = 1.0 / 20;
+/// Of a worker that finds nothing: every ten seconds a long poll, and a look for a request to stop.
+constexpr double kRequestsPerIdleSecond = 2.0 / 10;
 
 }  // namespace imgrec::simulate

@@ -80,7 +80,15 @@ std::uint32_t Machines::add_machine() {
   return index;
 }
 
+// A dead caller calls nothing more.
+bool Machines::is_killed() {
+  const double chance = scenario_.faults_at(since_begin(now_)).controller_killed;
+  caller_killed_ = caller_killed_ || (chance > 0 && faults_.next_unit() < chance / 2);
+  return caller_killed_;
+}
+
 Result<std::vector<Instance>> Machines::launch(const LaunchRequest& request, const CallLimits& /*limits*/) {
+  if (is_killed()) return fail(ErrorKind::cancelled, "killed", "The caller is gone.");
   const FaultWindow faults = scenario_.faults_at(since_begin(now_));
   if (faults_.next_unit() < faults.launch_throttled) {
     return fail(ErrorKind::throttled, "throttled", "The cloud asks for fewer calls.");
@@ -102,6 +110,7 @@ Result<std::vector<Instance>> Machines::launch(const LaunchRequest& request, con
     }
     return fail(ErrorKind::transient, "reply_lost", "The answer to a launch did not arrive.");
   }
+  if (is_killed()) return fail(ErrorKind::cancelled, "killed", "The caller is gone.");
   std::vector<Instance> instances;
   for (const std::uint32_t index : launched) {
     all_[index].shown_from = now_;  // a fleet remembers what it launched
@@ -111,6 +120,7 @@ Result<std::vector<Instance>> Machines::launch(const LaunchRequest& request, con
 }
 
 Result<void> Machines::terminate(std::span<const InstanceId> ids, const CallLimits& /*limits*/) {
+  if (is_killed()) return fail(ErrorKind::cancelled, "killed", "The caller is gone.");
   for (const InstanceId& id : ids) {
     const auto index = index_of(id);
     if (!index || *index >= all_.size()) continue;
@@ -119,6 +129,7 @@ Result<void> Machines::terminate(std::span<const InstanceId> ids, const CallLimi
     if (machine.phase == Phase::told || machine.phase == Phase::ending || machine.phase == Phase::gone) continue;
     end_by_itself(*index);
   }
+  if (is_killed()) return fail(ErrorKind::cancelled, "killed", "The caller is gone.");
   return {};
 }
 

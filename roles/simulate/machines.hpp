@@ -35,11 +35,16 @@ struct Machine {
   MonoTime billed_until = MonoTime::max();
   std::array<std::uint32_t, kSlotsMax> jobs{};  // kNoJob: free
   int busy = 0;
-  int number = 0;                // of its App Tier ID
-  std::uint32_t place_free = 0;  // in the list of those with a free slot, plus one; 0: not in it
+  std::vector<std::uint32_t> ahead{};  // received, and not begun
+  bool knows_time = false;             // its worker has finished an image
+  bool backlog = false;                // its worker's last call brought as many messages as it asked for
+  int number = 0;                      // of its App Tier ID
+  std::uint32_t place_polling = 0;     // in the list of those whose worker asks for messages, plus one; 0: not in it
   Phase phase = Phase::booting;
   bool takes_work = false;
   bool told_by_cloud = false;  // the cloud shows it as stopping
+
+  int held() const { return busy + static_cast<int>(ahead.size()); }
 };
 
 /// EC2's bill for one machine, in seconds: from running to its end by the second, 60 at least; nothing when it ended
@@ -58,6 +63,10 @@ class Machines final : public Fleet {
   Result<std::vector<Instance>> describe(const CallLimits& limits = {}) override;
   Result<std::vector<Instance>> launch(const LaunchRequest& request, const CallLimits& limits = {}) override;
   Result<void> terminate(std::span<const InstanceId> ids, const CallLimits& limits = {}) override;
+
+  /// True when the caller was killed at a call since this was asked last; what it called then fails, and what it calls
+  /// later too.
+  bool take_caller_killed() { return std::exchange(caller_killed_, false); }
 
   /// Whoever called until now knows nothing any more: what was launched shortly before is shown to the next one as late
   /// as the faults want it.
@@ -89,6 +98,7 @@ class Machines final : public Fleet {
  private:
   Instance instance(std::uint32_t index) const;
   std::uint32_t add_machine();
+  bool is_killed();
 
   const Scenario& scenario_;
   const WorkerKind& kind_;
@@ -103,6 +113,7 @@ class Machines final : public Fleet {
   std::map<LaunchToken, std::vector<std::uint32_t>> answered_;  // for a launch that is asked for again
   double billed_ended_s_ = 0;                                   // of those gone
   int most_alive_ = 0;
+  bool caller_killed_ = false;
 };
 
 }  // namespace imgrec::simulate

@@ -10,17 +10,16 @@ namespace {
 
 constexpr Span kHistoryStep = std::chrono::milliseconds(500);
 constexpr Span kHistoryKept = std::chrono::minutes(3);
-constexpr double kLateMeanS = 2, kLateMaxS = 60;
-constexpr double kSampledDeviation = 0.05;
+constexpr double kLateMaxS = 60;
 constexpr std::uint64_t kExactUpTo = 10;
 
-std::uint64_t sampled(std::uint64_t count, Rng& rng) {
-  if (count <= kExactUpTo) return count;
-  const double seen = static_cast<double>(count) * (1 + kSampledDeviation * sample_normal(rng));
+}  // namespace
+
+std::uint64_t RequestQueue::sampled(std::uint64_t count, Rng& rng) const {
+  if (count <= kExactUpTo || off_ <= 0) return count;
+  const double seen = static_cast<double>(count) * (1 + off_ * sample_normal(rng));
   return static_cast<std::uint64_t>(std::max(0.0, std::round(seen)));
 }
-
-}  // namespace
 
 void RequestQueue::add(std::uint32_t job, std::uint32_t images, MonoTime now) {
   visible_.push_back(job);
@@ -35,12 +34,31 @@ void RequestQueue::take(MonoTime now, std::uint32_t images) {
   record(now);
 }
 
+void RequestQueue::give_back(std::uint32_t job, std::uint32_t images, MonoTime now) {
+  visible_.push_front(job);
+  visible_images_ += images;
+  in_flight_images_ -= images;
+  record(now);
+}
+
 void RequestQueue::leave_flight(std::uint32_t images, MonoTime now) {
   in_flight_images_ -= images;
   record(now);
 }
 
+void RequestQueue::let_leave(MonoTime now) {
+  for (; !leaving_.empty() && leaving_.front().at <= now; leaving_.pop_front()) {
+    in_flight_images_ -= leaving_.front().images;
+    note(leaving_.front().at);
+  }
+}
+
 void RequestQueue::record(MonoTime now) {
+  let_leave(now);
+  note(now);
+}
+
+void RequestQueue::note(MonoTime now) {
   // Changes within one step are one entry, so that a busy queue's history stays short.
   if (history_.empty() || now - history_.back().at >= kHistoryStep) {
     history_.push_back({.at = now});
@@ -51,7 +69,8 @@ void RequestQueue::record(MonoTime now) {
 }
 
 QueueDepth RequestQueue::read(MonoTime now, Span late, Rng& rng) {
-  const Span usual = from_seconds(std::min(kLateMaxS, sample_exponential(rng, kLateMeanS)));
+  let_leave(now);
+  const Span usual = late_s_ > 0 ? from_seconds(std::min(kLateMaxS, sample_exponential(rng, late_s_))) : Span(0);
   const MonoTime as_of = now - std::max(usual, late);
   const auto after = std::ranges::upper_bound(history_, as_of, {}, &Counts::at);
   if (after == history_.begin()) return {};

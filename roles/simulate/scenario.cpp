@@ -3,11 +3,13 @@
 #include <toml++/toml.h>
 
 #include <algorithm>
+#include <cmath>
 #include <filesystem>
 #include <set>
 
 #include "lib/base/file.hpp"
 #include "lib/config/values.hpp"
+#include "roles/simulate/machines.hpp"
 
 namespace imgrec::simulate {
 namespace {
@@ -36,6 +38,30 @@ class TableReader {
     const auto value = node->value<double>();
     if (!value || !(*value >= 0) || *value > most) wrong(*node, name, "a number from 0 to " + toml_number(most));
     return value.value_or(0);
+  }
+  int whole(std::string_view name, std::pair<int, int> range, int otherwise) {
+    const toml::node* node = find(name);
+    if (node == nullptr) return otherwise;
+    const auto value = node->value_exact<std::int64_t>();
+    if (value && *value >= range.first && *value <= range.second) return static_cast<int>(*value);
+    wrong(*node, name, "a whole number from " + std::to_string(range.first) + " to " + std::to_string(range.second));
+    return otherwise;
+  }
+
+  std::vector<double> numbers(std::string_view name, double most) {
+    std::vector<double> values;
+    const toml::node* node = find(name);
+    if (node == nullptr) return values;
+    if (!node->is_array()) {
+      wrong(*node, name, "a list of numbers");
+      return values;
+    }
+    for (const toml::node& one : *node->as_array()) {
+      const auto value = one.value<double>();
+      if (!value || !(*value >= 0) || *value > most) wrong(one, name, "numbers from 0 to " + toml_number(most));
+      values.push_back(value.value_or(0));
+    }
+    return values;
   }
   double chance(std::string_view name) { return number(name, 1); }
 
@@ -89,6 +115,17 @@ class TableReader {
     return static_cast<int>(*value);
   }
 
+  /// The table [name]; nothing when it is not there.
+  std::optional<TableReader> table(std::string_view name) {
+    const toml::node* node = find(name);
+    if (node == nullptr) return std::nullopt;
+    if (!node->is_table()) {
+      wrong(*node, name, "a table: [" + std::string(name) + "]");
+      return std::nullopt;
+    }
+    return std::optional<TableReader>(std::in_place, *node->as_table(), shown_, kind_);
+  }
+
   /// The tables of an array [[name]].
   std::vector<TableReader> tables(std::string_view name) {
     std::vector<TableReader> readers;
@@ -136,6 +173,7 @@ ArrivalPart read_arrivals(TableReader& table, double duration_s) {
   part.from_s = table.seconds("from");
   part.to_s = table.seconds("to", duration_s);
   part.images = table.number("images", kImagesMax);
+  part.at_s = table.numbers("at_s", kSpanMaxS);
   part.rate_begin = table.rate("rate", 0);
   part.rate_end = table.rate("rate_end", part.rate_begin);
   part.wave_period_s = table.seconds("wave_period");
@@ -153,9 +191,32 @@ FaultWindow read_fault(TableReader& table, double duration_s) {
   window.shown_late_s = table.seconds("shown_late");
   window.unreadable = table.chance("unreadable");
   window.counts_late_s = table.seconds("counts_late");
+  window.controller_killed = table.chance("controller_killed");
   window.controller_down = table.boolean("controller_down", false);
   window.signals_lost = table.boolean("signals_lost", false);
   return window;
+}
+
+// What the scenario says of its own workers; the rest is as that of the kind chosen.
+void read_workers(TableReader& table, WorkerKind& kind) {
+  kind.slots = table.whole("slots", {1, kSlotsMax}, kind.slots);
+  kind.image_s.sigma = table.number("sigma", 2, kind.image_s.sigma);
+  const double image_s = table.seconds("image", 0);
+  if (image_s > 0) kind.image_s.median_s = image_s / std::exp(kind.image_s.sigma * kind.image_s.sigma / 2);
+  kind.boot_s.median_s = table.seconds("boot", kind.boot_s.median_s);
+  kind.boot_s.sigma = table.number("boot_sigma", 2, kind.boot_s.sigma);
+  kind.running_share = table.number("running_share", 1, kind.running_share);
+  kind.dollars_per_hour = table.number("dollars_per_hour", 1000, kind.dollars_per_hour);
+}
+
+ServiceModel read_service(TableReader& table) {
+  ServiceModel service;
+  service.counts_late_s = table.seconds("counts_late", service.counts_late_s);
+  service.counts_off = table.number("counts_off", 1, service.counts_off);
+  service.look_s = table.seconds("look", service.look_s);
+  service.drain_timeout_s = table.seconds("drain_timeout", service.drain_timeout_s);
+  service.stop_check_s = table.seconds("stop_check", service.stop_check_s);
+  return service;
 }
 
 }  // namespace
@@ -170,6 +231,7 @@ FaultWindow Scenario::faults_at(double at_s) const {
     all.shown_late_s = std::max(all.shown_late_s, window.shown_late_s);
     all.unreadable = std::max(all.unreadable, window.unreadable);
     all.counts_late_s = std::max(all.counts_late_s, window.counts_late_s);
+    all.controller_killed = std::max(all.controller_killed, window.controller_killed);
     all.controller_down = all.controller_down || window.controller_down;
     all.signals_lost = all.signals_lost || window.signals_lost;
   }
@@ -184,15 +246,25 @@ Result<Scenario> parse_scenario(const std::string& text, const std::string& show
   } catch (const toml::parse_error& error) {
     return bad(shown + ":" + std::to_string(error.source().begin.line) + ": " + std::string(error.description()) + ".");
   }
-  TableReader top(document, shown, kind);
+  WorkerKind workers = kind;
+  TableReader top(document, shown, workers);
   Scenario scenario;
+  std::vector<std::string> mistakes;
+  if (auto table = top.table("workers")) {
+    read_workers(*table, workers);
+    scenario.workers = workers;
+    mistakes.push_back(table->mistake());
+  }
+  if (auto table = top.table("service")) {
+    scenario.service = read_service(*table);
+    mistakes.push_back(table->mistake());
+  }
   scenario.name = std::filesystem::path(shown).stem().string();
   scenario.about = top.text("about");
   scenario.duration_s = top.seconds("duration");
   scenario.machines_max = top.machines("machines_max", scenario.machines_max);
   scenario.losses_per_machine_hour = top.number("losses_per_machine_hour", 1000);
   scenario.loss_notice = top.boolean("loss_notice", true);
-  std::vector<std::string> mistakes;
   for (TableReader& table : top.tables("arrivals")) {
     scenario.arrivals.push_back(read_arrivals(table, scenario.duration_s));
     mistakes.push_back(table.mistake());

@@ -18,6 +18,7 @@ namespace imgrec::simulate {
 struct ArrivalPart {
   double from_s = 0, to_s = 0;
   double images = 0;                    // all at from_s
+  std::vector<double> at_s{};           // one image at each of these
   double rate_begin = 0, rate_end = 0;  // images per second
   double wave_period_s = 0;             // 0: no waves
   double wave_low = 1;                  // the least of a wave, as a part of the line; it begins there
@@ -32,10 +33,20 @@ struct FaultWindow {
   double shown_late_s = 0;        // until the cloud shows what was launched to who did not hear its answer
   double unreadable = 0;          // chance that a look sees nothing
   double counts_late_s = 0;       // the queue's counts are as old as this
+  double controller_killed = 0;   // chance at each call to the cloud; before or after it does what it asks for
   bool controller_down = false;   // a controller that has forgotten everything comes back at the end
   bool signals_lost = false;
 
   bool holds(double at_s) const { return at_s >= from_s && at_s < to_s; }
+};
+
+/// Where a service differs from one on AWS.
+struct ServiceModel {
+  double counts_late_s = 2;      // mean lateness of the queue's counts
+  double counts_off = 0.05;      // their standard deviation, where they are above ten
+  double look_s = 0;             // between two looks; 0: as the policy suggests
+  double drain_timeout_s = 120;  // after which an instance is ended, when no worker took the request to stop
+  double stop_check_s = 10;      // an idle worker looks so often for a request to stop
 };
 
 struct Scenario {
@@ -44,8 +55,10 @@ struct Scenario {
   int machines_max = 20;
   std::vector<ArrivalPart> arrivals{};
   std::vector<FaultWindow> faults{};
-  double losses_per_machine_hour = 0;  // machines that end by themselves: Spot, crashes
-  bool loss_notice = true;             // their workers are told before and finish what they hold
+  double losses_per_machine_hour = 0;   // machines that end by themselves: Spot, crashes
+  bool loss_notice = true;              // their workers are told before and finish what they hold
+  std::optional<WorkerKind> workers{};  // of its own, in the place of the kind that was chosen
+  ServiceModel service{};
 
   FaultWindow faults_at(double at_s) const;  // all that hold, as one
 };

@@ -8,8 +8,8 @@ namespace imgrec::simulate {
 namespace {
 
 constexpr int kShortS = 30, kLongS = 300;
-constexpr int kGatheredS = 1;          // web nodes gather arrivals for so long before they tell of them
-constexpr double kForgetImages = 500;  // the mean time per image is of about so many latest ones
+constexpr Span kGathered = std::chrono::seconds(5);  // a web node tells of the first arrival at once, then so often
+constexpr double kForgetImages = 500;                // the mean time per image is of about so many latest ones
 
 std::int64_t second_of(MonoTime at) {
   return std::chrono::floor<std::chrono::seconds>(at - kBegin).count();
@@ -26,6 +26,12 @@ bool SignalsModel::arrived(MonoTime now, std::uint32_t images) {
     if (gaps_.size() > kGapsKept) gaps_.pop_front();
   }
   last_arrival_ = now;
+  tell_gathered(now);
+  untold_ = told_at_ && now - *told_at_ < kGathered;
+  if (!untold_) {
+    told_at_ = now;
+    told_ = second_of(now);
+  }
   return after_quiet;
 }
 
@@ -48,9 +54,18 @@ void SignalsModel::move_to(std::int64_t second) {
   while (newest_ < second) arrivals_[static_cast<std::size_t>(++newest_ % kSecondsKept)] = 0;
 }
 
-double SignalsModel::arrived_within(std::int64_t last, int seconds) const {
+// What has come since the last signal, once it is time.
+void SignalsModel::tell_gathered(MonoTime now) {
+  if (!untold_ || now - *told_at_ < kGathered) return;
+  *told_at_ += kGathered;
+  told_ = second_of(*told_at_);
+  untold_ = false;
+}
+
+// What is known at this second of the arrivals of the latest `seconds`.
+double SignalsModel::told_within(std::int64_t now, int seconds) const {
   double sum = 0;
-  for (std::int64_t second = std::max<std::int64_t>(0, last - seconds + 1); second <= last; ++second) {
+  for (std::int64_t second = std::max<std::int64_t>(0, now - seconds + 1); second <= told_; ++second) {
     sum += arrivals_[static_cast<std::size_t>(second % kSecondsKept)];
   }
   return sum;
@@ -60,9 +75,9 @@ Signals SignalsModel::read(MonoTime now) {
   Signals signals;
   if (!last_arrival_) return signals;
   move_to(second_of(now));
-  const std::int64_t last = newest_ - kGatheredS;
-  signals.arrivals_per_s = arrived_within(last, kShortS) / kShortS;
-  signals.arrivals_per_s_long = arrived_within(last, kLongS) / kLongS;
+  tell_gathered(now);
+  signals.arrivals_per_s = told_within(newest_, kShortS) / kShortS;
+  signals.arrivals_per_s_long = told_within(newest_, kLongS) / kLongS;
   signals.last_arrival = last_arrival_;
   signals.quiet_gaps.assign(gaps_.begin(), gaps_.end());
   if (images_ > 0) signals.image_seconds = machine_s_ / images_;

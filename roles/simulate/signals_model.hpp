@@ -29,10 +29,14 @@ class SignalsModel {
   static constexpr std::size_t kBootsKept = 50;
 
   void move_to(std::int64_t second);
-  double arrived_within(std::int64_t last, int seconds) const;
+  void tell_gathered(MonoTime now);
+  double told_within(std::int64_t now, int seconds) const;
 
   std::array<double, kSecondsKept> arrivals_{};  // by second, as a ring
   std::int64_t newest_ = 0;                      // the newest second in the ring
+  std::int64_t told_ = 0;                        // arrivals until this second have been told
+  std::optional<MonoTime> told_at_;              // the latest signal of them
+  bool untold_ = false;                          // some have come since
   std::optional<MonoTime> last_arrival_;
   std::deque<Millis> gaps_;
   std::deque<Span> boots_;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "lib/base/json_writer.hpp"
 #include "roles/simulate/floor.hpp"
 #include "roles/simulate/simulation_state.hpp"
 
@@ -19,10 +20,19 @@ Simulation::Simulation(const Setup& setup, const ScalerFactory& make_scaler, Rec
       recording_(recording),
       random_(setup.seed * 2 + 1),
       clock_(now_),
+      queue_(setup.scenario.service.counts_late_s, setup.scenario.service.counts_off),
       machines_(setup.scenario, setup.kind, events_, setup.seed * 2 + 2),
       attempts_(jobs_.size()),
       found_machine_(jobs_.size()),
       over_(jobs_.size()) {
+  for (const bool knows_time : {false, true}) {
+    for (const bool backlog : {false, true}) {
+      const PrefetchWindow images = setup.kind.window(knows_time, backlog);
+      const int slots = setup.kind.slots, per_job = setup.workload.images_per_job;
+      windows_[knows_time ? 1 : 0][backlog ? 1 : 0] = {.target = slots + (images.target - slots) / per_job,
+                                                       .refill_at = slots + (images.refill_at - slots) / per_job};
+    }
+  }
   restart_controller();
 }
 
@@ -97,15 +107,32 @@ Outcome Simulation::finish() {
   }
   outcome_.duration_s = since_begin(now_);
   outcome_.machine_seconds = machines_.billed_seconds_total(now_);
-  const double requests = static_cast<double>(outcome_.images) * kRequestsPerImage +
-                          static_cast<double>(outcome_.looks) * kRequestsPerLook +
+  const double requests = static_cast<double>(outcome_.images) * kRequestsPerImage + requests_of_looks_ +
                           idle_machine_s_ * kRequestsPerIdleSecond;
   outcome_.cost_usd = outcome_.machine_seconds * setup_.kind.dollars_per_hour / 3600 + requests * kDollarsPerRequest;
   outcome_.floor_usd = floor_usd(setup_.workload, setup_.kind);
   outcome_.machines_max = machines_.most_alive();
   outcome_.launches = machines_.launches();
-  outcome_.orphans = std::max(0, machines_.count_staying() - requests_to_stop_ - wanted_);
+  outcome_.orphans = std::max(0, machines_.count_staying() - static_cast<int>(requests_to_stop_.size()) - wanted_);
   return outcome_;
+}
+
+std::string curves_json(const std::string& policy, const std::string& scenario, const Recording& recording) {
+  JsonWriter json;
+  json.begin_object();
+  json.member("policy", policy).member("scenario", scenario);
+  const auto column = [&](const char* name, auto value_of) {
+    json.begin_list(name);
+    for (const Recording::Sample& sample : recording.samples) json.element(static_cast<double>(value_of(sample)));
+    json.end_list();
+  };
+  using Sample = Recording::Sample;
+  column("at_s", [](const Sample& sample) { return sample.at_s; });
+  column("messages", [](const Sample& sample) { return sample.visible + sample.in_flight; });
+  column("machines", [](const Sample& sample) { return sample.booting + sample.working + sample.ending; });
+  column("working", [](const Sample& sample) { return sample.working; });
+  json.end_object();
+  return json.finish();
 }
 
 Outcome simulate(const Setup& setup, const ScalerFactory& make_scaler, Recording* recording) {

@@ -42,6 +42,9 @@ struct Recording {
   static constexpr std::size_t kDecisionsMax = 400;
 };
 
+/// One line of JSON, without its end: the samples in columns, as lists of numbers.
+std::string curves_json(const std::string& policy, const std::string& scenario, const Recording& recording);
+
 /// Runs until the scenario's end and until every image is answered, or for two hours more. The same setup and scaler
 /// give the same outcome, bit for bit, on the same machine. Precondition: kind.slots is at most kSlotsMax.
 /// `recording` may be null.

@@ -1,5 +1,6 @@
 // Whoever scales: what is observed, and what is done about it.
 #include <algorithm>
+#include <cmath>
 #include <utility>
 
 #include "roles/simulate/simulation_state.hpp"
@@ -7,8 +8,12 @@
 namespace imgrec::simulate {
 namespace {
 
-constexpr double kRequestTakenMaxS = 2;  // an idle worker finds a request to stop within this time
 constexpr Span kWakeDelay = std::chrono::milliseconds(200);
+constexpr Span kNewsPause = std::chrono::seconds(1);   // between two looks, whatever the news
+constexpr Span kIdlePause = std::chrono::seconds(40);  // when nothing is to be done before the next image
+constexpr int kIdleFactor = 8;                         // of the usual pause, where that is short
+constexpr double kSignalPollS = 20;
+constexpr Span kSaidIdleAfter = std::chrono::seconds(5);
 constexpr std::int64_t kReportEveryS = 10;  // workers tell what they did
 
 }  // namespace
@@ -18,29 +23,51 @@ void Simulation::restart_controller() {
   applier_.emplace(machines_, clock_, random_, metrics_, scaler_->starts(), nullptr);
 }
 
+// By a signal that a look should not wait for.
 void Simulation::wake_controller() {
-  if (!scaler_->wakes_on_arrivals() || controller_down_ || next_look_ <= now_ + kWakeDelay) return;
+  const MonoTime soon = std::max(now_ + kWakeDelay, last_look_ + kNewsPause);
+  if (!scaler_->wakes_on_arrivals() || controller_down_ || next_look_ <= soon) return;
   if (setup_.scenario.faults_at(since_begin(now_)).signals_lost) return;
-  next_look_ = now_ + kWakeDelay;
+  next_look_ = soon;
   events_.schedule(next_look_, EventKind::look);
 }
 
-void Simulation::look() {
-  next_look_ = now_ + scaler_->period();
+void Simulation::plan_look(Span pause) {
+  last_look_ = now_;
+  next_look_ = now_ + pause;
   events_.schedule(next_look_, EventKind::look);
+  // The counts of the queue; and signals, for which it waits.
+  requests_of_looks_ += 1 + (scaler_->reads_signals() ? std::ceil(in_seconds(pause) / kSignalPollS) : 0);
+}
+
+// As Controller::pause.
+Span Simulation::pause_after(const Observation& observation, const Decision& decision) const {
+  const double own_s = setup_.scenario.service.look_s;
+  const Span usual = own_s > 0 ? from_seconds(own_s) : scaler_->period();
+  const bool nothing_to_do = count_messages(observation.depth) == 0 &&
+                             (decision.settled || (observation.instances.empty() && decision.wanted == 0));
+  if (!nothing_to_do || !scaler_->wakes_on_arrivals() || !observation.signals.last_arrival) return usual;
+  return std::max(usual, std::min(kIdlePause, kIdleFactor * usual));
+}
+
+void Simulation::look() {
   const FaultWindow faults = setup_.scenario.faults_at(since_begin(now_));
   if (faults.controller_down) {
     controller_down_ = true;
-    return;
+    return plan_look(scaler_->period());
   }
   if (std::exchange(controller_down_, false)) {
     machines_.caller_forgets();
     restart_controller();
   }
   ++outcome_.looks;
-  if (random_.next_unit() < faults.unreadable) return scaler_->not_observed();
+  if (random_.next_unit() < faults.unreadable) {
+    scaler_->not_observed();
+    return plan_look(scaler_->period());
+  }
   const Observation observation = observe(faults);
   const RoundOutcome outcome = scaler_->look(observation);
+  plan_look(pause_after(observation, outcome.decision));
   apply(outcome, observation.drains.confirmed.size());
   record_decision(outcome);
 }
@@ -49,7 +76,8 @@ Observation Simulation::observe(const FaultWindow& faults) {
   Observation observation{.at = now_, .wall = wall_time(now_)};
   observation.depth = queue_.read(now_, from_seconds(faults.counts_late_s), random_);
   observation.instances = *machines_.describe();
-  observation.drains = {.possible = scaler_->can_ask(), .requested = requests_to_stop_, .confirmed = {}};
+  observation.drains = {.possible = scaler_->can_ask(), .confirmed = {}};
+  give_up_overdue_requests(observation.drains);
   for (const std::uint32_t index : machines_.alive()) {
     if (machines_[index].phase == Phase::confirmed) observation.drains.confirmed.push_back(Machines::id_of(index));
   }
@@ -58,6 +86,14 @@ Observation Simulation::observe(const FaultWindow& faults) {
     observation.signals.instances = instance_signals();
   }
   return observation;
+}
+
+void Simulation::give_up_overdue_requests(Drains& drains) {
+  const MonoTime oldest = now_ - from_seconds(setup_.scenario.service.drain_timeout_s);
+  for (; !requests_to_stop_.empty() && requests_to_stop_.front() <= oldest; requests_to_stop_.pop_front()) {
+    ++drains.overdue;
+  }
+  drains.requested = static_cast<int>(requests_to_stop_.size());
 }
 
 std::vector<InstanceSignals> Simulation::instance_signals() const {
@@ -73,7 +109,7 @@ std::vector<InstanceSignals> Simulation::instance_signals() const {
     one.ready_since = machine.ready_at;
     one.last_heard = machine.ready_at + std::chrono::seconds(reports * kReportEveryS);
     one.busy_share = static_cast<double>(machine.busy) / setup_.kind.slots;
-    if (machine.busy == 0) one.idle_since = machine.idle_since;
+    if (machine.busy == 0 && now_ - machine.idle_since >= kSaidIdleAfter) one.idle_since = machine.idle_since;
   }
   return signals;
 }
@@ -87,14 +123,17 @@ void Simulation::apply(const RoundOutcome& outcome, std::size_t confirmed) {
   if (direction * direction_ < 0) ++outcome_.direction_changes;
   if (direction != 0) direction_ = direction;
 
-  requests_to_stop_ -= std::min(requests_to_stop_, std::exchange(actions.take_back, 0));
-  const int asked = std::exchange(actions.ask, 0);
-  requests_to_stop_ += asked;
-  for (int i = 0; i < asked; ++i) {
-    events_.schedule(now_ + from_seconds(random_.next_unit() * kRequestTakenMaxS), EventKind::request_taken);
+  for (int i = std::exchange(actions.take_back, 0); i > 0 && !requests_to_stop_.empty(); --i) {
+    requests_to_stop_.pop_back();
+  }
+  for (int i = std::exchange(actions.ask, 0); i > 0; --i) {
+    requests_to_stop_.push_back(now_);
+    const double taken_in_s = random_.next_unit() * setup_.scenario.service.stop_check_s;
+    events_.schedule(now_ + from_seconds(taken_in_s), EventKind::request_taken);
   }
   // What fails is asked for again at a later look, as the controller does.
   (void)applier_->apply(actions, {});
+  if (machines_.take_caller_killed()) controller_down_ = true;  // its successor begins at the next look
   for (const std::uint32_t index : machines_.take_stopped()) stop_taking_work(index);
   outcome_.over_max = std::max(outcome_.over_max, static_cast<int>(machines_.alive().size()) - setup_.machines_max);
 }

@@ -2,6 +2,7 @@
 // simulation_work.cpp is about images and workers, simulation_control.cpp about whoever scales.
 #pragma once
 
+#include <deque>
 #include <memory>
 #include <optional>
 #include <vector>
@@ -40,7 +41,9 @@ class Simulation {
   // Images and workers.
   void arrive(std::uint32_t job);
   void hand_out();
-  void start_job(std::uint32_t index);
+  void receive(std::uint32_t index);
+  void begin_job(std::uint32_t index, std::uint32_t job);
+  void seek_work(std::uint32_t index);
   void job_done(std::uint32_t index, std::uint32_t job);
   void count_answer(std::uint32_t job);
   void job_visible(std::uint32_t job);
@@ -49,11 +52,18 @@ class Simulation {
   void take_request_to_stop();
   void confirm_stop(std::uint32_t index);
   void stop_taking_work(std::uint32_t index);
-  void remember_free(std::uint32_t index);
-  void forget_free(std::uint32_t index);
+  void may_stop(std::uint32_t index);
+  void start_polling(std::uint32_t index);
+  void end_polling(std::uint32_t index);
+  const PrefetchWindow& window(const Machine& machine) const {
+    return windows_[machine.knows_time ? 1 : 0][machine.backlog ? 1 : 0];
+  }
 
   // Whoever scales.
   void look();
+  void plan_look(Span pause);
+  Span pause_after(const Observation& observation, const Decision& decision) const;
+  void give_up_overdue_requests(Drains& drains);
   void wake_controller();
   void restart_controller();
   Observation observe(const FaultWindow& faults);
@@ -78,11 +88,13 @@ class Simulation {
   std::vector<std::uint8_t> attempts_;       // by job
   std::vector<std::uint8_t> found_machine_;  // by job: some worker was there when it arrived
   std::vector<std::uint8_t> over_;           // by job: answered, or given up
-  std::vector<std::uint32_t> free_;          // machines whose worker waits for work in a slot
+  std::vector<std::uint32_t> polling_;       // machines whose worker asks for messages
+  PrefetchWindow windows_[2][2];             // in jobs: knows_time, backlog
   std::size_t next_job_ = 0;
-  int requests_to_stop_ = 0;  // sent, and not taken
-  int working_ = 0;           // machines whose worker takes work
-  MonoTime next_look_ = kBegin;
+  std::deque<MonoTime> requests_to_stop_;  // sent then, and not taken; oldest first
+  int working_ = 0;                        // machines whose worker takes work
+  MonoTime last_look_ = kBegin, next_look_ = kBegin;
+  double requests_of_looks_ = 0;  // to the queues
   bool controller_down_ = false;
   int wanted_ = 0;
   int direction_ = 0;  // of the last action: 1 launched, -1 ended

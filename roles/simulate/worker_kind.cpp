@@ -18,7 +18,16 @@ constexpr double kFastSigma = 0.3;  // photos differ in size more than the netwo
 constexpr LogNormal kBoot{.median_s = 45, .sigma = 0.25};
 constexpr double kPendingShare = 0.33;
 
+constexpr int kPrefetchMax = 20;  // worker.prefetch
+
 }  // namespace
+
+PrefetchWindow WorkerKind::window(bool knows_time, bool backlog) const {
+  return prefetch_window({.threads = slots,
+                          .prefetch_max = kPrefetchMax,
+                          .mean_ms = knows_time ? std::optional(image_s.mean() * 1000) : std::nullopt,
+                          .backlog = backlog});
+}
 
 std::span<const WorkerKind> worker_kinds() {
   static const WorkerKind kKinds[] = {

@@ -6,6 +6,7 @@
 
 #include "lib/base/result.hpp"
 #include "roles/simulate/distributions.hpp"
+#include "roles/worker/prefetch.hpp"
 
 namespace imgrec::simulate {
 
@@ -19,6 +20,10 @@ struct WorkerKind {
 
   /// Images per second of one machine with work in every slot.
   double images_per_s() const { return slots / image_s.mean(); }
+
+  /// Messages that a worker holds and asks for: the worker's own rule (roles/worker/prefetch.hpp). `knows_time`: it has
+  /// finished an image; `backlog`: its last call brought as many as it asked for.
+  PrefetchWindow window(bool knows_time, bool backlog) const;
 };
 
 /// `reference`: one image at a time, 0.8 images a second, as a t2.micro ran the reference systems' classifier.

@@ -29,7 +29,7 @@ ARROWS = {
     "roles/worker": ROLES | {"lib/queues"},
     "roles/controller": ROLES | {"roles/controller/policy"},
     "roles/controller/policy": BASE | {"lib/ports"},
-    "roles/simulate": ROLES | {"roles/controller", "roles/controller/policy"},
+    "roles/simulate": ROLES | {"roles/controller", "roles/controller/policy", "roles/worker"},
     "roles/web": ROLES | WEB | {"roles/web/access", "roles/web/api", "roles/web/live", "roles/web/page", "roles/web/results", "roles/web/upload"},
     "roles/web/access": WEB | {"lib/config", "lib/job", "lib/ports"},
     "roles/web/live": PORTS | {"lib/telemetry", "lib/http/server", "roles/web/results"},

@@ -27,7 +27,7 @@ Capacity find_capacity(const Observation& observation, const ScalingRules& rules
   const double boot_high_s = std::max(boot_s, to_s(signals.boot_high.value_or(rules.assumed_boot)));
   const bool heard = !signals.instances.empty();
   Capacity capacity;
-  int said_idle = 0;
+  double busy = 0;
   for (std::size_t i = 0; i < observation.instances.size(); ++i) {
     const Instance& instance = observation.instances[i];
     if (instance.state == InstanceState::stopping) continue;
@@ -39,7 +39,7 @@ Capacity find_capacity(const Observation& observation, const ScalingRules& rules
     const bool ready = said != nullptr && said->ready_since ? true : runs && said == nullptr && age_s >= boot_s;
     if (ready) {
       ++capacity.ready;
-      said_idle += said != nullptr && said->idle_since.has_value();
+      if (said != nullptr && !said->idle_since) busy += said->busy_share.value_or(1);
     } else if (age_s > kStuckFactor * boot_high_s) {
       ++capacity.stuck;
     } else {
@@ -49,8 +49,9 @@ Capacity find_capacity(const Observation& observation, const ScalingRules& rules
   // Idle ones take the requests to stop; those that have confirmed are idle too.
   const int leaving = count_active(observation.instances) - count_projected(observation);
   capacity.ready = std::max(0, capacity.ready - leaving);
-  capacity.busy = heard ? std::max(0, capacity.ready - said_idle)
-                        : static_cast<int>(std::min(static_cast<double>(capacity.ready), messages));
+  // Where all of many instances get a little work, none is idle for long, and yet most are too many.
+  if (!heard) busy = messages;
+  capacity.busy = static_cast<int>(std::ceil(std::min(static_cast<double>(capacity.ready), busy) - 1e-9));
   return capacity;
 }
 

@@ -13,7 +13,7 @@ struct Capacity {
   int ready = 0;                    // can take work now
   std::vector<double> boot_left_s;  // of each that still boots: expected seconds until it is ready
   int stuck = 0;                    // ought to have been ready long ago: no capacity is expected of them
-  int busy = 0;                     // of those ready: hold work, as far as that is known
+  int busy = 0;                     // what those ready do, in instances that do nothing else
   int billed_anyway = 0;            // of all: would be billed for billed_min even if they ended now
 };
 

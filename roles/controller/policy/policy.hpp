@@ -58,6 +58,7 @@ struct Decision {
   int wanted = 0;   // instances there to stay; kept between min and the limit by whoever acts on it
   std::string why;  // one sentence for people: what was seen, the rule, and why not more
   Ending ending = Ending::drain;
+  bool settled = false;  // as long as no message is seen, the next decisions will be the same for minutes
   int take_back_max = std::numeric_limits<int>::max();  // requests to stop taken back in one round
 };
 

@@ -37,7 +37,8 @@ constexpr double kSparse = 0.1;         // with less load than this, the gaps be
 constexpr int kEmptyReadings = 3;       // in a row, before the last instance goes
 constexpr Seconds kRateSpan{30};        // over which Signals::arrivals_per_s is the mean
 constexpr Seconds kHoldMin{15}, kHoldMax{600};  // how long instances stay although they are not needed
-constexpr Seconds kRegretSpan{600};             // a launch so soon after instances went says that they went too early
+constexpr Seconds kMinutes{60};
+constexpr Seconds kRegretSpan{600};  // a launch so soon after instances went says that they went too early
 
 struct Memory {
   ImageTime image_time;
@@ -148,15 +149,21 @@ void count_empty_reading(Memory& memory, bool work, MonoTime now, bool after_gap
   ++memory.empty_readings;
 }
 
-// Why the last instance stays although nothing is to be done; empty: it goes.
-std::string why_last_one_stays(const Observation& observation, const Memory& memory, const ScalingRules& rules) {
+struct LastOne {
+  std::string stays_because{};  // although nothing is to be done; empty: it goes
+  bool for_minutes = false;
+};
+
+LastOne consider_last_one(const Observation& observation, const Memory& memory, const ScalingRules& rules) {
   const bool sound = memory.empty_since && memory.empty_readings >= kEmptyReadings &&
                      observation.at - *memory.empty_since >= rules.idle_cooldown;
-  if (!sound) return "one stays for the idle cooldown";
+  if (!sound) return {.stays_because = "one stays for the idle cooldown"};
   const auto last = memory.gaps.last_arrival(observation);
   const Millis patience = memory.gaps.patience(observation, rules);
   if (last && observation.at - *last < patience) {
-    return "one stays, since by the gaps so far the next image comes within " + seconds_text(to_s(patience));
+    return {.stays_because =
+                "one stays, since by the gaps so far the next image comes within " + seconds_text(to_s(patience)),
+            .for_minutes = *last + patience - observation.at > kMinutes};
   }
   return {};
 }
@@ -206,8 +213,12 @@ Decision decide_slo(const Observation& observation, PolicyState& state, const Sc
     reason = "young ones stay, since their first minute is paid for";
   }
   if (wanted == 0 && here > 0) {
-    const std::string stays = why_last_one_stays(observation, memory, rules);
-    if (!stays.empty()) return decision(1, stays);
+    const LastOne last = consider_last_one(observation, memory, rules);
+    if (!last.stays_because.empty()) {
+      Decision one = decision(1, last.stays_because);
+      one.settled = here == 1 && last.for_minutes;
+      return one;
+    }
     reason = "nothing came for a while";
   }
   if (here == 0) reason = "no work";

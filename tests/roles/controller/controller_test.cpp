@@ -90,7 +90,8 @@ class ControllerTest : public testing::Test {
   std::jthread thread_;
 };
 
-const ControllerConfig kConfig{.min = 0, .max = 4, .interval = Millis(1'000), .idle_cooldown = Millis(5'000)};
+const ControllerConfig kConfig{
+    .policy = "depth", .min = 0, .max = 4, .interval = Millis(1'000), .idle_cooldown = Millis(5'000)};
 
 TEST_F(ControllerTest, ScalesOutFromZeroAndBackToZero) {
   start(kConfig);

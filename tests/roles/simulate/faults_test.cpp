@@ -2,6 +2,7 @@
 // controller itself.
 #include <gtest/gtest.h>
 
+#include "lib/base/environment.hpp"
 #include "lib/base/rng.hpp"
 #include "tests/roles/simulate/run.hpp"
 
@@ -10,7 +11,10 @@ namespace {
 
 using test::run;
 
-constexpr int kRuns = 100;  // of each policy
+// Of each policy; with IMGREC_TEST_LONG ten times as many.
+int count_runs() {
+  return environment_variable("IMGREC_TEST_LONG") ? 1'000 : 100;
+}
 
 // Faults within half an hour, and then an hour in which nothing fails.
 std::string faulty_scenario(std::uint64_t seed) {
@@ -24,11 +28,12 @@ std::string faulty_scenario(std::uint64_t seed) {
     const int from_s = static_cast<int>(rng.next() % 1'600);
     text += "[[faults]]\nfrom = \"" + std::to_string(from_s) + "s\"\nto = \"" +
             std::to_string(from_s + 1 + static_cast<int>(rng.next() % 200)) + "s\"\n";
-    switch (rng.next() % 6) {
+    switch (rng.next() % 7) {
       case 0: text += "controller_down = true\n"; break;
       case 1: text += "launch_reply_lost = 0.7\nshown_late = \"15s\"\n"; break;
       case 2: text += "launch_throttled = 0.7\n"; break;
       case 3: text += "unreadable = 0.6\n"; break;
+      case 5: text += "controller_killed = 0.3\n"; break;
       case 4: text += "counts_late = \"60s\"\nsignals_lost = true\n"; break;
       default: text += "capacity = " + below(6) + "\n"; break;
     }
@@ -44,7 +49,8 @@ std::string with_losses(const std::string& scenario, std::uint64_t seed) {
 class FaultRuns : public testing::TestWithParam<const char*> {};
 
 TEST_P(FaultRuns, NothingIsLostNothingIsLeftAndTheMaximumHolds) {
-  for (std::uint64_t seed = 1; seed <= kRuns; ++seed) {
+  const auto runs = static_cast<std::uint64_t>(count_runs());
+  for (std::uint64_t seed = 1; seed <= runs; ++seed) {
     const std::string scenario = with_losses(faulty_scenario(seed), seed);
     const Outcome outcome = run({.scenario = scenario, .policy = GetParam(), .seed = seed});
     EXPECT_EQ(outcome.answered, outcome.images) << scenario;

@@ -65,6 +65,27 @@ TEST(RequestQueue, CountsAreThoseOfAWhileAgo) {
   EXPECT_EQ(queue.read(at(400), Span(0), rng).in_flight, 0U);
 }
 
+TEST(RequestQueue, CountsMayBeExact) {
+  SplitMix64 rng(1);
+  RequestQueue queue(/*late_s=*/0, /*off=*/0);
+  queue.add(0, 1'000, at(10));
+  EXPECT_EQ(queue.read(at(10), Span(0), rng).visible, 1'000U);
+}
+
+TEST(RequestQueue, WhatIsGivenBackComesFirstAndWhatLeavesLaterIsInFlightUntilThen) {
+  SplitMix64 rng(1);
+  RequestQueue queue(0, 0);
+  for (std::uint32_t job = 0; job < 3; ++job) queue.add(job, 1, at(10));
+  queue.take(at(11), 1);
+  queue.take(at(11), 1);
+  queue.give_back(1, 1, at(12));
+  EXPECT_EQ(queue.front(), 1U);
+  queue.leave_flight_later(1, at(14));
+  EXPECT_EQ(queue.read(at(13), Span(0), rng).in_flight, 1U);
+  EXPECT_EQ(queue.read(at(14), Span(0), rng).in_flight, 0U);
+  EXPECT_EQ(queue.read(at(14), Span(0), rng).visible, 2U);
+}
+
 TEST(RequestQueue, LongQueuesAreCountedApproximately) {
   SplitMix64 rng(1);
   RequestQueue queue;
@@ -180,7 +201,9 @@ TEST(SignalsModel, TellsRatesGapsAndMeans) {
   EXPECT_TRUE(signals.arrived(at(71), 1)) << "after a minute without any";
   for (int second = 72; second <= 300; ++second) signals.arrived(at(second), 4);
   const Signals seen = signals.read(at(301));
-  EXPECT_NEAR(*seen.arrivals_per_s, 4, 1e-9);
+  EXPECT_NEAR(*seen.arrivals_per_s, 29 * 4 / 30.0, 1e-9);
+  signals.arrived(at(302), 4);
+  EXPECT_NEAR(*signals.read(at(303)).arrivals_per_s, 27 * 4 / 30.0, 1e-9) << "told of five seconds at a time";
   EXPECT_EQ(seen.quiet_gaps, std::vector<Millis>{Millis(60'000)});
   EXPECT_EQ(seen.last_arrival, at(300));
   EXPECT_FALSE(seen.image_seconds);

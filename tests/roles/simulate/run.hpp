@@ -18,8 +18,9 @@ struct Run {
 };
 
 inline simulate::Outcome run(const Run& run) {
-  const auto kind = simulate::find_worker_kind(run.workers).value();
-  const auto scenario = simulate::parse_scenario(run.scenario, "test.toml", kind).value();
+  const auto chosen = simulate::find_worker_kind(run.workers).value();
+  const auto scenario = simulate::parse_scenario(run.scenario, "test.toml", chosen).value();
+  const auto kind = scenario.workers.value_or(chosen);
   const auto workload = simulate::make_workload(scenario, kind, run.seed, run.jobs_max);
   const auto policy = find_policy(run.policy).value();
   const simulate::Setup setup{.scenario = scenario,

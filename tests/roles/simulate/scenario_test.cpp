@@ -77,6 +77,12 @@ TEST(Scenario, MistakesAreToldWithTheirLine) {
   EXPECT_NE(mistake("duration = \"1h\"\n[[faults]]\nunreadable = 2").find("unreadable"), std::string::npos);
   EXPECT_NE(mistake("duration = \"1h\"\n[arrivals]\nimages = 1").find("[[arrivals]]"), std::string::npos);
   EXPECT_NE(mistake("duration = \"1h\"\nmachines_max = { slow = 1 }").find("machines_max"), std::string::npos);
+  EXPECT_NE(mistake("duration = \"1h\"\n[[workers]]\nslots = 1").find("[workers]"), std::string::npos);
+  EXPECT_NE(mistake("duration = \"1h\"\n[workers]\nslot = 1").find("test.toml:3: there is nothing called slot"),
+            std::string::npos);
+  EXPECT_NE(mistake("duration = \"1h\"\n[workers]\nslots = 0").find("slots"), std::string::npos);
+  EXPECT_NE(mistake("duration = \"1h\"\n[service]\nlook = 1").find("look"), std::string::npos);
+  EXPECT_NE(mistake("duration = \"1h\"\n[[arrivals]]\nat_s = [1, \"2\"]").find("at_s"), std::string::npos);
   EXPECT_NE(mistake("duration = ").find("test.toml:1"), std::string::npos);
   const auto unknown = load_scenario("no-such", kReference);
   ASSERT_FALSE(unknown);

@@ -126,6 +126,63 @@ controller_down = true
   }
 }
 
+constexpr auto kOwnService = R"(
+duration = "5m"
+machines_max = 3
+[workers]
+slots = 1
+image = "2s"
+sigma = 0
+boot = "10s"
+boot_sigma = 0
+running_share = 0
+[service]
+counts_late = "0s"
+counts_off = 0
+look = "1s"
+drain_timeout = "20s"
+stop_check = "2s"
+[[arrivals]]
+at_s = [5, 5, 5, 100]
+)";
+
+TEST(Simulation, AScenarioHasWorkersAndAServiceOfItsOwn) {
+  Recording recording;
+  const Outcome outcome = run({.scenario = kOwnService, .recording = &recording});
+  EXPECT_EQ(outcome.images, 4U);
+  // Seen at the next look, booted for ten seconds, worked on for two.
+  EXPECT_NEAR(outcome.wait.quantile(0.5), 12, 1.3);
+  const auto sample_at = [&](double at_s) {
+    return *std::ranges::find_if(recording.samples, [&](const auto& one) { return one.at_s >= at_s; });
+  };
+  EXPECT_EQ(sample_at(12).booting, 3);
+  EXPECT_EQ(sample_at(16.5).working, 3);
+  EXPECT_EQ(sample_at(10).visible, 3U);
+}
+
+// Two machines at one image each: a third image is held by one of them before it can begin with it.
+TEST(Simulation, WorkersHoldOneImageAhead) {
+  Recording recording;
+  std::string scenario = kOwnService;
+  scenario.replace(scenario.find("machines_max = 3"), 16, "machines_max = 2");
+  run({.scenario = scenario, .recording = &recording});
+  const auto working = std::ranges::find_if(recording.samples, [](const auto& one) { return one.working == 2; });
+  ASSERT_NE(working, recording.samples.end());
+  EXPECT_EQ(working->in_flight, 3U);
+  EXPECT_EQ(working->visible, 0U);
+}
+
+TEST(Simulation, RequestsToStopThatNobodyTakesInTimeEndAnInstance) {
+  std::string scenario = kOwnService;
+  // No worker looks for a request.
+  scenario.replace(scenario.find("stop_check = \"2s\""), 17, "stop_check = \"1h\"");
+  Recording recording;
+  const Outcome outcome = run({.scenario = scenario, .policy = "drain-pool", .recording = &recording});
+  EXPECT_EQ(outcome.answered, 4U);
+  EXPECT_EQ(recording.samples.back().working, 0);
+  EXPECT_EQ(outcome.orphans, 0);
+}
+
 TEST(Simulation, AScenarioWithoutImagesCostsNothingButLooks) {
   const Outcome outcome = run({.scenario = "duration = \"1h\""});
   EXPECT_EQ(outcome.launches, 0);
