@@ -142,7 +142,8 @@ TEST(Overload, ARequestThatFindsNoPlaceInThePoolIsTold503) {
   };
   std::vector<std::future<HttpReply>> waiting;
   waiting.push_back(std::async(std::launch::async, ask));
-  ASSERT_TRUE(eventually([&] { return entered == 1; }));
+  // The live view reads the store, too, in a thread of its own.
+  ASSERT_TRUE(eventually([&] { return entered >= 1; }));
   std::vector<HttpReply> refused;
   for (int i = 0; i < 6; ++i) waiting.push_back(std::async(std::launch::async, ask));
   EXPECT_TRUE(eventually([&] {
