@@ -91,6 +91,7 @@ Result<void> serve_web(const Config& config, const Platform& platform, const Web
   WebPorts ports{.requests = told ? static_cast<MessageQueue&>(*told) : *platform.requests,
                  .responses = **responses,
                  .responses_name = queue_name(config, QueueKind::responses),
+                 .dead_letters = *platform.dead_letters,
                  .inputs = *platform.inputs,
                  .outputs = *platform.outputs,
                  .clock = run.clock,

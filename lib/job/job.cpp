@@ -65,6 +65,11 @@ Json parse_document(std::string_view text) {
   return document;
 }
 
+// There is none where whoever knows the job's id may ask for it, and in documents of earlier versions.
+OwnerId owner_of(const Json& document) {
+  return document.contains("owner") ? checked(parse_owner_id(text_of(document, "owner")), "owner") : OwnerId();
+}
+
 StageTimings timings_of(const Json& object) {
   return {.queue_ms = number_of(object, "queue"),
           .fetch_ms = number_of(object, "fetch"),
@@ -79,6 +84,7 @@ StageTimings timings_of(const Json& object) {
 std::string to_json(const JobRequest& request) {
   JsonWriter json(kDocumentBytesExpected);
   json.begin_object().member("v", 1).member("job", request.job.str()).member("session", request.session.str());
+  if (!request.owner.empty()) json.member("owner", request.owner.str());
   json.member("name", request.name);
   json.begin_object("input").member("bucket", request.input.bucket).member("key", request.input.key.str());
   json.member("bytes", request.input.bytes).member("sha256", request.input.sha256).end_object();
@@ -92,6 +98,7 @@ std::string to_json(const JobRequest& request) {
 std::string to_json(const JobResult& result) {
   JsonWriter json(kDocumentBytesExpected);
   json.begin_object().member("v", 1).member("job", result.job.str()).member("session", result.session.str());
+  if (!result.owner.empty()) json.member("owner", result.owner.str());
   json.member("name", result.name);
   json.begin_object("model").member("name", result.model.name).member("sha256", result.model.sha256);
   json.member("engine", result.model.engine).member("precision", result.model.precision).end_object();
@@ -119,6 +126,7 @@ Result<JobRequest> parse_job_request(std::string_view json) try {
   JobRequest request;
   request.job = checked(parse_job_id(text_of(document, "job")), "job");
   request.session = checked(parse_session_id(text_of(document, "session")), "session");
+  request.owner = owner_of(document);
   request.name = text_of(document, "name");
   const Json& input = member(document, "input");
   request.input = {.bucket = text_of(input, "bucket"),
@@ -140,6 +148,7 @@ Result<JobResult> parse_job_result(std::string_view json) try {
   JobResult result;
   result.job = checked(parse_job_id(text_of(document, "job")), "job");
   result.session = checked(parse_session_id(text_of(document, "session")), "session");
+  result.owner = owner_of(document);
   result.name = text_of(document, "name");
   const Json& model = member(document, "model");
   result.model = {.name = text_of(model, "name"),
@@ -195,14 +204,15 @@ std::optional<ReplyAddress> find_reply_address(std::string_view json) try {
     return found != document.end() && found->is_string() ? found->get<std::string>() : std::string();
   };
   address.session = parse_session_id(text_or_none("session")).value_or(SessionId("unknown"));
+  address.owner = parse_owner_id(text_or_none("owner")).value_or(OwnerId());
   address.name = text_or_none("name");
   return address;
 } catch (const std::exception&) {
   return std::nullopt;
 }
 
-ObjectKey input_key(const JobId& job) {
-  return ObjectKey("inputs/" + job.str());
+ObjectKey input_key(const JobId& job, const OwnerId& owner) {
+  return ObjectKey("inputs/" + job.str() + (owner.empty() ? "" : "." + owner.str()));
 }
 
 ObjectKey result_key(const JobId& job) {
@@ -211,6 +221,13 @@ ObjectKey result_key(const JobId& job) {
 
 ObjectKey attempt_key(const JobId& job, int attempt) {
   return ObjectKey("attempts/" + job.str() + "." + std::to_string(attempt));
+}
+
+Result<OwnerId> parse_owner_id(std::string_view text) {
+  if (text.size() != 32 || text.find_first_not_of("0123456789abcdef") != std::string_view::npos) {
+    return fail(ErrorKind::invalid, "bad_owner_id", "An owner id has 32 lower-case hex digits.");
+  }
+  return OwnerId(std::string(text));
 }
 
 Result<SessionId> parse_session_id(std::string_view text) {

@@ -16,6 +16,13 @@ namespace imgrec {
 /// "v" of the documents that this build reads and writes.
 constexpr int kJobVersion = 1;
 
+using OwnerId = Id<struct OwnerIdTag>;  // who may ask for a job; 32 hex digits, or empty: whoever knows the job's id
+
+/// Whether a client that is `client` may ask for the jobs of `owner`.
+inline bool may_see(const OwnerId& client, const OwnerId& owner) {
+  return owner.empty() || client == owner;
+}
+
 struct Label {
   int index = 0;      // class number of the model's output
   std::string wnid;   // WordNet id ("n02437312"); empty for models with other classes
@@ -36,6 +43,7 @@ struct JobInput {
 struct JobRequest {
   JobId job;
   SessionId session;
+  OwnerId owner{};   // roles/web/access/owner.hpp
   std::string name;  // the client's file name: data, returned exactly, never part of a key or a path
   JobInput input;
   int top_k = 5;
@@ -71,6 +79,7 @@ struct JobError {
 struct JobResult {
   JobId job;
   SessionId session;
+  OwnerId owner{};  // as the request says
   std::string name;
   ModelInfo model;
   std::vector<Label> labels;  // best first
@@ -98,16 +107,25 @@ std::optional<int> document_version(std::string_view json);
 struct ReplyAddress {
   JobId job;
   SessionId session;     // "unknown" when the message has no valid one
+  OwnerId owner{};       // empty when the message has no valid one
   std::string name;      // empty when the message has none
   std::string reply_to;  // not empty
 };
 /// Nothing when the message has no valid job or no reply_to.
 std::optional<ReplyAddress> find_reply_address(std::string_view json);
 
-/// Where a job's objects lie: "inputs/JOB", "results/JOB.json" and "attempts/JOB.N" (roles/worker/attempts.hpp).
-ObjectKey input_key(const JobId& job);
+/// The code of the error that a job ends with when a client cancels it. Nothing replaces such a result.
+inline constexpr std::string_view kCancelledCode = "cancelled";
+
+/// Where a job's objects lie: "inputs/JOB" or "inputs/JOB.OWNER", "results/JOB.json" and "attempts/JOB.N"
+/// (roles/worker/attempts.hpp). The owner is in the image's key so that any web node can tell whose a job is that has
+/// no result yet.
+ObjectKey input_key(const JobId& job, const OwnerId& owner = {});
 ObjectKey result_key(const JobId& job);
 ObjectKey attempt_key(const JobId& job, int attempt);
+
+/// 32 lower-case hex digits; else ErrorKind::invalid, "bad_owner_id".
+Result<OwnerId> parse_owner_id(std::string_view text);
 
 /// [A-Za-z0-9_-]{1,64}; else ErrorKind::invalid, "bad_session_id".
 Result<SessionId> parse_session_id(std::string_view text);

@@ -11,19 +11,26 @@ namespace {
 
 constexpr int kPage = 100;
 
-// Objects are listed by key, and keys are ULIDs, which sort by time: the first page without an old object ends it.
-Result<std::uint64_t> sweep_prefix(ObjectStore& store, std::string_view prefix, WallTime limit, Millis pause,
-                                   Clock& clock, std::stop_token stop) {
+struct Prefix {
+  std::string_view text;
+  // Objects are listed by key. Where keys are ULIDs they sort by time: the first page without an old object ends it.
+  bool oldest_first = false;
+};
+constexpr Prefix kPrefixes[] = {
+    {"inputs/", true}, {"results/", true}, {"attempts/", true}, {"sessions/"}, {"idempotency/"}};
+
+Result<std::uint64_t> sweep_prefix(ObjectStore& store, const Prefix& prefix, WallTime limit, Millis pause, Clock& clock,
+                                   std::stop_token stop) {
   std::uint64_t removed = 0;
   std::string after;
   while (!stop.stop_requested()) {
-    const auto page = store.list(prefix, after, kPage, stop);
+    const auto page = store.list(prefix.text, after, kPage, stop);
     if (!page) return fail(page.error());
     std::vector<ObjectKey> old;
     for (const ObjectInfo& object : page->objects) {
       if (object.modified_at < limit) old.push_back(object.key);
     }
-    if (old.empty()) break;
+    if (old.empty() && prefix.oldest_first) break;
     if (auto done = store.remove(old, stop); !done) return fail(done.error());
     removed += old.size();
     if (page->next.empty()) break;
@@ -40,7 +47,7 @@ Result<std::uint64_t> sweep_old_objects(ObjectStore& store, const JanitorOptions
   std::uint64_t removed = 0;
   if (options.retention == Seconds(0)) return removed;
   const WallTime limit = clock.wall_now() - options.retention;
-  for (const std::string_view prefix : {"inputs/", "results/", "attempts/"}) {
+  for (const Prefix& prefix : kPrefixes) {
     const auto swept = sweep_prefix(store, prefix, limit, options.pause, clock, stop);
     if (!swept) return swept;
     removed += *swept;

@@ -19,7 +19,10 @@ std::vector<QueueRow> queue_roster(const Config& config) {
        .name = queue.dead_letter,
        .fifo = queue.fifo,  // a FIFO queue's dead letters are in a FIFO queue, as SQS wants it
        .retention = kDeadLetterRetention,
-       .uses = {.web = kWatches, .worker = kSendsTo, .controller = kWatches, .deployer = kMakes | kWatches}},
+       .uses = {.web = kReceivesFrom | kWatches,
+                .worker = kSendsTo,
+                .controller = kWatches,
+                .deployer = kMakes | kWatches}},
       {.kind = QueueKind::requests,
        .name = queue.request,
        .fifo = queue.fifo,

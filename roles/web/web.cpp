@@ -13,6 +13,7 @@
 #include "roles/web/api/answers.hpp"
 #include "roles/web/api/api.hpp"
 #include "roles/web/api/readiness.hpp"
+#include "roles/web/jobs/jobs.hpp"
 #include "roles/web/live/live.hpp"
 #include "roles/web/results/result_router.hpp"
 #include "roles/web/results/session_results.hpp"
@@ -55,6 +56,7 @@ void register_gauges(Metrics& metrics, const std::shared_ptr<ResultRouter>& rout
 
 constexpr Millis kRefreshInterval{2'000};  // of keys and certificate
 constexpr Millis kKeysTimeout{10'000};
+constexpr std::size_t kEndsKept = 10'000;  // about 200 bytes each
 
 void wait_for(const std::stop_token& stop) {
   std::mutex mutex;
@@ -106,6 +108,8 @@ Result<void> run_web(const WebSettings& settings, WebPorts ports, std::stop_toke
   SessionResults results({.results_max = static_cast<std::size_t>(web.results_max),
                           .bytes_max = web.results_bytes_max,
                           .session_bytes_max = web.results_session_bytes_max});
+  FinalStates ends(kEndsKept);
+  JobIndex index({.store = ports.outputs, .clock = ports.clock, .rng = ports.rng, .metrics = ports.metrics});
   std::atomic<Api*> answered_to = nullptr;
   std::atomic<Live*> told_to = nullptr;
   std::stop_source abort;  // a store or queue that hangs must not hold up the end of the drain
@@ -115,8 +119,9 @@ Result<void> run_web(const WebSettings& settings, WebPorts ports, std::stop_toke
                                                          .clock = ports.clock,
                                                          .rng = ports.rng,
                                                          .on_result =
-                                                             [&results, &told_to](const JobResult& result) {
+                                                             [&results, &ends, &told_to](const JobResult& result) {
                                                                results.record(result);
+                                                               ends.record(result);
                                                                if (Live* live = told_to.load()) live->job_ended(result);
                                                              },
                                                          .on_answer =
@@ -148,7 +153,8 @@ Result<void> run_web(const WebSettings& settings, WebPorts ports, std::stop_toke
                      .rng = ports.rng,
                      .abort = abort.get_token(),
                      .on_queued = [live](const JobRequest& request) { live->job_queued(request); },
-                     .on_cancelled = [live](const JobId& job) { live->job_left(job, "cancelled"); }},
+                     .on_cancelled = [live](const JobId& job) { live->job_left(job, "cancelled"); },
+                     .on_sent = [&index](const JobRequest& job) { index.add(job.owner, job.job, job.name); }},
                     {.outage_max = web.outage_max, .fifo = settings.fifo_queues});
   Readiness readiness(
       {.requests = ports.requests,
@@ -161,6 +167,21 @@ Result<void> run_web(const WebSettings& settings, WebPorts ports, std::stop_toke
        .rng = ports.rng,
        .abort = abort.get_token()},
       {.interval = web.readiness_interval, .write_proof = web.readiness_probe, .fifo = settings.fifo_queues});
+  Jobs jobs({.inputs = ports.inputs,
+             .outputs = ports.outputs,
+             .requests = ports.requests,
+             .dead_letters = ports.dead_letters,
+             .router = *router,
+             .index = index,
+             .ends = ends,
+             .clock = ports.clock,
+             .rng = ports.rng,
+             .abort = abort.get_token()},
+            {.job_ttl = web.job_ttl},
+            {.input_bucket = settings.input_bucket,
+             .reply_to = ports.responses_name,
+             .job_ttl = web.job_ttl,
+             .fifo = settings.fifo_queues});
   Api api(settings, ports,
           {.router = *router,
            .uploader = uploader,
@@ -169,6 +190,7 @@ Result<void> run_web(const WebSettings& settings, WebPorts ports, std::stop_toke
            .readiness = readiness,
            .live = *live,
            .access = access,
+           .jobs = jobs,
            .abort = abort.get_token()});
   answered_to = &api;
   ServerOptions options = server_options(web);
@@ -193,6 +215,7 @@ Result<void> run_web(const WebSettings& settings, WebPorts ports, std::stop_toke
     router->end_all_at(ports.clock.mono_now() + limit - std::min(limit / 10, Millis(1'000)));
     if (!server.drain(limit)) log::warning("some clients were cut off at the end of the drain");
   }
+  index.stop();
   abort.request_stop();
   readiness.stop();
   live->stop();

@@ -253,6 +253,7 @@ End Job::refuse_unparsable(const Error& error) {
   if (!address) return answer("", Outcome::unreadable);
   request_.job = address->job;
   request_.session = address->session;
+  request_.owner = address->owner;
   request_.name = address->name;
   request_.reply_to = address->reply_to;
   return refuse({.code = error.code, .detail = error.message});
@@ -288,7 +289,8 @@ End Job::finish(JobResult result, Outcome outcome) {
   return answer(to_json(result), outcome);
 }
 
-// Returns the result that stays when one is there already: labels replace an error, nothing replaces labels.
+// Returns the result that stays when one is there already: labels replace an error, nothing replaces labels, and
+// nothing replaces what a client cancelled.
 Result<std::optional<std::string>> Job::store(const JobResult& result) {
   const ObjectKey key = result_key(request_.job);
   const std::string document = to_json(result);
@@ -301,7 +303,8 @@ Result<std::optional<std::string>> Job::store(const JobResult& result) {
     auto stored = stored_result();
     if (!stored) return fail(stored.error());
     const auto earlier = parse_job_result(stored->bytes);
-    if (result.error || !earlier || !earlier->error) return std::move(stored->bytes);
+    const bool stays = result.error || !earlier || !earlier->error || earlier->error->code == kCancelledCode;
+    if (stays) return std::move(stored->bytes);
     // Labels take the place of exactly the error that was read: not of labels that another worker stored meanwhile.
     options.only_if_absent = false;
     options.if_match = stored->version;
@@ -344,6 +347,7 @@ JobResult Job::make_result() const {
   JobResult result;
   result.job = request_.job;
   result.session = request_.session;
+  result.owner = request_.owner;
   result.name = request_.name;
   result.model = context_.classifiers.model();
   result.worker = context_.worker;

@@ -7,7 +7,8 @@ import pytest
 import imgrec
 
 COMMANDS = ["local", "web", "worker", "controller", "classify", "model list", "model pull", "model import", "model verify",
-            "model show", "key create", "key list", "key revoke", "config show", "version"]
+            "model show", "dead-letters list", "dead-letters redrive", "dead-letters drop",
+            "key create", "key list", "key revoke", "config show", "version"]
 
 
 def usage_error(*arguments, **options):
@@ -188,3 +189,12 @@ def test_a_broken_keys_file_is_not_overwritten(tmp_path):
     assert str(keys) in usage_error("key", "create", "--web-keys-file", str(keys), "--role", "admin", "--name", "x")
     assert keys.read_text() == "{"
     assert "web.keys_file" in usage_error("key", "list")
+
+
+def test_dead_letters_of_a_new_service_are_none(tmp_path):
+    done = imgrec.run("dead-letters", "list", "--state-dir", tmp_path)
+    assert (done.returncode, done.stdout) == (0, "There are no dead letters.\n"), done.stderr
+    assert "--all" in usage_error("dead-letters", "drop", "--state-dir", tmp_path)
+    assert "--all" in usage_error("dead-letters", "redrive", "some-id", "--all", "--state-dir", tmp_path)
+    done = imgrec.run("dead-letters", "redrive", "no-such", "--state-dir", tmp_path)
+    assert done.returncode == 1 and "no dead letter of this id" in done.stderr

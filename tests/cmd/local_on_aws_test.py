@@ -1,4 +1,6 @@
 """Roles with queues and objects on AWS (moto): what is old there is not theirs to delete, and what hangs keeps none alive."""
+import hashlib
+import json
 import os
 import signal
 import time
@@ -94,3 +96,37 @@ def test_a_controller_that_ends_says_which_instances_go_on_and_how_to_end_them(t
         line, = [line for line in service.log().splitlines() if "go on running" in line]
         assert instance["InstanceId"] in line and "aws ec2 terminate-instances --region us-east-1" in line
         assert "Name=tag:imgrec:fleet,Values=imgrec" in line and instance["State"]["Name"] == "running"
+
+
+def test_dead_letters_are_seen_sent_again_and_dropped(tmp_path):
+    config = tmp_path / "aws.toml"
+    config.write_text(SETTINGS)
+    job = "01ARZ3NDEKTSV4RRFFQ69G5FAV"
+    request = {"v": 1, "job": job, "session": "s", "name": "photo.jpg",
+               "input": {"bucket": "in-bucket", "key": OLD, "bytes": 1, "sha256": hashlib.sha256(b"x").hexdigest()},
+               "options": {"top_k": 5}, "reply_to": "imgrec-responses-gone",
+               "submitted_at": "2026-01-01T00:00:00.000Z", "expires_at": "2026-01-02T00:00:00.000Z"}
+    with aws_account.Moto(tmp_path) as account:
+        env = account.variables()
+        assert imgrec.run("setup", "--config", config, env=env).returncode == 0
+        s3, sqs = account.client("s3"), account.client("sqs")
+        s3.put_object(Bucket="in-bucket", Key=OLD, Body=b"x")
+        s3.put_object(Bucket="out-bucket", Key=f"attempts/{job}.1", Body=b"1")
+        dead, requests = (sqs.get_queue_url(QueueName=name)["QueueUrl"] for name in ("imgrec-dead", "imgrec-requests"))
+        sqs.send_message(QueueUrl=dead, MessageBody=json.dumps(request))
+        sqs.send_message(QueueUrl=dead, MessageBody="no request")
+
+        def letters(*words):
+            done = imgrec.run("dead-letters", *words, "--config", config, env=env)
+            assert done.returncode == 0, done.stderr
+            return done.stdout.splitlines()
+        for _ in range(2):  # looking changes nothing
+            heading, *lines = letters("list")
+            assert len(lines) == 2 and heading.split()[:2] == ["ID", "SENT"]
+        ids = {line.split()[0] for line in lines if job in line}
+        assert letters("redrive", *ids) == [f"sent again {ids.pop()} {job}"]
+        body = json.loads(sqs.receive_message(QueueUrl=requests)["Messages"][0]["Body"])
+        assert body["job"] == job and body["expires_at"] > request["expires_at"]
+        assert "Contents" not in s3.list_objects_v2(Bucket="out-bucket", Prefix="attempts/")
+        assert len(letters("drop", "--all")) == 1
+        assert letters("list") == ["There are no dead letters."]

@@ -19,8 +19,8 @@ for row in ROSTER:
 CALLS = {"sends": {"send"}, "receives": {"receive", "delete", "extend"}, "watches": {"attributes"}, "makes": set()}  # moto asks no resource
 ACTIONS = {"sends": {"SendMessage"}, "receives": {"ReceiveMessage", "DeleteMessage", "ChangeMessageVisibility"},
            "watches": {"GetQueueAttributes"}, "makes": {"CreateQueue", "TagQueue"}}
-KEYS = ("inputs/a", "results/a", "attempts/a.1", "status/worker-start", "status/service", "access/keys.json",
-        "access/use/a.json", "bundles/a", "other/a")
+KEYS = ("inputs/a", "results/a", "attempts/a.1", "sessions/a/1", "idempotency/a", "status/worker-start", "status/service",
+        "access/keys.json", "access/use/a.json", "bundles/a", "other/a")
 
 
 @pytest.fixture(scope="module")
@@ -97,8 +97,10 @@ def test_queues_by_the_policy_s_text(role):
 
 # role → (bucket, key) → what it may do with it
 S3 = {
-    "web": {("in-bucket", "inputs/a"): {"get", "put", "delete"}, ("out-bucket", "results/a"): {"get"},
-            ("out-bucket", "status/worker-start"): {"get"}, ("out-bucket", "status/service"): {"get"},
+    "web": {("in-bucket", "inputs/a"): {"get", "put", "delete"}, ("out-bucket", "results/a"): {"get", "put", "delete"},
+            ("out-bucket", "attempts/a.1"): {"delete"}, ("out-bucket", "sessions/a/1"): {"get", "put"},
+            ("out-bucket", "idempotency/a"): {"get", "put"}, ("out-bucket", "status/worker-start"): {"get"},
+            ("out-bucket", "status/service"): {"get"},
             ("out-bucket", "access/keys.json"): {"get"}, ("out-bucket", "access/use/a.json"): {"get", "put"}},
     "worker": {("in-bucket", "inputs/a"): {"get"}, ("out-bucket", "results/a"): {"get", "put"},
                ("out-bucket", "attempts/a.1"): {"put", "delete"}, ("out-bucket", "status/worker-start"): {"put", "delete"},

@@ -14,7 +14,10 @@ def test_it_ends_what_belongs_to_jobs_and_nothing_else(tmp_path):
         s3.create_bucket(Bucket="in-bucket")
         s3.put_bucket_lifecycle_configuration(Bucket="in-bucket", LifecycleConfiguration=rules)
         taken = s3.get_bucket_lifecycle_configuration(Bucket="in-bucket")["Rules"]
+    janitor = (ROOT / "lib/local/janitor.cpp").read_text()
+    swept = set(re.findall(r'\{"(\w+/)"', janitor[janitor.index("kPrefixes"):janitor.index("sweep_prefix")]))
     layout = set(re.findall(r'ObjectKey\("(\w+/)" \+ job', (ROOT / "lib/job/job.cpp").read_text()))
-    assert {rule["Filter"]["Prefix"] for rule in taken} == layout == {"inputs/", "results/", "attempts/"}
+    assert layout == {"inputs/", "results/", "attempts/"}
+    assert {rule["Filter"]["Prefix"] for rule in taken} == swept == layout | {"sessions/", "idempotency/"}
     # A request waits for four days at most (aws/adapters/sqs_queue.hpp): its image has to be there as long.
     assert all(rule["Status"] == "Enabled" and rule["Expiration"]["Days"] > 4 for rule in taken)

@@ -78,7 +78,10 @@ Result<void> check_access(const Caller& caller, Access needed) {
 }
 
 std::optional<SessionId> owner_of(const Request& request, const Caller& caller) {
-  auto session = session_of(request);
+  return owner_of(session_of(request), caller);
+}
+
+std::optional<SessionId> owner_of(const std::optional<SessionId>& session, const Caller& caller) {
   if (!caller.key) return session;
   // Ids of keys have one length, so that no two pairs make one text.
   const std::string pair = caller.key->id + "/" + (session ? session->str() : "");

@@ -39,6 +39,8 @@ Result<void> check_access(const Caller& caller, Access needed);
 /// key: then a name made of both, so that two keys never share a session, and a key without any session has one of its
 /// own. Nothing without session and key.
 std::optional<SessionId> owner_of(const Request& request, const Caller& caller);
+/// The same for a session that is named in another way.
+std::optional<SessionId> owner_of(const std::optional<SessionId>& session, const Caller& caller);
 
 /// The value of Set-Cookie that signs the page in with a key, until the browser ends; without a key: out again.
 std::string key_cookie(const Request& request, const std::string& key, const WebConfig& web);

@@ -81,8 +81,13 @@ Api::Api(const WebSettings& settings, WebPorts& ports, Parts parts)
       ports_(ports),
       parts_(parts),
       classify_(settings, ports,
-                {.router = parts.router, .uploader = parts.uploader, .access = parts.access, .abort = parts.abort}),
-      jobs_(settings, ports, parts.router, parts.abort),
+                {.router = parts.router,
+                 .uploader = parts.uploader,
+                 .access = parts.access,
+                 .jobs = parts.jobs,
+                 .abort = parts.abort}),
+      jobs_(settings, ports, parts.router, parts.jobs),
+      dead_letters_(parts.jobs.dead_letters),
       unpacker_(settings.web.body_bytes_max, settings.web.buffered_bytes_max),
       live_(parts.live),
       admission_({.queue_wait_max = settings.web.queue_wait_max,
@@ -248,8 +253,17 @@ void Api::dispatch(Exchange exchange) {
       const std::string gone = key_cookie(exchange.request, {}, settings_.web);
       return exchange.send({.status = 204, .content_type = {}, .headers = {{"Set-Cookie", gone}}, .body = {}});
     }
-    case Endpoint::v1_job:
-      return post(std::move(exchange), [](Api& api, Exchange e) { api.jobs_.handle(std::move(e)); });
+    case Endpoint::v1_job: return post(std::move(exchange), [](Api& api, Exchange e) { api.jobs_.get(std::move(e)); });
+    case Endpoint::v1_jobs:
+      return post(std::move(exchange), [](Api& api, Exchange e) { api.jobs_.list(std::move(e)); });
+    case Endpoint::v1_job_cancel:
+      return post(std::move(exchange), [](Api& api, Exchange e) { api.jobs_.cancel(std::move(e)); });
+    case Endpoint::v1_dead_letters:
+      return post(std::move(exchange), [](Api& api, Exchange e) { api.dead_letters_.list(std::move(e)); });
+    case Endpoint::v1_dead_letter_redrive:
+      return post(std::move(exchange), [](Api& api, Exchange e) { api.dead_letters_.redrive(std::move(e)); });
+    case Endpoint::v1_dead_letter_drop:
+      return post(std::move(exchange), [](Api& api, Exchange e) { api.dead_letters_.drop(std::move(e)); });
     case Endpoint::v1_classify:
     case Endpoint::images:
       return post(std::move(exchange), [](Api& api, Exchange e) { api.classify_.handle(std::move(e)); });

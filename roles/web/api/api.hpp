@@ -18,6 +18,7 @@
 #include "roles/web/access/access_control.hpp"
 #include "roles/web/api/classify.hpp"
 #include "roles/web/api/context.hpp"
+#include "roles/web/api/dead_letters.hpp"
 #include "roles/web/api/exchange.hpp"
 #include "roles/web/api/jobs.hpp"
 #include "roles/web/api/live_handler.hpp"
@@ -40,6 +41,7 @@ class Api {
     Readiness& readiness;
     Live& live;
     AccessControl& access;
+    Jobs& jobs;
     std::stop_token abort{};  // requested: calls under way end
   };
   Api(const WebSettings& settings, WebPorts& ports, Parts parts);
@@ -78,6 +80,7 @@ class Api {
   Parts parts_;
   ClassifyHandler classify_;
   JobHandler jobs_;
+  DeadLetterHandler dead_letters_;
   BodyUnpacker unpacker_;
   LiveHandler live_;
   std::mutex admission_mutex_;

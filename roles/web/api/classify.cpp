@@ -4,12 +4,17 @@
 #include <utility>
 
 #include "lib/base/digest.hpp"
+#include "lib/base/log.hpp"
+#include "lib/base/text.hpp"
+#include "roles/web/access/owner.hpp"
 #include "roles/web/access/session.hpp"
 
 namespace imgrec {
 namespace {
 
 constexpr Millis kChargeTimeout{10'000};
+// Whoever has claimed an Idempotency-Key has stored its images after so long, or is not able to.
+constexpr Millis kFirstRequestStores{2'000};
 
 }  // namespace
 
@@ -26,15 +31,13 @@ void ClassifyHandler::handle(Exchange exchange) {
   exchange.form.min_score = options.min_score.value_or(0);
   if (!charge(exchange, *intake)) return;
 
-  const auto known_session = exchange.owner();
-  const SessionId session = known_session ? *known_session : make_session(ports_.rng);
-  // The aliases answer programs that may keep cookies, so that GET /results knows them again.
-  std::string cookie_to_set;
-  if (exchange.route.compatible && exchange.route.name != "compat" && !known_session) {
-    cookie_to_set = session_cookie(exchange.request, session, settings_.web);
-  }
-  Images images = prepare(*intake, common_request(exchange, session, options.top_k.value_or(settings_.top_k)));
-  const auto pending = hold(std::move(exchange), std::move(images.slots), std::move(cookie_to_set));
+  Client client = client_of(exchange);
+  Images images = prepare(*intake, common_request(exchange, client, options.top_k.value_or(settings_.top_k)));
+  const auto claim = claim_key(exchange, client.owner, images);
+  if (!claim) return exchange.send_error(claim.error());
+  client.may_return = claim->has_value();
+  const auto pending = hold(std::move(exchange), std::move(images.slots), std::move(client));
+  if (*claim && !(*claim)->is_new) rejoin(**claim, pending, images.uploads);
   for (ImageUpload& upload : images.uploads) {
     upload.request = pending;
     upload.held = !pending->accepts_at_deadline();
@@ -58,12 +61,76 @@ bool ClassifyHandler::charge(Exchange& exchange, const Intake& intake) {
   return false;
 }
 
+// Who names no session is given one that nobody else has; its jobs belong to whoever knows their ids.
+ClassifyHandler::Client ClassifyHandler::client_of(const Exchange& exchange) const {
+  if (auto owner = exchange.owner()) return {.session = *owner, .owner = make_owner_id(owner), .cookie_to_set = {}};
+  Client client{.session = make_session(ports_.rng), .owner = {}, .cookie_to_set = {}};
+  // The aliases answer programs that may keep cookies, so that GET /results knows them again.
+  if (exchange.route.compatible && exchange.route.name != "compat") {
+    client.cookie_to_set = session_cookie(exchange.request, client.session, settings_.web);
+    client.owner = make_owner_id(client.session);
+  }
+  return client;
+}
+
+Result<std::optional<Idempotency::Claim>> ClassifyHandler::claim_key(const Exchange& exchange, const OwnerId& owner,
+                                                                     Images& images) {
+  const Request& request = exchange.request;
+  const auto key = request.header("idempotency-key");
+  if (!key || exchange.form.held) return std::nullopt;
+  if (auto checked = check_idempotency_key(*key); !checked) return fail(checked.error());
+  // Not the body: a form's boundary differs each time that it is sent.
+  Sha256 digest;
+  IdempotencyRecord mine{.digest = {}, .jobs = {}, .at = ports_.clock.wall_now()};
+  for (const ImageSlot& slot : images.slots) {
+    digest.update(json_quote(slot.name) + (slot.refused ? slot.refused->code : "") + "\n");
+    mine.jobs.push_back(slot.job);
+  }
+  for (const ImageUpload& upload : images.uploads) {
+    digest.update(upload.job.input.sha256 + " " + std::to_string(upload.job.top_k) + "\n");
+  }
+  digest.update(std::to_string(exchange.form.min_score));
+  for (const auto& [name, value] : request.query) digest.update(json_quote(name) + json_quote(value));
+  mine.digest = digest.finish_hex();
+  auto claim = jobs_.idempotency.claim(owner, *key, mine);
+  if (!claim && claim.error().kind != ErrorKind::invalid) {
+    log::warning("cannot look up an Idempotency-Key", {{"error", describe(claim.error())}});
+    return fail(refusal_of(claim.error()));
+  }
+  if (!claim) return fail(claim.error());
+  for (std::size_t i = 0; i < images.slots.size(); ++i) images.slots[i].job = claim->record.jobs[i];
+  for (ImageUpload& upload : images.uploads) {
+    upload.job.job = claim->record.jobs[upload.index];
+    upload.job.input.key = input_key(upload.job.job, owner);
+  }
+  return *std::move(claim);
+}
+
+// Waits for the jobs of the request that came first, and leaves in `uploads` those that it never stored: its node has
+// died, or was in an outage. Storing and sending those under the same ids changes nothing if it was only slow.
+void ClassifyHandler::rejoin(const Idempotency::Claim& claim, const std::shared_ptr<PendingRequest>& pending,
+                             std::vector<ImageUpload>& uploads) {
+  const bool may_be_storing = ports_.clock.wall_now() - claim.record.at < kFirstRequestStores;
+  std::erase_if(uploads, [&](const ImageUpload& upload) {
+    const JobId& job = upload.job.job;
+    router_.await(job, pending, upload.index);
+    if (auto result = jobs_.lookup.stored_result(job); result && *result) {
+      pending->answer(upload.index, **std::move(result));
+      return true;
+    }
+    const bool is_stored = router_.owner_of(job) || ports_.inputs.head(upload.job.input.key, jobs_.lookup.limits());
+    if (is_stored || may_be_storing) pending->queued(upload.index);
+    return is_stored || may_be_storing;
+  });
+}
+
 // A held client waits no longer than wait_max; a job whose client knows its id lives on.
-JobRequest ClassifyHandler::common_request(const Exchange& exchange, const SessionId& session, int top_k) const {
+JobRequest ClassifyHandler::common_request(const Exchange& exchange, const Client& client, int top_k) const {
   const WallTime now = ports_.clock.wall_now();
   const Millis lifetime = exchange.form.held ? settings_.web.wait_max : settings_.web.job_ttl;
   return {.job = {},
-          .session = session,
+          .session = client.session,
+          .owner = client.owner,
           .name = {},
           .input = {},
           .top_k = top_k,
@@ -84,7 +151,7 @@ ClassifyHandler::Images ClassifyHandler::prepare(const Intake& intake, const Job
     upload.job.job = job;
     upload.job.name = image.name;
     upload.job.input = {.bucket = settings_.input_bucket,
-                        .key = input_key(job),
+                        .key = input_key(job, common.owner),
                         .bytes = image.bytes.size(),
                         .sha256 = sha256_hex(image.bytes)};
     ports_.metrics.counter("imgrec_web_upload_bytes_total", "Bytes of the images taken in.")
@@ -104,39 +171,38 @@ PendingRequest::Options ClassifyHandler::wait_options(const Request& request, bo
   return {.deadline = now + wait, .accept_at_deadline = true};
 }
 
-std::shared_ptr<PendingRequest> ClassifyHandler::hold(Exchange exchange, std::vector<ImageSlot> slots,
-                                                      std::string cookie_to_set) {
+std::shared_ptr<PendingRequest> ClassifyHandler::hold(Exchange exchange, std::vector<ImageSlot> slots, Client of) {
   for (const ImageSlot& slot : slots) {
     if (!slot.job.empty()) exchange.reply.concerns(slot.job);
   }
   const PendingRequest::Options options = wait_options(exchange.request, exchange.form.held);
-  const auto client = exchange.client;
+  const auto client = of.may_return ? nullptr : exchange.client;
   auto pending = std::make_shared<PendingRequest>(
       std::move(slots), options,
-      [this, form = exchange.form, cookie = std::move(cookie_to_set), reply = std::move(exchange.reply)](
+      [this, form = exchange.form, sender = std::move(of), reply = std::move(exchange.reply)](
           const PendingRequest* self, WaitEnd how, std::vector<ImageSlot> ended) mutable {
         router_.forget(self);
-        abandon_unanswered(how, ended);
+        if (!sender.may_return) abandon_unanswered(how, ended, sender.owner);
         count_answers(how, ended);
         if (how == WaitEnd::left) return reply.send_to_nobody();
         Response response = images_response(form, how, ended, reply.request());
-        if (!cookie.empty()) response.headers.emplace_back("Set-Cookie", cookie);
+        if (!sender.cookie_to_set.empty()) response.headers.emplace_back("Set-Cookie", sender.cookie_to_set);
         reply.send(std::move(response));
       });
   router_.watch(pending);
   pending->end_if_settled();
-  client->attach(pending);
+  if (client) client->attach(pending);
   return pending;
 }
 
 // Jobs whose id no client was told, and for which nobody waits any more, are not worked on if they are not begun.
-void ClassifyHandler::abandon_unanswered(WaitEnd how, const std::vector<ImageSlot>& slots) {
+void ClassifyHandler::abandon_unanswered(WaitEnd how, const std::vector<ImageSlot>& slots, const OwnerId& owner) {
   if (how == WaitEnd::accepted || how == WaitEnd::stopping) return;
   std::vector<JobId> abandoned;
   for (const ImageSlot& slot : slots) {
     if (!slot.job.empty() && !slot.result) abandoned.push_back(slot.job);
   }
-  if (!abandoned.empty()) uploader_.cancel(std::move(abandoned));
+  if (!abandoned.empty()) uploader_.cancel(abandoned, owner);
 }
 
 void ClassifyHandler::count_answers(WaitEnd how, const std::vector<ImageSlot>& slots) {

@@ -21,6 +21,7 @@ struct WebPorts {
   MessageQueue& requests;
   MessageQueue& responses;     // this node's own
   std::string responses_name;  // what requests carry as reply_to
+  MessageQueue& dead_letters;
   ObjectStore& inputs;
   ObjectStore& outputs;
   Clock& clock;

@@ -41,6 +41,14 @@ constexpr auto kErrorCodes = std::to_array<ErrorCode>({
     {"bad_since", 400, "since is a time: whole seconds since 1970, or 2026-11-22T08:15:30Z (RFC 3339, UTC)."},
     {"bad_resolution", 400, "resolution is second (the last hour) or minute (the last day)."},
     {"bad_cursor", 400, "Use a cursor as an earlier page gave it; it cannot be made up."},
+    {"bad_state", 400, "state is one of queued, running, done, failed, cancelled and expired."},
+    {"bad_session", 400, "A session has 1 to 64 letters, digits, - and _."},
+    {"no_session", 400,
+     "Jobs are listed for one session: name it in X-Session-Id or ?session=, as when the images were sent. Browsers "
+     "have "
+     "it in a cookie."},
+    {"bad_idempotency_key", 400,
+     "Idempotency-Key has 1 to 255 printable characters and no spaces. A UUID is a good one."},
     {"key_needed", 401,
      "The service asks for a key, and none was sent. Send it as Authorization: Bearer KEY or X-Api-Key: KEY. Whoever "
      "runs the service makes one with imgrec key create."},
@@ -59,10 +67,18 @@ constexpr auto kErrorCodes = std::to_array<ErrorCode>({
     {"unknown_job", 404,
      "There is no job of this id, it is another session's, or its result is no longer kept. Ids come from the answer "
      "to the request that sent the image."},
+    {"unknown_dead_letter", 404,
+     "There is no dead letter of this id, or somebody else looks at it right now. List the dead letters anew."},
     {"unknown_model", 404, "The service has one model; the detail names it. Leave the model out, or name that one."},
     {"method_not_allowed", 405, "The path is right and the method is not. The header Allow lists those that it takes."},
     {"request_timeout", 408, "The request came too slowly. Send it again; on a slow line, send a smaller image."},
     {"body_too_slow", 408, "The body came too slowly. Send it again; on a slow line, send a smaller image."},
+    {"cancelled", 409, "A client cancelled this job before it had a result. Send the image again if it is wanted."},
+    {"too_late", 409, "The job has a result already, so it cannot be cancelled. Its state says which."},
+    {"image_gone", 409,
+     "The image of this dead letter is no longer in the store, so it cannot be sent again. Drop the letter."},
+    {"job_cancelled", 409, "A client cancelled the job of this dead letter. Drop the letter."},
+    {"job_done", 409, "The job of this dead letter has labels already. Drop the letter."},
     {"image_too_large", 413,
      "The image has more bytes than image.bytes_max allows, or more pixels than image.pixels_max. Send a smaller copy: "
      "models look at a few hundred pixels a side."},
@@ -87,6 +103,10 @@ constexpr auto kErrorCodes = std::to_array<ErrorCode>({
     {"image_corrupt", 422, "The image file is damaged. Sending it again gives the same answer."},
     {"image_empty", 422,
      "The image has no bytes. Check that the file is not empty, and was not read to its end before it was sent."},
+    {"idempotency_key_reused", 422,
+     "Another request had this Idempotency-Key within 24 hours. Each request needs a key of its own; only the same "
+     "request "
+     "sent again has the same."},
     {"rate_exceeded", 429,
      "The key may send so many images a second, on average; the header RateLimit-Policy says how many. Send the "
      "request "

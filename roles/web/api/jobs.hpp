@@ -1,36 +1,41 @@
-// GET /v1/jobs/{id}: what became of an image.
+// GET /v1/jobs, GET and DELETE /v1/jobs/{job}: what became of images, and the end of those that nobody wants any more.
 #pragma once
 
 #include <optional>
-#include <stop_token>
 #include <utility>
 
-#include "roles/web/api/exchange.hpp"
-#include "roles/web/results/result_router.hpp"
 #include "roles/web/api/context.hpp"
+#include "roles/web/api/exchange.hpp"
+#include "roles/web/jobs/jobs.hpp"
+#include "roles/web/results/result_router.hpp"
 
 namespace imgrec {
 
-/// Thread-safe.
+/// Thread-safe. Every call blocks for some calls of the stores, and now and then one of the queue.
 class JobHandler {
  public:
-  /// abort: requested, calls under way end.
-  JobHandler(const WebSettings& settings, WebPorts& ports, ResultRouter& router, std::stop_token abort)
-      : settings_(settings), ports_(ports), router_(router), abort_(std::move(abort)) {}
+  JobHandler(const WebSettings& settings, WebPorts& ports, ResultRouter& router, Jobs& jobs)
+      : settings_(settings), ports_(ports), router_(router), jobs_(jobs) {}
 
-  /// Blocks for two calls of the stores.
-  void handle(Exchange exchange);
+  void get(Exchange exchange);
+  void cancel(Exchange exchange);
+  void list(Exchange exchange);
 
  private:
+  /// The job that the path names, found for this client. Nothing: the exchange is answered.
+  struct Named {
+    JobId job;
+    JobLookup::Found found;
+  };
+  std::optional<Named> find(Exchange& exchange);
   void await(const JobId& job, Millis wait, Exchange exchange);
-  Result<std::optional<JobResult>> stored_result(const JobId& job);
+  Response pending(const JobId& job);
   bool is_overdue(const JobId& job) const;
-  CallLimits limits() const;
 
   const WebSettings& settings_;
   WebPorts& ports_;
   ResultRouter& router_;
-  const std::stop_token abort_;
+  Jobs& jobs_;
 };
 
 }  // namespace imgrec

@@ -14,8 +14,8 @@
 #include "lib/ports/message_queue.hpp"
 #include "lib/ports/object_store.hpp"
 #include "roles/web/results/result_router.hpp"
-#include "roles/web/upload/upload.hpp"
 #include "roles/web/results/waker.hpp"
+#include "roles/web/upload/upload.hpp"
 
 namespace imgrec {
 

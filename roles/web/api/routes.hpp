@@ -18,7 +18,12 @@ enum class Endpoint {
   readyz,
   metrics,
   v1_classify,
+  v1_jobs,
   v1_job,
+  v1_job_cancel,
+  v1_dead_letters,
+  v1_dead_letter_redrive,
+  v1_dead_letter_drop,
   results,
   reset,
   images,
@@ -30,7 +35,7 @@ enum class Endpoint {
   sign_in,
   sign_out,
   options,
-  none
+  none,
 };
 
 struct Operation {

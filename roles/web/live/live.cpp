@@ -197,6 +197,7 @@ std::optional<Live::Job> Live::take(const JobId& job) {
 void Live::job_ended(const JobResult& result) {
   const auto job = take(result.job);
   if (!job) return;  // told before, or another life's
+  if (result.error && result.error->code == kCancelledCode) return tell_job(*job, result.job, "cancelled", {});
   view_.answered(ports_.clock.wall_now() - time_of(result.job));
   if (result.error) return tell_job(*job, result.job, "failed", result.error->title);
   tell_job(*job, result.job, "done", result.labels.empty() ? std::string_view() : result.labels.front().label);

@@ -44,15 +44,17 @@ void ResultRouter::watch(const std::shared_ptr<PendingRequest>& request) {
   if (earliest) waker_.wake();
 }
 
-bool ResultRouter::expect(const JobId& job, const std::shared_ptr<PendingRequest>& request, std::size_t index) {
-  return add_waiter(job, {request, index}, true);
+bool ResultRouter::expect(const JobId& job, const std::shared_ptr<PendingRequest>& request, std::size_t index,
+                          const OwnerId& owner) {
+  return add_waiter(job, {request, index}, &owner);
 }
 
 void ResultRouter::await(const JobId& job, const std::shared_ptr<PendingRequest>& request, std::size_t index) {
-  add_waiter(job, {request, index}, false);
+  add_waiter(job, {request, index}, nullptr);
 }
 
-bool ResultRouter::add_waiter(const JobId& id, Waiter waiter, bool own) {
+// owner: of an own job; null: of whichever node it is.
+bool ResultRouter::add_waiter(const JobId& id, Waiter waiter, const OwnerId* owner) {
   bool first = false;
   {
     std::lock_guard lock(mutex_);
@@ -65,7 +67,10 @@ bool ResultRouter::add_waiter(const JobId& id, Waiter waiter, bool own) {
       job.since = job.seen = now;
       job.place = order_.insert(order_.end(), id);
     }
-    if (own && !std::exchange(job.own, true)) ++own_jobs_;
+    if (owner != nullptr && !std::exchange(job.own, true)) {
+      job.owner = *owner;
+      ++own_jobs_;
+    }
     jobs_of_.emplace(waiter.request.get(), id);
     job.waiters.push_back(std::move(waiter));
     first = order_.size() == 1;
@@ -118,6 +123,19 @@ void ResultRouter::drop(std::span<const JobId> jobs) {
 bool ResultRouter::expects(const JobId& job) const {
   std::lock_guard lock(mutex_);
   return jobs_.contains(job);
+}
+
+std::optional<OwnerId> ResultRouter::owner_of(const JobId& job) const {
+  std::lock_guard lock(mutex_);
+  const auto found = jobs_.find(job);
+  if (found == jobs_.end() || !found->second.own) return std::nullopt;
+  return found->second.owner;
+}
+
+std::size_t ResultRouter::pending_after(const JobId& job) const {
+  std::lock_guard lock(mutex_);
+  return static_cast<std::size_t>(
+      std::ranges::count_if(jobs_, [&](const auto& entry) { return entry.second.own && entry.first > job; }));
 }
 
 void ResultRouter::end_all_at(MonoTime time) {
@@ -227,8 +245,8 @@ void ResultRouter::deliver(JobResult result, Way way) {
     std::lock_guard lock(mutex_);
     if (const auto job = jobs_.find(result.job); job != jobs_.end()) {
       const MonoTime now = ports_.clock.mono_now();
-      last_answer_ = now;
-      own = job->second.own;
+      if (way != Way::cancel) last_answer_ = now;  // no worker did that
+      own = job->second.own && way != Way::cancel;
       if (way == Way::queue) {
         const Millis wait = std::chrono::floor<Millis>(now - job->second.since);
         mean_wait_ = mean_wait_ == Millis(0) ? wait : mean_wait_ + (wait - mean_wait_) / kMeanOver;

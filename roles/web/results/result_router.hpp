@@ -77,7 +77,8 @@ class ResultRouter {
   void watch(const std::shared_ptr<PendingRequest>& request);
   /// The image of that index in the request is a job of this node: it counts as pending until it is answered or
   /// dropped. Call it before the job can be answered. Returns false when the request has ended meanwhile.
-  bool expect(const JobId& job, const std::shared_ptr<PendingRequest>& request, std::size_t index);
+  bool expect(const JobId& job, const std::shared_ptr<PendingRequest>& request, std::size_t index,
+              const OwnerId& owner = {});
   /// The request also waits for that job, whichever node's it is.
   void await(const JobId& job, const std::shared_ptr<PendingRequest>& request, std::size_t index);
   /// No more answers and no deadline for this request; its jobs stay pending.
@@ -85,6 +86,12 @@ class ResultRouter {
   /// Nobody will ask for these jobs: they are pending no longer.
   void drop(std::span<const JobId> jobs);
   bool expects(const JobId& job) const;
+  /// Whose that job of this node is; nothing when it is no pending job of this node.
+  std::optional<OwnerId> owner_of(const JobId& job) const;
+  /// How many pending jobs of this node were made after that one.
+  std::size_t pending_after(const JobId& job) const;
+  /// The job was cancelled and that is its result: whoever waits for it is told.
+  void cancel(JobResult result) { deliver(std::move(result), Way::cancel); }
 
   /// Whoever still waits then is told that the server stops.
   void end_all_at(MonoTime time);
@@ -114,17 +121,18 @@ class ResultRouter {
     MonoTime since{};
     MonoTime seen{};  // when it came, or was looked up last
     bool own = false;
+    OwnerId owner;  // of an own one
     std::vector<Waiter> waiters;
     std::list<JobId>::iterator place;  // in order_
   };
   using Jobs = std::unordered_map<JobId, Job>;
 
-  bool add_waiter(const JobId& job, Waiter waiter, bool own);
+  bool add_waiter(const JobId& job, Waiter waiter, const OwnerId* owner);
   void erase(Jobs::iterator job);
   void poll(std::stop_token stop);
   void remove_delivered();
   void deliver(const Message& message);
-  enum class Way { queue, store };
+  enum class Way { queue, store, cancel };
   void deliver(JobResult result, Way way);
   void keep_time(std::stop_token stop);
   std::vector<std::shared_ptr<PendingRequest>> take_overdue(MonoTime now);

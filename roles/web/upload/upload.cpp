@@ -140,14 +140,14 @@ bool Uploader::store(const UploadPtr& upload) {
   upload->stored = true;
   image.body.reset();
   image.bytes = {};
-  if (ports_.router.expect(image.job.job, image.request, image.index)) return true;
-  cancel({image.job.job});
+  if (ports_.router.expect(image.job.job, image.request, image.index, image.job.owner)) return true;
+  cancel(image);
   return false;
 }
 
 void Uploader::send(const UploadPtr& upload) {
   const ImageUpload& image = upload->image;
-  if (image.request->ended()) return cancel({image.job.job});
+  if (image.request->ended()) return cancel(image);
   if (!queue_.breaker.admits()) return wait_for(queue_, upload);
   OutgoingMessage message;
   message.body = to_json(image.job);
@@ -162,6 +162,7 @@ void Uploader::send(const UploadPtr& upload) {
 void Uploader::sent(const UploadPtr& upload, Result<MessageId> outcome) {
   if (!outcome) return failed(queue_, upload, outcome.error());
   if (queue_.breaker.succeeded()) release(queue_);
+  ports_.on_sent(upload->image.job);
   log::debug("image queued", {{"job", upload->image.job.job}, {"bytes", upload->image.job.input.bytes}});
   upload->image.request->queued(upload->image.index);
 }
@@ -196,12 +197,12 @@ void Uploader::release(Dependency& dependency) {
   for (std::size_t i = 0; i < runners; ++i) post_runner();
 }
 
-void Uploader::cancel(std::vector<JobId> jobs) {
+void Uploader::cancel(const std::vector<JobId>& jobs, const OwnerId& owner) {
   ports_.router.drop(jobs);
   for (const JobId& job : jobs) ports_.on_cancelled(job);
   {
     std::lock_guard lock(mutex_);
-    std::ranges::move(jobs, std::back_inserter(cancelled_));
+    for (const JobId& job : jobs) cancelled_.push_back(input_key(job, owner));
     if (std::exchange(removing_, true)) return;
   }
   if (ports_.pool.try_post([this] { remove_cancelled(); })) return;
@@ -214,9 +215,9 @@ void Uploader::remove_cancelled() {
     std::vector<ObjectKey> keys;
     {
       std::lock_guard lock(mutex_);
-      const std::size_t count = std::min(cancelled_.size(), kRemovedAtOnce);
-      for (std::size_t i = 0; i < count; ++i) keys.push_back(input_key(cancelled_[i]));
-      cancelled_.erase(cancelled_.begin(), cancelled_.begin() + static_cast<std::ptrdiff_t>(count));
+      const auto end = cancelled_.begin() + static_cast<std::ptrdiff_t>(std::min(cancelled_.size(), kRemovedAtOnce));
+      keys.assign(std::make_move_iterator(cancelled_.begin()), std::make_move_iterator(end));
+      cancelled_.erase(cancelled_.begin(), end);
       if (keys.empty()) {
         removing_ = false;
         return;
@@ -274,13 +275,13 @@ void Uploader::forget_hopeless(Dependency& dependency) {
     if (error) {
       refuse(upload, *error);
     } else if (upload->stored) {
-      cancel({upload->image.job.job});
+      cancel(upload->image);
     }
   }
 }
 
 void Uploader::refuse(const UploadPtr& upload, const Error& outage) {
-  if (upload->stored) cancel({upload->image.job.job});
+  if (upload->stored) cancel(upload->image);
   upload->image.request->refuse(upload->image.index, refusal_of(outage));
 }
 

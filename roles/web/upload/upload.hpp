@@ -63,6 +63,8 @@ class Uploader {
     std::function<void(const JobRequest&)> on_queued = [](const JobRequest&) {};
     /// Called when the image of a job is to be removed (cancel()).
     std::function<void(const JobId&)> on_cancelled = [](const JobId&) {};
+    /// Called for every job whose request is in the queue.
+    std::function<void(const JobRequest&)> on_sent = [](const JobRequest&) {};
   };
   Uploader(Ports ports, const UploadOptions& options);
   ~Uploader();
@@ -72,8 +74,8 @@ class Uploader {
   /// bytes.
   void start(std::vector<ImageUpload> images);
 
-  /// Removes the images of these jobs, soon: a worker that finds no image drops the request. Never blocks.
-  void cancel(std::vector<JobId> jobs);
+  /// Removes the images of these jobs of one owner, soon: a worker that finds no image drops the request. Never blocks.
+  void cancel(const std::vector<JobId>& jobs, const OwnerId& owner = {});
 
   /// Images that wait for the store or the queue to work again.
   std::size_t delayed() const;
@@ -107,6 +109,7 @@ class Uploader {
     std::deque<UploadPtr> waiting{};  // guarded by mutex_
   };
 
+  void cancel(const ImageUpload& image) { cancel({image.job.job}, image.job.owner); }
   void enqueue(UploadPtr upload);
   void post_runner();
   void run_ready();
@@ -130,9 +133,9 @@ class Uploader {
   Dependency store_, queue_;
   mutable std::mutex mutex_;
   std::deque<UploadPtr> ready_;
-  std::size_t runners_ = 0;  // tasks in the pool that take from ready_
-  std::vector<JobId> cancelled_;
-  bool removing_ = false;  // a task in the pool takes from cancelled_
+  std::size_t runners_ = 0;           // tasks in the pool that take from ready_
+  std::vector<ObjectKey> cancelled_;  // images to be removed
+  bool removing_ = false;             // a task in the pool takes from cancelled_
   Waker waker_;
   SendBatcher batcher_;
   std::jthread prober_;

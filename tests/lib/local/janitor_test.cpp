@@ -52,6 +52,17 @@ TEST_F(JanitorTest, DeletesOldInputsAndResultsAndNothingElse) {
   EXPECT_THAT(keys(), testing::ElementsAre("inputs/02B", "other/01A", "results/02B.json"));
 }
 
+// The keys of lists of jobs do not sort by time, so an old one may come after many new ones.
+TEST_F(JanitorTest, DeletesOldListsOfJobsAndIdempotencyKeysWhereverTheyAre) {
+  put("sessions/b/1.json");
+  put("idempotency/b");
+  clock_.advance(hours(25));
+  for (int i = 0; i < 250; ++i) put("sessions/a/" + std::to_string(i));
+  put("idempotency/a");
+  EXPECT_EQ(sweep_old_objects(store_, options_, clock_, {}), 2U);
+  EXPECT_EQ(keys().size(), 251U);
+}
+
 TEST_F(JanitorTest, SweepsMoreThanOnePage) {
   for (int i = 0; i < 1'050; ++i) put("inputs/" + std::to_string(10'000 + i));
   clock_.advance(hours(25));

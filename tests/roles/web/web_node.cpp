@@ -23,6 +23,7 @@ JobResult answer_of(const JobRequest& request, const std::string& image) {
   JobResult result;
   result.job = request.job;
   result.session = request.session;
+  result.owner = request.owner;
   result.name = request.name;
   result.model = {.name = "fake", .sha256 = "00", .engine = "fake", .precision = "f32"};
   result.worker = WorkerId("worker-1");
@@ -80,6 +81,7 @@ WebNode::WebNode(Backend& backend, WebSettings settings) : settings_(std::move(s
                       {.requests = backend.requests,
                        .responses = backend.responses,
                        .responses_name = "responses-of-test",
+                       .dead_letters = backend.dead_letters,
                        .inputs = backend.inputs,
                        .outputs = backend.outputs,
                        .clock = system_clock(),

@@ -25,9 +25,9 @@ JobResult answer_of(const JobRequest& request, const std::string& image);
 /// The machinery around a web node that outlives it, so that a test can restart the node.
 struct Backend {
   explicit Backend(const MemoryQueueOptions& queue = {})
-      : requests(system_clock(), queue), responses(system_clock(), queue) {}
+      : requests(system_clock(), queue), responses(system_clock(), queue), dead_letters(system_clock(), queue) {}
 
-  MemoryQueue requests, responses;
+  MemoryQueue requests, responses, dead_letters;
   MemoryStore inputs{system_clock()};
   const std::shared_ptr<MemoryStore> shared_outputs = std::make_shared<MemoryStore>(system_clock());
   MemoryStore& outputs = *shared_outputs;

@@ -1,4 +1,5 @@
 #include "roles/web/web.hpp"
+#include "roles/web/access/owner.hpp"
 #include "roles/web/page/page.hpp"
 
 #include <gmock/gmock.h>
@@ -231,7 +232,8 @@ TEST(V1Classify, TheRequestMessageIsWhole) {
   EXPECT_EQ(request.top_k, 5);
   EXPECT_EQ(request.reply_to, "responses-of-test");
   EXPECT_EQ(request.input.bucket, "inputs");
-  EXPECT_EQ(request.input.key, input_key(request.job));
+  EXPECT_EQ(request.owner, make_owner_id(SessionId("sess")));
+  EXPECT_EQ(request.input.key, input_key(request.job, request.owner));
   EXPECT_EQ(request.expires_at - request.submitted_at, 24h);
   backend.store_and_respond(test::answer_of(request, backend.image_of(request)));
   EXPECT_EQ(reply.get().status, 200);
@@ -419,7 +421,7 @@ TEST(Options, ListsTheMethodsOfAPath) {
   const WebNode node(backend);
   const HttpReply reply = node.ask({.method = "OPTIONS", .target = "/v1/jobs/x", .headers = {}, .body = {}});
   EXPECT_EQ(reply.status, 204);
-  EXPECT_EQ(reply.header("allow"), "GET, HEAD, OPTIONS");
+  EXPECT_EQ(reply.header("allow"), "GET, HEAD, DELETE, OPTIONS");
   EXPECT_EQ(node.ask({.method = "OPTIONS", .target = "/v1/nothing", .headers = {}, .body = {}}).status, 404);
   EXPECT_EQ(node.ask({.method = "TRACE", .target = "/healthz", .headers = {}, .body = {}}).status, 405);
   const HttpReply refused = node.ask({.method = "DELETE", .target = "/healthz", .headers = {}, .body = {}});
