@@ -119,7 +119,8 @@ asio::awaitable<bool> Session::write_text(std::string text) {
     disarm();
   }
   disarm();
-  co_return rest.empty();
+  const bool all_sent = rest.empty();
+  co_return all_sent;
 }
 
 // Nothing more will be sent.
