@@ -89,10 +89,11 @@ std::expected<void, Refusal> parse_request_line(std::string_view line, RequestHe
     return refuse(505, "version_not_supported", "This server speaks HTTP/1.1 and HTTP/1.0.");
   }
   head.version_minor = version[7] - '0';
-  static constexpr std::array<std::string_view, 8> kMethods = {"GET",   "HEAD",   "POST",    "PUT",
-                                                               "PATCH", "DELETE", "OPTIONS", "TRACE"};
+  static constexpr std::array<std::string_view, 9> kMethods = {"GET",    "HEAD",    "POST",  "PUT",  "PATCH",
+                                                               "DELETE", "OPTIONS", "TRACE", "QUERY"};
   if (std::find(kMethods.begin(), kMethods.end(), method) == kMethods.end()) {
-    return refuse(501, "method_not_implemented", "The method is none of GET HEAD POST PUT PATCH DELETE OPTIONS TRACE.");
+    return refuse(501, "method_not_implemented",
+                  "The method is none of GET HEAD POST PUT PATCH DELETE OPTIONS TRACE QUERY.");
   }
   auto parsed = parse_target(target, method);
   if (!parsed) return std::unexpected(parsed.error());

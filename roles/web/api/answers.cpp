@@ -180,14 +180,15 @@ Response document_response(const JobResult& result) {
   return document_response(result, "no-store");
 }
 
+// Weak: what a worker answers and what it stores differ in the time of storing, which is known only after it.
 Response stored_document_response(const JobResult& result, const Request& request) {
   Response response = document_response(result, "private, no-cache");
-  add_etag(response, request);
+  const std::string identity = result.job.str() + " " + to_rfc3339(result.completed_at);
+  add_etag(response, request, "W/\"" + sha256_hex(identity).substr(0, kEtagDigits) + '"');
   return response;
 }
 
-void add_etag(Response& response, const Request& request) {
-  std::string etag = '"' + sha256_hex(response.body).substr(0, kEtagDigits) + '"';
+void add_etag(Response& response, const Request& request, std::string etag) {
   if (etag_matches(request.header("if-none-match").value_or(""), etag)) {
     response.status = 304;
     response.body.clear();

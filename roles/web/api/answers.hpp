@@ -41,8 +41,8 @@ Response document_response(const JobResult& result);
 /// The same for who reads it again: a client may keep it and ask whether it has changed (add_etag).
 Response stored_document_response(const JobResult& result, const Request& request);
 
-/// Adds an ETag of the body; 304 without a body when the client has it.
-void add_etag(Response& response, const Request& request);
+/// Adds the entity tag; 304 without a body when the client has it.
+void add_etag(Response& response, const Request& request, std::string etag);
 
 /// {"job":…,"status":"pending","location":…} and 202.
 Response pending_response(const JobId& job);
