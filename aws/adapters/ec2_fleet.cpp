@@ -62,6 +62,8 @@ class Ec2Fleet final : public Fleet {
     for (Ec2Pool& pool : pools_of(options_)) pools_.push_back({std::move(pool)});
   }
 
+  Millis shown_within() const override { return options_.appear_max; }
+
   Result<std::vector<Instance>> describe(const CallLimits& limits) override {
     auto listed = list(limits);
     if (!listed) return fail(listed.error());
@@ -101,7 +103,9 @@ class Ec2Fleet final : public Fleet {
   void say_if_ended_at_once(const Ec2Instance& instance);
   std::optional<std::vector<Instance>> launched_before(const LaunchToken& token, const std::vector<Known>& now) const;
   Result<Ec2Launch> plan(const LaunchRequest& request, const std::vector<Known>& now) const;
-  Result<std::vector<Instance>> run_in_turn(Ec2Launch launch, const CallLimits& limits);
+  using Note = std::function<Result<void>(const std::string& plan)>;
+  Result<std::vector<Instance>> run_in_turn(Ec2Launch launch, const Note& note, const CallLimits& limits);
+  void keep_unanswered(const Ec2Launch& launch, std::size_t pool);
   Result<std::vector<Instance>> started(const Ec2Launch& launch, const std::vector<Ec2Instance>& instances);
   Result<std::vector<Instance>> find_launched(const Ec2Launch& launch, const Error& error, const CallLimits& limits);
   void stop_showing_tags(Ec2Launch& launch, const Error& error);
@@ -251,15 +255,24 @@ Result<std::vector<Instance>> Ec2Fleet::launch(const LaunchRequest& request, con
     if (auto before = launched_before(request.token, *now)) return *std::move(before);
   }
   // A launch whose answer was lost: the very same request again, so that EC2 knows its token.
+  if (const auto planned = parse_plan(request.plan, request.token); planned && !unanswered_.contains(request.token)) {
+    const auto pool = std::ranges::find(pools_, planned->second, &Pool::what);
+    if (pool != pools_.end()) keep_unanswered(planned->first, static_cast<std::size_t>(pool - pools_.begin()));
+  }
   if (const auto lost = unanswered_.find(request.token); lost != unanswered_.end()) {
-    return run_in_turn(lost->second.launch, limits);
+    return run_in_turn(lost->second.launch, request.note, limits);
   }
   auto launch = plan(request, *now);
   if (!launch) return fail(launch.error());
-  return run_in_turn(*std::move(launch), limits);
+  return run_in_turn(*std::move(launch), request.note, limits);
 }
 
-Result<std::vector<Instance>> Ec2Fleet::run_in_turn(Ec2Launch launch, const CallLimits& limits) {
+void Ec2Fleet::keep_unanswered(const Ec2Launch& launch, std::size_t pool) {
+  if (unanswered_.size() >= kLaunchesKept) unanswered_.clear();
+  unanswered_[launch.token] = {launch, pool};
+}
+
+Result<std::vector<Instance>> Ec2Fleet::run_in_turn(Ec2Launch launch, const Note& note, const CallLimits& limits) {
   std::optional<CallFailure> refusal;
   std::size_t first = 0;
   const auto lost = unanswered_.find(launch.token);
@@ -270,6 +283,12 @@ Result<std::vector<Instance>> Ec2Fleet::run_in_turn(Ec2Launch launch, const Call
   for (std::size_t i = first; i < pools_.size(); ++i) {
     Pool& pool = pools_[i];
     if (session_.clock().mono_now() < pool.not_before) continue;
+    if (note) {
+      if (auto noted = note(to_plan(launch, pool.what)); !noted) {
+        keep_unanswered(launch, i);
+        return fail(noted.error());
+      }
+    }
     const auto ran = api_.run(run_parameters(options_, pool.what, launch), limits);
     if (ran) {
       pool.failures = 0;
@@ -283,8 +302,7 @@ Result<std::vector<Instance>> Ec2Fleet::run_in_turn(Ec2Launch launch, const Call
     }
     if (failure.aws_code == "IdempotentParameterMismatch") return find_launched(launch, failure.error, limits);
     if (failure.error.kind == ErrorKind::transient || failure.error.kind == ErrorKind::cancelled) {
-      if (unanswered_.size() >= kLaunchesKept) unanswered_.clear();
-      unanswered_[launch.token] = {launch, i};
+      keep_unanswered(launch, i);
       return fail(failure.error);
     }
     if (!is_pool_error(failure.aws_code)) return fail(failure.error);

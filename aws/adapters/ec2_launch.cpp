@@ -113,6 +113,29 @@ std::string app_tier_id_of(std::string_view app_tiers, int launch_index) {
   return number ? "app-tier-" + std::to_string(*number) : "";
 }
 
+std::string to_plan(const Ec2Launch& launch, const Ec2Pool& pool) {
+  return to_app_tiers(launch.numbers) + "\n" + to_rfc3339(launch.at) + "\n" + (launch.tags_in_metadata ? "1" : "0") +
+         "\n" + std::to_string(launch.attempt) + "\n" + pool.instance_type + "\n" + pool.subnet + "\n" + pool.zone;
+}
+
+std::optional<std::pair<Ec2Launch, Ec2Pool>> parse_plan(std::string_view plan, const LaunchToken& token) {
+  const auto lines = split(plan, '\n');
+  if (lines.size() != 7) return std::nullopt;
+  Ec2Launch launch{.token = token, .numbers = {}, .at = {}, .tags_in_metadata = lines[2] == "1"};
+  for (int index = 0; index < kInstancesMax; ++index) {
+    const auto number = app_tier_number(lines[0], index);
+    if (!number) break;
+    launch.numbers.push_back(*number);
+  }
+  const auto at = parse_rfc3339(lines[1]);
+  const auto [end, error] = std::from_chars(lines[3].data(), lines[3].data() + lines[3].size(), launch.attempt);
+  if (launch.numbers.empty() || !at || error != std::errc{} || end != lines[3].data() + lines[3].size()) {
+    return std::nullopt;
+  }
+  launch.at = *at;
+  return std::pair(std::move(launch), Ec2Pool{std::string(lines[4]), std::string(lines[5]), std::string(lines[6])});
+}
+
 std::string client_token(const Ec2FleetOptions& options, const Ec2Pool& pool, const Ec2Launch& launch) {
   return sha256_hex(options.name + "\n" + launch.token.str() + "\n" + pool.instance_type + "\n" + pool.subnet + "\n" +
                     pool.zone + "\n" + std::to_string(launch.attempt));

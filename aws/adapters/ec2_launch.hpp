@@ -4,6 +4,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "aws/adapters/ec2_fleet.hpp"
@@ -20,6 +21,7 @@ inline constexpr std::string_view kLaunchedAtTag = "imgrec:launched-at";  // EC2
 /// One kind of capacity: empty members are as the launch template says.
 struct Ec2Pool {
   std::string instance_type, subnet, zone;
+  bool operator==(const Ec2Pool&) const = default;
 };
 
 /// Types times subnets (or zones), in the order in which they are tried; at least one.
@@ -37,6 +39,11 @@ struct Ec2Launch {
   bool tags_in_metadata = true;
   int attempt = 0;  // counts refusals: EC2 may remember a refused ClientToken
 };
+
+/// One call of RunInstances, so that another process can make the very same one: LaunchRequest::plan.
+std::string to_plan(const Ec2Launch& launch, const Ec2Pool& pool);
+/// Nothing for what to_plan() does not write.
+std::optional<std::pair<Ec2Launch, Ec2Pool>> parse_plan(std::string_view plan, const LaunchToken& token);
 
 /// 64 ASCII characters (EC2's limit); the same for the same launch of the fleet into the same pool.
 std::string client_token(const Ec2FleetOptions& options, const Ec2Pool& pool, const Ec2Launch& launch);

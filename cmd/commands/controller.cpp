@@ -4,10 +4,10 @@
 #include "cmd/cli/exit_code.hpp"
 #include "cmd/cli/signals.hpp"
 #include "cmd/commands/commands.hpp"
+#include "cmd/commands/controlling.hpp"
 #include "cmd/commands/process_metrics.hpp"
 #include "cmd/platform/platform.hpp"
 #include "lib/base/open_files.hpp"
-#include "lib/queues/queues.hpp"
 
 namespace imgrec {
 
@@ -27,23 +27,10 @@ int run_controller_command(const Config& config) {
   const auto listener = listen_for_metrics(config.metrics, told.metrics, &told.decisions);
   if (!listener) return report(listener.error());
   const auto status = make_status_publisher(config.controller, *platform->outputs);
-  const auto controlled =
-      run_controller(config.controller,
-                     {.requests = *platform->requests,
-                      .fleet = **fleet,
-                      .clock = system_clock(),
-                      .rng = system_rng(),
-                      .metrics = told.metrics,
-                      .decisions = told.decisions,
-                      .series = told.series,
-                      .results = platform->outputs.get(),
-                      .signals = platform->signals.get(),
-                      .status = status.get(),
-                      .how_to_end = platform->how_to_end_instances,
-                      .queues = platform->queues.get(),
-                      .shutdown_requests = queue_name(config, QueueKind::shutdown_requests),
-                      .shutdown_confirmations = queue_name(config, QueueKind::shutdown_confirmations)},
-                     interrupts.token());
+  auto ports = controller_ports(config, *platform, **fleet, told);
+  if (!ports) return report(ports.error());
+  ports->status = status.get();
+  const auto controlled = run_controller(config.controller, *std::move(ports), interrupts.token());
   if (!controlled) return report(controlled.error());
   return exit_code(interrupts);
 }
@@ -55,6 +42,8 @@ Command controller_command() {
           .summary = "Watch the queue; start and stop workers as demand moves",
           .settings = kControllerCommand,
           .examples = {{"imgrec controller --max-workers 4", "beside `imgrec web`, on the same state folder"},
+                       {"imgrec controller --config aws.toml",
+                        "on two machines: one leads, the other takes over when it is gone"},
                        {"imgrec controller --dry-run", "log what it would do"}},
           .notes = kRoleNotes,
           .run = [](const Invocation& call) { return run_controller_command(call.config()); }};

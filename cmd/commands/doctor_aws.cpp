@@ -11,6 +11,7 @@
 #include "cmd/commands/doctor_ec2.hpp"
 #include "cmd/platform/platforms.hpp"
 #include "lib/base/digest.hpp"
+#include "lib/job/leader_lease.hpp"
 #include "lib/queues/queues.hpp"
 
 namespace imgrec {
@@ -35,6 +36,7 @@ class AwsDoctor {
     if (scope_.sends || scope_.works) check_buckets();
     if (scope_.launches) {
       check_bundle();
+      check_leader();
       check_ec2(config_, *session_, checks_);
     }
     if (scope_.serves) checks_.push_back(check_port(config_));
@@ -154,6 +156,34 @@ class AwsDoctor {
       check.fix = "These could not be processed. Look at them, then redrive or purge the queue.";
     }
     checks_.push_back(check);
+  }
+
+  // Whether it can be written shows when a controller starts.
+  void check_leader() {
+    const std::string name = "leading controller";
+    const auto buckets = aws_buckets(config_.aws);
+    if (!buckets || config_.controller.lease <= Millis(0)) return;
+    const std::string fix =
+        "Give the rights of configs/iam: s3:GetObject, and for controllers s3:PutObject, on status/leader.";
+    auto store = aws::open_s3_store(*session_, {.bucket = buckets->output, .setup = aws::BucketSetup::use});
+    if (!store) return checks_.push_back(call_failed(name, store.error(), fix));
+    const ObjectKey key(config_.aws.output_prefix + leader_lease_key().str());
+    const auto object = (*store)->get(key, kLeaderLeaseBytesMax, Deadline::in(clock_, kCallDeadline));
+    if (!object && object.error().kind == ErrorKind::not_found) {
+      return checks_.push_back(passed(name, "none has ever led"));
+    }
+    if (!object) return checks_.push_back(call_failed(name, object.error(), fix));
+    const auto lease = parse_leader_lease(object->bytes);
+    if (!lease) return checks_.push_back(call_failed(name, lease.error(), "Delete the object, where none leads."));
+    const std::string when = to_rfc3339(lease->at);
+    if (lease->released) return checks_.push_back(passed(name, "none; the last one ended at " + when));
+    if (clock_.wall_now() - lease->at > lease->length) {
+      return checks_.push_back({.name = name,
+                                .status = CheckStatus::warning,
+                                .detail = "none; " + lease->holder + " was last heard of at " + when,
+                                .fix = "Start `imgrec controller`: nothing else starts and ends instances."});
+    }
+    checks_.push_back(passed(name, lease->holder + ", its lease renewed at " + when));
   }
 
   void check_buckets() {

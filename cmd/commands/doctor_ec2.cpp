@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <optional>
 
+#include "aws/adapters/asg_api.hpp"
 #include "aws/inspect/ec2.hpp"
 #include "cmd/platform/platforms.hpp"
 #include "lib/config/settings_aws.hpp"
@@ -150,9 +151,59 @@ class Ec2Doctor {
   std::vector<Check>& checks_;
 };
 
+// What the controller needs of a group that it sizes.
+void check_group(const Config& config, aws::Session& session, std::vector<Check>& checks) {
+  const std::string& name = config.aws.auto_scaling_group;
+  if (name.empty()) {
+    return checks.push_back({.name = "Auto Scaling group",
+                             .status = CheckStatus::failed,
+                             .detail = "aws.fleet_kind is asg, and aws.auto_scaling_group names none.",
+                             .fix = "Name the group that the controller is to size."});
+  }
+  const std::string title = "Auto Scaling group " + name;
+  const auto group = aws::AsgApi(session, kCallDeadline).describe(name, Deadline::in(session.clock(), kCallDeadline));
+  if (!group) {
+    return checks.push_back(
+        call_failed(title, group.error(),
+                    "Make the group, or correct aws.auto_scaling_group; its right is in configs/iam (SeeTheGroup)."));
+  }
+  const auto wrong = [&](const std::string& what, CheckStatus status, std::string detail, std::string options) {
+    checks.push_back({.name = title + ", " + what,
+                      .status = status,
+                      .detail = std::move(detail),
+                      .fix = "aws autoscaling " + std::move(options) + " --auto-scaling-group-name " + name});
+  };
+  const std::size_t before = checks.size();
+  if (group->min > config.controller.min) {
+    wrong("minimum", CheckStatus::failed,
+          "Its minimum is " + std::to_string(group->min) + ", and controller.min is " +
+              std::to_string(config.controller.min) + ": the group refuses ends below its own.",
+          "update-auto-scaling-group --min-size " + std::to_string(config.controller.min));
+  }
+  if (group->max < config.controller.max) {
+    wrong("maximum", CheckStatus::warning,
+          "Its maximum is " + std::to_string(group->max) + ", less than controller.max (" +
+              std::to_string(config.controller.max) + ").",
+          "update-auto-scaling-group --max-size " + std::to_string(config.controller.max));
+  }
+  if (!group->protects_new) {
+    wrong("protection", CheckStatus::failed, "It does not protect new instances from scale-in: it may end busy ones.",
+          "update-auto-scaling-group --new-instances-protected-from-scale-in");
+  }
+  for (const std::string& process : group->suspended) {
+    if (process != "Launch" && process != "Terminate") continue;
+    wrong("process " + process, CheckStatus::failed, "Its process " + process + " is suspended.",
+          "resume-processes --scaling-processes " + process);
+  }
+  if (checks.size() > before) return;
+  checks.push_back(passed(title, std::to_string(group->instances.size()) + " instances, from " +
+                                     std::to_string(group->min) + " to " + std::to_string(group->max)));
+}
+
 }  // namespace
 
 void check_ec2(const Config& config, aws::Session& session, std::vector<Check>& checks) {
+  if (config.aws.fleet_kind == "asg") return check_group(config, session, checks);
   Ec2Doctor(config, session, checks).run();
 }
 

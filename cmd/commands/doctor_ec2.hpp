@@ -9,7 +9,8 @@
 
 namespace imgrec {
 
-/// Image, types, network, instance profile and launch template are there; the quota is enough; a launch is allowed (dry
+/// Of an Auto Scaling group: it is there, its sizes are those of the controller, and it ends no busy instance. Else:
+/// image, types, network, instance profile and launch template are there; the quota is enough; a launch is allowed (dry
 /// run: nothing is started).
 void check_ec2(const Config& config, aws::Session& session, std::vector<Check>& checks);
 

@@ -3,10 +3,12 @@
 #include <filesystem>
 #include <optional>
 #include <thread>
+#include <utility>
 
 #include "cmd/cli/exit_code.hpp"
 #include "cmd/cli/signals.hpp"
 #include "cmd/commands/commands.hpp"
+#include "cmd/commands/controlling.hpp"
 #include "cmd/commands/lock.hpp"
 #include "cmd/commands/process_metrics.hpp"
 #include "cmd/commands/serving.hpp"
@@ -16,7 +18,6 @@
 #include "lib/base/log.hpp"
 #include "lib/base/open_files.hpp"
 #include "lib/local/janitor.hpp"
-#include "lib/queues/queues.hpp"
 #include "roles/controller/controller.hpp"
 
 namespace imgrec {
@@ -40,29 +41,15 @@ void announce(const Config& config, int port) {
 // answered: what waits for an answer needs workers.
 class Background {
  public:
-  Background(const Config& config, Platform& platform, Fleet& fleet, ControllerTelemetry& told, Interrupts& interrupts)
-      : config_(config), platform_(platform), fleet_(fleet), told_(told), interrupts_(interrupts) {}
+  Background(const Config& config, Platform& platform, ControllerPorts ports, Interrupts& interrupts)
+      : config_(config), platform_(platform), ports_(std::move(ports)), interrupts_(interrupts) {}
 
   void start() {
     controller_ = std::jthread([this](std::stop_token stop) {
       const auto status = make_status_publisher(config_.controller, *platform_.outputs);
-      const auto ended =
-          run_controller(config_.controller,
-                         {.requests = *platform_.requests,
-                          .fleet = fleet_,
-                          .clock = system_clock(),
-                          .rng = system_rng(),
-                          .metrics = told_.metrics,
-                          .decisions = told_.decisions,
-                          .series = told_.series,
-                          .results = platform_.outputs.get(),
-                          .signals = platform_.signals.get(),
-                          .status = status.get(),
-                          .how_to_end = platform_.how_to_end_instances,
-                          .queues = platform_.queues.get(),
-                          .shutdown_requests = queue_name(config_, QueueKind::shutdown_requests),
-                          .shutdown_confirmations = queue_name(config_, QueueKind::shutdown_confirmations)},
-                         stop);
+      ControllerPorts ports = ports_;
+      ports.status = status.get();
+      const auto ended = run_controller(config_.controller, std::move(ports), stop);
       if (!ended) {
         error_ = ended.error();
         interrupts_.stop();
@@ -86,8 +73,7 @@ class Background {
  private:
   const Config& config_;
   Platform& platform_;
-  Fleet& fleet_;
-  ControllerTelemetry& told_;
+  const ControllerPorts ports_;
   Interrupts& interrupts_;
   std::optional<Error> error_;
   std::jthread controller_, janitor_;
@@ -119,7 +105,9 @@ int run_local_command(const Config& config) {
   const ChildrenShown children(config, *platform, told.metrics);
   const auto listener = listen_for_metrics(config.metrics, told.metrics, &told.decisions);
   if (!listener) return report(listener.error());
-  Background background(config, *platform, **fleet, told, interrupts);
+  auto ports = controller_ports(config, *platform, **fleet, told);
+  if (!ports) return report(ports.error());
+  Background background(config, *platform, *std::move(ports), interrupts);
   const auto served = serve_web(config, *platform,
                                 {.clock = system_clock(),
                                  .rng = system_rng(),

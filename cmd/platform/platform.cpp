@@ -15,12 +15,15 @@ constexpr PlatformDefault kAwsDefaults[] = {
     {"controller.idle_cooldown", "2m"},    // a machine needs a minute to be there again
     {"controller.drain_timeout", "2m"},    // within which an idle worker looks several times
     {"worker.shutdown_check", "10s"},      // a call each time
+    {"worker.orphan_timeout", "15m"},      // its machine costs money
     {"controller.status_interval", "5s"},  // the same
     {"controller.started_after", "2m"},    // a machine runs before its worker does
     {"controller.boot_time", "1m"},        // a stock image that downloads its program
     {"controller.start_pause_min", "30s"},
     {"controller.start_pause_max", "10m"},
 };
+
+constexpr Seconds kWarmIdle{1};  // "nothing more is in the queue": one long poll finds nothing
 
 }  // namespace
 
@@ -58,12 +61,21 @@ void apply_platform_defaults(LoadedConfig& loaded) {
   }
 }
 
+void set_up_fleet_worker(Config& worker) {
+  const bool is_replaced = worker.platform == "aws" && worker.aws.fleet_kind == "asg";
+  if (worker.controller.lease <= Millis(0) || is_replaced) worker.worker.orphan_timeout = Seconds(0);
+  if (worker.controller.policy != "warm" || is_replaced || worker.worker.exit_when_idle > Seconds(0)) return;
+  worker.worker.exit_when_idle = kWarmIdle;
+  worker.worker.base_app_tier = "app-tier-1";
+}
+
 std::filesystem::path worker_metrics_dir(const Config& config) {
   return std::filesystem::path(config.state_dir) / "metrics";
 }
 
 std::vector<std::pair<std::string, std::string>> worker_environment(const Config& config) {
   Config child = config;
+  set_up_fleet_worker(child);
   child.worker.threads = config.local.worker_threads;
   child.metrics.port = "off";  // one port cannot be everybody's; the parent shows what they tell
   child.metrics.dir = worker_metrics_dir(config).string();

@@ -40,6 +40,9 @@ struct Platform {
   /// For people: a command that ends the instances of make_fleet, which go on running when this process ends. Empty
   /// where they end with it.
   std::string how_to_end_instances;
+  /// Makes this process known as the controller of that name; what it returns tells whether the process of another name
+  /// has ended for sure. Empty where controllers are on several machines, and nobody can know.
+  std::function<Result<std::function<bool(const std::string& name)>>(const std::string& name)> enter_as_controller;
   /// Blocks until this machine is about to be taken away (on_notice says how, once) or a stop is requested. Empty where
   /// that does not happen.
   std::function<void(const std::function<void(const std::string& action)>& on_notice, std::stop_token stop)>
@@ -69,6 +72,11 @@ std::span<const PlatformDefault> platform_defaults(std::string_view platform);
 
 /// Sets them where neither file nor environment nor flag did.
 void apply_platform_defaults(LoadedConfig& loaded);
+
+/// What the workers of a fleet are told beside the settings of their own: those of the policy `warm` end by themselves
+/// when there is nothing to do, but for the first; and where no controller keeps a lease, or a group would replace it,
+/// no worker ends as an orphan.
+void set_up_fleet_worker(Config& worker);
 
 /// The folder in which child workers keep their metrics.
 std::filesystem::path worker_metrics_dir(const Config& config);

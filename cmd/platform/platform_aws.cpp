@@ -2,8 +2,9 @@
 #include <algorithm>
 #include <optional>
 
+#include "aws/adapters/asg_fleet.hpp"
+#include "aws/adapters/notices.hpp"
 #include "aws/adapters/s3_store.hpp"
-#include "aws/adapters/spot_notice.hpp"
 #include "aws/adapters/sqs_queue.hpp"
 #include "cmd/platform/platforms.hpp"
 #include "cmd/platform/prefixed_store.hpp"
@@ -71,6 +72,16 @@ std::string how_to_end_instances(const std::string& region, const std::string& f
          region + " --filters 'Name=tag:imgrec:fleet,Values=" + fleet +
          "' 'Name=instance-state-name,Values=pending,running' --query 'Reservations[].Instances[].InstanceId' "
          "--output text)";
+}
+
+// The instances are protected from scale-in, so the number alone ends none.
+std::string how_to_end_group(const std::string& region, const std::string& group) {
+  const std::string of_group = " --region " + region + " --auto-scaling-group-name " + group;
+  return "aws autoscaling update-auto-scaling-group" + of_group +
+         " --min-size 0 --desired-capacity 0 && aws autoscaling " + "set-instance-protection" + of_group +
+         " --no-protected-from-scale-in --instance-ids $(aws autoscaling " + "describe-auto-scaling-groups --region " +
+         region + " --auto-scaling-group-names " + group +
+         " --query 'AutoScalingGroups[].Instances[].InstanceId' --output text)";
 }
 
 Result<std::shared_ptr<ObjectStore>> open_store(aws::Session& session, const aws::S3StoreOptions& bucket,
@@ -205,15 +216,21 @@ Result<Platform> make_aws_platform(const Config& config, Clock& clock, Rng& rng,
   if (auto stores = open_stores(*session, config.aws, *buckets, std::move(store), platform); !stores) {
     return fail(stores.error());
   }
-  platform.make_fleet = [config, session]() -> Result<std::unique_ptr<Fleet>> {
+  const bool is_group = config.aws.fleet_kind == "asg";
+  platform.make_fleet = [config, session, is_group]() -> Result<std::unique_ptr<Fleet>> {
+    if (is_group) {
+      return aws::make_asg_fleet(
+          *session, {.group = config.aws.auto_scaling_group, .instances_max = std::max(1, config.controller.max)});
+    }
     auto options = ec2_fleet_options(config, session->endpoints());
     if (!options) return fail(options.error());
     return aws::make_ec2_fleet(*session, std::move(*options));
   };
-  platform.how_to_end_instances = how_to_end_instances(session->region(), config.aws.fleet);
-  if (config.aws.spot && session->imds() != nullptr) {
+  platform.how_to_end_instances = is_group ? how_to_end_group(session->region(), config.aws.auto_scaling_group)
+                                           : how_to_end_instances(session->region(), config.aws.fleet);
+  if ((config.aws.spot || is_group) && session->imds() != nullptr) {
     platform.watch_for_notice = [session, &clock](const auto& on_notice, std::stop_token stop) {
-      aws::watch_spot_notice(*session->imds(), clock, on_notice, stop);
+      aws::watch_for_notices(*session->imds(), clock, on_notice, stop);
     };
   }
   return platform;

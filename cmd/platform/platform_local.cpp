@@ -1,11 +1,13 @@
 // On one machine: an embedded queue, a folder, child processes.
 #include <filesystem>
+#include <memory>
 #include <optional>
 
 #include "cmd/platform/platforms.hpp"
 #include "cmd/platform/resolve.hpp"
 #include "lib/base/log.hpp"
 #include "lib/local/dir_store.hpp"
+#include "lib/local/liveness.hpp"
 #include "lib/local/process_fleet.hpp"
 #include "lib/local/sqlite_queue.hpp"
 #include "lib/queues/queues.hpp"
@@ -76,6 +78,14 @@ Result<Platform> make_local_platform(const Config& config, Clock& clock, Rng& rn
   platform.place = "all in " + config.state_dir;
   platform.make_fleet = [config, held_in, &clock, &rng]() -> Result<std::unique_ptr<Fleet>> {
     return make_local_fleet(config, *held_in, clock, rng);
+  };
+  platform.enter_as_controller = [file = state_dir / "controllers.lock"](
+                                     const std::string& name) -> Result<std::function<bool(const std::string& name)>> {
+    auto entered = Liveness::enter(file, name);
+    if (!entered) return fail(entered.error());
+    return [known = std::make_shared<Liveness>(*std::move(entered))](const std::string& other) {
+      return known->is_gone(other);
+    };
   };
   return platform;
 }

@@ -122,6 +122,7 @@ Result<std::string> bundle_url(const Config& config, const aws::EndpointSettings
 
 std::string worker_settings(const Config& config, const aws::EndpointSettings& endpoints) {
   Config worker = config;
+  set_up_fleet_worker(worker);
   worker.model.dir = kModelFolder;
   worker.worker.threads = config.aws.worker_threads;
   worker.aws.region = endpoints.region;

@@ -186,6 +186,8 @@ def identity():
     index = metadata_or_nothing("ami-launch-index")
     if index.isdigit() and int(index) < len(numbers):
         lines.append(f"IMGREC_WORKER_APP_TIER_ID=app-tier-{numbers[int(index)]}")
+    elif metadata_or_nothing("autoscaling/target-lifecycle-state"):  # an Auto Scaling group gives no numbers
+        lines.append(f"IMGREC_WORKER_APP_TIER_ID={metadata_or_nothing('instance-id')}")
     return "\n".join(lines) + "\n"
 
 

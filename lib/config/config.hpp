@@ -95,7 +95,9 @@ struct WorkerConfig {
   int prefetch = 20;                   // messages held beyond those being worked on, at most
   Millis poll_wait{20'000};            // long poll
   Seconds exit_when_idle{0};           // 0: never
+  std::string base_app_tier;           // the fleet's worker of this App Tier ID obeys no exit_when_idle
   Millis shutdown_check{2'000};        // an idle worker looks so often for a request to stop; 0: never
+  Seconds orphan_timeout{0};           // it ends when no work came and no controller led for so long; 0: never
   Millis drain_timeout{30'000};        // SIGTERM: time to finish; what is left is returned to the queue
   Millis answer_linger_max{500};       // a batch of answers waits no longer for more of them
   int attempts_max = 3;                // times that a suspect image is tried alone before it counts as poison
@@ -113,6 +115,9 @@ struct ControllerConfig {
   Millis idle_cooldown{10'000};  // the queue has to be empty this long before instances go
   bool dry_run = false;
   Millis status_interval{1'000};   // the service's status is published so often at most; 0: never
+  Millis lease{20'000};            // a controller that is gone for so long is replaced by another; 0: there is one
+  Millis ready_timeout{600'000};   // a worker that is not ready so long after its launch is ended; 0: never
+  Millis silent_timeout{300'000};  // a worker that has told nothing for so long is ended; 0: never
   Millis drain_timeout{60'000};    // a request to stop waits so long for a worker; 0: instances are told to end at once
   Millis started_after{0};         // running for so long an instance has started; 0: as soon as it runs
   Millis start_pause_min{1'000};   // between launches when instances end right after their start; doubles each time
@@ -150,6 +155,8 @@ struct AwsConfig {
   std::string input_prefix;             // before the keys of images, with its "/"
   std::string output_prefix;            // before the keys of results, with its "/"
   std::string fleet = "imgrec";         // instances of this service carry the tag imgrec:fleet with this value
+  std::string fleet_kind = "ec2";       // ec2: instances of the controller's own; asg: those of an Auto Scaling group
+  std::string auto_scaling_group;       // its name; needed with asg
   std::string launch_template;          // id or name; what is set below overrides what it says
   std::string launch_template_version;  // empty: the template's default
   std::string image_id;                 // ami-…, a Debian 12; needed without a launch template

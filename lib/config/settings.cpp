@@ -146,11 +146,21 @@ void add_workers(std::vector<Setting>& all) {
   all.push_back(duration(
       {"worker.exit_when_idle", "end after so long without work; 0: never", {"--exit-when-idle"}, kWorkerCommand},
       In{&Config::worker, &WorkerConfig::exit_when_idle}, {Seconds(0), days(30)}));
+  all.push_back(text({"worker.base_app_tier",
+                      "the fleet's worker of this App Tier ID obeys no exit_when_idle (policy warm sets it)",
+                      {},
+                      kWorkerCommand},
+                     In{&Config::worker, &WorkerConfig::base_app_tier}, kWord));
   all.push_back(duration({"worker.shutdown_check",
                           "an idle worker looks so often for a request to stop; 0: never",
                           {},
                           kWorkerCommand | kFleet},
                          In{&Config::worker, &WorkerConfig::shutdown_check}, {Millis(0), hours(1)}));
+  all.push_back(duration({"worker.orphan_timeout",
+                          "a fleet's worker ends when no work came and no controller led for so long; 0: never",
+                          {},
+                          kWorkerCommand | kFleet},
+                         In{&Config::worker, &WorkerConfig::orphan_timeout}, {Seconds(0), days(30)}));
   all.push_back(duration({"worker.drain_timeout",
                           "on SIGTERM: time to finish; the rest returns to the queue",
                           {},

@@ -76,6 +76,8 @@ const TextRule kPrefix = {
     [](std::string_view value) { return value.empty() || (is_key(value) && value.ends_with("/")); }};
 const TextRule kKey = {"KEY", "parts of A-Z a-z 0-9 - _ . with slashes between them",
                        [](std::string_view value) { return is_key(value) && !value.ends_with("/"); }};
+const TextRule kFleetKind = {"KIND", "ec2 or asg",
+                             [](std::string_view value) { return value == "ec2" || value == "asg"; }};
 const TextRule kSha256 = {"SHA256", "64 hex digits in small letters", [](std::string_view value) {
                             return value.empty() || (value.size() == 64 && std::ranges::all_of(value, [](char c) {
                                                        return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f');
@@ -147,6 +149,13 @@ void add_instances(std::vector<Setting>& all, auto at) {
   };
   one({"aws.fleet", "value of the tag imgrec:fleet, by which the controller knows its instances"}, &AwsConfig::fleet,
       kFilledWord);
+  all.push_back(text({"aws.fleet_kind",
+                      "ec2: the controller launches instances; asg: it sets the size of an Auto Scaling group",
+                      {},
+                      kControllerCommand | kWorkerCommand},
+                     at(&AwsConfig::fleet_kind), kFleetKind));
+  one({"aws.auto_scaling_group", "name of that group, whose launch template the settings below do not touch"},
+      &AwsConfig::auto_scaling_group, kId);
   one({"aws.launch_template", "launch template of the instances, id or name; the settings below override it"},
       &AwsConfig::launch_template, kId);
   one({"aws.launch_template_version", "its version: a number, $Latest or $Default; empty: $Default"},

@@ -41,6 +41,20 @@ void add_rounds(std::vector<Setting>& all) {
                          In{&Config::controller, &ControllerConfig::status_interval}, {Millis(0), hours(1)}));
   all.push_back(boolean({"controller.dry_run", "log decisions, apply none", {"--dry-run"}, kFleet},
                         In{&Config::controller, &ControllerConfig::dry_run}));
+  all.push_back(duration({"controller.lease",
+                          "of several controllers one leads; when it is silent for so long, another one does. 0: there "
+                          "is only one",
+                          {},
+                          kFleet},
+                         In{&Config::controller, &ControllerConfig::lease}, {Millis(0), hours(1)}));
+  all.push_back(duration({"controller.ready_timeout",
+                          "a worker that is not ready so long after its launch is ended; 0: never",
+                          {},
+                          kFleet},
+                         In{&Config::controller, &ControllerConfig::ready_timeout}, {Millis(0), days(1)}));
+  all.push_back(duration(
+      {"controller.silent_timeout", "a worker whose signals stopped so long ago is ended; 0: never", {}, kFleet},
+      In{&Config::controller, &ControllerConfig::silent_timeout}, {Millis(0), days(1)}));
   all.push_back(duration({"controller.started_after",
                           "running for so long a worker machine has started; 0: as soon as it runs",
                           {},
@@ -104,6 +118,12 @@ Result<void> validate_controller(const ControllerConfig& controller) {
   if (controller.max != 0 && controller.min > controller.max) {
     return wrong("controller.min (" + std::to_string(controller.min) + ") is above controller.max (" +
                  std::to_string(controller.max) + "): raise --max-workers or lower --min-workers.");
+  }
+  if (controller.lease > Millis(0) && controller.lease < Seconds(1)) {
+    return wrong("controller.lease is 0, or 1s or more.");
+  }
+  if (controller.silent_timeout > Millis(0) && controller.silent_timeout < Seconds(150)) {
+    return wrong("controller.silent_timeout is 0, or 150s or more: workers tell something every minute.");
   }
   return {};
 }

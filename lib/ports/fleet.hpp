@@ -6,6 +6,7 @@
 // Failure   belongs to the caller, who asks describe() what is there rather than counting its own calls.
 #pragma once
 
+#include <functional>
 #include <span>
 #include <string>
 #include <vector>
@@ -34,11 +35,19 @@ struct LaunchRequest {
   int count = 1;  // new instances
   int total = 0;  // pending and running ones in all, the new ones among them: for fleets that take a size, not a number
   LaunchToken token;  // the same token again launches nothing more and answers the same instances
+  /// What `note` was told last by another process that launched with this token: then the very same call is made again.
+  std::string plan = {};
+  /// Called before each call to the cloud that may launch, with what another process needs to make that very call
+  /// again. An error ends the launch, and is its error. Not called by fleets whose shown_within() is 0.
+  std::function<Result<void>(const std::string& plan)> note = {};
 };
 
 class Fleet {
  public:
   virtual ~Fleet() = default;
+
+  /// What was launched may be missing for so long from what other processes describe. 0: they see it at once, or never.
+  virtual Millis shown_within() const { return Millis(0); }
 
   /// All instances that are not ended, oldest first.
   virtual Result<std::vector<Instance>> describe(const CallLimits& limits = {}) = 0;

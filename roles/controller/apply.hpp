@@ -1,6 +1,7 @@
 // Does what reconcile asks for. What fails is logged, and asked for again when the next round still finds it missing.
 #pragma once
 
+#include <deque>
 #include <optional>
 #include <vector>
 
@@ -10,17 +11,28 @@
 #include "lib/ports/fleet.hpp"
 #include "lib/telemetry/metrics.hpp"
 #include "roles/controller/drainer.hpp"
+#include "roles/controller/leadership.hpp"
+#include "roles/controller/reaper.hpp"
 #include "roles/controller/reconcile.hpp"
 #include "roles/controller/start_failures.hpp"
 
 namespace imgrec {
 
-/// Not thread-safe: one controller's. Blocks as the fleet does.
+struct ApplierPorts {
+  Fleet& fleet;
+  Clock& clock;
+  Rng& rng;
+  Metrics& metrics;
+  StartFailures& starts;             // is told what was launched and what was told to end
+  Reaper* reaper = nullptr;          // is told what was told to end; null: nobody needs to know
+  Drainer* drainer = nullptr;        // asks workers to stop; null: nothing is asked
+  Leadership* leadership = nullptr;  // null: this is the only controller
+};
+
+/// Not thread-safe: one controller's, for as long as it leads. Blocks as the fleet does.
 class Applier {
  public:
-  /// `starts` is told what was launched and what was told to end. `drainer` asks workers to stop; null: nothing is
-  /// asked.
-  Applier(Fleet& fleet, Clock& clock, Rng& rng, Metrics& metrics, StartFailures& starts, Drainer* drainer);
+  explicit Applier(const ApplierPorts& ports);
 
   /// The first failure, when there is one; the other actions are tried all the same. Requests to stop are taken back
   /// before anything is launched.
@@ -30,22 +42,28 @@ class Applier {
   struct Launch {
     LaunchToken token;
     int count = 0;
+    int total = 0;     // with it
+    std::string plan;  // of another process
     MonoTime asked_at{};
   };
 
   Result<void> change_requests(const Actions& actions, const CallLimits& limits);
   Result<void> launch(int count, int total, const CallLimits& limits);
+  Launch next_launch(int count, int total);
+  Result<CallLimits> within_lease(const CallLimits& limits) const;
   Result<void> terminate(const std::vector<InstanceId>& ids, const CallLimits& limits);
 
   Fleet& fleet_;
   Clock& clock_;
   Rng& rng_;
   StartFailures& starts_;
+  Reaper* const reaper_;
   Drainer* const drainer_;
+  Leadership* const leadership_;
   Metrics::Counter& launches_;
   Metrics::Counter& terminations_;
   OutageLog asking_, launching_, terminating_;
-  std::optional<Launch> unanswered_;  // a launch of which the answer was lost
+  std::deque<Launch> to_repeat_;  // launches that may have happened and may not be shown yet
 };
 
 }  // namespace imgrec

@@ -6,12 +6,14 @@
 #include <limits>
 #include <memory>
 #include <optional>
+#include <thread>
 #include <tuple>
 
 #include "lib/base/log.hpp"
 #include "lib/job/worker_start.hpp"
 #include "roles/controller/apply.hpp"
 #include "roles/controller/drainer.hpp"
+#include "roles/controller/leadership.hpp"
 #include "roles/controller/observe.hpp"
 #include "roles/controller/policy/policy.hpp"
 #include "roles/controller/round.hpp"
@@ -62,7 +64,8 @@ std::unique_ptr<Drainer> make_drainer(const ControllerConfig& config, const Cont
 
 class Controller {
  public:
-  Controller(const ControllerConfig& config, const ControllerPorts& ports, Policy policy)
+  /// leadership: null: nobody else is there to lead.
+  Controller(const ControllerConfig& config, const ControllerPorts& ports, Policy policy, Leadership* leadership)
       : config_(config),
         ports_(ports),
         observer_(ports.requests, ports.fleet, ports.clock, ports.metrics),
@@ -70,8 +73,16 @@ class Controller {
         starts_({.started_after = config.started_after,
                  .pause_min = config.start_pause_min,
                  .pause_max = config.start_pause_max}),
+        reaper_(reap_rules(config)),
         round_(policy, scaling_rules(config), starts_),
-        applier_(ports.fleet, ports.clock, ports.rng, ports.metrics, starts_, drainer_.get()),
+        applier_({.fleet = ports.fleet,
+                  .clock = ports.clock,
+                  .rng = ports.rng,
+                  .metrics = ports.metrics,
+                  .starts = starts_,
+                  .reaper = &reaper_,
+                  .drainer = drainer_.get(),
+                  .leadership = leadership}),
         listener_(ports.signals, ports.clock),
         status_(config, random_hex(ports.rng, 4), ports.signals != nullptr),
         start_failures_(ports.metrics.counter("imgrec_controller_start_failures_total",
@@ -101,6 +112,7 @@ class Controller {
   Observer observer_;
   std::unique_ptr<Drainer> drainer_;  // before applier_, which uses it
   StartFailures starts_;  // before round_, which tells it what is there, and applier_, which tells it what was launched
+  Reaper reaper_;
   Round round_;
   Applier applier_;
   SignalListener listener_;
@@ -129,6 +141,9 @@ void Controller::step(const std::stop_token& stop) {
     return remember(nullptr, std::move(record));
   }
   observation->signals = listener_.book().read(observation->at, observation->instances);
+  observation->signals.unread_at = listener_.unread_at();
+  observation->reaped = reaper_.observe(*observation);
+  for (const std::string& finding : reaper_.findings()) log::warning("an instance is of no use", {{"why", finding}});
   const int start_failures_before = starts_.total();
   const auto [decision, actions] = round_.decide(*observation);
   tell_start_failures(start_failures_before, limits);
@@ -253,6 +268,28 @@ Result<void> check(const ControllerConfig& config) {
   return {};
 }
 
+// Stands by, leads, and stands by again when another one leads. Returns whether it led at its end.
+bool lead_in_turn(const ControllerConfig& config, const ControllerPorts& ports,
+                  const std::function<void(Leadership*, const std::stop_token&)>& lead, const std::stop_token& stop) {
+  LeadershipOptions options{.length = config.lease, .holder = ports.name, .launches_kept = ports.fleet.shown_within()};
+  if (ports.is_gone) options.is_gone = ports.is_gone;
+  Leadership leadership(*ports.leases, ports.clock, ports.rng, ports.metrics, std::move(options));
+  while (leadership.wait_to_lead(stop)) {
+    std::stop_source over;  // this term: stopped from outside, or lost
+    const std::stop_callback on_stop(stop, [&] { over.request_stop(); });
+    {
+      const std::jthread renewing(
+          [&](const std::stop_token& ended) { leadership.keep_renewing([&] { over.request_stop(); }, ended); });
+      lead(&leadership, over.get_token());
+    }
+    if (stop.stop_requested()) {
+      leadership.release();
+      return true;
+    }
+  }
+  return false;
+}
+
 }  // namespace
 
 std::vector<std::string> controller_series() {
@@ -268,10 +305,17 @@ Result<void> run_controller(const ControllerConfig& config, ControllerPorts port
                                  {"max", config.max},
                                  {"interval_ms", config.interval.count()},
                                  {"dry_run", config.dry_run}});
-  Controller controller(config, ports, policy->decide);
-  while (!stop.stop_requested()) {
-    controller.step(stop);
-    controller.pause(stop);
+  const auto lead = [&](Leadership* leadership, const std::stop_token& over) {
+    Controller controller(config, ports, policy->decide, leadership);
+    while (!over.stop_requested()) {
+      controller.step(over);
+      controller.pause(over);
+    }
+  };
+  if (ports.leases == nullptr || config.lease <= Millis(0) || config.dry_run) {
+    lead(nullptr, stop);
+  } else if (!lead_in_turn(config, ports, lead, stop)) {
+    return {};  // another one leads its instances
   }
   if (!ports.how_to_end.empty()) tell_what_is_left(ports);
   return {};

@@ -1,6 +1,7 @@
 // observe → decide (pure) → reconcile (pure) → explain → apply, every interval.
 #pragma once
 
+#include <functional>
 #include <stop_token>
 #include <string>
 #include <vector>
@@ -33,6 +34,10 @@ struct ControllerPorts {
   std::string how_to_end = {};
   QueueDirectory* queues = nullptr;  // opens the queues that follow; null: instances are told to end at once
   std::string shutdown_requests = {}, shutdown_confirmations = {};  // names
+  ObjectStore* leases = nullptr;  // where controllers agree on who leads; null: this is the only one
+  std::string name = {};          // of this process, for the lease: no other one ever has it
+  /// As LeadershipOptions::is_gone; empty: nobody can know.
+  std::function<bool(const std::string& name)> is_gone = {};
 };
 
 /// The columns that the controller records, one value per round: messages by state, instances by state, and how many
@@ -44,7 +49,9 @@ std::vector<std::string> controller_series();
 /// often. A port that fails is logged and asked again at the next interval: nothing is decided
 /// on what could not be read. Instances that end right after their start are launched again after a pause that grows;
 /// the log says so once. At its end the log says which instances go on running without it. With dry_run decisions are
-/// logged and not applied. max = 0 is an error here: cmd resolves it. Errors: invalid (rules or policy name).
+/// logged and not applied, and nobody is asked who leads. Of several controllers one decides (leadership.hpp); the
+/// others read nothing but the lease until they lead. max = 0 is an error here: cmd resolves it. Errors: invalid (rules
+/// or policy name).
 Result<void> run_controller(const ControllerConfig& config, ControllerPorts ports, std::stop_token stop);
 
 }  // namespace imgrec

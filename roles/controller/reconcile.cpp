@@ -30,15 +30,20 @@ Candidate candidate(const Observation& observation, std::size_t index) {
   return one;
 }
 
-// Instances that are neither stopping nor waiting for their end; those that wait are added to actions.terminate.
+// Instances that are neither stopping, nor waiting for their end, nor reaped; these two are added to actions.terminate.
 std::vector<std::size_t> staying(const Observation& observation, Actions& actions) {
-  std::unordered_set<std::string_view> confirmed;
+  std::unordered_set<std::string_view> confirmed, reaped;
   confirmed.reserve(observation.drains.confirmed.size());
   for (const InstanceId& id : observation.drains.confirmed) confirmed.insert(id.str());
+  for (const InstanceId& id : observation.reaped) reaped.insert(id.str());
   std::vector<std::size_t> staying;
   staying.reserve(observation.instances.size());
   for (std::size_t i = 0; i < observation.instances.size(); ++i) {
     const Instance& instance = observation.instances[i];
+    if (reaped.contains(instance.id.str())) {
+      actions.terminate.push_back(instance.id);
+      continue;
+    }
     if (instance.state == InstanceState::stopping) continue;
     if (confirmed.contains(instance.id.str())) {
       actions.terminate.push_back(instance.id);

@@ -24,15 +24,15 @@ struct Actions {
 ///   never exceeds the limit (an instance that is stopping or about to stop still takes its place);
 /// - launching and asking or ending what is too many never come together; requests to stop are taken back before
 ///   anything is launched;
-/// - only ids that were observed appear, none twice, none that is stopping already;
+/// - only ids that were observed appear, none twice, and none that is stopping already unless it is reaped;
 /// - it is idempotent: applied to the fleet that its actions lead to, it does nothing (with take_back_max, it may need
 ///   further rounds to take back the rest).
-/// An instance that has confirmed that it holds nothing and waits for its end is ended whatever is wanted. Of those
-/// that are too many, the ones not yet running go first, the newest of them foremost: they hold nothing. Running ones
-/// are asked to stop where that is possible, the decision does not want them terminated and no request is overdue; else
-/// those go that have been idle longest, where that is known, then the least busy, then the newest, since the lowest
-/// numbers (app-tier-1, …) and the warmest caches are the oldest's. Time and memory are linear in the number of
-/// instances, but for sorting those that are too many.
+/// An instance that has confirmed that it holds nothing and waits for its end is ended whatever is wanted, and so is
+/// one that is reaped. Of those that are too many, the ones not yet running go first, the newest of them foremost: they
+/// hold nothing. Running ones are asked to stop where that is possible, the decision does not want them terminated and
+/// no request is overdue; else those go that have been idle longest, where that is known, then the least busy, then the
+/// newest, since the lowest numbers (app-tier-1, …) and the warmest caches are the oldest's. Time and memory are linear
+/// in the number of instances, but for sorting those that are too many.
 Actions reconcile(const Observation& observation, const Decision& decision, const ScalingRules& rules);
 
 }  // namespace imgrec

@@ -18,10 +18,14 @@ ScalingRules scaling_rules(const ControllerConfig& config) {
   return rules;
 }
 
+ReapRules reap_rules(const ControllerConfig& config) {
+  return {.ready_timeout = config.ready_timeout, .silent_timeout = config.silent_timeout};
+}
+
 RoundOutcome Round::decide(const Observation& observation) {
   Decision decision = policy_(observation, state_, rules_);
   state_.after_gap = false;
-  starts_.observe(observation.instances, observation.at);
+  starts_.observe(observation.instances, observation.at, observation.signals.instances);
   Actions actions = reconcile(observation, decision, rules_);
   if (actions.launch > 0 && starts_.pause_left(observation.at) > Millis(0)) {
     actions.total -= actions.launch;

@@ -4,6 +4,7 @@
 
 #include "lib/config/config.hpp"
 #include "roles/controller/policy/policy.hpp"
+#include "roles/controller/reaper.hpp"
 #include "roles/controller/reconcile.hpp"
 #include "roles/controller/start_failures.hpp"
 
@@ -16,6 +17,7 @@ struct RoundOutcome {
 
 /// The rules that the settings are.
 ScalingRules scaling_rules(const ControllerConfig& config);
+ReapRules reap_rules(const ControllerConfig& config);
 
 /// Remembers between rounds what its policy does. Not thread-safe; no I/O, no clock, no log.
 class Round {

@@ -35,6 +35,7 @@ bool SignalListener::receive(Millis wait, const std::stop_token& stop) {
   if (!messages) {
     if (messages.error().kind != ErrorKind::cancelled) receiving_.failed(messages.error());
     clock_.sleep_for(wait, stop);
+    unread_at_ = clock_.mono_now();
     return false;
   }
   receiving_.succeeded();

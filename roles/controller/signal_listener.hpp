@@ -1,6 +1,7 @@
 // The controller's pause between two looks: it listens for signals, and ends early when one tells news.
 #pragma once
 
+#include <optional>
 #include <stop_token>
 
 #include "lib/base/clock.hpp"
@@ -23,6 +24,9 @@ class SignalListener {
 
   SignalBook& book() { return book_; }
 
+  /// When signals could last not be read.
+  std::optional<MonoTime> unread_at() const { return unread_at_; }
+
  private:
   bool receive(Millis wait, const std::stop_token& stop);
   bool hear(const std::vector<Message>& messages);
@@ -31,6 +35,7 @@ class SignalListener {
   Clock& clock_;
   OutageLog receiving_;
   SignalBook book_;
+  std::optional<MonoTime> unread_at_;
 };
 
 }  // namespace imgrec

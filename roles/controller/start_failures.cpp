@@ -19,12 +19,18 @@ void StartFailures::told_to_end(std::span<const InstanceId> ids) {
   std::erase_if(watched_, [&](const Watched& one) { return std::ranges::find(ids, one.id) != ids.end(); });
 }
 
-void StartFailures::observe(std::span<const Instance> instances, MonoTime now) {
+void StartFailures::observe(std::span<const Instance> instances, MonoTime now,
+                            std::span<const InstanceSignals> signals) {
   bool failed = false, started = false;
   std::erase_if(watched_, [&](Watched& one) {
     const auto seen = std::ranges::find(instances, one.id, &Instance::id);
     if (seen == instances.end() || seen->state == InstanceState::stopping) {
       failed = true;
+      return true;
+    }
+    const auto index = static_cast<std::size_t>(seen - instances.begin());
+    if (index < signals.size() && signals[index].ready_since) {
+      started = true;
       return true;
     }
     if (seen->state != InstanceState::running) return false;

@@ -9,6 +9,7 @@
 #include "lib/base/ids.hpp"
 #include "lib/base/units.hpp"
 #include "lib/ports/fleet.hpp"
+#include "roles/controller/policy/observation.hpp"
 
 namespace imgrec {
 
@@ -30,7 +31,8 @@ class StartFailures {
 
   /// What is there now. Failures of one round count as one: they were launched together. One that has started ends the
   /// series of failures.
-  void observe(std::span<const Instance> instances, MonoTime now);
+  /// `signals`: one for each of `instances`, or none: a worker that was ready has started, however soon it ends.
+  void observe(std::span<const Instance> instances, MonoTime now, std::span<const InstanceSignals> signals = {});
 
   int in_a_row() const { return in_a_row_; }
   int total() const { return total_; }

@@ -20,7 +20,13 @@ constexpr std::int64_t kReportEveryS = 10;  // workers tell what they did
 
 void Simulation::restart_controller() {
   scaler_ = make_scaler_();
-  applier_.emplace(machines_, clock_, random_, metrics_, scaler_->starts(), nullptr);
+  reaper_.emplace(reap_rules(ControllerConfig()));
+  applier_.emplace(ApplierPorts{.fleet = machines_,
+                                .clock = clock_,
+                                .rng = random_,
+                                .metrics = metrics_,
+                                .starts = scaler_->starts(),
+                                .reaper = &*reaper_});
 }
 
 // By a signal that a look should not wait for.
@@ -65,10 +71,11 @@ void Simulation::look() {
     scaler_->not_observed();
     return plan_look(scaler_->period());
   }
-  const Observation observation = observe(faults);
+  Observation observation = observe(faults);
+  observation.reaped = reaper_->observe(observation);
   const RoundOutcome outcome = scaler_->look(observation);
   plan_look(pause_after(observation, outcome.decision));
-  apply(outcome, observation.drains.confirmed.size());
+  apply(outcome, observation.drains.confirmed.size() + observation.reaped.size());
   record_decision(outcome);
 }
 

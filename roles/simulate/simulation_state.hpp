@@ -84,6 +84,7 @@ class Simulation {
   SignalsModel signals_;
   Metrics metrics_;
   std::unique_ptr<Scaler> scaler_;
+  std::optional<Reaper> reaper_;
   std::optional<Applier> applier_;
   std::vector<std::uint8_t> attempts_;       // by job
   std::vector<std::uint8_t> found_machine_;  // by job: some worker was there when it arrived

@@ -19,6 +19,7 @@
 #include "lib/base/log.hpp"
 #include "roles/worker/check_settings.hpp"
 #include "roles/worker/completer.hpp"
+#include "roles/worker/idle_end.hpp"
 #include "roles/worker/lease_keeper.hpp"
 #include "roles/worker/prefetch.hpp"
 #include "roles/worker/process_job.hpp"
@@ -66,8 +67,12 @@ class Worker {
                    .confirmations = settings.queue.shutdown_confirmed,
                    .instance = InstanceId(settings.worker.id),
                    .app_tier_id = settings.worker.app_tier_id,
-                   // A worker that no fleet started is nobody's to end.
-                   .check = settings.worker.app_tier_id.empty() ? Millis(0) : settings.worker.shutdown_check}),
+                   // A worker that no fleet started is nobody's to end, and the base worker never ends.
+                   .check = settings.worker.app_tier_id.empty() ||
+                                    settings.worker.app_tier_id == settings.worker.base_app_tier
+                                ? Millis(0)
+                                : settings.worker.shutdown_check}),
+        idle_end_(ports.outputs, ports.clock, idle_end_options(settings.worker)),
         leases_(ports.requests, ports.clock, settings.queue.visibility, metrics_),
         completer_(ports, leases_, metrics_,
                    {.fifo = settings.queue.fifo,
@@ -128,6 +133,7 @@ class Worker {
   std::counting_semaphore<> unclassified_;  // jobs that may begin: what is begun is not returned at a stop
   BoundedQueue<HeldMessage> inbox_;
   Shutdown shutdown_;
+  IdleEnd idle_end_;
   LeaseKeeper leases_;
   Completer completer_;
   std::vector<std::jthread> job_threads_;
@@ -147,7 +153,6 @@ Result<void> Worker::run(const std::stop_token& stop) {
 }
 
 Result<void> Worker::receive_until_end(const std::stop_token& stop) {
-  const Millis idle_max = settings_.worker.exit_when_idle;
   OutageLog outage("receiving requests", ports_.clock);
   Backoff backoff({Millis(100), Millis(5'000)}, ports_.rng);
   const MonoTime start = ports_.clock.mono_now();
@@ -192,11 +197,7 @@ Result<void> Worker::receive_until_end(const std::stop_token& stop) {
       take(*std::move(messages));
       continue;
     }
-    std::lock_guard lock(mutex_);
-    if (idle_max > Millis(0) && held_ == 0 && ports_.clock.mono_now() - idle_since_ >= idle_max) {
-      log::info("worker ends: idle", {{"idle_ms", idle_max.count()}});
-      break;
-    }
+    if (holds_nothing() && idle_end_.is_due(ports_.clock.mono_now() - idle_since_, stop)) break;
   }
   return {};
 }
@@ -205,8 +206,7 @@ Result<void> Worker::receive_until_end(const std::stop_token& stop) {
 Result<std::vector<Message>> Worker::receive(int messages_max, const std::stop_token& stop) {
   ReceiveOptions options{
       .messages_max = messages_max, .wait = settings_.worker.poll_wait, .visibility = settings_.queue.visibility};
-  const Millis idle_max = settings_.worker.exit_when_idle;
-  if (idle_max > Millis(0)) options.wait = std::min(options.wait, idle_max);
+  options.wait = std::min(options.wait, idle_end_.wait_max());
   if (holds_nothing()) options.wait = std::min(options.wait, shutdown_.wait_max());
   std::stop_source poll;
   {

@@ -44,10 +44,11 @@ struct WorkerSettings {
 };
 
 /// Runs until a stop is requested (then drains: finishes what it works on, returns the rest to the queue) or until it
-/// has been idle for exit_when_idle. A fleet's worker that has nothing to do also takes a request to stop
-/// (shutdown.hpp): it confirms that, and waits for its end. When the classifiers cannot be made it says so in the
-/// result store (start_report.hpp) and returns that error; a worker that is ready removes what another one said there.
-/// Other errors: bad settings; the queue stays out of reach at the start; the engine fails on every image.
+/// has been idle for exit_when_idle, or, as a fleet's worker, has been idle for orphan_timeout while no controller led.
+/// A fleet's worker that has nothing to do also takes a request to stop (shutdown.hpp): it confirms that, and waits for
+/// its end. When the classifiers cannot be made it says so in the result store (start_report.hpp) and returns that
+/// error; a worker that is ready removes what another one said there. Other errors: bad settings; the queue stays out
+/// of reach at the start; the engine fails on every image.
 Result<void> run_worker(const WorkerSettings& settings, WorkerPorts ports, std::stop_token stop);
 
 }  // namespace imgrec

@@ -2,6 +2,8 @@
 
 #include <gmock/gmock.h>
 
+#include <algorithm>
+
 #include "aws/adapters/ec2_launch.hpp"
 #include "aws/client/encoding.hpp"
 #include "tests/aws/imposter.hpp"
@@ -103,6 +105,10 @@ class Ec2FleetTest : public testing::Test {
     return {};
   }
 
+  std::size_t run_forms() {
+    return static_cast<std::size_t>(std::ranges::count(imposter.seen(), "RunInstances", &Seen::operation));
+  }
+
   test::ImposterWorld world;
   test::Imposter& imposter = world.imposter;
   Ec2FleetOptions options;
@@ -150,6 +156,50 @@ TEST_F(Ec2FleetTest, LaunchesInOneCall) {
               UnorderedElementsAre(Pair("Name", "photos app-tier 1,3-4"), Pair("imgrec:app-tiers", "1,3-4"),
                                    Pair("imgrec:fleet", "photos"), Pair("imgrec:launch", "token"),
                                    Pair("imgrec:launched-at", "2026-01-01T00:00:00.000Z"), Pair("team", "vision")));
+}
+
+// The process that launched is gone, and EC2 does not show yet what it launched: another process makes the very same
+// call, in the pool that was tried last, so that EC2 knows its token.
+TEST_F(Ec2FleetTest, AnotherProcessRepeatsALaunchExactly) {
+  options.instance_types = {"c7i.large", "c7a.large"};
+  options.user_data = "#!/bin/sh\n";
+  imposter.then(described({{.id = "i-1", .tiers = "2"}}));
+  imposter.then(error("InsufficientInstanceCapacity", 500));
+  imposter.always(
+      [](const Seen& request) { return request.operation() == "RunInstances" ? launched(request) : described({}); });
+  std::vector<std::string> plans;
+  LaunchRequest request{.count = 2, .token = LaunchToken("7-token")};
+  request.note = [&](const std::string& plan) -> Result<void> {
+    plans.push_back(plan);
+    if (plans.size() == 2) return fail(ErrorKind::transient, "lost", "It is not sure whether this was noted.");
+    return {};
+  };
+  EXPECT_FALSE(fleet().launch(request)) << "what was not noted is not launched";
+  EXPECT_EQ(plans.size(), 2U) << "each pool is a call of its own";
+  ASSERT_TRUE(fleet().launch(request));
+  const auto first = run_form(run_forms() - 1);
+  EXPECT_EQ(first.at("InstanceType"), "c7a.large");
+
+  const auto other = make_ec2_fleet(world.session, options).value();
+  world.clock.advance(Seconds(30));
+  request.plan = plans.back();
+  const auto again = other->launch(request);
+  ASSERT_TRUE(again) << describe(again.error());
+  EXPECT_EQ(again->size(), 2U);
+  EXPECT_EQ(run_form(run_forms() - 1), first);
+  EXPECT_EQ(plans.back(), request.plan);
+}
+
+TEST_F(Ec2FleetTest, APlanOfOtherSettingsIsALaunchLikeAnyOther) {
+  imposter.always(
+      [](const Seen& request) { return request.operation() == "RunInstances" ? launched(request) : described({}); });
+  for (const char* plan : {"", "x", "1-2\n2026-01-01T00:00:00.000Z\n1\n0\nm5.large\n\n", "1\nsoon\n1\n0\nc7i.large\n\n",
+                           "\n2026-01-01T00:00:00.000Z\n1\n0\nc7i.large\n\n"}) {
+    const auto other = make_ec2_fleet(world.session, options).value();
+    const auto launched = other->launch({.count = 3, .token = LaunchToken("token"), .plan = plan});
+    ASSERT_TRUE(launched) << plan;
+    EXPECT_EQ(launched->size(), 3U) << plan;
+  }
 }
 
 TEST_F(Ec2FleetTest, AnInstanceThatEndsAtOnceIsSaidWithEc2sReason) {

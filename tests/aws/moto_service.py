@@ -21,8 +21,9 @@ def respond_with_max_count(self):
 
 
 def run_instances_once(self, image_id, count, user_data, security_group_names, **kwargs):
-    launch = (self.account_id, self.region_name, kwargs["client_token"])
-    if kwargs["client_token"] == "ABCDE":  # moto's word for none
+    token = kwargs.get("client_token", "ABCDE")  # an Auto Scaling group gives none
+    launch = (self.account_id, self.region_name, token)
+    if token == "ABCDE":  # moto's word for none
         return run_instances(self, image_id, count, user_data, security_group_names, **kwargs)
     if launch not in launches:
         launches[launch] = run_instances(self, image_id, count, user_data, security_group_names, **kwargs)

@@ -3,6 +3,7 @@
 // deleted at the end of its test.
 #include <map>
 
+#include "aws/adapters/asg_fleet.hpp"
 #include "aws/adapters/ec2_api.hpp"
 #include "aws/adapters/ec2_fleet.hpp"
 #include "aws/adapters/s3_store.hpp"
@@ -110,6 +111,41 @@ class Ec2World final : public FleetWorld {
   const std::unique_ptr<Fleet> fleet_ = aws::make_ec2_fleet(session(), options()).value();
 };
 
+class AsgWorld final : public FleetWorld {
+ public:
+  AsgWorld() {
+    const std::string image = environment_variable("IMGREC_AWS_TEST_IMAGE").value_or("ami-12c6146b");
+    call("ec2", "CreateLaunchTemplate",
+         {{"LaunchTemplateName", name_},
+          {"LaunchTemplateData.ImageId", image},
+          {"LaunchTemplateData.InstanceType", "t3.micro"}});
+    call("autoscaling", "CreateAutoScalingGroup",
+         {{"AutoScalingGroupName", name_},
+          {"MinSize", "0"},
+          {"MaxSize", "10"},
+          {"AvailabilityZones.member.1", session().region() + "a"},
+          {"NewInstancesProtectedFromScaleIn", "true"},
+          {"LaunchTemplate.LaunchTemplateName", name_},
+          {"LaunchTemplate.Version", "$Latest"}});
+    fleet_ = aws::make_asg_fleet(session(), {.group = name_, .instances_max = kFleetMax}).value();
+  }
+  ~AsgWorld() override {
+    call("autoscaling", "DeleteAutoScalingGroup", {{"AutoScalingGroupName", name_}, {"ForceDelete", "true"}});
+    call("ec2", "DeleteLaunchTemplate", {{"LaunchTemplateName", name_}});
+  }
+  Fleet& fleet() override { return *fleet_; }
+  void pause() override { system_clock().sleep_for(is_real() ? Millis(2'000) : Millis(20), {}); }
+  void crash(const InstanceId& /*id*/) override { FAIL() << "a group replaces it"; }
+
+ private:
+  static void call(const char* service, const char* operation, const aws::QueryPairs& parameters) {
+    const auto done = session().query({service, operation}, parameters, Deadline::in(system_clock(), Seconds(30)), {});
+    if (!done) ADD_FAILURE() << operation << ": " << describe(done.error().error);
+  }
+  const std::string name_ = unique_name();
+  std::unique_ptr<Fleet> fleet_;
+};
+
 // QueueContract's test also wants the age of the oldest message, which SQS does not tell.
 TEST(SqsDepth, CountsWhatIsThere) {
   if (is_real()) GTEST_SKIP() << "AWS approximates, for a minute or more";
@@ -138,7 +174,11 @@ INSTANTIATE_TEST_SUITE_P(Aws, StoreContract,
                          testing::Values(StoreHarness{"s3", [] { return std::make_unique<S3World>(); }}),
                          testing::PrintToStringParamName());
 INSTANTIATE_TEST_SUITE_P(Aws, FleetContract,
-                         testing::Values(FleetHarness{"ec2", [] { return std::make_unique<Ec2World>(); }}),
+                         testing::Values(FleetHarness{"ec2", [] { return std::make_unique<Ec2World>(); }},
+                                         FleetHarness{.name = "asg",
+                                                      .make_world = [] { return std::make_unique<AsgWorld>(); },
+                                                      .gives_numbers = false,
+                                                      .replaces_crashed = true}),
                          testing::PrintToStringParamName());
 
 }  // namespace

@@ -164,6 +164,7 @@ def test_an_account_that_is_ready(account, ready):
     assert "SHA-256 is right; with the model resnet18" in checks["bundle"]["detail"]
     assert checks["launch"]["status"] == "ok" and "role imgrec-worker" in checks["instance profile"]["detail"]
     assert checks["vCPU quota"]["status"] == "skipped" and "4 vCPUs" in checks["vCPU quota"]["fix"]  # moto has none of EC2's
+    assert checks["leading controller"]["detail"] == "none has ever led"
     assert not failed(aws(account, "admin", *ready))  # moto knows no right to delete one object of a batch
     left = account.client("s3").list_objects_v2(Bucket="in-bucket").get("KeyCount")
     assert left == 0, "the probe is deleted again"
@@ -188,6 +189,40 @@ def test_another_bundle_image_network_and_profile(account, ready):
                  "--aws-subnets", "subnet-00000000", "--aws-security-groups", "sg-00000000", "--aws-instance-profile", "none")
     assert {"bundle", "image ami-00000000", "subnets", "security groups", "instance profile"} <= failed(checks)
     assert "aws.subnets" in checks["subnets"]["fix"] and "imgrec bundle upload" in checks["bundle"]["fix"]
+
+
+@pytest.mark.parametrize("released,seconds,status,words", [(False, 0, "ok", "gateway:1:0, its lease renewed"), (True, 0, "ok", "ended"),
+                                                          (False, 3600, "warning", "gateway:1:0 was last heard of")])
+def test_who_leads(account, ready, released, seconds, status, words):
+    at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() - seconds))
+    lease = {"v": 1, "epoch": 1, "holder": "gateway:1:0", "renewals": 1, "length_ms": 20000, "released": released, "launches": [], "at": at}
+    s3 = account.client("s3")
+    s3.put_object(Bucket="out-bucket", Key="status/leader", Body=json.dumps(lease).encode())
+    try:
+        check = aws(account, "deployer", *ready)["leading controller"]
+        assert check["status"] == status and words in check["detail"]
+    finally:
+        s3.delete_object(Bucket="out-bucket", Key="status/leader")
+
+
+def test_an_auto_scaling_group(account, ready):
+    def checks(*flags):
+        return aws(account, "deployer", "--aws-fleet-kind", "asg", "--aws-auto-scaling-group", "workers", *ready, *flags)
+
+    assert "no Auto Scaling group" in checks()["Auto Scaling group workers"]["detail"]
+    account.client("ec2").create_launch_template(LaunchTemplateName="workers", LaunchTemplateData={
+        "ImageId": "ami-12c6146b", "InstanceType": "c7i.large"})
+    scaling = account.client("autoscaling")
+    scaling.create_auto_scaling_group(AutoScalingGroupName="workers", MinSize=1, MaxSize=4, DesiredCapacity=1,
+                                      LaunchTemplate={"LaunchTemplateName": "workers"}, AvailabilityZones=["us-east-1a"])
+    scaling.suspend_processes(AutoScalingGroupName="workers", ScalingProcesses=["Launch"])
+    found = checks()
+    assert failed(found) == {f"Auto Scaling group workers, {what}" for what in ("minimum", "protection", "process Launch")}
+    assert "--min-size 0" in found["Auto Scaling group workers, minimum"]["fix"]
+    scaling.update_auto_scaling_group(AutoScalingGroupName="workers", MinSize=0, NewInstancesProtectedFromScaleIn=True)
+    scaling.resume_processes(AutoScalingGroupName="workers")
+    assert "1 instances, from 0 to 4" in checks()["Auto Scaling group workers"]["detail"]
+    assert checks("--max-workers", "5")["Auto Scaling group workers, maximum"]["status"] == "warning"
 
 
 def test_what_an_upload_prints_can_be_appended_to_the_sample(account, ready, tmp_path):

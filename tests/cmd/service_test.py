@@ -100,7 +100,7 @@ def test_each_role_shows_its_metrics_where_a_port_is_given(role, model_flags):
         assert scrape(port, "/healthz") == "ok\n"
         assert f"imgrec_{role}_" in scrape(port)
         if role == "controller":
-            decision = json.loads(scrape(port, "/decisions"))["decisions"][0]
+            decision = imgrec.wait_until(lambda: json.loads(scrape(port, "/decisions"))["decisions"], what="a decision")[0]
             assert decision["wanted"] == 0 and decision["queue"]["visible"] == 0 and decision["why"]
         assert service.stop() == 0, service.log()
 

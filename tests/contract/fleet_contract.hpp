@@ -28,6 +28,8 @@ constexpr int kFleetMax = 3;
 struct FleetHarness {
   std::string name;
   std::function<std::unique_ptr<FleetWorld>()> make_world;
+  bool gives_numbers = true;      // App Tier IDs are app-tier-1, app-tier-2, …; else they only differ
+  bool replaces_crashed = false;  // an instance that ends by itself is replaced
 };
 
 inline std::ostream& operator<<(std::ostream& out, const FleetHarness& harness) {

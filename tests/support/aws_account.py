@@ -24,7 +24,7 @@ MOTO_ACTIONS = {"s3:ListBucket": "s3:HeadBucket",
                 **{f"sqs:{name}": f"sqs:{name}Batch" for name in ("SendMessage", "DeleteMessage", "ChangeMessageVisibility")}}
 # moto knows neither resources nor conditions of EC2, and no name of a queue that is yet to be made:
 # https://github.com/getmoto/moto/blob/master/moto/iam/access_control.py
-WITHOUT_RESOURCE = ("ec2:", "sqs:CreateQueue", "sqs:GetQueueUrl", "servicequotas:", "iam:GetInstanceProfile")
+WITHOUT_RESOURCE = ("ec2:", "autoscaling:", "sqs:CreateQueue", "sqs:GetQueueUrl", "servicequotas:", "iam:GetInstanceProfile")
 
 
 def free_port():
@@ -37,7 +37,7 @@ def policy(name, **words):
     """A policy of configs/iam with its words in capitals replaced."""
     text = (ROOT / "configs/iam" / f"{name}.json").read_text()
     values = {"REGION": REGION, "ACCOUNT_ID": ACCOUNT, "INPUT_BUCKET": "in-bucket", "OUTPUT_BUCKET": "out-bucket",
-              "BUNDLE_BUCKET": "bundle-bucket", "FLEET": "imgrec", "WORKER_ROLE": "imgrec-worker",
+              "BUNDLE_BUCKET": "bundle-bucket", "FLEET": "imgrec", "WORKER_ROLE": "imgrec-worker", "AUTO_SCALING_GROUP": "imgrec",
               "KMS_KEY": "1234abcd-12ab-34cd-56ef-1234567890ab"} | words
     for word, value in values.items():
         text = text.replace(word, value)

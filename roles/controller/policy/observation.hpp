@@ -30,6 +30,7 @@ struct Signals {
   std::optional<double> image_seconds{};  // of one busy instance: its time divided by the images it finished
   std::optional<Millis> boot_mean{};      // from launch to ready
   std::optional<Millis> boot_high{};      // the same: 9 of 10 boots take no longer
+  std::optional<MonoTime> unread_at{};    // when signals could last not be read
   /// One for each element of Observation::instances, in the same order; empty: nothing is known of any.
   std::vector<InstanceSignals> instances{};
 };
@@ -50,6 +51,7 @@ struct Observation {
   QueueDepth depth{};
   std::vector<Instance> instances{};  // pending, running and stopping; oldest first
   Drains drains{};
+  std::vector<InstanceId> reaped{};  // of no use, or told to end before: to be ended, whatever is wanted
   Signals signals{};
   /// The same instant as `at` on the clock of Instance::launched_at: their difference is an instance's age.
   WallTime wall{};
@@ -61,7 +63,8 @@ std::uint64_t count_messages(const QueueDepth& depth);
 /// Instances that are pending or running.
 int count_active(const std::vector<Instance>& instances);
 
-/// Instances that are there to stay: pending or running, and neither asked to stop nor waiting for their end.
+/// Instances that are there to stay: pending or running, and neither asked to stop, nor waiting for their end, nor
+/// reaped.
 int count_projected(const Observation& observation);
 
 }  // namespace imgrec

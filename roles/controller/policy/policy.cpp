@@ -19,10 +19,11 @@ constexpr NamedPolicy kPolicies[] = {
     {"slo", "as few workers as answer each image within the wanted wait", &decide_slo, {0, 20}},
 };
 
-std::unordered_set<std::string_view> string_set(const std::vector<InstanceId>& ids) {
+std::unordered_set<std::string_view> leaving(const Observation& observation) {
   std::unordered_set<std::string_view> set;
-  set.reserve(ids.size());
-  for (const InstanceId& id : ids) set.insert(id.str());
+  set.reserve(observation.drains.confirmed.size() + observation.reaped.size());
+  for (const InstanceId& id : observation.drains.confirmed) set.insert(id.str());
+  for (const InstanceId& id : observation.reaped) set.insert(id.str());
   return set;
 }
 
@@ -59,12 +60,11 @@ int count_active(const std::vector<Instance>& instances) {
 }
 
 int count_projected(const Observation& observation) {
-  const Drains& drains = observation.drains;
-  int projected = count_active(observation.instances) - drains.requested;
-  if (drains.confirmed.empty()) return projected;
-  const std::unordered_set<std::string_view> confirmed = string_set(drains.confirmed);
+  int projected = count_active(observation.instances) - observation.drains.requested;
+  if (observation.drains.confirmed.empty() && observation.reaped.empty()) return projected;
+  const std::unordered_set<std::string_view> gone = leaving(observation);
   for (const Instance& instance : observation.instances) {
-    projected -= instance.state != InstanceState::stopping && confirmed.contains(instance.id.str());
+    projected -= instance.state != InstanceState::stopping && gone.contains(instance.id.str());
   }
   return projected;
 }

@@ -33,6 +33,7 @@ inline std::string other_value(const Setting& setting) {
                                                             {"model.dir", "/srv/models"},
                                                             {"local.worker_executable", "/opt/other"},
                                                             {"local.boot_delay", "8s..15s"},
+                                                            {"aws.fleet_kind", "asg"},
                                                             {"aws.instance_types", "c7i.large,c7a.large"},
                                                             {"aws.subnets", "subnet-1a,subnet-2b"},
                                                             {"aws.zones", "us-east-1a,us-east-1b"},

@@ -24,7 +24,7 @@ class ApplierTest : public testing::Test {
   Metrics metrics_;
   StartFailures starts_{{}};
   test::FakeFleet fleet_{clock_, {.instances_max = 20}};
-  Applier applier_{fleet_, clock_, rng_, metrics_, starts_, nullptr};
+  Applier applier_{{.fleet = fleet_, .clock = clock_, .rng = rng_, .metrics = metrics_, .starts = starts_}};
 };
 
 // The fleet does not show yet what it launched, so that reconcile asks for instances again: for fewer, as less is

@@ -73,5 +73,20 @@ TEST(StartFailures, ThoseOfOneRoundCountAsOne) {
   EXPECT_EQ(failures.in_a_row(), 1);
 }
 
+// A worker of the policy `warm` ends by itself as soon as there is nothing more to do.
+TEST(StartFailures, AWorkerThatWasReadyHasStartedHoweverSoonItEnds) {
+  StartFailures starts({.started_after = Seconds(120)});
+  const Instance instance{.id = InstanceId("i-1"), .state = InstanceState::running, .app_tier_id = ""};
+  MonoTime now = MonoTime(Seconds(1'000));
+  for (int i = 0; i < 5; ++i) {
+    starts.launched({&instance, 1});
+    const InstanceSignals ready{.ready_since = now};
+    starts.observe({&instance, 1}, now, {&ready, 1});
+    starts.observe({}, now += Seconds(5));
+  }
+  EXPECT_EQ(starts.total(), 0);
+  EXPECT_EQ(starts.pause_left(now), Millis(0));
+}
+
 }  // namespace
 }  // namespace imgrec

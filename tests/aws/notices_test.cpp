@@ -1,4 +1,4 @@
-#include "aws/adapters/spot_notice.hpp"
+#include "aws/adapters/notices.hpp"
 
 #include <gmock/gmock.h>
 
@@ -9,10 +9,13 @@ namespace {
 
 using testing::ElementsAre;
 
-class SpotNoticeTest : public testing::Test {
+class NoticesTest : public testing::Test {
  protected:
   void watch(std::stop_token token = {}) {
-    watch_spot_notice(imds, clock, [&](const std::string& action) { actions.push_back(action); }, token);
+    watch_for_notices(imds, clock, [&](const std::string& action) { actions.push_back(action); }, token);
+  }
+  void none(int count) {
+    for (int i = 0; i < count; ++i) http.then(404);
   }
 
   test::JumpClock clock;
@@ -22,10 +25,9 @@ class SpotNoticeTest : public testing::Test {
   std::vector<std::string> actions;
 };
 
-TEST_F(SpotNoticeTest, TellsTheNoticeOnce) {
+TEST_F(NoticesTest, TellsASpotNoticeOnce) {
   http.then(200, "token");
-  http.then(404);
-  http.then(404);
+  none(6);
   http.then(200, R"({"action": "terminate", "time": "2026-01-01T00:02:00Z"})");
   watch();
   EXPECT_THAT(actions, ElementsAre("terminate"));
@@ -34,16 +36,38 @@ TEST_F(SpotNoticeTest, TellsTheNoticeOnce) {
   EXPECT_EQ(test::sent_header(http.requests().back(), "X-aws-ec2-metadata-token"), "token");
 }
 
-TEST_F(SpotNoticeTest, AsksOnWhenMetadataFails) {
+TEST_F(NoticesTest, TellsARecommendationToRebalance) {
+  http.then(200, "token");
+  none(4);
+  http.then(200, R"({"noticeTime": "2026-01-01T00:02:00Z"})");
+  watch();
+  EXPECT_THAT(actions, ElementsAre("rebalance"));
+  EXPECT_EQ(http.requests().back().url, "http://169.254.169.254/latest/meta-data/events/recommendations/rebalance");
+}
+
+TEST_F(NoticesTest, TellsTheEndThatAnAutoScalingGroupDecidedOn) {
+  http.then(200, "token");
+  none(2);
+  http.then(200, "InService");
+  none(2);
+  http.then(200, "Terminated\n");
+  watch();
+  EXPECT_THAT(actions, ElementsAre("terminated by its Auto Scaling group"));
+  EXPECT_EQ(http.requests().back().url, "http://169.254.169.254/latest/meta-data/autoscaling/target-lifecycle-state");
+}
+
+TEST_F(NoticesTest, AsksOnWhenMetadataFails) {
   for (int i = 0; i < 3; ++i) http.then_fail("connection_failed");
   http.then(200, "token");
   http.then(200, "<html>no notice</html>");
+  http.then(200, "[]");
+  http.then(200, "<html>no state</html>");
   http.then(200, R"({"action": "stop", "time": "2026-01-01T00:02:00Z"})");
   watch();
   EXPECT_THAT(actions, ElementsAre("stop"));
 }
 
-TEST_F(SpotNoticeTest, EndsWithAStop) {
+TEST_F(NoticesTest, EndsWithAStop) {
   std::stop_source stop;
   http.then(200, "token");
   http.then([&](const HttpClientRequest&) {
