@@ -143,7 +143,6 @@ const std::map<std::string, std::string>& stricter() {
       {"method.md: OPTIONS request with RTSP", kProtocol},
       {"method.md: PRI request HTTP2", kMethod},
       {"method.md: PURGE request", kMethod},
-      {"method.md: QUERY request", kMethod},
       {"method.md: REPORT request", kMethod},
       {"method.md: SEARCH request", kMethod},
       {"method.md: SOURCE request with ICE", kProtocol},
