@@ -141,7 +141,7 @@ class StatusPublisherTest : public testing::Test {
   ServiceStatus status(int visible, double machine_seconds = 0) {
     ServiceStatus made{.at = clock_.wall_now(), .controller = "c-1", .policy = "depth"};
     made.queue.emplace().visible = static_cast<std::uint64_t>(visible);
-    made.cost = {.since = clock_.wall_now(), .machine_seconds = machine_seconds, .dollars_per_hour = 1};
+    made.cost = {.since = since_, .machine_seconds = machine_seconds, .dollars_per_hour = 1};
     made.samples = {{.at = clock_.wall_now(), .values = {}}};
     made.samples[0].values.back() = machine_seconds;
     return made;
@@ -153,6 +153,7 @@ class StatusPublisherTest : public testing::Test {
   }
 
   test::FakeClock clock_;
+  const WallTime since_ = clock_.wall_now();
   test::MemoryStore store_{clock_};
 };
 
