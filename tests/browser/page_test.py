@@ -351,7 +351,7 @@ def test_it_asks_for_a_key_where_one_is_needed_and_goes_on_with_it(chromium, tmp
         assert page.is_visible("#sign-in"), "nothing goes on without a key"
         page.fill("#key", "imgrec_guess")
         page.click("#sign-in button")
-        page.wait_for_function("document.getElementById('sign-in-problem').textContent.includes('unknown')")
+        page.locator("#sign-in-problem", has_text="unknown").wait_for()
         page.fill("#key", key)
         page.click("#sign-in button")
         opened.wait_for_states(30, waiting=1)
