@@ -126,7 +126,7 @@ class Download:
             with self.web.open(urllib.request.Request(self.options.url, headers=headers), timeout=TIMEOUT_S) as response:
                 self.receive(response, file)
         except urllib.error.HTTPError as error:
-            if error.code == 403 and (date := email.utils.parsedate(error.headers.get("Date"))):  # is this clock wrong?
+            if error.code == 403 and (date := email.utils.parsedate(error.headers.get("Date"))):  # a wrong clock?
                 theirs = datetime.datetime(*date[:6], tzinfo=datetime.timezone.utc)
                 self.clock_offset = theirs - datetime.datetime.now(datetime.timezone.utc)
             raise explained(error, self.options.url) from None
@@ -175,8 +175,8 @@ def unpack(path, folder):
 
 def identity():
     """The instance's names for the worker. The user-data of the controller's launches ends with the numbers of one launch
-    ("1,3-5"), in launch order; for those of a launch template the tag has them, where metadata show it."""
-    lines = [f"IMGREC_WORKER_ID={metadata_or_nothing('instance-id')}"]
+    ("1,3-5"), in launch order; else its tag has them, where metadata show it. An Auto Scaling group gives none."""
+    name = tier = metadata_or_nothing("instance-id")
     numbers = []
     line = re.search("^# imgrec:app-tiers=([0-9,-]+)$", metadata_or_nothing("user-data", "/latest/"), re.M)
     for part in (line[1] if line else metadata_or_nothing("tags/instance/imgrec:app-tiers")).split(","):
@@ -185,10 +185,10 @@ def identity():
             numbers += range(int(first), int(last if last.isdigit() else first) + 1)
     index = metadata_or_nothing("ami-launch-index")
     if index.isdigit() and int(index) < len(numbers):
-        lines.append(f"IMGREC_WORKER_APP_TIER_ID=app-tier-{numbers[int(index)]}")
-    elif metadata_or_nothing("autoscaling/target-lifecycle-state"):  # an Auto Scaling group gives no numbers
-        lines.append(f"IMGREC_WORKER_APP_TIER_ID={metadata_or_nothing('instance-id')}")
-    return "\n".join(lines) + "\n"
+        tier = f"app-tier-{numbers[int(index)]}"
+    elif not metadata_or_nothing("autoscaling/target-lifecycle-state"):
+        tier = ""
+    return f"IMGREC_WORKER_ID={name}\n" + (f"IMGREC_WORKER_APP_TIER_ID={tier}\n" if tier else "")
 
 
 def say(message):
