@@ -60,7 +60,7 @@ std::vector<ServiceSample> ServiceView::refresh(Millis age_max, const CallLimits
   status_ = status;
   std::vector<ServiceSample> fresh;
   // A controller whose clock was set back begins a new series.
-  if (!status->samples.empty() && status->samples.back().at < sampled_until_ - Seconds(60)) {
+  if (!status->samples.empty() && status->samples.back().at + Seconds(60) < sampled_until_) {
     sampled_until_ = WallTime::min();
   }
   for (const ServiceSample& sample : status->samples) {
