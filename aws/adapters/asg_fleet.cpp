@@ -169,7 +169,7 @@ Result<std::vector<Instance>> AsgFleet::launch(const LaunchRequest& request, con
   const int count = launched->desired - std::max(seen->group.desired, seen->active);
   if (launched->desired > seen->group.desired) {
     if (auto set = groups_.set_desired(options_.group, launched->desired, limits); !set) {
-      const Error error = set.error();
+      const Error& error = set.error();
       if (!is_retryable(error.kind)) launches_.erase(launched);
       return fail(error);
     }
