@@ -3,7 +3,6 @@
 #include <cmath>
 #include <numbers>
 #include <string>
-#include <string_view>
 #include <vector>
 
 #include "cmd/imgrec.hpp"
@@ -24,12 +23,7 @@ imgrec::Millis draw(double mean_ms) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  imgrec::Environment environment;
-  for (char** entry = environ; *entry != nullptr; ++entry) {
-    const std::string_view text = *entry;
-    const auto equals = text.find('=');
-    if (equals != text.npos) environment.emplace(text.substr(0, equals), text.substr(equals + 1));
-  }
+  const imgrec::Environment environment = imgrec::process_environment();
   imgrec::WorkerHooks hooks;
   if (const auto pace = environment.find("WORKER_PACE_MS"); pace != environment.end()) {
     hooks.on_image = [mean_ms = std::stod(pace->second)](imgrec::ByteView) {

@@ -1,5 +1,9 @@
 #include "cmd/imgrec.hpp"
 
+#include <unistd.h>
+
+#include <string_view>
+
 #include "cmd/cli/command_line.hpp"
 #include "cmd/platform/platform.hpp"
 #include "cmd/platform/resolve.hpp"
@@ -42,6 +46,16 @@ std::vector<Command> commands(const WorkerHooks& hooks) {
           key_revoke_command(),
           config_show_command(),
           version_command()};
+}
+
+Environment process_environment() {
+  Environment environment;
+  for (char** entry = environ; entry != nullptr && *entry != nullptr; ++entry) {
+    const std::string_view text = *entry;
+    const auto equals = text.find('=');
+    if (equals != text.npos) environment.emplace(text.substr(0, equals), text.substr(equals + 1));
+  }
+  return environment;
 }
 
 int run_imgrec(std::vector<std::string> arguments, const Environment& environment, const WorkerHooks& hooks) {

@@ -13,6 +13,9 @@ namespace imgrec {
 /// In the order of `imgrec --help`.
 std::vector<Command> commands(const WorkerHooks& hooks);
 
+/// The environment variables that this process was started with.
+Environment process_environment();
+
 /// The command line without the program's name: `return run_imgrec(arguments, environment, {.on_step = …});`
 int run_imgrec(std::vector<std::string> arguments, const Environment& environment, const WorkerHooks& hooks = {});
 

@@ -27,20 +27,15 @@ SignalSender::~SignalSender() {
   {
     std::lock_guard lock(mutex_);
     closing_ = true;
-    wake();
+    waker_.wake();
   }
   thread_.join();
-}
-
-// With mutex_ held.
-void SignalSender::wake() {
-  if (sleeping_) sleeping_->request_stop();
 }
 
 void SignalSender::note(SignalKind kind) {
   std::lock_guard lock(mutex_);
   noted_.push_back(kind);
-  wake();
+  waker_.wake();
 }
 
 void SignalSender::enqueued(std::uint64_t images) {
@@ -48,7 +43,7 @@ void SignalSender::enqueued(std::uint64_t images) {
   std::lock_guard lock(mutex_);
   if (!enqueued_since_) enqueued_since_ = clock_.mono_now();
   enqueued_ += images;
-  if (enqueued_ == images) wake();
+  if (enqueued_ == images) waker_.wake();
 }
 
 void SignalSender::ready() {
@@ -71,7 +66,7 @@ void SignalSender::holds(int held, int finished) {
   if (held == 0 && work.held > 0) work.idle_since = now;
   const bool turned = (held > 0) != (work.held > 0);
   work.held = held;
-  if (turned) wake();
+  if (turned) waker_.wake();
 }
 
 void SignalSender::draining() {
@@ -169,12 +164,9 @@ void SignalSender::run() {
       lock.lock();
       continue;
     }
-    std::stop_source woken;
-    sleeping_ = woken;
     lock.unlock();
-    clock_.sleep_until(next.value_or(now + kLongSleep), woken.get_token());
+    waker_.sleep_until(clock_, next.value_or(now + kLongSleep), {});
     lock.lock();
-    sleeping_.reset();
   }
 }
 

@@ -17,6 +17,7 @@
 #include "lib/base/clock.hpp"
 #include "lib/base/outage_log.hpp"
 #include "lib/base/rng.hpp"
+#include "lib/base/waker.hpp"
 #include "lib/job/signal.hpp"
 #include "lib/ports/message_queue.hpp"
 
@@ -56,7 +57,6 @@ class SignalSender {
   };
 
   void note(SignalKind kind);
-  void wake();
   std::optional<MonoTime> due() const;
   Signal make(SignalKind kind);
   Signal make_report(MonoTime now);
@@ -75,7 +75,7 @@ class SignalSender {
   std::uint64_t enqueued_ = 0;
   std::optional<MonoTime> enqueued_since_, enqueued_told_;
   std::optional<Work> work_;  // of a worker that is ready
-  std::optional<std::stop_source> sleeping_;
+  Waker waker_;
   bool closing_ = false;
   std::jthread thread_;
 };

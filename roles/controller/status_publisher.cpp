@@ -30,7 +30,7 @@ StatusPublisher::~StatusPublisher() {
   {
     std::lock_guard lock(mutex_);
     closing_ = true;
-    if (sleeping_) sleeping_->request_stop();
+    waker_.wake();
   }
   thread_.join();
 }
@@ -41,7 +41,7 @@ void StatusPublisher::offer(ServiceStatus status) {
   std::lock_guard lock(mutex_);
   offered_ = std::move(status);
   offered_text_ = std::move(text);
-  if (sleeping_) sleeping_->request_stop();
+  waker_.wake();
 }
 
 // With mutex_ held. Nothing: not before something is offered.
@@ -87,12 +87,9 @@ void StatusPublisher::run() {
       lock.lock();
       continue;
     }
-    std::stop_source woken;
-    sleeping_ = woken;
     lock.unlock();
-    clock_.sleep_until(next.value_or(now + kLongSleep), woken.get_token());
+    waker_.sleep_until(clock_, next.value_or(now + kLongSleep), {});
     lock.lock();
-    sleeping_.reset();
   }
   if (offered_) last = std::move(offered_);
   lock.unlock();

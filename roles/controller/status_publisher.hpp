@@ -9,6 +9,7 @@
 
 #include "lib/base/clock.hpp"
 #include "lib/base/outage_log.hpp"
+#include "lib/base/waker.hpp"
 #include "lib/job/service_status.hpp"
 #include "lib/ports/object_store.hpp"
 
@@ -44,11 +45,11 @@ class StatusPublisher {
   bool took_over_ = false;
   std::optional<ServiceStatus::Cost> earlier_;  // of the controller before this one
 
+  Waker waker_;
   std::mutex mutex_;
   std::optional<ServiceStatus> offered_;
   std::string put_text_, offered_text_;  // what the status put last, and the one offered, say besides their times
   std::optional<MonoTime> put_at_;
-  std::optional<std::stop_source> sleeping_;
   bool closing_ = false;
   std::jthread thread_;
 };

@@ -55,9 +55,8 @@ instance_profile = "imgrec-worker"
         self.restarted()
 
     def restarted(self):
-        """With another controller, which is to be entered. It has no launches of the one before to repeat: where EC2 answers a token
-        that it has had with the same instances, moto launches anew."""
-        self.account.client("s3").delete_object(Bucket="out-bucket", Key="status/leader")
+        """With another controller, which is to be entered."""
+        self.account.forget_launches()
         self.controller = imgrec.Service("controller", "--config", self.config,
                                          env=self.account.variables(self.account.sessions["controller"]))
         return self

@@ -37,12 +37,7 @@ CrashPlan parse_plan(const std::string& text) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  imgrec::Environment environment;
-  for (char** entry = environ; *entry != nullptr; ++entry) {
-    const std::string_view text = *entry;
-    const auto equals = text.find('=');
-    if (equals != text.npos) environment.emplace(text.substr(0, equals), text.substr(equals + 1));
-  }
+  const imgrec::Environment environment = imgrec::process_environment();
   imgrec::WorkerHooks hooks;
   if (const auto plan_text = environment.find("IMGREC_TEST_CRASH"); plan_text != environment.end()) {
     hooks.on_step = [plan = parse_plan(plan_text->second)](imgrec::JobStep step) {

@@ -119,8 +119,7 @@ def test_on_aws(tmp_path):
             return sorted(one["InstanceId"] for reservation in found["Reservations"] for one in reservation["Instances"])
 
         def controller(*flags):
-            # No launches of the one before to repeat: where EC2 answers a token with the same instances, moto launches anew.
-            account.client("s3").delete_object(Bucket="out-bucket", Key="status/leader")
+            account.forget_launches()
             return imgrec.Service("controller", "--config", config, *flags, env=roles["controller"])
 
         with controller("--min-workers", "2"):

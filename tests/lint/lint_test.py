@@ -33,7 +33,7 @@ ARROWS = {
     "roles/web": ROLES | WEB | {"roles/web/access", "roles/web/api", "roles/web/jobs", "roles/web/live", "roles/web/page", "roles/web/results",
                                  "roles/web/upload"},
     "roles/web/access": WEB | {"lib/config", "lib/job", "lib/ports"},
-    "roles/web/live": PORTS | {"lib/telemetry", "lib/http/server", "roles/web/results"},
+    "roles/web/live": PORTS | {"lib/telemetry", "lib/http/server"},
     "roles/web/page": WEB,
     "roles/web/results": PORTS,
     "roles/web/upload": PORTS | {"roles/web/results"},

@@ -110,6 +110,11 @@ class Moto:
         got = self.client("sts").assume_role(RoleArn=f"arn:aws:iam::{ACCOUNT}:role/{role}", RoleSessionName="test")["Credentials"]
         return got["AccessKeyId"], got["SecretAccessKey"], got["SessionToken"]
 
+    def forget_launches(self):
+        """The next controller has no launches of the one before to repeat: where EC2 answers a token that it has had with the same
+        instances, moto launches anew."""
+        self.client("s3").delete_object(Bucket="out-bucket", Key="status/leader")
+
     def authorise_from_now_on(self):
         """Every signature and every right is checked, as on AWS."""
         request = urllib.request.Request(self.url + "/moto-api/reset-auth", method="POST", data=b"0",

@@ -11,10 +11,10 @@
 #include <vector>
 
 #include "lib/base/clock.hpp"
+#include "lib/base/waker.hpp"
 #include "lib/ports/message_queue.hpp"
 #include "lib/ports/object_store.hpp"
 #include "roles/web/results/result_router.hpp"
-#include "roles/web/results/waker.hpp"
 #include "roles/web/upload/upload.hpp"
 
 namespace imgrec {

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "lib/base/log.hpp"
+#include "roles/web/jobs/job_lookup.hpp"
 #include "roles/web/jobs/job_state.hpp"
 #include "roles/web/results/result_router.hpp"
 
@@ -106,7 +107,7 @@ DeadLetter DeadLetters::explain(const Message& message) {
     letter.session = address->session;
     letter.name = address->name;
   }
-  const auto result = stored_result(letter.job);
+  const auto result = read_result(ports_.outputs, letter.job, limits());
   if (result && *result && (*result)->error) letter.error = *(*result)->error;
   if (result && *result && !(*result)->error) {
     letter.error = {.code = "job_done",
@@ -115,15 +116,6 @@ DeadLetter DeadLetters::explain(const Message& message) {
                     .retryable = false};
   }
   return letter;
-}
-
-Result<std::optional<JobResult>> DeadLetters::stored_result(const JobId& job) {
-  const auto document = ports_.outputs.get(result_key(job), kResultBytesMax, limits());
-  if (!document && document.error().kind == ErrorKind::not_found) return std::nullopt;
-  if (!document) return fail(document.error());
-  auto result = parse_job_result(document->bytes);
-  if (!result) return fail(result.error());
-  return *std::move(result);
 }
 
 Result<std::vector<DeadLetters::Done>> DeadLetters::each(std::span<const MessageId> ids,
@@ -199,7 +191,7 @@ Result<void> DeadLetters::send_again(const Message& message) {
 
 // What a worker that gets it again would take for an answer, or count against it.
 Result<void> DeadLetters::forget_failures(const JobId& job) {
-  const auto result = stored_result(job);
+  const auto result = read_result(ports_.outputs, job, limits());
   if (!result && result.error().kind != ErrorKind::invalid) return fail(result.error());
   if (result && *result) {
     if (state_of(**result) == JobState::done) {

@@ -80,7 +80,6 @@ class DeadLetters {
   Result<void> forget_failures(const JobId& job);
   Result<void> remove(const Message& message);
   DeadLetter explain(const Message& message);
-  Result<std::optional<JobResult>> stored_result(const JobId& job);
   CallLimits limits() const;
 
   Ports ports_;

@@ -15,10 +15,10 @@
 #include "lib/base/backoff.hpp"
 #include "lib/base/clock.hpp"
 #include "lib/base/rng.hpp"
+#include "lib/base/waker.hpp"
 #include "lib/ports/object_store.hpp"
 #include "lib/telemetry/metrics.hpp"
 #include "roles/web/jobs/index_page.hpp"
-#include "roles/web/results/waker.hpp"
 
 namespace imgrec {
 

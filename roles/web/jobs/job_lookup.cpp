@@ -36,13 +36,17 @@ CallLimits JobLookup::limits() const {
   return {Deadline::in(ports_.clock, kCallTimeout), ports_.abort};
 }
 
-Result<std::optional<JobResult>> JobLookup::stored_result(const JobId& job) {
-  const auto document = ports_.outputs.get(result_key(job), kResultBytesMax, limits());
+Result<std::optional<JobResult>> read_result(ObjectStore& outputs, const JobId& job, const CallLimits& limits) {
+  const auto document = outputs.get(result_key(job), kResultBytesMax, limits);
   if (!document && document.error().kind == ErrorKind::not_found) return std::nullopt;
   if (!document) return fail(document.error());
   auto result = parse_job_result(document->bytes);
   if (!result) return fail(result.error());
   return *std::move(result);
+}
+
+Result<std::optional<JobResult>> JobLookup::stored_result(const JobId& job) {
+  return read_result(ports_.outputs, job, limits());
 }
 
 Result<std::optional<JobLookup::Found>> JobLookup::find(const JobId& job, const JobClient& client) {

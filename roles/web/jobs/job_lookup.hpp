@@ -18,6 +18,9 @@ struct JobClient {
   bool sees_all = false;  // an administrator
 };
 
+/// The stored result; nothing when there is none. Errors: as of the store, and invalid when it is no result document.
+Result<std::optional<JobResult>> read_result(ObjectStore& outputs, const JobId& job, const CallLimits& limits);
+
 /// Thread-safe. Blocks for a few calls of the stores.
 class JobLookup {
  public:

@@ -11,11 +11,11 @@
 #include <unordered_map>
 
 #include "lib/base/outage_log.hpp"
+#include "lib/base/waker.hpp"
 #include "lib/job/job.hpp"
 #include "roles/web/live/event_hub.hpp"
 #include "roles/web/live/live_json.hpp"
 #include "roles/web/live/service_view.hpp"
-#include "roles/web/results/waker.hpp"
 
 namespace imgrec {
 

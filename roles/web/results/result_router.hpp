@@ -26,10 +26,10 @@
 #include "lib/base/batcher.hpp"
 #include "lib/base/linger.hpp"
 #include "lib/base/rng.hpp"
+#include "lib/base/waker.hpp"
 #include "lib/ports/message_queue.hpp"
 #include "lib/ports/object_store.hpp"
 #include "roles/web/results/pending_request.hpp"
-#include "roles/web/results/waker.hpp"
 
 namespace imgrec {
 

@@ -212,25 +212,16 @@ TEST(JobCancel, AnOutageOfTheStoreIsNoSuccess) {
 
 // ---- The list
 
-// Sends them in different milliseconds: those of one have no order.
-void ask_one_after_the_other(const WebNode& node, std::initializer_list<const char*> names) {
-  for (const char* name : names) {
-    node.ask(submit(name, "s"));
-    const WallTime sent = system_clock().wall_now();
-    ASSERT_TRUE(eventually([&] { return system_clock().wall_now() >= sent + Millis(1); }));
-  }
-}
-
 TEST(JobList, LatestFirstWithStatesOverARestartAndOnEveryNode) {
   Backend backend;
   {
     WebNode node(backend);
-    ask_one_after_the_other(node, {"a", "b"});
+    for (const char* name : {"a", "b"}) node.ask(submit(name, "s"));
     node.ask(submit("another", "s-2"));
     EXPECT_THAT(names_in(get(node, "/v1/jobs", "s")), ElementsAre("b", "a")) << "also what is not written down yet";
   }
   WebNode node(backend), other(backend);
-  ask_one_after_the_other(other, {"c", "error image_corrupt"});
+  for (const char* name : {"c", "error image_corrupt"}) other.ask(submit(name, "s"));
   const auto requests = backend.take(5);
   for (const JobRequest& request : requests) {
     if (request.name != "a") backend.store(answer_of(request, backend.image_of(request)));
