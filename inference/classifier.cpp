@@ -2,10 +2,12 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 #include <numeric>
 
 #include "inference/preparer.hpp"
 #include "lib/base/clock.hpp"
+#include "lib/job/tensor.hpp"
 
 namespace imgrec {
 namespace {
@@ -25,6 +27,7 @@ class EngineClassifier final : public Classifier {
         preparer_(parts.limits, parts.manifest) {}
 
   Result<Classification> classify(ByteView encoded_image, int top_k) override {
+    if (is_tensor(encoded_image)) return classify_tensor(encoded_image, top_k);
     Clock& clock = system_clock();
     const auto times = preparer_.prepare(encoded_image, *engine_, clock);
     if (!times) return fail(times.error());
@@ -47,6 +50,33 @@ class EngineClassifier final : public Classifier {
   }
 
  private:
+  // What a client computed may drive a network to numbers that are none: nothing here is the engine's fault.
+  Result<Classification> classify_tensor(ByteView object, int top_k) {
+    const auto tensor = parse_tensor(object);
+    if (!tensor) return fail(tensor.error());
+    const InputSize size{.width = tensor->width, .height = tensor->height};
+    const bool any_size = manifest_.profile == PreprocessProfile::as_is;
+    if (!any_size && (size.width != manifest_.input_size || size.height != manifest_.input_size)) {
+      const std::string side = std::to_string(manifest_.input_size);
+      return fail(ErrorKind::invalid, "bad_tensor",
+                  "The tensor is " + std::to_string(size.height) + " x " + std::to_string(size.width) +
+                      ", and the model " + manifest_.name + " takes " + side + " x " + side + ".");
+    }
+    if (auto bounded = preparer_.check_size(size); !bounded) return fail(bounded.error());
+    const std::span<float> input = engine_->input(size);
+    if (input.size_bytes() != tensor->numbers.size()) {
+      return fail(ErrorKind::bug, "wrong_input", "The engine has no room for a tensor of the model's size.");
+    }
+    std::memcpy(input.data(), tensor->numbers.data(), tensor->numbers.size());
+    Clock& clock = system_clock();
+    const MonoTime prepared = clock.mono_now();
+    const auto output = engine_->run();
+    if (!output) return fail(failure_of_run(output.error()));
+    auto labels = best_labels(*output, manifest_.output, *classes_, top_k);
+    if (!labels) return fail(ErrorKind::invalid, "bad_tensor", labels.error().message);
+    return Classification{.labels = *std::move(labels), .infer_ms = elapsed_ms(prepared, clock.mono_now())};
+  }
+
   // A network that takes images of any size may be unable to run on the size of this one; all others were run on their
   // only size when they were loaded.
   Error failure_of_run(const Error& error) const {

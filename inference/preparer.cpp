@@ -48,6 +48,12 @@ class InputSink final : public RowSink {
 
 }  // namespace
 
+Result<void> Preparer::check_size(InputSize size) const {
+  const auto bounded = preprocessor_.input_size_for(size.width, size.height);
+  if (!bounded) return fail(bounded.error());
+  return {};
+}
+
 Result<PrepareTimes> Preparer::prepare(ByteView encoded_image, Engine& engine, Clock& clock) {
   const MonoTime start = clock.mono_now();
   InputSink sink(preprocessor_, engine, clock);

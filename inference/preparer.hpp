@@ -26,6 +26,9 @@ class Preparer {
   /// Fills the engine's input. Errors: those of lib/ports/classifier.hpp.
   Result<PrepareTimes> prepare(ByteView encoded_image, Engine& engine, Clock& clock);
 
+  /// Whether an input of this size is bounded as an image's of this size would be. Errors: invalid "image_too_large".
+  Result<void> check_size(InputSize size) const;
+
  private:
   ImageDecoder decoder_;
   Preprocessor preprocessor_;

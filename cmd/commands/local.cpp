@@ -57,7 +57,8 @@ class Background {
     });
     if (platform_.remove_unread) {
       janitor_ = std::jthread([this](std::stop_token stop) {
-        run_janitor(*platform_.inputs, platform_.remove_unread, {.retention = config_.local.retention}, system_clock(),
+        run_janitor(*platform_.inputs, platform_.remove_unread,
+                    {.retention = config_.local.retention, .named_prefix = config_.results.prefix}, system_clock(),
                     stop);
       });
     }

@@ -107,6 +107,7 @@ Result<void> serve_web(const Config& config, const Platform& platform, const Web
                              .image = config.image,
                              .top_k = config.model.top_k,
                              .model = config.model.name,
+                             .version = std::string(version()),
                              .input_bucket = platform.input_bucket,
                              .known_hosts = known_hosts(config.web),
                              .fifo_queues = config.queue.fifo};

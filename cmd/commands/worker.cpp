@@ -93,8 +93,11 @@ int run_worker_command(const Config& config, const WorkerHooks& hooks) {
       platform->watch_for_notice(drain, stop);
     });
   }
-  WorkerSettings settings{
-      .worker = config.worker, .queue = config.queue, .image = config.image, .version = std::string(version())};
+  WorkerSettings settings{.worker = config.worker,
+                          .queue = config.queue,
+                          .image = config.image,
+                          .results = config.results,
+                          .version = std::string(version())};
   if (settings.worker.id.empty()) settings.worker.id = default_worker_id();
   Metrics metrics;
   const auto listener = listen_for_metrics(config.metrics, metrics, nullptr);

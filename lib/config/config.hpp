@@ -107,6 +107,13 @@ struct WorkerConfig {
   Millis removal_linger{1'000};  // finished messages are removed so much later, in batches, while there is other work
 };
 
+/// Results as the reference systems lay them out, beside the result documents.
+struct ResultsConfig {
+  std::string layout = "json";    // json: the documents alone; pair, labelled-image: roles/worker/result_layout.hpp
+  std::string key = "job";        // job, timestamp-name, name: what the object is called
+  std::string prefix = "named/";  // before its key; with its "/"
+};
+
 struct ControllerConfig {
   std::string policy = "depth";
   int min = 0;
@@ -199,6 +206,7 @@ struct Config {
   QueueConfig queue;
   WebConfig web;
   WorkerConfig worker;
+  ResultsConfig results;
   ControllerConfig controller;
   MetricsConfig metrics;
   AwsConfig aws;

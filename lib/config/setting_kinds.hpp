@@ -184,6 +184,12 @@ inline bool is_one_line(std::string_view text) {
          std::ranges::none_of(text, [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7F; });
 }
 
+inline bool is_plain(std::string_view text, std::string_view also) {
+  return std::ranges::all_of(text, [also](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || also.find(c) != also.npos;
+  });
+}
+
 inline bool is_name(std::string_view text, std::size_t length_max) {
   return text.size() <= length_max && std::ranges::all_of(text, [](char c) {
            return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '_' ||
@@ -200,6 +206,13 @@ inline const TextRule kWord = {"NAME", "up to 64 of the characters A-Z a-z 0-9 -
                                [](std::string_view value) { return is_name(value, 64); }};
 inline const TextRule kFilledWord = {"NAME", "1 to 64 of the characters A-Z a-z 0-9 - _ .",
                                      [](std::string_view value) { return !value.empty() && is_name(value, 64); }};
+inline bool is_key(std::string_view value) {
+  return value.size() <= 256 && is_plain(value, "-_./") && !value.starts_with("/") && value.find("//") == value.npos &&
+         value.find("..") == value.npos;
+}
+inline const TextRule kPrefix = {
+    "PREFIX", "parts of A-Z a-z 0-9 - _ . that each end with a slash (such as team/imgrec/)",
+    [](std::string_view value) { return value.empty() || (is_key(value) && value.ends_with("/")); }};
 // SQS: up to 80 characters of A-Z a-z 0-9 - _ (and .fifo at the end).
 inline const TextRule kQueueName = {"NAME", "1 to 80 of the characters A-Z a-z 0-9 - _", [](std::string_view value) {
                                       return !value.empty() && is_name(value, 80) && value.find('.') == value.npos;

@@ -7,6 +7,7 @@
 #include "lib/config/setting_kinds.hpp"
 #include "lib/config/settings_aws.hpp"
 #include "lib/config/settings_controller.hpp"
+#include "lib/config/settings_results.hpp"
 #include "lib/config/settings_web.hpp"
 
 namespace imgrec {
@@ -39,8 +40,9 @@ void add_general(std::vector<Setting>& all) {
 
 void add_model_and_image(std::vector<Setting>& all) {
   constexpr unsigned kInferring = kWorkerCommand | kControllerCommand | kLocalCommand | kClassifyCommand;
-  all.push_back(text({"model.name", "model to classify with (imgrec model list)", {"--model"}, kInferring},
-                     In{&Config::model, &ModelConfig::name}, kFilledWord));
+  all.push_back(
+      text({"model.name", "model to classify with (imgrec model list)", {"--model"}, kInferring | kWebCommand},
+           In{&Config::model, &ModelConfig::name}, kFilledWord));
   all.push_back(text({"model.dir", "folder of models; empty: STATE_DIR/models", {}, kInferring | kModelCommand},
                      In{&Config::model, &ModelConfig::dir}, kPath));
   all.push_back(
@@ -246,6 +248,7 @@ std::vector<Setting> make_settings() {
   add_queue(all);
   add_web_settings(all);
   add_workers(all);
+  add_results_settings(all);
   add_controller_settings(all);
   add_metrics(all);
   add_aws_settings(all);
@@ -298,6 +301,7 @@ bool is_internal_variable(std::string_view name) {
 Result<void> validate(const Config& config) {
   const auto wrong = [](std::string message) { return fail(ErrorKind::invalid, "bad_setting", std::move(message)); };
   if (auto checked = validate_controller(config.controller); !checked) return checked;
+  if (auto checked = validate_results(config); !checked) return checked;
   if (config.web.body_bytes_max < config.image.bytes_max) {
     return wrong("web.body_bytes_max (" + format_size(config.web.body_bytes_max) + ") is below image.bytes_max (" +
                  format_size(config.image.bytes_max) +

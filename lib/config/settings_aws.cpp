@@ -12,12 +12,6 @@ using namespace setting_kinds;
 
 constexpr unsigned kRoles = kWebCommand | kWorkerCommand | kControllerCommand;
 
-bool is_plain(std::string_view text, std::string_view also) {
-  return std::ranges::all_of(text, [also](char c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || also.find(c) != also.npos;
-  });
-}
-
 bool is_lower(std::string_view text, std::string_view also) {
   return is_plain(text, also) && std::ranges::none_of(text, [](char c) { return c >= 'A' && c <= 'Z'; });
 }
@@ -67,13 +61,6 @@ const TextRule kSetup = {"HOW", "create, check or use", [](std::string_view valu
 const TextRule kBucket = {"BUCKET", "3 to 63 small letters, digits, hyphens and dots", [](std::string_view value) {
                             return value.empty() || (value.size() >= 3 && value.size() <= 63 && is_lower(value, "-."));
                           }};
-bool is_key(std::string_view value) {
-  return value.size() <= 256 && is_plain(value, "-_./") && !value.starts_with("/") && value.find("//") == value.npos &&
-         value.find("..") == value.npos;
-}
-const TextRule kPrefix = {
-    "PREFIX", "parts of A-Z a-z 0-9 - _ . that each end with a slash (such as team/imgrec/)",
-    [](std::string_view value) { return value.empty() || (is_key(value) && value.ends_with("/")); }};
 const TextRule kKey = {"KEY", "parts of A-Z a-z 0-9 - _ . with slashes between them",
                        [](std::string_view value) { return is_key(value) && !value.ends_with("/"); }};
 const TextRule kFleetKind = {"KIND", "ec2 or asg",

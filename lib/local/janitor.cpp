@@ -11,27 +11,27 @@ namespace {
 
 constexpr int kPage = 100;
 
-struct Prefix {
-  std::string_view text;
+struct Sweep {
+  std::string_view prefix;
   // Objects are listed by key. Where keys are ULIDs they sort by time: the first page without an old object ends it.
-  bool oldest_first = false;
+  bool is_by_time = false;
 };
-constexpr Prefix kPrefixes[] = {
+constexpr Sweep kPrefixes[] = {
     {"inputs/", true}, {"results/", true}, {"attempts/", true}, {"sessions/"}, {"idempotency/"}};
 
-Result<std::uint64_t> sweep_prefix(ObjectStore& store, const Prefix& prefix, WallTime limit, Millis pause, Clock& clock,
+Result<std::uint64_t> sweep_prefix(ObjectStore& store, const Sweep& sweep, WallTime limit, Millis pause, Clock& clock,
                                    std::stop_token stop) {
   std::uint64_t removed = 0;
   std::string after;
   while (!stop.stop_requested()) {
-    const auto page = store.list(prefix.text, after, kPage, stop);
+    const auto page = store.list(sweep.prefix, after, kPage, stop);
     if (!page) return fail(page.error());
     std::vector<ObjectKey> old;
     for (const ObjectInfo& object : page->objects) {
       if (object.modified_at < limit) old.push_back(object.key);
     }
-    if (old.empty() && prefix.oldest_first) break;
-    if (auto done = store.remove(old, stop); !done) return fail(done.error());
+    if (old.empty() && sweep.is_by_time) break;
+    if (auto done = old.empty() ? Result<void>() : store.remove(old, stop); !done) return fail(done.error());
     removed += old.size();
     if (page->next.empty()) break;
     after = page->next;
@@ -47,8 +47,10 @@ Result<std::uint64_t> sweep_old_objects(ObjectStore& store, const JanitorOptions
   std::uint64_t removed = 0;
   if (options.retention == Seconds(0)) return removed;
   const WallTime limit = clock.wall_now() - options.retention;
-  for (const Prefix& prefix : kPrefixes) {
-    const auto swept = sweep_prefix(store, prefix, limit, options.pause, clock, stop);
+  std::vector<Sweep> sweeps(std::begin(kPrefixes), std::end(kPrefixes));
+  if (!options.named_prefix.empty()) sweeps.push_back({.prefix = options.named_prefix});
+  for (const Sweep& sweep : sweeps) {
+    const auto swept = sweep_prefix(store, sweep, limit, options.pause, clock, stop);
     if (!swept) return swept;
     removed += *swept;
   }

@@ -3,6 +3,7 @@
 
 #include <functional>
 #include <stop_token>
+#include <string>
 
 #include "lib/base/clock.hpp"
 #include "lib/base/result.hpp"
@@ -11,8 +12,9 @@
 namespace imgrec {
 
 struct JanitorOptions {
-  Seconds retention{0};  // 0: nothing is ever deleted
-  Millis pause{100};     // between pages of objects or messages: deleting must not hold up the service
+  Seconds retention{0};        // 0: nothing is ever deleted
+  std::string named_prefix{};  // of results laid out by name (results.prefix); empty: there are none
+  Millis pause{100};           // between pages of objects or messages: deleting must not hold up the service
 };
 
 /// Removes messages that wait since before that moment, count_max at most; returns how many, which are fewer when no

@@ -8,6 +8,7 @@
 #include "lib/base/log.hpp"
 #include "lib/queues/queues.hpp"
 #include "roles/worker/attempts.hpp"
+#include "roles/worker/named_results.hpp"
 
 namespace imgrec {
 namespace {
@@ -67,6 +68,7 @@ class Job {
   Result<Classification> classify(const std::string& image);
   Result<StoredObject> stored_result();
   Result<std::optional<std::string>> store(const JobResult& result);
+  Result<void> store_beside(const JobResult& result);
   JobResult make_result() const;
   bool is_suspect() const { return !held_.message.is_first_delivery(); }
   bool is_expired() const { return ports_.clock.wall_now() >= request_.expires_at; }
@@ -78,6 +80,7 @@ class Job {
   HeldMessage held_;
   MonoTime begun_;
   JobRequest request_;
+  std::string image_;  // only while it is to be stored again beside its result
   StageTimings timings_;
   std::string label_;
   std::string dead_letter_;
@@ -137,6 +140,7 @@ End Job::work_on_image() {
     }
   }
   auto classification = classify(*image);
+  if (copies_image(context_.settings.results)) image_ = std::move(*image);
   *image = {};  // storing may take a while
   context_.on_classified();
   if (!classification && classification.error().kind == ErrorKind::invalid) {
@@ -158,6 +162,9 @@ std::optional<End> Job::answer_again() {
   if (!stored) return come_back(stored.error());
   const auto result = parse_job_result(stored->bytes);
   if (result && result->error && result->error->retryable) return std::nullopt;
+  if (result) {
+    if (auto beside = store_beside(*result); !beside) return come_back(beside.error());
+  }
   return answer(std::move(stored->bytes), Outcome::answered_again);
 }
 
@@ -240,7 +247,13 @@ End Job::expire() {
 // Whoever sent the image left and had it removed, or it is older than the images that are kept: nobody waits for it.
 End Job::drop_cancelled() {
   auto stored = stored_result();
-  if (stored) return answer(std::move(stored->bytes), Outcome::answered_again);
+  if (stored) {
+    const auto result = parse_job_result(stored->bytes);
+    if (result) {
+      if (auto beside = store_beside(*result); !beside) return come_back(beside.error());
+    }
+    return answer(std::move(stored->bytes), Outcome::answered_again);
+  }
   if (stored.error().kind != ErrorKind::not_found) return come_back(stored.error());
   return answer("", Outcome::cancelled);
 }
@@ -279,9 +292,12 @@ End Job::finish(JobResult result, Outcome outcome) {
   const double store_ms = ms_since(store_begun);
   ports_.on_step(JobStep::stored);
   if (attempts_ && outcome != Outcome::poison) attempts_->forget();
+  const auto there = *earlier ? parse_job_result(**earlier) : Result<JobResult>(result);
+  if (there) {
+    if (auto beside = store_beside(*there); !beside) return come_back(beside.error());
+  }
   if (*earlier) {
     // A poison message whose labels were stored by an earlier delivery is none; one that was refused still is.
-    const auto there = parse_job_result(**earlier);
     if (outcome == Outcome::poison && there && !there->error) dead_letter_.clear();
     return answer(**std::move(earlier), Outcome::answered_again);
   }
@@ -310,6 +326,23 @@ Result<std::optional<std::string>> Job::store(const JobResult& result) {
     options.if_match = stored->version;
   }
   return fail(ErrorKind::transient, "result_contended", "Other workers keep replacing the result of this job.");
+}
+
+// Stored before the answer leaves, so that whoever has the answer finds it; after a crash in between, the next delivery
+// stores it.
+Result<void> Job::store_beside(const JobResult& result) {
+  NamedResults named({ports_.outputs, context_.storing, context_.reading}, context_.settings.results);
+  if (!named.wants(result)) return {};
+  if (named.wants_image() && image_.empty()) {
+    auto image = fetch();
+    if (!image && (image.error().kind == ErrorKind::not_found || image.error().kind == ErrorKind::invalid)) {
+      log::warning("no copy of the image beside its result: it is gone", {{"job", request_.job}});
+      return {};
+    }
+    if (!image) return fail(image.error());
+    image_ = *std::move(image);
+  }
+  return named.store(request_, result, image_, context_.abandon);
 }
 
 End Job::answer(std::string body, Outcome outcome) {

@@ -40,6 +40,7 @@ struct WorkerSettings {
   WorkerConfig worker;
   QueueConfig queue;
   ImageConfig image;
+  ResultsConfig results;
   std::string version;  // of imgrec, for what this worker says of itself
 };
 

@@ -19,7 +19,7 @@ for row in ROSTER:
 CALLS = {"sends": {"send"}, "receives": {"receive", "delete", "extend"}, "watches": {"attributes"}, "makes": set()}  # moto asks no resource
 ACTIONS = {"sends": {"SendMessage"}, "receives": {"ReceiveMessage", "DeleteMessage", "ChangeMessageVisibility"},
            "watches": {"GetQueueAttributes"}, "makes": {"CreateQueue", "TagQueue"}}
-KEYS = ("inputs/a", "results/a", "attempts/a.1", "sessions/a/1", "idempotency/a", "status/worker-start", "status/service",
+KEYS = ("inputs/a", "results/a", "attempts/a.1", "named/a", "sessions/a/1", "idempotency/a", "status/worker-start", "status/service",
         "status/leader", "access/keys.json", "access/use/a.json", "bundles/a", "other/a")
 
 
@@ -103,6 +103,7 @@ S3 = {
             ("out-bucket", "status/service"): {"get"}, ("out-bucket", "status/leader"): {"get"},
             ("out-bucket", "access/keys.json"): {"get"}, ("out-bucket", "access/use/a.json"): {"get", "put"}},
     "worker": {("in-bucket", "inputs/a"): {"get"}, ("out-bucket", "results/a"): {"get", "put"},
+               ("out-bucket", "named/a"): {"get", "put"},
                ("out-bucket", "attempts/a.1"): {"put", "delete"}, ("out-bucket", "status/worker-start"): {"put", "delete"},
                ("out-bucket", "status/leader"): {"get"},
                ("bundle-bucket", "bundles/a"): {"get"}},

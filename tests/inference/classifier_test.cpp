@@ -10,6 +10,7 @@
 #include "inference/engine/onnx_file.hpp"
 #include "inference/model_import.hpp"
 #include "lib/base/file.hpp"
+#include "lib/job/tensor.hpp"
 #include "tests/inference/encode.hpp"
 #include "tests/inference/tiny_onnx.hpp"
 #include "tests/support/temp_dir.hpp"
@@ -152,6 +153,43 @@ TEST(Classifier, GoesFromBytesToLabels) {
   blue.reset(50, 60);
   for (std::size_t i = 2; i < blue.rgb.size(); i += 3) blue.rgb[i] = 250;
   EXPECT_EQ(classifier->classify(test::encode_png(blue), 1)->labels[0].label, "blue");
+}
+
+// What an image of one colour gives after the preparation: a plane of ones for that colour, of zeros for the others.
+std::string tensor_of(int height, int width, std::size_t colour) {
+  std::vector<float> numbers(3 * static_cast<std::size_t>(height * width), 0.0F);
+  const auto plane = static_cast<std::ptrdiff_t>(height * width);
+  std::fill_n(numbers.begin() + static_cast<std::ptrdiff_t>(colour) * plane, plane, 1.0F);
+  std::string object = tensor_header(height, width);
+  object.append(reinterpret_cast<const char*>(numbers.data()), numbers.size() * sizeof(float));
+  return object;
+}
+
+TEST(Classifier, TakesTheNetworksInputAsATensor) {
+  const auto fixed = make_classifier(tiny_parts(PreprocessProfile::tf), *opencv_engine(test::encode_onnx()));
+  const auto answer = fixed->classify(tensor_of(224, 224, 1), 3);
+  ASSERT_TRUE(answer) << describe(answer.error());
+  EXPECT_EQ(answer->labels[0].label, "green");
+  EXPECT_NEAR(answer->labels[0].score, std::exp(1.0) / (std::exp(1.0) + 2), 1e-5);
+  const auto other_size = fixed->classify(tensor_of(223, 224, 1), 3);
+  ASSERT_FALSE(other_size);
+  EXPECT_EQ(other_size.error().code, "bad_tensor");
+  EXPECT_EQ(other_size.error().kind, ErrorKind::invalid);
+  EXPECT_EQ(fixed->classify("imgrec-tensor 1 f32 3 224 224\ntoo short", 3).error().code, "bad_tensor");
+  EXPECT_EQ(fixed->classify(tensor_of(224, 224, 2), 1)->labels[0].label, "blue");
+
+  const auto any = make_classifier(tiny_parts(PreprocessProfile::as_is), *opencv_engine(test::encode_onnx()));
+  EXPECT_EQ(any->classify(tensor_of(3, 5, 0), 1)->labels[0].label, "red");
+  EXPECT_EQ(any->classify(tensor_of(2048, 1024, 0), 1).error().code, "image_too_large");
+}
+
+TEST(Classifier, ATensorThatDrivesTheNetworkToNoNumbersIsTheSendersFault) {
+  const std::vector<float> weights = {NAN, NAN, NAN, 0, 1, 0, 0, 0, 1};
+  const auto classifier =
+      make_classifier(tiny_parts(PreprocessProfile::tf), *opencv_engine(test::encode_onnx({.weights = weights})));
+  const auto answer = classifier->classify(tensor_of(224, 224, 1), 1);
+  ASSERT_FALSE(answer);
+  EXPECT_EQ(answer.error().code, "bad_tensor");
 }
 
 TEST(Classifier, AsIsFollowsTheImagesSize) {

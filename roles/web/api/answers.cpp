@@ -55,6 +55,10 @@ int status_for(const AnswerForm& form, const Failure& failure) {
 Response failure_response(const AnswerForm& form, const Failure& failure, const RequestId& request,
                           Seconds retry_after = Seconds(2)) {
   const int status = status_for(form, failure);
+  if (form.shape) {
+    return form.shape->error(
+        {.code = failure.code, .detail = failure.detail, .status = status, .retryable = failure.retryable}, request);
+  }
   const HttpHeaders again = {{"Retry-After", std::to_string(retry_after.count())}};
   if (form.style == Style::text) {
     return {
@@ -149,6 +153,19 @@ Response text_list(const AnswerForm& form, WaitEnd how, const std::vector<ImageS
   return {.status = list_status(form, how), .headers = {}, .body = std::move(body)};
 }
 
+// Its clients know no pending jobs: what is not there by now comes too late.
+Response shaped_response(const AnswerForm& form, WaitEnd how, const std::vector<ImageSlot>& slots,
+                         const RequestId& request) {
+  std::vector<const JobResult*> results;
+  for (const ImageSlot& slot : slots) {
+    if (const auto failure = failure_of(slot, how == WaitEnd::accepted ? WaitEnd::timed_out : how)) {
+      return failure_response(form, *failure, request);
+    }
+    results.push_back(&*slot.result);
+  }
+  return form.shape->labels(results, request);
+}
+
 }  // namespace
 
 Response error_response(const AnswerForm& form, const Error& error, const RequestId& request, Seconds retry_after) {
@@ -167,6 +184,7 @@ Response server_error_response(int status, std::string_view code, std::string_vi
 
 Response images_response(const AnswerForm& form, WaitEnd how, const std::vector<ImageSlot>& slots,
                          const RequestId& request) {
+  if (form.shape) return shaped_response(form, how, slots, request);
   const bool single = slots.size() == 1 && !form.is_list;
   if (form.style == Style::json) {
     return single ? json_single(form, how, slots.front(), request) : json_list(form, how, slots, request);

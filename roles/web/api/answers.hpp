@@ -1,6 +1,7 @@
 // How answers are worded: JSON and problem+json for programs, plain text for the compatibility routes.
 #pragma once
 
+#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -8,6 +9,7 @@
 #include "lib/http/server/server.hpp"
 #include "lib/job/job.hpp"
 #include "roles/web/api/intake.hpp"
+#include "roles/web/compat/answer_shape.hpp"
 #include "roles/web/results/pending_request.hpp"
 
 namespace imgrec {
@@ -19,8 +21,9 @@ struct AnswerForm {
   Dialect dialect = Dialect::label;
   /// A compatibility route: its clients take 503 for the end, so it becomes 504.
   bool held = false;
-  bool is_list = false;  // {"results":[…]} also for one image
-  double min_score = 0;  // labels of a lower score are left out of JSON
+  bool is_list = false;                        // {"results":[…]} also for one image
+  double min_score = 0;                        // labels of a lower score are left out of JSON
+  std::shared_ptr<const AnswerShape> shape{};  // another service's words, in the place of all this
 };
 
 /// An error of the whole request; a 503 says when to try again.

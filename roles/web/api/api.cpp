@@ -15,6 +15,9 @@
 #include "roles/web/access/session.hpp"
 #include "roles/web/access/site.hpp"
 #include "roles/web/api/error_page.hpp"
+#include "roles/web/api/inference.hpp"
+#include "roles/web/compat/inference_protocol.hpp"
+#include "roles/web/compat/rekognition.hpp"
 #include "roles/web/page/page.hpp"
 #include "roles/web/results/results.hpp"
 
@@ -25,7 +28,16 @@ constexpr std::size_t kResultsLimitMax = 1'000;
 
 AnswerForm form_for(const Request& request, const Route& route) {
   const bool text = route.compatible && !wants_json(request);
-  return {.style = text ? Style::text : Style::json, .held = route.compatible};
+  AnswerForm form{.style = text ? Style::text : Style::json, .held = route.compatible};
+  if (route.endpoint == Endpoint::detect_labels) form.shape = rekognition_shape();
+  if (request.path == "/v2" || request.path.starts_with("/v2/")) form.shape = inference_shape();
+  return form;
+}
+
+// An SDK of AWS posts every operation to "/", and names it in a header.
+Route route_of(const Request& request) {
+  if (is_rekognition_call(request)) return find_route("POST", "/v1/detect-labels");
+  return find_route(request.method, request.path);
 }
 
 /// What is known of a request when its head was accepted.
@@ -39,7 +51,8 @@ bool changes_something(const Request& request) {
 }
 
 bool takes_images(const Route& route) {
-  return route.endpoint == Endpoint::v1_classify || route.endpoint == Endpoint::images;
+  return route.endpoint == Endpoint::v1_classify || route.endpoint == Endpoint::images ||
+         route.endpoint == Endpoint::detect_labels || route.endpoint == Endpoint::v2_infer;
 }
 
 Response json_response(std::string body) {
@@ -95,8 +108,9 @@ Api::Api(const WebSettings& settings, WebPorts& ports, Parts parts)
                   .pending_jobs_max = static_cast<std::size_t>(settings.web.pending_jobs_max)}) {}
 
 Reply Api::make_reply(const Request& request, const Route& route, Responder responder) {
-  const bool quiet =
-      route.endpoint == Endpoint::healthz || route.endpoint == Endpoint::readyz || route.endpoint == Endpoint::metrics;
+  const bool quiet = route.endpoint == Endpoint::healthz || route.endpoint == Endpoint::readyz ||
+                     route.endpoint == Endpoint::metrics || route.endpoint == Endpoint::v2_live ||
+                     route.endpoint == Endpoint::v2_ready;
   return Reply({.request = request.id,
                 .method = request.method,
                 .path = request.path,
@@ -107,7 +121,7 @@ Reply Api::make_reply(const Request& request, const Route& route, Responder resp
 }
 
 HeadDecision Api::on_head(const Request& request, const HeadContext& context) {
-  const Route route = find_route(request.method, request.path);
+  const Route route = route_of(request);
   if (auto refusal = refuse(request, route, form_for(request, route))) {
     return answer_early(request, route, *std::move(refusal));
   }
@@ -199,7 +213,8 @@ HeadDecision Api::admit_images(const Request& request, const Route& route, const
         .error = {ErrorKind::throttled, "overloaded", "All connections are in use; send the image again later."}};
   }
   if (!refusal) return accept(route, std::move(caller));
-  return answer_early(request, route, error_response({}, refusal->error, request.id, refusal->retry_after));
+  return answer_early(request, route,
+                      error_response(form_for(request, route), refusal->error, request.id, refusal->retry_after));
 }
 
 std::optional<Api::Refusal> Api::overloaded(std::size_t pending) {
@@ -264,6 +279,13 @@ void Api::dispatch(Exchange exchange) {
       return post(std::move(exchange), [](Api& api, Exchange e) { api.dead_letters_.redrive(std::move(e)); });
     case Endpoint::v1_dead_letter_drop:
       return post(std::move(exchange), [](Api& api, Exchange e) { api.dead_letters_.drop(std::move(e)); });
+    case Endpoint::v2_live:
+    case Endpoint::v2_ready:
+    case Endpoint::v2_server:
+    case Endpoint::v2_model:
+    case Endpoint::v2_model_ready: return answer_inference_metadata(std::move(exchange), settings_, parts_.readiness);
+    case Endpoint::detect_labels:
+    case Endpoint::v2_infer:
     case Endpoint::v1_classify:
     case Endpoint::images:
       return post(std::move(exchange), [](Api& api, Exchange e) { api.classify_.handle(std::move(e)); });

@@ -8,6 +8,9 @@
 #include "lib/base/text.hpp"
 #include "roles/web/access/owner.hpp"
 #include "roles/web/access/session.hpp"
+#include "roles/web/api/inference.hpp"
+#include "roles/web/compat/inference_protocol.hpp"
+#include "roles/web/compat/rekognition.hpp"
 
 namespace imgrec {
 namespace {
@@ -19,6 +22,7 @@ constexpr Millis kFirstRequestStores{2'000};
 }  // namespace
 
 void ClassifyHandler::handle(Exchange exchange) {
+  if (exchange.form.shape) return handle_shaped(std::move(exchange));
   auto intake = take_images(exchange.request, settings_.web, settings_.image);
   if (!intake) return exchange.send_error(intake.error());
   const ClassifyOptions& options = intake->options;
@@ -29,10 +33,37 @@ void ClassifyHandler::handle(Exchange exchange) {
   exchange.form.dialect = intake->dialect;
   exchange.form.is_list = intake->is_list;
   exchange.form.min_score = options.min_score.value_or(0);
-  if (!charge(exchange, *intake)) return;
+  const int top_k = options.top_k.value_or(settings_.top_k);
+  start(std::move(exchange), *intake, top_k);
+}
+
+Result<ShapedRequest> ClassifyHandler::take_shaped(Exchange& exchange) const {
+  if (exchange.route.endpoint == Endpoint::detect_labels) return take_detect_labels(exchange.request);
+  if (auto checked = check_model(exchange.route, exchange.request, settings_.model); !checked) {
+    return fail(checked.error());
+  }
+  return take_inference(exchange.request, settings_.model,
+                        {.images_max = settings_.web.images_per_request_max, .top_k = settings_.top_k});
+}
+
+void ClassifyHandler::handle_shaped(Exchange exchange) {
+  auto shaped = take_shaped(exchange);
+  if (!shaped) return exchange.send_error(shaped.error());
+  exchange.form.shape = std::move(shaped->shape);
+  Intake intake;
+  intake.body = std::move(shaped->body);
+  for (ShapedRequest::Image& image : shaped->images) {
+    auto error = image.is_tensor ? std::nullopt : check_image(image.bytes, settings_.image);
+    intake.images.push_back({.name = std::move(image.name), .bytes = image.bytes, .error = std::move(error)});
+  }
+  start(std::move(exchange), intake, shaped->top_k);
+}
+
+void ClassifyHandler::start(Exchange exchange, const Intake& intake, int top_k) {
+  if (!charge(exchange, intake)) return;
 
   Client client = client_of(exchange);
-  Images images = prepare(*intake, common_request(exchange, client, options.top_k.value_or(settings_.top_k)));
+  Images images = prepare(intake, common_request(exchange, client, top_k));
   const auto claim = claim_key(exchange, client.owner, images);
   if (!claim) return exchange.send_error(claim.error());
   client.may_return = claim->has_value();
@@ -127,7 +158,7 @@ void ClassifyHandler::rejoin(const Idempotency::Claim& claim, const std::shared_
 // A held client waits no longer than wait_max; a job whose client knows its id lives on.
 JobRequest ClassifyHandler::common_request(const Exchange& exchange, const Client& client, int top_k) const {
   const WallTime now = ports_.clock.wall_now();
-  const Millis lifetime = exchange.form.held ? settings_.web.wait_max : settings_.web.job_ttl;
+  const Millis lifetime = exchange.form.held || exchange.form.shape ? settings_.web.wait_max : settings_.web.job_ttl;
   return {.job = {},
           .session = client.session,
           .owner = client.owner,
@@ -182,7 +213,10 @@ std::shared_ptr<PendingRequest> ClassifyHandler::hold(Exchange exchange, std::ve
       [this, form = exchange.form, sender = std::move(of), reply = std::move(exchange.reply)](
           const PendingRequest* self, WaitEnd how, std::vector<ImageSlot> ended) mutable {
         router_.forget(self);
-        if (!sender.may_return) abandon_unanswered(how, ended, sender.owner);
+        // A job that was accepted has an id that its client knows, unless it knows none of jobs.
+        const bool lives_on =
+            sender.may_return || how == WaitEnd::stopping || (how == WaitEnd::accepted && !form.shape);
+        if (!lives_on) abandon_unanswered(ended, sender.owner);
         count_answers(how, ended);
         if (how == WaitEnd::left) return reply.send_to_nobody();
         Response response = images_response(form, how, ended, reply.request());
@@ -196,8 +230,7 @@ std::shared_ptr<PendingRequest> ClassifyHandler::hold(Exchange exchange, std::ve
 }
 
 // Jobs whose id no client was told, and for which nobody waits any more, are not worked on if they are not begun.
-void ClassifyHandler::abandon_unanswered(WaitEnd how, const std::vector<ImageSlot>& slots, const OwnerId& owner) {
-  if (how == WaitEnd::accepted || how == WaitEnd::stopping) return;
+void ClassifyHandler::abandon_unanswered(const std::vector<ImageSlot>& slots, const OwnerId& owner) {
   std::vector<JobId> abandoned;
   for (const ImageSlot& slot : slots) {
     if (!slot.job.empty() && !slot.result) abandoned.push_back(slot.job);

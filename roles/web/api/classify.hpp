@@ -38,6 +38,9 @@ class ClassifyHandler {
   void handle(Exchange exchange);
 
  private:
+  void handle_shaped(Exchange exchange);
+  Result<ShapedRequest> take_shaped(Exchange& exchange) const;
+  void start(Exchange exchange, const Intake& intake, int top_k);
   struct Images {
     std::vector<ImageSlot> slots;
     std::vector<ImageUpload> uploads;  // of those that were not refused
@@ -59,7 +62,7 @@ class ClassifyHandler {
               std::vector<ImageUpload>& uploads);
   JobRequest common_request(const Exchange& exchange, const Client& client, int top_k) const;
   std::shared_ptr<PendingRequest> hold(Exchange exchange, std::vector<ImageSlot> slots, Client of);
-  void abandon_unanswered(WaitEnd how, const std::vector<ImageSlot>& slots, const OwnerId& owner);
+  void abandon_unanswered(const std::vector<ImageSlot>& slots, const OwnerId& owner);
   void count_answers(WaitEnd how, const std::vector<ImageSlot>& slots);
 
   const WebSettings& settings_;

@@ -36,6 +36,7 @@ struct WebSettings {
   ImageConfig image;
   int top_k = 5;
   std::string model = "resnet18";  // that the workers have: model.name
+  std::string version;             // of imgrec
   std::string input_bucket = "inputs";
   /// Other hosts than these, localhost and addresses are refused (is_known_host); nothing: any is taken.
   std::optional<std::vector<std::string>> known_hosts;

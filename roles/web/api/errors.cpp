@@ -49,6 +49,15 @@ constexpr auto kErrorCodes = std::to_array<ErrorCode>({
      "it in a cookie."},
     {"bad_idempotency_key", 400,
      "Idempotency-Key has 1 to 255 printable characters and no spaces. A UUID is a good one."},
+    {"bad_parameter", 400, "A parameter of DetectLabels is missing, out of its range, or not done here."},
+    {"bad_object_reference", 400, "DetectLabels takes no reference to an object here. Send the image's bytes."},
+    {"unknown_operation", 400, "The only operation of Amazon Rekognition here is DetectLabels."},
+    {"bad_inference_request", 400,
+     "The inference request is not as GET /v2/models/MODEL says: one input, image or tensor, of its datatype and "
+     "shape."},
+    {"bad_tensor", 400,
+     "The tensor cannot be the network's input: it has another size than the model takes, or numbers that are not "
+     "finite or beyond 10,000."},
     {"key_needed", 401,
      "The service asks for a key, and none was sent. Send it as Authorization: Bearer KEY or X-Api-Key: KEY. Whoever "
      "runs the service makes one with imgrec key create."},

@@ -16,19 +16,6 @@ std::string in_mib(std::uint64_t bytes) {
   return bytes % kMiB == 0 ? std::to_string(bytes / kMiB) + " MiB" : std::to_string(bytes) + " bytes";
 }
 
-std::optional<Error> door_check(ByteView bytes, const ImageConfig& image) {
-  if (bytes.empty()) return Error{ErrorKind::invalid, "image_empty", "The image has no bytes; was the file empty?"};
-  if (bytes.size() > image.bytes_max) {
-    return Error{ErrorKind::invalid, "image_too_large",
-                 "The image has " + std::to_string(bytes.size()) + " bytes; at most " + in_mib(image.bytes_max) +
-                     " are accepted. Send a smaller copy."};
-  }
-  if (!sniff_image_type(bytes)) {
-    return Error{ErrorKind::invalid, "unsupported_format", unknown_format_message(bytes)};
-  }
-  return std::nullopt;
-}
-
 bool is_field(const FormPart& part, std::string_view lower_case_name) {
   return to_lower(part.name) == lower_case_name;
 }
@@ -116,6 +103,19 @@ Result<Intake> from_json(Intake intake, std::size_t images_max, std::shared_ptr<
 
 }  // namespace
 
+std::optional<Error> check_image(ByteView bytes, const ImageConfig& image) {
+  if (bytes.empty()) return Error{ErrorKind::invalid, "image_empty", "The image has no bytes; was the file empty?"};
+  if (bytes.size() > image.bytes_max) {
+    return Error{ErrorKind::invalid, "image_too_large",
+                 "The image has " + std::to_string(bytes.size()) + " bytes; at most " + in_mib(image.bytes_max) +
+                     " are accepted. Send a smaller copy."};
+  }
+  if (!sniff_image_type(bytes)) {
+    return Error{ErrorKind::invalid, "unsupported_format", unknown_format_message(bytes)};
+  }
+  return std::nullopt;
+}
+
 Result<Intake> take_images(Request& request, const WebConfig& web, const ImageConfig& image) {
   const std::string content_type(request.header("content-type").value_or(""));
   Intake intake;
@@ -155,7 +155,7 @@ Result<Intake> take_images(Request& request, const WebConfig& web, const ImageCo
                     std::to_string(web.images_per_request_max) + " are accepted. Send several requests.");
   }
   for (ReceivedImage& received : intake.images) {
-    if (!received.error) received.error = door_check(received.bytes, image);
+    if (!received.error) received.error = check_image(received.bytes, image);
   }
   return intake;
 }

@@ -39,6 +39,10 @@ struct Intake {
 /// "too_many_images", and those of parse_multipart, parse_json_images and parse_options.
 Result<Intake> take_images(Request& request, const WebConfig& web, const ImageConfig& image);
 
+/// What the first look at an image's bytes finds: nothing, or invalid "image_empty", "image_too_large",
+/// "unsupported_format".
+std::optional<Error> check_image(ByteView bytes, const ImageConfig& image);
+
 struct Preferences {
   bool respond_async = false;
   std::optional<Seconds> wait;

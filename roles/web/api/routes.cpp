@@ -42,6 +42,17 @@ constexpr auto kOperations = std::to_array<Operation>({
     {"reset", "POST", "/reset", Endpoint::reset, Access::submit, true},
     {"upload", "POST", "/upload", Endpoint::images, Access::submit, true},
     {"classify", "POST", "/classify", Endpoint::images, Access::submit, true},
+    {"v1_detect_labels", "POST", "/v1/detect-labels", Endpoint::detect_labels, Access::submit},
+    {"v2_live", "GET", "/v2/health/live", Endpoint::v2_live, Access::open},
+    {"v2_ready", "GET", "/v2/health/ready", Endpoint::v2_ready, Access::open},
+    {"v2_server", "GET", "/v2", Endpoint::v2_server, Access::open},
+    {"v2_model", "GET", "/v2/models/{model}", Endpoint::v2_model, Access::open},
+    {"v2_model_version", "GET", "/v2/models/{model}/versions/{version}", Endpoint::v2_model, Access::open},
+    {"v2_model_ready", "GET", "/v2/models/{model}/ready", Endpoint::v2_model_ready, Access::open},
+    {"v2_model_version_ready", "GET", "/v2/models/{model}/versions/{version}/ready", Endpoint::v2_model_ready,
+     Access::open},
+    {"v2_infer", "POST", "/v2/models/{model}/infer", Endpoint::v2_infer, Access::submit},
+    {"v2_infer_version", "POST", "/v2/models/{model}/versions/{version}/infer", Endpoint::v2_infer, Access::submit},
 });
 
 // Nothing under these is taken for a path of a reference client.

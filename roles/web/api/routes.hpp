@@ -34,6 +34,13 @@ enum class Endpoint {
   v1_events,
   sign_in,
   sign_out,
+  detect_labels,
+  v2_live,
+  v2_ready,
+  v2_server,
+  v2_model,
+  v2_model_ready,
+  v2_infer,
   options,
   none,
 };

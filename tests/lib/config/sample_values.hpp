@@ -23,6 +23,8 @@ inline std::string other_value(const Setting& setting) {
                                                             {"model.precision", "int8"},
                                                             {"image.truncated", "accept"},
                                                             {"model.agreement_min", "0.5"},
+                                                            {"results.layout", "pair"},
+                                                            {"results.key", "timestamp-name"},
                                                             {"web.hosts", "a.example,b"},
                                                             {"web.public_url", "https://photos.example"},
                                                             {"web.trusted_proxies", "10.0.0.7,::1"},

@@ -63,6 +63,17 @@ TEST_F(JanitorTest, DeletesOldListsOfJobsAndIdempotencyKeysWhereverTheyAre) {
   EXPECT_EQ(keys().size(), 251U);
 }
 
+TEST_F(JanitorTest, NamedResultsAreSweptWholeAsTheirKeysDoNotSortByTime) {
+  put("named/z");
+  clock_.advance(hours(25));
+  for (int i = 0; i < 250; ++i) put("named/a" + std::to_string(i));
+  EXPECT_EQ(sweep_old_objects(store_, options_, clock_, {}), 0U);
+  JanitorOptions options = options_;
+  options.named_prefix = "named/";
+  EXPECT_EQ(sweep_old_objects(store_, options, clock_, {}), 1U);
+  EXPECT_THAT(keys(), testing::SizeIs(250));
+}
+
 TEST_F(JanitorTest, SweepsMoreThanOnePage) {
   for (int i = 0; i < 1'050; ++i) put("inputs/" + std::to_string(10'000 + i));
   clock_.advance(hours(25));
