@@ -201,6 +201,7 @@ def test_requests_made_up_from_the_document(service, document, tmp_path):
                            "not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance,"
                            "response_headers_conformance,unsupported_method,allow_header_conformance,negative_data_rejection",
                            *(word for name in endless for word in ("--exclude-operation-id", name))],
-                          capture_output=True, text=True, timeout=SCHEMATHESIS_SECONDS * 2 + 120, cwd=tmp_path)
+                          capture_output=True, text=True, timeout=SCHEMATHESIS_SECONDS * 2 + 120, cwd=tmp_path,
+                          env=os.environ | {"SCHEMATHESIS_HOOKS": str(pathlib.Path(__file__).parent / "schemathesis_hooks.py")})
     assert done.returncode == 0, done.stdout[-8000:] + done.stderr[-2000:]
     assert service.process.poll() is None
