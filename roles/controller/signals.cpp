@@ -60,6 +60,7 @@ bool SignalBook::arrived(const Signal& signal, MonoTime now) {
   if (!first_arrival_) first_arrival_ = first;
   last_arrival_ = std::max(last_arrival_.value_or(now), now);
   arrivals_.push_back({.at = now, .span = signal.span, .images = signal.images});
+  arrived_ += static_cast<double>(signal.images);
   return after_quiet;
 }
 
@@ -138,6 +139,7 @@ Signals SignalBook::read(MonoTime now, const std::vector<Instance>& instances) {
   forget(now);
   Signals signals;
   if (first_arrival_) {
+    signals.arrived = {.images = arrived_, .until = *last_arrival_};
     signals.arrivals_per_s = arrived_within(now, kShort) / to_s(kShort);
     signals.arrivals_per_s_long = arrived_within(now, kLong) / to_s(kLong);
     signals.last_arrival = last_arrival_;
@@ -151,9 +153,12 @@ Signals SignalBook::read(MonoTime now, const std::vector<Instance>& instances) {
     const auto found = senders_.find(instances[i].app_tier_id);
     if (found == senders_.end()) continue;
     Sender& sender = found->second;
-    if (sender.gone || sender.heard_wall < instances[i].launched_at || now - sender.heard_at > kWorkerSilentMax)
-      continue;
+    if (sender.heard_wall < instances[i].launched_at || now - sender.heard_at > kWorkerSilentMax) continue;
     if (instances[i].state == InstanceState::stopping) continue;
+    if (sender.gone) {
+      any = said[i].leaving = true;
+      continue;
+    }
     if (sender.ready_wall && *sender.ready_wall >= instances[i].launched_at) {
       boots_.push_back(*sender.ready_wall - instances[i].launched_at);
       if (boots_.size() > kBootsMax) boots_.pop_front();

@@ -75,6 +75,7 @@ class SignalBook {
   std::unordered_map<std::string, std::string> earlier_life_;  // of a sender: the one before its present life
   std::deque<Arrival> arrivals_;
   std::optional<MonoTime> first_arrival_, last_arrival_;
+  double arrived_ = 0;  // images in all
   std::deque<Millis> gaps_;
   std::deque<Report> reports_;
   std::deque<Millis> boots_;

@@ -8,8 +8,7 @@ namespace imgrec::simulate {
 namespace {
 
 constexpr int kShortS = 30, kLongS = 300;
-constexpr Span kGathered = std::chrono::seconds(5);  // a web node tells of the first arrival at once, then so often
-constexpr double kForgetImages = 500;                // the mean time per image is of about so many latest ones
+constexpr double kForgetImages = 500;  // the mean time per image is of about so many latest ones
 
 std::int64_t second_of(MonoTime at) {
   return std::chrono::floor<std::chrono::seconds>(at - kBegin).count();
@@ -20,6 +19,7 @@ std::int64_t second_of(MonoTime at) {
 bool SignalsModel::arrived(MonoTime now, std::uint32_t images) {
   move_to(second_of(now));
   arrivals_[static_cast<std::size_t>(newest_ % kSecondsKept)] += images;
+  arrived_ += images;
   const bool after_quiet = !last_arrival_ || now - *last_arrival_ > kQuiet;
   if (after_quiet && last_arrival_) {
     gaps_.push_back(std::chrono::duration_cast<Millis>(now - *last_arrival_));
@@ -71,11 +71,20 @@ double SignalsModel::told_within(std::int64_t now, int seconds) const {
   return sum;
 }
 
+double SignalsModel::untold() const {
+  double sum = 0;
+  for (std::int64_t second = told_ + 1; second <= newest_; ++second) {
+    sum += arrivals_[static_cast<std::size_t>(second % kSecondsKept)];
+  }
+  return sum;
+}
+
 Signals SignalsModel::read(MonoTime now) {
   Signals signals;
   if (!last_arrival_) return signals;
   move_to(second_of(now));
   tell_gathered(now);
+  signals.arrived = {.images = arrived_ - untold(), .until = kBegin + std::chrono::seconds(told_)};
   signals.arrivals_per_s = told_within(newest_, kShortS) / kShortS;
   signals.arrivals_per_s_long = told_within(newest_, kLongS) / kLongS;
   signals.last_arrival = last_arrival_;

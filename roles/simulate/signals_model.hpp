@@ -31,8 +31,10 @@ class SignalsModel {
   void move_to(std::int64_t second);
   void tell_gathered(MonoTime now);
   double told_within(std::int64_t now, int seconds) const;
+  double untold() const;
 
   std::array<double, kSecondsKept> arrivals_{};  // by second, as a ring
+  double arrived_ = 0;                           // images in all
   std::int64_t newest_ = 0;                      // the newest second in the ring
   std::int64_t told_ = 0;                        // arrivals until this second have been told
   std::optional<MonoTime> told_at_;              // the latest signal of them

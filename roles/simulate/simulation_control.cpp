@@ -110,6 +110,7 @@ std::vector<InstanceSignals> Simulation::instance_signals() const {
     const Machine& machine = machines_[index];
     if (machine.shown_from > now_) continue;
     InstanceSignals& one = signals.emplace_back();
+    one.leaving = machine.phase != Phase::booting && !machine.takes_work;
     if (!machine.takes_work) continue;
     const auto reports =
         std::chrono::duration_cast<std::chrono::seconds>(now_ - machine.ready_at).count() / kReportEveryS;

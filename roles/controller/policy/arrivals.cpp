@@ -1,6 +1,7 @@
 #include "roles/controller/policy/arrivals.hpp"
 
 #include <algorithm>
+#include <iterator>
 #include <numbers>
 #include <numeric>
 #include <utility>
@@ -9,7 +10,8 @@ namespace imgrec {
 namespace {
 
 constexpr Seconds kHalfMinute{30};
-constexpr Seconds kShort{10}, kLong{300};
+constexpr Seconds kLong{300}, kJustNow{1};
+constexpr Seconds kShortTold{5}, kShortCounted{10};  // the counts come late, and are approximate
 constexpr double kEnough = 30;  // images in a short window, for its rate to say something: within 18 % by chance
 constexpr std::size_t kGapsMax = 20;
 constexpr std::size_t kGapsMin = 2;
@@ -26,12 +28,15 @@ double to_s(Seconds time) {
 
 }  // namespace
 
-// What came between two looks is taken to have come at the later one: of a burst it is not known better.
+// What came between two samples is taken to have come evenly.
 double Arrivals::arrived_by(MonoTime at) const {
-  for (std::size_t i = samples_.size(); i-- > 0;) {
-    if (samples_[i].at <= at) return samples_[i].arrived;
-  }
-  return samples_.empty() ? 0 : samples_.front().arrived;
+  if (samples_.empty()) return 0;
+  if (at >= samples_.back().at) return samples_.back().arrived;
+  if (at <= samples_.front().at) return samples_.front().arrived;
+  const auto after = std::ranges::upper_bound(samples_, at, {}, &Sample::at);
+  const auto before = std::prev(after);
+  const double part = seconds_between(before->at, at) / seconds_between(before->at, after->at);
+  return before->arrived + part * (after->arrived - before->arrived);
 }
 
 double Arrivals::rate_between(MonoTime from, MonoTime to) const {
@@ -52,43 +57,51 @@ double Arrivals::counted_since_last(const Observation& observation, int ready, d
   return arrived;
 }
 
-// The half minute that ends now differs from the one that ended at the look before by what came since, and by what has
-// left it at its other end.
-double Arrivals::told_since_last(const Observation& observation) {
-  const double in_window = *observation.signals.arrivals_per_s * to_s(kHalfMinute);
-  const MonoTime begin = observation.at - kHalfMinute;
-  if (samples_.empty() || begin >= samples_.back().at) return in_window;
-  return in_window - (samples_.back().arrived - arrived_by(begin));
+// The first sample: what the signals tell of the half minute before has come evenly when more came before that, and
+// just now when it is all there was.
+void Arrivals::begin(const Signals& signals, const Sample& first) {
+  const double latest = signals.arrivals_per_s.value_or(0) * to_s(kHalfMinute);
+  const double before = signals.arrivals_per_s_long.value_or(0) * to_s(kLong) - latest;
+  const bool goes_on = before > latest / 2;
+  samples_.push_back({.at = first.at - kHalfMinute, .arrived = first.arrived - latest});
+  if (!goes_on) samples_.push_back({.at = first.at - kJustNow, .arrived = first.arrived - latest});
+  samples_.push_back(first);
 }
 
-// The first look: what the signals tell of the half minute before has come evenly when more came before that, and just
-// now when it is all there was.
-void Arrivals::begin(const Observation& observation, double& since_last) {
-  const double before = observation.signals.arrivals_per_s_long.value_or(0) * to_s(kLong) - since_last;
-  const bool goes_on = before > since_last / 2;
-  const double each = goes_on ? since_last / to_s(kHalfMinute) : 0;
-  for (Seconds ago = kHalfMinute; ago > Seconds(0); --ago) {
-    samples_.push_back({.at = observation.at - ago, .arrived = samples_.empty() ? 0 : samples_.back().arrived + each});
+// A quiet time is over with the first signal that tells of an image, so until shortly before it nothing came.
+void Arrivals::add_told(const Observation& observation) {
+  const ToldArrivals& told = *observation.signals.arrived;
+  const MonoTime quiet_until = observation.at - 2 * kGathered;
+  if (samples_.empty()) {
+    begin(observation.signals, {.at = std::max(told.until, quiet_until), .arrived = told.images});
+  } else if (told.until > samples_.back().at) {
+    samples_.push_back({.at = told.until, .arrived = told.images});
+  } else if (quiet_until > samples_.back().at) {
+    samples_.push_back({.at = quiet_until, .arrived = samples_.back().arrived});
   }
-  if (goes_on) since_last = each;
 }
 
 ArrivalRate Arrivals::observe(const Observation& observation, int ready, double image_s, bool after_gap) {
-  const bool told = observation.signals.arrivals_per_s.has_value();
+  const bool told = observation.signals.arrived.has_value();
   // Both are kept up to date; a change from one to the other begins anew, as the two need not agree.
-  const double counted = counted_since_last(observation, ready, image_s, after_gap);
   if (told != std::exchange(told_, told)) samples_.clear();
-  double since_last = told ? told_since_last(observation) : counted;
-  if (samples_.empty()) begin(observation, since_last);
-  samples_.push_back({.at = observation.at, .arrived = samples_.back().arrived + since_last});
-  while (samples_.size() > 2 && samples_[1].at <= observation.at - 4 * kHalfMinute) samples_.pop_front();
+  const double counted = counted_since_last(observation, ready, image_s, after_gap);
+  if (told) {
+    add_told(observation);
+  } else if (samples_.empty()) {
+    begin({}, {.at = observation.at, .arrived = counted});
+  } else if (observation.at > samples_.back().at) {
+    samples_.push_back({.at = observation.at, .arrived = samples_.back().arrived + counted});
+  }
+  const MonoTime now = samples_.back().at;
+  while (samples_.size() > 2 && samples_[1].at <= now - 4 * kHalfMinute) samples_.pop_front();
 
-  const MonoTime now = observation.at;
   const double latest = rate_between(now - kHalfMinute, now);
   const double earlier = rate_between(now - 2 * kHalfMinute, now - kHalfMinute);
   const double long_before = rate_between(now - 3 * kHalfMinute, now - 2 * kHalfMinute);
-  const double quick = std::min(rate_between(now - kShort, now), rate_between(now - 2 * kShort, now - kShort));
-  const bool enough = quick * to_s(kShort) >= kEnough;
+  const Seconds span = told ? kShortTold : kShortCounted;
+  const double quick = std::min(rate_between(now - span, now), rate_between(now - 2 * span, now - span));
+  const bool enough = quick * to_s(span) >= kEnough;
   const double growth = std::min(latest - earlier, earlier - long_before) / to_s(kHalfMinute);
   return {.low = enough ? quick : std::min(latest, earlier),
           .high = std::max(latest, earlier),

@@ -8,17 +8,16 @@
 
 namespace imgrec {
 
-/// Images per second. A burst is no rate: what arrived in one window alone is in `high`, not in `low`. A window is ten
-/// seconds long where enough arrive in it, else half a minute.
+/// Images per second. A burst is no rate: what arrived in one window alone is in `high`, not in `low`. A window is
+/// five or ten seconds long where enough arrive in it, else half a minute.
 struct ArrivalRate {
   double low = 0;     // seen in two windows in a row: enough to launch for
   double high = 0;    // seen in one of them, of half a minute each: what has to be gone before instances are let go
   double growth = 0;  // per second, seen in three half minutes in a row; never negative
 };
 
-/// Remembers how many images arrived by when, for two minutes. Signals tell the mean of half a minute, from which their
-/// number since the look before follows. Without signals it is what the counts leave no other explanation for: the
-/// growth of the queue, and what busy instances have worked off meanwhile.
+/// Remembers how many images arrived by when, for two minutes. Signals tell it. Without signals it is what the counts
+/// leave no other explanation for: the growth of the queue, and what busy instances have worked off meanwhile.
 class Arrivals {
  public:
   /// `ready`: instances that can take work; `image_s`: seconds of a busy one per image. After a gap nothing is
@@ -31,8 +30,8 @@ class Arrivals {
     double arrived = 0;  // images since the beginning
   };
   double counted_since_last(const Observation& observation, int ready, double image_s, bool after_gap);
-  void begin(const Observation& observation, double& since_last);
-  double told_since_last(const Observation& observation);
+  void begin(const Signals& signals, const Sample& first);
+  void add_told(const Observation& observation);
   double arrived_by(MonoTime at) const;
   double rate_between(MonoTime from, MonoTime to) const;
 

@@ -18,10 +18,20 @@ struct InstanceSignals {
   std::optional<MonoTime> idle_since{};   // it holds nothing since then; absent: busy, or not known
   std::optional<double> busy_share{};     // 0 to 1: the part of its latest report's time in which it worked
   std::optional<std::uint64_t> images{};  // finished since it was heard first
+  bool leaving = false;                   // it has said that it takes nothing new: it drains, or has ended
 };
+
+/// What web nodes have told of arrivals. They gather: what came within kGathered may not have been told yet.
+struct ToldArrivals {
+  double images = 0;  // enqueued until `until`, since an instant that stays the same
+  MonoTime until{};   // of the latest signal
+};
+
+constexpr Millis kGathered{5'000};
 
 /// What the signals of all nodes and workers say together.
 struct Signals {
+  std::optional<ToldArrivals> arrived{};
   std::optional<double> arrivals_per_s{};       // images enqueued, mean over about 30 s
   std::optional<double> arrivals_per_s_long{};  // the same over about 5 minutes
   std::optional<MonoTime> last_arrival{};

@@ -36,9 +36,9 @@ constexpr double kSoonS = 5;            // an instance that has less work than t
 constexpr double kSparse = 0.1;         // with less load than this, the gaps between images decide
 constexpr int kEmptyReadings = 3;       // in a row, before the last instance goes
 constexpr Seconds kRateSpan{30};        // over which Signals::arrivals_per_s is the mean
-constexpr Seconds kHoldMin{15}, kHoldMax{600};  // how long instances stay although they are not needed
+constexpr Seconds kHoldMin{15}, kHoldMax{300};  // how long instances stay although they are not needed
 constexpr Seconds kMinutes{60};
-constexpr Seconds kRegretSpan{600};  // a launch so soon after instances went says that they went too early
+constexpr Seconds kRegretSpan{240};  // a launch so soon after instances went says that they went too early
 
 struct Memory {
   ImageTime image_time;

@@ -15,6 +15,7 @@ using test::kStart;
 using test::kWallStart;
 using testing::ElementsAre;
 using testing::IsEmpty;
+using testing::SizeIs;
 
 class SignalBookTest : public testing::Test {
  protected:
@@ -146,7 +147,10 @@ TEST_F(SignalBookTest, OneThatDrainsOrEndsIsNoCapacity) {
   for (const SignalKind kind : {SignalKind::draining, SignalKind::ended}) {
     hear(worker(SignalKind::ready), Seconds(0));
     hear(worker(kind), Seconds(1));
-    EXPECT_THAT(read(Seconds(2), one(Millis(0))).instances, IsEmpty());
+    const Signals seen = read(Seconds(2), one(Millis(0)));
+    ASSERT_THAT(seen.instances, SizeIs(1));
+    EXPECT_TRUE(seen.instances[0].leaving);
+    EXPECT_FALSE(seen.instances[0].ready_since);
   }
 }
 

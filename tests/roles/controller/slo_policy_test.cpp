@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "roles/controller/policy/arrivals.hpp"
+#include "roles/controller/policy/capacity.hpp"
 #include "tests/roles/controller/policy_table.hpp"
 #include "tests/support/fake_clock.hpp"
 
@@ -275,11 +276,16 @@ class ArrivalsTest : public testing::Test {
   ArrivalRate after(int seconds, int (*at)(int second)) {
     for (; now_s_ < seconds; now_s_ += 5) {
       Observation observation = seen(messages(0), {}, Seconds(now_s_));
-      double half_minute = 0, five_minutes = 0;
-      for (int s = std::max(0, now_s_ - 300); s < now_s_; ++s) {
-        five_minutes += at(s);
+      const int told_s = now_s_ - late_s_(now_s_);
+      double half_minute = 0, five_minutes = 0, all = 0;
+      int latest = -1;
+      for (int s = 0; s < told_s; ++s) {
+        all += at(s);
+        if (at(s) > 0) latest = s;
+        if (s >= now_s_ - 300) five_minutes += at(s);
         if (s >= now_s_ - 30) half_minute += at(s);
       }
+      if (latest >= 0) observation.signals.arrived = {.images = all, .until = kStart + Seconds(latest + 1)};
       observation.signals.arrivals_per_s = half_minute / 30;
       observation.signals.arrivals_per_s_long = five_minutes / 300;
       rate_ = arrivals_.observe(observation, 0, 1, false);
@@ -288,6 +294,7 @@ class ArrivalsTest : public testing::Test {
   }
   Arrivals arrivals_;
   ArrivalRate rate_;
+  int (*late_s_)(int now_s) = [](int) { return 0; };
   int now_s_ = 0;
 };
 
@@ -318,9 +325,51 @@ TEST_F(ArrivalsTest, ALittleIsNotRoundedAway) {
   EXPECT_NEAR(after(300, one_in_ten).low, 0.1, 0.01);
 }
 
+// Web nodes gather for up to five seconds, so what is told is now more, now less late.
+TEST_F(ArrivalsTest, TellingLateIsNoChangeOfTheRate) {
+  late_s_ = [](int now_s) { return now_s * 7 % 6; };
+  const auto crowd = [](int s) { return s >= 100 && s < 400 ? 20 : s % 5 == 0 ? 2 : 0; };
+  for (int s = 170; s < 400; s += 5) {
+    EXPECT_NEAR(after(s, crowd).low, 20, 2) << s;
+    EXPECT_LE(rate_.growth * 45, 2) << s;
+  }
+  for (int s = 475; s < 900; s += 5) {
+    EXPECT_LE(after(s, crowd).low, 0.6) << s;
+    EXPECT_LE(rate_.high, 0.6) << s;
+  }
+}
+
 TEST_F(ArrivalsTest, GrowthIsSeenWhenItGoesOn) {
   const auto ramp = [](int s) { return s; };
   EXPECT_NEAR(after(301, ramp).growth, 1, 0.1);
+}
+
+// An instance that was asked to stop says so before it confirms, and confirms before it ends.
+TEST(Capacity, AnInstanceThatLeavesIsNeitherBootingNorCountedTwice) {
+  const auto capacity_of = [](int requested, int leaving, std::vector<InstanceId> confirmed) {
+    Observation observation = seen(messages(0), fleet(4, 1, 0, Seconds(300)), Seconds(300));
+    observation.signals.instances.resize(5);
+    for (std::size_t i = 0; i < 4; ++i) observation.signals.instances[i].ready_since = kStart;
+    for (std::size_t i = 0; i < static_cast<std::size_t>(leaving); ++i) {
+      observation.signals.instances[i] = {.leaving = true};
+    }
+    observation.drains = {.possible = true, .requested = requested, .confirmed = std::move(confirmed)};
+    ScalingRules rules = slow_machines();
+    rules.assumed_boot = Seconds(600);
+    return find_capacity(observation, rules, 0);
+  };
+  for (const auto& [requested, leaving, confirmed, ready] :
+       {std::tuple<int, int, std::vector<InstanceId>, int>{0, 0, {}, 4},
+        {1, 0, {}, 3},  // whichever is idle will take the request
+        {1, 1, {}, 3},
+        {2, 1, {}, 2},
+        {0, 1, {InstanceId("i-1")}, 3},
+        {1, 1, {InstanceId("i-1")}, 2},
+        {0, 1, {}, 3}}) {  // by itself
+    const Capacity capacity = capacity_of(requested, leaving, confirmed);
+    EXPECT_EQ(capacity.ready, ready) << requested << " asked, " << leaving << " leaving, " << confirmed.size();
+    EXPECT_EQ(capacity.boot_left_s.size(), 1U);
+  }
 }
 
 TEST(Slo, TenThousandInstancesTakeAMillisecond) {
