@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
-#include "roles/simulate/distributions.hpp"
+#include "lib/arrivals/distributions.hpp"
 
 namespace imgrec::simulate {
 namespace {

@@ -4,8 +4,8 @@
 #include <span>
 #include <string>
 
+#include "lib/arrivals/distributions.hpp"
 #include "lib/base/result.hpp"
-#include "roles/simulate/distributions.hpp"
 #include "roles/worker/prefetch.hpp"
 
 namespace imgrec::simulate {

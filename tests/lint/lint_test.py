@@ -15,6 +15,8 @@ ROLES = PORTS | {"lib/telemetry"}
 WEB = BASE | {"lib/http/server", "lib/http/syntax"}
 ARROWS = {
     "lib/base": set(),
+    "lib/arrivals": BASE,
+    "lib/report": set(),
     "lib/config": BASE,
     "lib/job": BASE,
     "lib/ports": BASE | {"lib/job"},
@@ -29,7 +31,7 @@ ARROWS = {
     "roles/worker": ROLES | {"lib/queues"},
     "roles/controller": ROLES | {"roles/controller/policy"},
     "roles/controller/policy": BASE | {"lib/ports"},
-    "roles/simulate": ROLES | {"roles/controller", "roles/controller/policy", "roles/worker"},
+    "roles/simulate": ROLES | {"lib/arrivals", "lib/report", "roles/controller", "roles/controller/policy", "roles/worker"},
     "roles/web": ROLES | WEB | {"roles/web/access", "roles/web/api", "roles/web/jobs", "roles/web/live", "roles/web/page", "roles/web/results",
                                  "roles/web/upload"},
     "roles/web/access": WEB | {"lib/config", "lib/job", "lib/ports"},

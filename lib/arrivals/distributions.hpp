@@ -3,7 +3,7 @@
 
 #include "lib/base/rng.hpp"
 
-namespace imgrec::simulate {
+namespace imgrec {
 
 /// Standard normal (Box and Muller, 1958).
 double sample_normal(Rng& rng);
@@ -25,4 +25,4 @@ struct LogNormal {
 constexpr double kNormalQuantile1 = -2.3263;  // 1 % of normal draws are below
 constexpr double kNormalQuantile99 = 2.3263;  // 99 % are
 
-}  // namespace imgrec::simulate
+}  // namespace imgrec

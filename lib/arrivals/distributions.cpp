@@ -1,9 +1,9 @@
-#include "roles/simulate/distributions.hpp"
+#include "lib/arrivals/distributions.hpp"
 
 #include <cmath>
 #include <numbers>
 
-namespace imgrec::simulate {
+namespace imgrec {
 
 double sample_normal(Rng& rng) {
   const double radius = std::sqrt(-2 * std::log(1 - rng.next_unit()));
@@ -26,4 +26,4 @@ double LogNormal::quantile(double deviations) const {
   return median_s * std::exp(sigma * deviations);
 }
 
-}  // namespace imgrec::simulate
+}  // namespace imgrec
