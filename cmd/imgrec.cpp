@@ -33,6 +33,7 @@ std::vector<Command> commands(const WorkerHooks& hooks) {
           model_agreement_command(),
           model_add_variant_command(),
           model_tensors_command(),
+          load_command(),
           simulate_command(),
           doctor_command(),
           setup_command(),

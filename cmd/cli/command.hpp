@@ -17,6 +17,7 @@ struct Invocation {
   LoadedConfig loaded;                         // resolved
   std::vector<std::string> arguments;          // what is no option
   std::map<std::string, std::string> options;  // the command's own: "--json" → "true", "--name" → "x"
+  std::map<std::string, std::vector<std::string>> repeated = {};  // of those that may be repeated: all values
 
   const Config& config() const { return loaded.config; }
   bool has(const std::string& flag) const { return options.contains(flag); }
@@ -30,6 +31,7 @@ struct OwnOption {
   std::string value_name;  // empty: a switch
   std::string help;
   bool required = false;
+  bool repeatable = false;  // else the last one counts
 };
 
 struct Example {

@@ -41,14 +41,14 @@ struct Options {
     help = add("--help,-h", true);
   }
 
-  CLI::Option* add(const std::string& names, bool is_switch) {
+  CLI::Option* add(const std::string& names, bool is_switch, bool repeatable = false) {
     for (const std::string_view name : split(names, ',')) flags.emplace_back(name);
     if (is_switch) return app.add_flag(names);
     // The callback only tells CLI11 that one value belongs to it.
     return app.add_option(names, [](const CLI::results_t&) { return true; })
         ->type_size(1)
         ->expected(1)
-        ->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
+        ->multi_option_policy(repeatable ? CLI::MultiOptionPolicy::TakeAll : CLI::MultiOptionPolicy::TakeLast);
   }
 
   void add_settings(CommandBit command, auto&& wanted) {
@@ -220,7 +220,7 @@ int run_command(const Command& command, const Line& line, const CommandTable& ta
   Options options;
   options.app.allow_extras();
   for (const OwnOption& own : command.options) {
-    options.own.emplace_back(&own, options.add(own.flag, own.value_name.empty()));
+    options.own.emplace_back(&own, options.add(own.flag, own.value_name.empty(), own.repeatable));
   }
   options.add_settings(command.settings, [](const Setting&) { return true; });
   if (auto wrong = options.parse(line.words)) return usage_error(*wrong, command.name);
@@ -240,6 +240,7 @@ int run_command(const Command& command, const Line& line, const CommandTable& ta
   }
   if (auto wrong = wrong_argument_count(command, call.arguments.size())) return usage_error(*wrong, command.name);
   for (const auto& [own, option] : options.own) {
+    if (option->count() > 0 && own->repeatable) call.repeated[own->flag] = option->results();
     if (option->count() > 0)
       call.options[own->flag] = option->results().back();
     else if (own->required)

@@ -10,7 +10,8 @@ enum ExitCode : int {
   kExitItemFailed = 1,
   kExitUsage = 2,
   kExitUnreachable = 3,
-  kExitModelUnusable = 4,  // of `imgrec worker`: its model cannot be loaded
+  kExitModelUnusable = 4,   // of `imgrec worker`: its model cannot be loaded
+  kExitConditionHolds = 4,  // of `imgrec load`: a condition of --fail-if holds
   kExitInterrupted = 130,
 };
 

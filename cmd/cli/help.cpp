@@ -121,7 +121,7 @@ Rows command_rows(std::span<const Command> commands, std::string_view prefix) {
 
 constexpr const char* kExitCodes =
     "Exit codes: 0 ok, 1 an item failed, 2 wrong usage or settings, 3 something cannot be reached,\n"
-    "4 the model cannot be loaded (worker), 130 interrupted.\n";
+    "4 the model cannot be loaded (worker) or a --fail-if holds (load), 130 interrupted.\n";
 
 }  // namespace
 

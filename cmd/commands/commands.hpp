@@ -39,6 +39,7 @@ Command setup_command();
 Command dead_letters_list_command();
 Command dead_letters_redrive_command();
 Command dead_letters_drop_command();
+Command load_command();
 Command simulate_command();
 Command user_data_worker_command();
 Command bundle_upload_command();

@@ -292,9 +292,9 @@ std::string shown_value(const Setting& setting, const Config& config) {
 }
 
 bool is_internal_variable(std::string_view name) {
-  constexpr std::string_view kNames[] = {"IMGREC_CONFIG",        "IMGREC_PARENT_FD", "IMGREC_READY_FD",
-                                         "IMGREC_BINARY",        "IMGREC_BUILD_DIR", "IMGREC_SHARED",
-                                         "IMGREC_REQUIRE_SHARED"};
+  constexpr std::string_view kNames[] = {"IMGREC_CONFIG",         "IMGREC_PARENT_FD", "IMGREC_READY_FD",
+                                         "IMGREC_BINARY",         "IMGREC_BUILD_DIR", "IMGREC_SHARED",
+                                         "IMGREC_REQUIRE_SHARED", "IMGREC_API_KEY"};
   return std::ranges::find(kNames, name) != std::end(kNames) || name.starts_with("IMGREC_TEST_");
 }
 

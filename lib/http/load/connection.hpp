@@ -1,0 +1,40 @@
+// One connection of the engine and the exchange that it carries. Private to lib/http/load.
+#pragma once
+
+#include <memory>
+#include <optional>
+
+#include "lib/base/file.hpp"
+#include "lib/http/load/engine.hpp"
+
+namespace imgrec::load {
+
+/// What became of reading or writing: `bytes` moved (0: none for now), or the connection is over.
+struct Moved {
+  std::size_t bytes = 0;
+  bool over = false;
+  bool closed_orderly = false;
+};
+
+struct Connection {
+  Connection(Fd opened, std::uint64_t response_bytes_max)
+      : socket(std::move(opened)), reader(std::make_unique<ResponseReader>(response_bytes_max)) {}
+
+  Fd socket;
+  bool is_connected = false;
+  bool is_dead = false;  // closed; freed when nobody can mean it any more
+  std::unique_ptr<ResponseReader> reader;
+  std::optional<Exchange> exchange;  // nothing: the connection is idle
+  MonoTime started_at{};             // when send() was called for it
+  std::optional<MonoTime> sent_at;
+  std::size_t sent = 0;   // of head and body together
+  std::size_t bytes = 0;  // of head and body together
+
+  bool is_sent() const { return sent == bytes; }
+  void begin(Exchange next, MonoTime started);
+  /// Writes what the socket takes now; returns false when the connection is over.
+  bool send_more();
+  Moved receive(char* into, std::size_t size);
+};
+
+}  // namespace imgrec::load
