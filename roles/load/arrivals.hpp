@@ -18,7 +18,8 @@ class Arrivals {
   virtual std::optional<double> next() = 0;
 };
 
-/// ramp_s: over how long the rate changes; afterwards it stays. The same seed gives the same instants.
+/// ramp_s: over how long the rate changes; afterwards it stays. The model lives longer. The same seed gives the same
+/// instants.
 std::unique_ptr<Arrivals> make_arrivals(const OpenModel& model, double ramp_s, std::uint64_t seed);
 
 /// Every arrival of the trace, its counts multiplied by `scale`, in order.

@@ -34,19 +34,19 @@ struct OpenModel {
 };
 
 struct LoadPlan {
-  Target target;
+  Target target{};
   Dialect dialect = Dialect::v1;
   bool async = false;  // v1: answered with 202 at once, and asked for the result every poll_interval
   Millis poll_interval{500};
-  int batch = 1;   // v1: images a request
-  Secret api_key;  // empty: none
+  int batch = 1;     // v1: images a request
+  Secret api_key{};  // empty: none
 
-  std::optional<OpenModel> open;  // nothing: the closed model
-  int concurrency = 100;          // requests under way: in the closed model always so many, in the open model at most
-  std::uint64_t requests = 0;     // that many, without those of the warm-up; 0: until the duration ends
-  Millis duration{0};             // after the warm-up; 0: until the requests are sent
-  Millis warmup{0};               // what begins earlier is not in the figures
-  Millis timeout{0};              // of a request; 0: none
+  std::optional<OpenModel> open{};  // nothing: the closed model
+  int concurrency = 100;            // requests under way: in the closed model always so many, in the open model at most
+  std::uint64_t requests = 0;       // that many, without those of the warm-up; 0: until the duration ends
+  Millis duration{0};               // after the warm-up; 0: until the requests are sent
+  Millis warmup{0};                 // what begins earlier is not in the figures
+  Millis timeout{0};                // of a request; 0: none
   std::uint64_t seed = 1;
 };
 
@@ -66,14 +66,14 @@ struct LoadRecord {
 };
 
 struct LoadResult {
-  std::vector<LoadRecord> records;      // in the order of their ends
+  std::vector<LoadRecord> records{};    // in the order of their ends
   std::vector<std::string> errors{""};  // "http_503 overloaded", "timeout", …
   std::vector<std::string> labels{""};
-  std::uint64_t calls = 0;               // HTTP requests answered after the warm-up, polls too
-  std::uint64_t abandoned = 0;           // under way when the workload was ended early
-  std::uint64_t correct = 0, wrong = 0;  // after the warm-up, of the images whose right label is known
-  std::optional<double> first_label_s;   // since the beginning
-  double duration_s = 0;                 // from the beginning to the last end
+  std::uint64_t calls = 0;                // HTTP requests answered after the warm-up, polls too
+  std::uint64_t abandoned = 0;            // under way when the workload was ended early
+  std::uint64_t correct = 0, wrong = 0;   // after the warm-up, of the images whose right label is known
+  std::optional<double> first_label_s{};  // since the beginning
+  double duration_s = 0;                  // from the beginning to the last end
   std::uint64_t connections = 0;
   bool has_too_many = false;  // ended because there were kRecordsMax requests
 };

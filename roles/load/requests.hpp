@@ -15,7 +15,7 @@ class RequestMaker {
   /// Plan and images live as long as this does.
   RequestMaker(const LoadPlan& plan, std::span<const LoadImage> images);
 
-  /// A request with `count` images from `first` on, in a circle.
+  /// A request with `count` images from `first` on, in a circle. It has views into this object.
   Exchange make(std::uint64_t tag, std::size_t first, std::size_t count) const;
   /// Asks for a job's result. location: a path, as the service gave it.
   Exchange poll(std::uint64_t tag, std::string_view location) const;

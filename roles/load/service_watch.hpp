@@ -17,9 +17,9 @@ namespace imgrec::load {
 /// What was known at one instant; nothing where the service does not know it.
 struct ServiceSample {
   double at_s = 0;  // since the workload's beginning
-  std::optional<double> visible, in_flight;
-  std::optional<double> booting, ready, busy, draining;
-  std::optional<double> machine_seconds, dollars;  // since the controller's beginning
+  std::optional<double> visible{}, in_flight{};
+  std::optional<double> booting{}, ready{}, busy{}, draining{};
+  std::optional<double> machine_seconds{}, dollars{};  // since the controller's beginning
 
   std::optional<double> machines() const;
 };
