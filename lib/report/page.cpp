@@ -69,7 +69,8 @@ std::string draw_plot(const Plot& plot, double top, const PlotsOptions& options)
   const double bottom = top + kPanel;
   std::string out = join({"<line class=\"axis\" x1=\"", decimal(kLeft), "\" x2=\"", decimal(kWidth), "\" y1=\"",
                           decimal(bottom), "\" y2=\"", decimal(bottom), "\"/>"});
-  out += text_at(0, top + 10, decimal(highest, highest < 10 ? 3 : 0)) + text_at(0, bottom, "0");
+  out += text_at(0, top + 10, decimal(highest, highest < 10 && highest != std::floor(highest) ? 3 : 0)) +
+         text_at(0, bottom, "0");
   out += text_at(kLeft, top - 4, plot.title);
   double text_x = kLeft + 130;
   for (const PlotLine& line : plot.lines) {

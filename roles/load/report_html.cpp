@@ -47,7 +47,7 @@ PlotLine line_of(const std::vector<Item>& items, const char* name, char style, c
 
 PlotLine service_line(const ServiceSeen& seen, const char* name, char style,
                       std::optional<double> ServiceSample::* value) {
-  return line_of(seen.samples, name, style, [&](const ServiceSample& sample) {
+  return line_of(seen.drawn(), name, style, [&](const ServiceSample& sample) {
     return PlotPoint{sample.at_s, (sample.*value).value_or(kUnknown)};
   });
 }
@@ -55,10 +55,10 @@ PlotLine service_line(const ServiceSeen& seen, const char* name, char style,
 // Since the first sample, as the summary counts them.
 PlotLine dollars_line(const ServiceSeen& seen) {
   std::optional<double> first;
-  for (const ServiceSample& sample : seen.samples) {
+  for (const ServiceSample& sample : seen.drawn()) {
     if (!first) first = sample.dollars;
   }
-  return line_of(seen.samples, "dollars", 'c', [&](const ServiceSample& sample) {
+  return line_of(seen.drawn(), "dollars", 'c', [&](const ServiceSample& sample) {
     return PlotPoint{sample.at_s, sample.dollars ? *sample.dollars - *first : kUnknown};
   });
 }

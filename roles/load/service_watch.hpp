@@ -34,9 +34,12 @@ struct ServiceDecision {
 struct ServiceSeen {
   std::string problem;  // why there are no samples; empty: there are
   std::vector<ServiceSample> samples{};
+  std::vector<ServiceSample> series{};       // the same from its time series, second by second; may be empty
   std::vector<ServiceDecision> decisions{};  // since the workload's beginning, by time
 
   std::optional<double> machines_max() const;
+  /// What to draw: the time series, or else the samples.
+  const std::vector<ServiceSample>& drawn() const { return series.empty() ? samples : series; }
   /// Since the first sample.
   std::optional<double> machine_seconds() const;
   std::optional<double> dollars() const;
@@ -45,10 +48,17 @@ struct ServiceSeen {
 /// The status that GET /v1/status answers. at_s of the decisions is seconds before the status' own "now", negative.
 /// Errors: invalid "bad_status".
 struct ServiceStatusRead {
+  WallTime now{};  // the service's clock
+  std::optional<double> dollars_per_hour;
   ServiceSample sample;
   std::vector<ServiceDecision> decisions;
 };
 Result<ServiceStatusRead> read_service_status(const std::string& json);
+
+/// What GET /v1/timeseries answers, by time; at_s is seconds since `begin` on the service's clock, and dollars come
+/// from the machine-seconds. Errors: invalid "bad_series".
+Result<std::vector<ServiceSample>> read_service_series(const std::string& json, WallTime begin,
+                                                       std::optional<double> dollars_per_hour);
 
 /// Asks once a second on a thread of its own, until it is stopped or the service says that it will not answer (404,
 /// 401, 403 …). The client lives longer.
@@ -62,13 +72,17 @@ class ServiceWatch {
   void run(const std::stop_token& stop);
   /// Returns false when asking again is no use.
   bool ask();
+  void ask_for_series();
+  Result<HttpClientResponse> get(const std::string& path);
 
   HttpClient& http_;
-  const std::string url_;
+  const std::string origin_;
   const Secret api_key_;
   Clock& clock_;
   const MonoTime begin_;
   ServiceSeen seen_;
+  std::optional<WallTime> begin_there_;  // the beginning on the service's clock
+  std::optional<double> dollars_per_hour_;
   bool is_refused_ = false;
   std::jthread thread_;
 };

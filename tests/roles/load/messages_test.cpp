@@ -1,6 +1,7 @@
 // What is sent, what is read from answers, and the right labels.
 #include <gmock/gmock.h>
 
+#include "lib/base/clock.hpp"
 #include "lib/http/load/target.hpp"
 #include "roles/load/answers.hpp"
 #include "roles/load/predictions.hpp"
@@ -142,8 +143,27 @@ TEST(ServiceStatusRead, TakesWhatIsKnown) {
   ASSERT_EQ(read->decisions.size(), 1U);
   EXPECT_DOUBLE_EQ(read->decisions[0].at_s, -10.5);
   EXPECT_EQ(read->decisions[0].launch, 2);
+  EXPECT_EQ(to_rfc3339(read->now), "2026-11-22T08:15:30.500Z");
   EXPECT_FALSE(read_service_status("{}"));
   EXPECT_FALSE(read_service_status("cat"));
+}
+
+TEST(ServiceSeries, BecomeSamplesOnTheRunsOwnTime) {
+  const auto read = read_service_series(
+      R"({"resolution":"second","series":{"visible":[[99,7,7],[100,1,1],[102,3,5]],"busy":[[102,2,2]],)"
+      R"("machine_seconds":[[102,1800,1800]],"oldest_age_s":[[100,1,1]]}})",
+      WallTime(Millis(100'500)), 0.5);
+  ASSERT_TRUE(read) << read.error().message;
+  ASSERT_EQ(read->size(), 2U) << "what was over a second before the beginning is left out";
+  EXPECT_EQ((*read)[0].at_s, 0);
+  EXPECT_EQ((*read)[0].visible, 1);
+  EXPECT_FALSE((*read)[0].busy);
+  EXPECT_DOUBLE_EQ((*read)[1].at_s, 1.5);
+  EXPECT_EQ((*read)[1].visible, 3);
+  EXPECT_EQ((*read)[1].busy, 2);
+  EXPECT_EQ((*read)[1].dollars, 0.25);
+  EXPECT_FALSE(read_service_series("[]", {}, {}));
+  EXPECT_FALSE(read_service_series("cat", {}, {}));
 }
 
 }  // namespace
