@@ -148,6 +148,10 @@ int LoadCommand::run() {
   std::optional<ServiceWatch> watch;
   if (options_.watch_service) watch.emplace(*http, options_.plan.target, options_.plan.api_key, clock_);
   const auto result = send(interrupts);
+  if (watch && result && options_.watch_after > Millis(0)) {
+    progress_.show("watching the service");
+    clock_.sleep_for(options_.watch_after, interrupts.token());
+  }
   const ServiceSeen seen = watch ? watch->stop() : ServiceSeen{.problem = "not asked for"};
   progress_.clear();
   if (!result) return report(result.error(), interrupts);

@@ -243,6 +243,9 @@ Result<LoadOptions> read_load_options(const Invocation& call) {
                       .json = call.option("--json"),
                       .csv = call.option("--csv"),
                       .html = call.option("--html")};
+  const auto watch_after = time_option(call, "--watch-after", Millis(0));
+  if (!watch_after) return fail(watch_after.error());
+  options.watch_after = *watch_after;
   if (auto done = read_how(call, options); !done) return fail(done.error());
   const auto files_max = whole_option(call, "--num_request", static_cast<double>(kRecordsMax), 0);
   if (!files_max) return fail(files_max.error());
@@ -280,6 +283,7 @@ std::vector<OwnOption> load_own_options() {
       {"--fail-if", "CONDITION",
        "exit with 4 when it holds, such as 'p99>2s', 'accuracy<0.99', 'failed>0'; may be repeated", false, true},
       {"--no-status", "", "do not ask the service for machines and cost (/v1/status, once a second)"},
+      {"--watch-after", "TIME", "go on asking for so long after the last answer, to see machines end (0s)"},
       {"--num_request", "N",
        "as the reference systems' workload generators have it, with their lines on standard output"},
       {"--image_folder", "FOLDER", "the same: the first files of this folder"},

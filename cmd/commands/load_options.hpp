@@ -23,6 +23,7 @@ struct LoadOptions {
   LoadLines lines = LoadLines::summary;
   bool has_predictions = false;
   bool watch_service = true;
+  Millis watch_after{0};
   std::string json, csv, html;  // files; json may be "-"; empty: none
   std::vector<load::FailIf> fail_if{};
 };

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """Starts `imgrec local`, sends it photos over HTTP and prints the answers. Exit 0 only if every photo was answered by a
-worker through the queue. Standard library only."""
+worker through the queue. With --scale REPORT instead: 100 images at once on a service without workers, whose workers take ten
+seconds to start, as instances that boot do; `imgrec load` sends them and writes the report. Standard library only."""
 import argparse
 import concurrent.futures
 import http.client
@@ -16,15 +17,18 @@ import threading
 import time
 import urllib.parse
 
+SCALE_IMAGES = 100
+SCALE_FLAGS = ("--min-workers", "0", "--boot-delay", "10s", "--idle-cooldown", "5s", "--controller-price", "0.0116")
+SCALE_WATCH = "12s"  # after the last answer: workers end again
 STAGES = ("queue", "fetch", "decode", "preprocess", "infer", "store")
 
 
-def start_service(imgrec, model, state_dir):
+def start_service(imgrec, model, state_dir, *flags):
     """The process and the host and port it listens on. Its log goes to state_dir/imgrec.log."""
     model_dir = json.loads(subprocess.run([imgrec, "config", "show", "--json"], check=True, capture_output=True, text=True)
                            .stdout)["model.dir"]["value"]
     process = subprocess.Popen([imgrec, "local", "--port", "0", "--state-dir", str(state_dir), "--model", model,
-                                "--model-dir", model_dir], stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+                                "--model-dir", model_dir, *flags], stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
     address = None
     log = open(state_dir / "imgrec.log", "w")
     for line in process.stderr:
@@ -57,6 +61,29 @@ def classify(address, photo):
     return body, 1000 * (time.monotonic() - begin)
 
 
+def stop_service(process):
+    process.send_signal(signal.SIGTERM)
+    try:
+        process.wait(20)
+    except subprocess.TimeoutExpired:
+        process.kill()
+
+
+def scale(options):
+    """The reference test: what a service that has to start its workers first makes of 100 images at once."""
+    options.scale.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="imgrec-demo-") as folder:
+        process, (host, port) = start_service(options.imgrec, options.model, pathlib.Path(folder), *SCALE_FLAGS)
+        try:
+            done = subprocess.run([options.imgrec, "load", "--url", f"http://{host}:{port}", "--requests", str(SCALE_IMAGES),
+                                   "--concurrency", str(SCALE_IMAGES), "--watch-after", SCALE_WATCH, "--html", str(options.scale), str(options.photos)])
+        finally:
+            stop_service(process)
+    if done.returncode == 0:
+        print(f"\nThe picture of it: {options.scale}")
+    return done.returncode
+
+
 def print_table(rows):
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     for row in rows:
@@ -69,7 +96,10 @@ def main():
     parser.add_argument("--imgrec", required=True)
     parser.add_argument("--model", required=True)
     parser.add_argument("--photos", required=True, type=pathlib.Path)
+    parser.add_argument("--scale", type=pathlib.Path, metavar="REPORT")
     options = parser.parse_args()
+    if options.scale:
+        return scale(options)
     photos = sorted(p for p in options.photos.iterdir() if p.suffix in (".jpg", ".png"))
 
     failed = 0
@@ -96,11 +126,7 @@ def main():
             if failed:
                 print("The log ends:\n" + "".join((pathlib.Path(folder) / "imgrec.log").read_text().splitlines(True)[-20:]))
         finally:
-            process.send_signal(signal.SIGTERM)
-            try:
-                process.wait(20)
-            except subprocess.TimeoutExpired:
-                process.kill()
+            stop_service(process)
     if not failed:
         print("\nKeep it running:  ./dev up      then open http://127.0.0.1:8000 and drop photos on the page.")
         print(f"Without a service: {options.imgrec} classify --model {options.model} PHOTO…")

@@ -58,6 +58,12 @@ std::string draw_line(const PlotLine& line, double bottom, double highest, const
   return out;
 }
 
+// Of the axis: whole numbers as they are, others with three digits that matter.
+std::string axis_text(double value) {
+  if (value >= 100 || value == std::floor(value)) return decimal(value, 0);
+  return decimal(value, std::max(0, 2 - static_cast<int>(std::floor(std::log10(value)))));
+}
+
 std::string draw_plot(const Plot& plot, double top, const PlotsOptions& options) {
   double highest = 0;
   for (const PlotLine& line : plot.lines) {
@@ -69,8 +75,7 @@ std::string draw_plot(const Plot& plot, double top, const PlotsOptions& options)
   const double bottom = top + kPanel;
   std::string out = join({"<line class=\"axis\" x1=\"", decimal(kLeft), "\" x2=\"", decimal(kWidth), "\" y1=\"",
                           decimal(bottom), "\" y2=\"", decimal(bottom), "\"/>"});
-  out += text_at(0, top + 10, decimal(highest, highest < 10 && highest != std::floor(highest) ? 3 : 0)) +
-         text_at(0, bottom, "0");
+  out += text_at(0, top + 10, axis_text(highest)) + text_at(0, bottom, "0");
   out += text_at(kLeft, top - 4, plot.title);
   double text_x = kLeft + 130;
   for (const PlotLine& line : plot.lines) {

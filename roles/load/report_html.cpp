@@ -52,14 +52,14 @@ PlotLine service_line(const ServiceSeen& seen, const char* name, char style,
   });
 }
 
-// Since the first sample, as the summary counts them.
-PlotLine dollars_line(const ServiceSeen& seen) {
+// What has grown since the first sample, as the summary counts it.
+PlotLine growth_line(const ServiceSeen& seen, const char* name, std::optional<double> ServiceSample::* value) {
   std::optional<double> first;
   for (const ServiceSample& sample : seen.drawn()) {
-    if (!first) first = sample.dollars;
+    if (!first) first = sample.*value;
   }
-  return line_of(seen.drawn(), "dollars", 'c', [&](const ServiceSample& sample) {
-    return PlotPoint{sample.at_s, sample.dollars ? *sample.dollars - *first : kUnknown};
+  return line_of(seen.drawn(), name, 'c', [&](const ServiceSample& sample) {
+    return PlotPoint{sample.at_s, sample.*value ? *(sample.*value) - *first : kUnknown};
   });
 }
 
@@ -70,7 +70,7 @@ PlotPoint latency_point(const Slice& slice, double slice_s, double share) {
 
 std::vector<Plot> plots_of(const LoadReport& report, double duration_s) {
   double slice_s = 1;
-  const std::vector<Slice> slices = slices_of(report, duration_s, slice_s);
+  const std::vector<Slice> slices = slices_of(report, std::min(duration_s, report.result.duration_s), slice_s);
   const ServiceSeen& seen = report.service;
   std::vector<Plot> plots;
   if (!seen.samples.empty()) {
@@ -96,7 +96,11 @@ std::vector<Plot> plots_of(const LoadReport& report, double duration_s) {
       {"waiting time, s",
        {line_of(slices, "p50", 'a', [&](const Slice& slice) { return latency_point(slice, slice_s, 0.5); }),
         line_of(slices, "p95", 'b', [&](const Slice& slice) { return latency_point(slice, slice_s, 0.95); })}});
-  if (seen.dollars()) plots.push_back({"dollars", {dollars_line(seen)}});
+  if (seen.dollars().value_or(0) > 0) {
+    plots.push_back({"dollars", {growth_line(seen, "dollars", &ServiceSample::dollars)}});
+  } else if (seen.machine_seconds()) {  // nobody has said what a machine costs
+    plots.push_back({"machine-seconds", {growth_line(seen, "machine-seconds", &ServiceSample::machine_seconds)}});
+  }
   return plots;
 }
 
@@ -144,6 +148,8 @@ std::string decisions_of(const ServiceSeen& seen, std::vector<PlotMark>& marks) 
 std::string to_html(const LoadReport& report) {
   double duration_s = std::max(1.0, report.result.duration_s);
   if (!report.service.samples.empty()) duration_s = std::max(duration_s, report.service.samples.back().at_s);
+  constexpr double kParts = 6;  // of the time axis: whole seconds stand below it
+  duration_s = std::ceil(duration_s / kParts) * kParts;
   std::vector<std::vector<std::string>> rows = {{"figure", "value"}};
   for (auto& row : summary_rows(report)) rows.push_back(std::move(row));
   for (const std::string& condition : report.failed_conditions) rows.push_back({"not fulfilled", condition});
@@ -155,7 +161,7 @@ std::string to_html(const LoadReport& report) {
                     html_table(rows, "Figures", 2) + "<h2>Over time</h2>";
   out += draw_plots(plots, marks,
                     {.duration_s = duration_s,
-                     .description = "Queue, machines, images a second, waiting time and dollars over time; each is "
+                     .description = "Queue, machines, images a second, waiting time and cost over time; each is "
                                     "also a table below",
                      .marks_title = marks.empty() ? "" : "scaling decisions",
                      .marks_through = true});
