@@ -143,8 +143,10 @@ int LoadCommand::exit_code_of(const LoadReport& report, const Interrupts& interr
 
 int LoadCommand::run() {
   raise_open_files_limit();
+  ignore_sigpipe();
   Interrupts interrupts;
-  const auto http = make_curl_client({.user_agent = "imgrec/" + std::string(version())});
+  const auto http =
+      make_curl_client({.user_agent = "imgrec/" + std::string(version()), .ca_bundle = options_.plan.ca_bundle});
   std::optional<ServiceWatch> watch;
   if (options_.watch_service) watch.emplace(*http, options_.plan.target, options_.plan.api_key, clock_);
   const auto result = send(interrupts);

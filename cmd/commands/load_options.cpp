@@ -181,6 +181,7 @@ Result<void> read_how(const Invocation& call, LoadOptions& options) {
       whole_option(call, "--concurrency", kConcurrencyMax, plan.open ? kOpenConnections : plan.concurrency);
   if (!concurrency) return fail(concurrency.error());
   plan.concurrency = static_cast<int>(*concurrency);
+  plan.ca_bundle = call.option("--ca");
   plan.api_key = Secret(environment_variable("IMGREC_API_KEY").value_or(""));
   return {};
 }
@@ -261,6 +262,7 @@ Result<LoadOptions> read_load_options(const Invocation& call) {
 std::vector<OwnOption> load_own_options() {
   return {
       {"--url", "URL", "the service, or another of its dialect (http://127.0.0.1:8000)"},
+      {"--ca", "FILE", "https: certificates of the only authorities to be trusted (PEM); else this system's"},
       {"--dialect", "NAME", "v1: POST /v1/classify (the default); 2021: form field myfile; 2026: form field inputFile"},
       {"--async", "", "v1: queue each image (202), then ask for its result until it is there"},
       {"--poll", "TIME", "with --async: how often to ask (500ms)"},

@@ -38,8 +38,9 @@ struct LoadPlan {
   Dialect dialect = Dialect::v1;
   bool async = false;  // v1: answered with 202 at once, and asked for the result every poll_interval
   Millis poll_interval{500};
-  int batch = 1;     // v1: images a request
-  Secret api_key{};  // empty: none
+  int batch = 1;            // v1: images a request
+  Secret api_key{};         // empty: none
+  std::string ca_bundle{};  // https: PEM file of the only authorities to be trusted; empty: this machine's
 
   std::optional<OpenModel> open{};  // nothing: the closed model
   int concurrency = 100;            // requests under way: in the closed model always so many, in the open model at most

@@ -238,7 +238,8 @@ Result<LoadResult> LoadRun::run(const std::stop_token& stop) {
   auto engine = Engine::make(plan_.target,
                              {.connections_max = static_cast<std::size_t>(plan_.concurrency),
                               .timeout = plan_.timeout,
-                              .response_bytes_max = kAnswerBytesMax},
+                              .response_bytes_max = kAnswerBytesMax,
+                              .ca_bundle = plan_.ca_bundle},
                              clock_);
   if (!engine) return fail(engine.error());
   engine_ = *std::move(engine);

@@ -2,6 +2,7 @@
 import csv
 import json
 import signal
+import ssl
 import subprocess
 import time
 
@@ -169,6 +170,26 @@ def test_a_request_that_takes_too_long_is_given_up(photos):
         begin = time.monotonic()
         told = figures("--url", server.url, "--no-status", "--timeout", "300ms", photos, code=3)
     assert told["errors"] == {"timeout": 5} and time.monotonic() - begin < 5
+
+
+def test_https_is_verified(photos, tmp_path):
+    certificate, key = tmp_path / "chain.pem", tmp_path / "key.pem"
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2", "-subj",
+                    "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", key, "-out", certificate], check=True, capture_output=True)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    large = photos / "large.jpg"
+    large.write_bytes(b"\xff\xd8\xff\xe0" + bytes(3_000_000))  # more than a socket takes at once
+    with SmallServer(goldfish, tls=context) as server:
+        told = figures("--url", server.url, "--ca", certificate, "--requests", 60, "--concurrency", 4, photos)
+        assert (told["ok"], told["failed"], told["connections"]) == (60, 0, 4)
+        assert {len(request.body) for request in sent(server)} == {1004, 3_000_004}
+        assert figures("--url", server.url, photos, code=3)["errors"] == {"tls_failed": 6}
+        wrong_name = server.url.replace("127.0.0.1", "localhost")
+        assert figures("--url", wrong_name, "--ca", certificate, photos, code=3)["errors"] == {"tls_failed": 6}
+        load("--url", server.url, "--ca", key, photos, code=2)
+    with SmallServer(goldfish) as server:  # where nobody speaks TLS
+        assert figures("--url", server.url.replace("http:", "https:"), "--timeout", "2s", photos, code=3)["failed"] == 6
 
 
 def test_fail_if_decides_the_exit_code(photos, tmp_path):

@@ -31,10 +31,10 @@ class Request:
 
 class SmallServer:
     """answer: called with each Request; returns (status, content type, body), or None to close without an answer, or bytes that are
-    sent as they are. stall: (begin, seconds): nothing at all happens then, counted from the first request."""
+    sent as they are. tls: an ssl.SSLContext. stall: (begin, seconds): nothing at all happens then, counted from the first request."""
 
-    def __init__(self, answer, stall=None):
-        self.answer, self.stall = answer, stall
+    def __init__(self, answer, stall=None, tls=None):
+        self.answer, self.stall, self.tls = answer, stall, tls
         self.requests, self.connections = [], 0
         self._first = None
         self._ready = threading.Event()
@@ -51,11 +51,11 @@ class SmallServer:
 
     @property
     def url(self):
-        return f"http://127.0.0.1:{self.port}"
+        return f"http{'s' if self.tls else ''}://127.0.0.1:{self.port}"
 
     async def _run(self):
         self._loop, self._end = asyncio.get_running_loop(), asyncio.Event()
-        server = await asyncio.start_server(self._serve, "127.0.0.1", 0, limit=2**20, backlog=1000)
+        server = await asyncio.start_server(self._serve, "127.0.0.1", 0, limit=2**20, backlog=1000, ssl=self.tls)
         self.port = server.sockets[0].getsockname()[1]
         self._ready.set()
         await self._end.wait()

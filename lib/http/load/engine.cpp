@@ -24,14 +24,15 @@ constexpr int kEventsMax = 256;
 constexpr std::size_t kReadBytes = 64 * kKiB;
 constexpr Millis kTimeoutsEvery{100};
 
-Error lost(std::string_view what) {
-  return {ErrorKind::transient, "connection_lost", "The connection broke: " + std::string(what) + "."};
-}
-
 class EpollEngine final : public Engine {
  public:
-  EpollEngine(Address address, const EngineOptions& options, Clock& clock)
-      : address_(address), options_(options), clock_(clock), now_(clock.mono_now()) {
+  struct Parts {
+    Target target;
+    Address address;
+    std::shared_ptr<TlsContext> tls;  // null: without
+  };
+  EpollEngine(Parts parts, EngineOptions options, Clock& clock)
+      : parts_(std::move(parts)), options_(std::move(options)), clock_(clock), now_(clock.mono_now()) {
     epoll_event event{.events = EPOLLIN, .data = {.ptr = nullptr}};
     ::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, waker_.get(), &event);
   }
@@ -69,7 +70,7 @@ class EpollEngine final : public Engine {
   void report_failed(const OnEnd& on_end);
   int wait(MonoTime until);
 
-  const Address address_;
+  const Parts parts_;
   const EngineOptions options_;
   Clock& clock_;
   MonoTime now_;
@@ -112,12 +113,16 @@ void EpollEngine::open(Exchange exchange, MonoTime since) {
                        {ErrorKind::transient, "connect_failed",
                         std::string("No connection: ") + what + ": " + std::strerror(errno) + "."}});
   };
-  Fd socket(::socket(address_.family(), SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  Fd socket(::socket(parts_.address.family(), SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   if (!socket.ok()) return give_up("socket");
   const int on = 1;
   ::setsockopt(socket.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-  if (::connect(socket.get(), address_.get(), address_.length) != 0 && errno != EINPROGRESS) return give_up("connect");
+  if (::connect(socket.get(), parts_.address.get(), parts_.address.length) != 0 && errno != EINPROGRESS)
+    return give_up("connect");
   auto connection = std::make_unique<Connection>(std::move(socket), options_.response_bytes_max);
+  if (parts_.tls != nullptr) {
+    connection->tls = std::make_unique<TlsChannel>(*parts_.tls, connection->socket.get(), parts_.target);
+  }
   // Edge-triggered: registered once, for the connection's whole life.
   epoll_event event{.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET, .data = {.ptr = connection.get()}};
   if (::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, connection->socket.get(), &event) != 0) return give_up("epoll_ctl");
@@ -147,7 +152,7 @@ void EpollEngine::work_on(Connection& connection, std::uint32_t events, const On
   }
   if (connection.exchange && !connection.is_sent() && !send_more(connection)) {
     // The server may have answered before it closed.
-    if ((events & EPOLLIN) == 0) return break_off(connection, lost(std::strerror(errno)), on_end);
+    if ((events & EPOLLIN) == 0) return break_off(connection, connection.error(), on_end);
   }
   if ((events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0) receive_more(connection, events, on_end);
 }
@@ -163,14 +168,14 @@ void EpollEngine::receive_more(Connection& connection, std::uint32_t events, con
     if (got.over) {
       const auto complete_now = connection.reader->close();
       if (got.closed_orderly && complete_now) return complete(connection, false, on_end);
-      return break_off(connection, got.closed_orderly ? complete_now.error() : lost(std::strerror(errno)), on_end);
+      return break_off(connection, got.closed_orderly ? complete_now.error() : connection.error(), on_end);
     }
     if (got.bytes == 0) return;
     const auto is_complete = connection.reader->feed({buffer_.data(), got.bytes});
     if (!is_complete) return break_off(connection, is_complete.error(), on_end);
     if (*is_complete) return complete(connection, !is_ending, on_end);
     // Less than was asked for: nothing is left, unless the end is, which needs a read of its own.
-    if (got.bytes < buffer_.size() && !is_ending) return;
+    if (!connection.may_have_more(got, buffer_.size()) && !is_ending) return;
   }
 }
 
@@ -287,7 +292,13 @@ void EpollEngine::work(MonoTime until, const OnEnd& on_end) {
 Result<std::unique_ptr<Engine>> Engine::make(const Target& target, const EngineOptions& options, Clock& clock) {
   auto address = find_address(target);
   if (!address) return fail(address.error());
-  auto engine = std::make_unique<EpollEngine>(*address, options, clock);
+  EpollEngine::Parts parts{.target = target, .address = *address, .tls = nullptr};
+  if (target.tls) {
+    auto context = TlsContext::make(options.ca_bundle);
+    if (!context) return fail(context.error());
+    parts.tls = *std::move(context);
+  }
+  auto engine = std::make_unique<EpollEngine>(std::move(parts), options, clock);
   if (!engine->is_open()) {
     return fail(ErrorKind::transient, "too_many_open_files",
                 std::string("Cannot wait for connections: ") + std::strerror(errno) + ". Raise `ulimit -n`.");

@@ -5,6 +5,7 @@
 // Order     none: each exchange ends on its own. What finds no connection free waits its turn, first come first served.
 // Failure   an exchange ends with a response of any status, or with an error: transient "connect_failed",
 //           "connection_lost", "timeout", "bad_response", "tls_failed". Nothing is sent twice.
+// TLS       verified. A write to a connection that is gone raises SIGPIPE there: the process ignores that signal.
 // Proxies   none are used, whatever the environment says.
 #pragma once
 
@@ -24,6 +25,7 @@ struct EngineOptions {
   std::size_t connections_max = 100;
   Millis timeout{0};  // of an exchange, from send() on; it ends up to a tenth of a second late. 0: none
   std::uint64_t response_bytes_max = 16 * kMiB;
+  std::string ca_bundle{};  // https: PEM file of the only authorities to be trusted; empty: this machine's
 };
 
 struct Exchange {
@@ -44,7 +46,7 @@ class Engine {
  public:
   using OnEnd = std::function<void(const ExchangeEnd&)>;
 
-  /// Looks the host up. Errors: transient "unknown_host"; bug "no_epoll".
+  /// Looks the host up. Errors: transient "unknown_host", "too_many_open_files"; invalid "bad_ca_bundle".
   static Result<std::unique_ptr<Engine>> make(const Target& target, const EngineOptions& options, Clock& clock);
   virtual ~Engine() = default;
 
