@@ -115,7 +115,7 @@ struct ResultsConfig {
 };
 
 struct ControllerConfig {
-  std::string policy = "depth";
+  std::string policy = "slo";
   int min = 0;
   int max = 0;  // 0: usable cores
   Millis interval{250};

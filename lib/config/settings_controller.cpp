@@ -19,7 +19,7 @@ Setting dollars(const Words& words, auto at) {
 
 void add_rounds(std::vector<Setting>& all) {
   all.push_back(text({"controller.policy",
-                      "scaling policy: depth, per-batch, warm, drain-pool, alarm, backlog or slo",
+                      "scaling policy: slo, backlog, depth, per-batch, warm, drain-pool or alarm",
                       {"--policy"},
                       kFleet},
                      In{&Config::controller, &ControllerConfig::policy}, kFilledWord));

@@ -48,11 +48,14 @@ void SignalSender::enqueued(std::uint64_t images) {
 
 void SignalSender::ready() {
   const MonoTime now = clock_.mono_now();
+  std::vector<Signal> signals;
   {
     std::lock_guard lock(mutex_);
     work_ = Work{.since = now, .changed = now, .idle_since = now};
+    signals.push_back(make(SignalKind::ready));
   }
-  note(SignalKind::ready);
+  send(signals);
+  waker_.wake();
 }
 
 void SignalSender::holds(int held, int finished) {

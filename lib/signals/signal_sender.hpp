@@ -1,6 +1,6 @@
 // Tells the controller what a web node or a worker does, through the queue of signals.
 //
-// Threads  safe; the calls here only note, and a thread of its own sends.
+// Threads  safe; the calls here only note, and a thread of its own sends; but ready() waits for it.
 // Failure  a signal that cannot be sent is dropped, and the log says once that it is so: the controller manages
 // without. Cost     one call per `gather` of a web node that takes images, one per `report_every` of a worker, and a
 // few more
@@ -38,7 +38,8 @@ class SignalSender {
   /// Of a web node: so many requests were sent.
   void enqueued(std::uint64_t images);
 
-  /// Of a worker. ready() comes first, ended() last.
+  /// Of a worker. ready() comes first, ended() last. ready() returns when it is sent, or could not be within
+  /// send_timeout: should the worker die at its first message, it is known that it had started.
   void ready();
   /// Its number of messages has changed: so many it holds now, and so many of them it has finished since the last call.
   void holds(int held, int finished);

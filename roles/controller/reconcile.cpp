@@ -76,6 +76,18 @@ void shrink(const Observation& observation, const std::vector<std::size_t>& stay
 
 }  // namespace
 
+Decision within_limits(Decision decision, const ScalingRules& rules) {
+  const int limit = instance_limit(rules);
+  if (decision.wanted > limit) {
+    decision.wanted = limit;
+    decision.why += "; no more than " + std::to_string(limit) + " may be there";
+  } else if (decision.wanted < std::min(rules.min, limit)) {
+    decision.wanted = std::min(rules.min, limit);
+    decision.why += "; " + std::to_string(decision.wanted) + " are always there";
+  }
+  return decision;
+}
+
 Actions reconcile(const Observation& observation, const Decision& decision, const ScalingRules& rules) {
   const int limit = instance_limit(rules);
   const int wanted = std::min(std::max(decision.wanted, rules.min), limit);

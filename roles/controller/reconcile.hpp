@@ -19,6 +19,10 @@ struct Actions {
   bool empty() const { return take_back == 0 && launch == 0 && ask == 0 && terminate.empty(); }
 };
 
+/// The decision with its number between min and the limit (of instances and of dollars); `why` says so where it was
+/// another.
+Decision within_limits(Decision decision, const ScalingRules& rules);
+
 /// What brings the fleet to the wanted number. It holds:
 /// - wanted is kept between min and the limit (of instances and of dollars), and what is there plus what is launched
 ///   never exceeds the limit (an instance that is stopping or about to stop still takes its place);

@@ -23,9 +23,9 @@ ReapRules reap_rules(const ControllerConfig& config) {
 }
 
 RoundOutcome Round::decide(const Observation& observation) {
-  Decision decision = policy_(observation, state_, rules_);
+  Decision decision = within_limits(policy_(observation, state_, rules_), rules_);
   state_.after_gap = false;
-  starts_.observe(observation.instances, observation.at, observation.signals.instances);
+  starts_.observe(observation.instances, observation.at, observation.signals);
   Actions actions = reconcile(observation, decision, rules_);
   if (actions.launch > 0 && starts_.pause_left(observation.at) > Millis(0)) {
     actions.total -= actions.launch;

@@ -8,7 +8,7 @@ namespace imgrec {
 namespace {
 
 constexpr Seconds kShort{30}, kLong{300};
-constexpr std::size_t kGapsMax = 20, kBootsMax = 20;
+constexpr std::size_t kGapsMax = 20, kBootsMax = 20, kReadyMax = 100;
 constexpr double kSaturated = 0.9;
 constexpr Seconds kReportsKept{600};
 constexpr std::uint64_t kReportImagesMin = 3;  // fewer say nothing about the time of one
@@ -76,7 +76,11 @@ bool SignalBook::hear(const Signal& signal, MonoTime now, WallTime wall) {
   if (!sender->ready_since) {
     sender->ready_since = now;
     // Only the first signal of a life tells when it became ready; that of another came later.
-    if (signal.kind == SignalKind::ready) sender->ready_wall = wall;
+    if (signal.kind == SignalKind::ready) {
+      sender->ready_wall = wall;
+      ready_lately_.push_back({.app_tier_id = signal.sender, .at = wall});
+      if (ready_lately_.size() > kReadyMax) ready_lately_.pop_front();
+    }
   }
   if (signal.kind != SignalKind::worked) return true;  // ready
   sender->images += signal.images;
@@ -146,6 +150,7 @@ Signals SignalBook::read(MonoTime now, const std::vector<Instance>& instances) {
     signals.quiet_gaps.assign(gaps_.begin(), gaps_.end());
   }
   signals.image_seconds = image_seconds();
+  signals.ready_lately.assign(ready_lately_.begin(), ready_lately_.end());
 
   bool any = false;
   std::vector<InstanceSignals> said(instances.size());

@@ -79,6 +79,7 @@ class SignalBook {
   std::deque<Millis> gaps_;
   std::deque<Report> reports_;
   std::deque<Millis> boots_;
+  std::deque<ReadyWorker> ready_lately_;
 };
 
 }  // namespace imgrec

@@ -11,7 +11,9 @@ constexpr int kDoublingsMax = 20;  // a pause is cut at its maximum long before
 
 void StartFailures::launched(std::span<const Instance> instances) {
   for (const Instance& instance : instances) {
-    if (std::ranges::find(watched_, instance.id, &Watched::id) == watched_.end()) watched_.push_back({instance.id});
+    if (std::ranges::find(watched_, instance.id, &Watched::id) == watched_.end()) {
+      watched_.push_back({.id = instance.id, .app_tier_id = instance.app_tier_id, .launched_at = instance.launched_at});
+    }
   }
 }
 
@@ -19,17 +21,21 @@ void StartFailures::told_to_end(std::span<const InstanceId> ids) {
   std::erase_if(watched_, [&](const Watched& one) { return std::ranges::find(ids, one.id) != ids.end(); });
 }
 
-void StartFailures::observe(std::span<const Instance> instances, MonoTime now,
-                            std::span<const InstanceSignals> signals) {
+void StartFailures::observe(std::span<const Instance> instances, MonoTime now, const Signals& signals) {
+  const auto was_ready = [&](const Watched& one) {
+    return std::ranges::any_of(signals.ready_lately, [&](const ReadyWorker& ready) {
+      return ready.app_tier_id == one.app_tier_id && ready.at >= one.launched_at;
+    });
+  };
   bool failed = false, started = false;
   std::erase_if(watched_, [&](Watched& one) {
     const auto seen = std::ranges::find(instances, one.id, &Instance::id);
     if (seen == instances.end() || seen->state == InstanceState::stopping) {
-      failed = true;
+      (was_ready(one) ? started : failed) = true;
       return true;
     }
     const auto index = static_cast<std::size_t>(seen - instances.begin());
-    if (index < signals.size() && signals[index].ready_since) {
+    if (index < signals.instances.size() && signals.instances[index].ready_since) {
       started = true;
       return true;
     }

@@ -4,6 +4,7 @@
 
 #include <optional>
 #include <span>
+#include <string>
 #include <vector>
 
 #include "lib/base/ids.hpp"
@@ -31,8 +32,8 @@ class StartFailures {
 
   /// What is there now. Failures of one round count as one: they were launched together. One that has started ends the
   /// series of failures.
-  /// `signals`: one for each of `instances`, or none: a worker that was ready has started, however soon it ends.
-  void observe(std::span<const Instance> instances, MonoTime now, std::span<const InstanceSignals> signals = {});
+  /// A worker that has signalled that it is ready has started, however soon it ends.
+  void observe(std::span<const Instance> instances, MonoTime now, const Signals& signals = {});
 
   int in_a_row() const { return in_a_row_; }
   int total() const { return total_; }
@@ -42,6 +43,8 @@ class StartFailures {
  private:
   struct Watched {
     InstanceId id;
+    std::string app_tier_id;
+    WallTime launched_at{};
     std::optional<MonoTime> running_since = {};
   };
 

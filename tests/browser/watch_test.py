@@ -7,7 +7,8 @@ import pytest
 import browser
 import imgrec
 
-FLAGS = ("--min-workers", "0", "--max-workers", "2", "--idle-cooldown", "3s")
+# depth ends machines as soon as the queue is empty; slo would use the minute that they are billed for.
+FLAGS = ("--min-workers", "0", "--max-workers", "2", "--idle-cooldown", "3s", "--policy", "depth")
 ENVIRONMENT = {"IMGREC_LOCAL_BOOT_DELAY": "4s", "IMGREC_CONTROLLER_PRICE": "0.36"}
 
 
@@ -59,20 +60,21 @@ def test_a_scale_out_and_a_scale_in_are_told_live(chromium):
         # The cursor is one for all plots, by the keyboard too, and tells the decision near it.
         plot = watch.locator("#plots .canvas").first
         plot.focus()
-        moved = []
+        moved, place = [], plot.bounding_box()
         for _ in range(60):
             plot.press("ArrowLeft")
             moved.append(watch.locator("#moment").inner_text())
             if "start " in moved[-1]:
                 break
         assert "start " in moved[-1], moved
+        assert plot.bounding_box() == place, "the plots stay where they are while the cursor moves"
         lines = watch.locator("#plots .u-cursor-x").all()
         assert len(lines) == 5 and all("u-off" not in line.get_attribute("class") for line in lines)
 
         # Each plot has a table.
         for details in watch.locator("#plots details summary").all():
             details.click()
-        assert watch.locator("#plots .plot:first-child table tbody tr").count() > 5
+        watch.locator("#plots .plot:first-child table tbody tr").nth(5).wait_for()
         expect_accessible(watch, "tables")
         for details in watch.locator("#plots details summary").all():
             details.click()

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <optional>
+#include <string>
 #include <vector>
 
 #include "lib/base/units.hpp"
@@ -29,6 +30,12 @@ struct ToldArrivals {
 
 constexpr Millis kGathered{5'000};
 
+/// A worker that has told that it is ready, when that was heard.
+struct ReadyWorker {
+  std::string app_tier_id;
+  WallTime at{};
+};
+
 /// What the signals of all nodes and workers say together.
 struct Signals {
   std::optional<ToldArrivals> arrived{};
@@ -43,6 +50,8 @@ struct Signals {
   std::optional<MonoTime> unread_at{};    // when signals could last not be read
   /// One for each element of Observation::instances, in the same order; empty: nothing is known of any.
   std::vector<InstanceSignals> instances{};
+  /// Workers that became ready lately, oldest first; also those that are gone already.
+  std::vector<ReadyWorker> ready_lately{};
 };
 
 constexpr Millis kQuiet{5'000};  // a shorter time between two arrivals is no gap

@@ -50,6 +50,17 @@ TEST(Reconcile, KeepsBetweenTheLimitsWhateverAPolicyWants) {
   EXPECT_THAT(reconcile(seen({running, running, running}), want(-5), {.min = 2, .max = 8}).terminate, ElementsAre(k3));
 }
 
+TEST(WithinLimits, SaysWhereThePolicyWantedAnotherNumber) {
+  const auto limited = [](int wanted, const ScalingRules& rules) {
+    const Decision decision = within_limits({.wanted = wanted, .why = "because"}, rules);
+    return std::to_string(decision.wanted) + " " + decision.why;
+  };
+  EXPECT_EQ(limited(3, {.min = 2, .max = 8}), "3 because");
+  EXPECT_EQ(limited(0, {.min = 2, .max = 8}), "2 because; 2 are always there");
+  EXPECT_EQ(limited(9, {.min = 2, .max = 8}), "8 because; no more than 8 may be there");
+  EXPECT_EQ(limited(0, {.min = 2, .max = 1}), "1 because; 1 are always there");
+}
+
 TEST(Reconcile, AnInstanceThatIsStoppingTakesItsPlace) {
   const auto actions = reconcile(seen({stopping, stopping, running}), want(4), {.min = 0, .max = 4});
   EXPECT_EQ(actions.launch, 1);

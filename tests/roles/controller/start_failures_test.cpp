@@ -80,12 +80,26 @@ TEST(StartFailures, AWorkerThatWasReadyHasStartedHoweverSoonItEnds) {
   MonoTime now = MonoTime(Seconds(1'000));
   for (int i = 0; i < 5; ++i) {
     starts.launched({&instance, 1});
-    const InstanceSignals ready{.ready_since = now};
-    starts.observe({&instance, 1}, now, {&ready, 1});
+    starts.observe({&instance, 1}, now, {.instances = {{.ready_since = now}}});
     starts.observe({}, now += Seconds(5));
   }
   EXPECT_EQ(starts.total(), 0);
   EXPECT_EQ(starts.pause_left(now), Millis(0));
+}
+
+TEST(StartFailures, AWorkerThatWasReadyHasStartedAlthoughNoLookSawIt) {
+  StartFailures starts({});
+  const WallTime launched{Seconds(1'700'000'000)};
+  const auto gone = [&](WallTime ready_at) {
+    starts.launched(std::vector<Instance>{{.id = InstanceId("i-1"),
+                                           .state = InstanceState::pending,
+                                           .app_tier_id = "app-tier-1",
+                                           .launched_at = launched}});
+    starts.observe({}, kStart, {.ready_lately = {{.app_tier_id = "app-tier-1", .at = ready_at}}});
+    return starts.total();
+  };
+  EXPECT_EQ(gone(launched + Millis(1)), 0);
+  EXPECT_EQ(gone(launched - Millis(1)), 1) << "that was another worker of this App Tier ID";
 }
 
 }  // namespace
