@@ -1,4 +1,5 @@
 // imgrec load
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -31,6 +32,15 @@ std::string progress_text(const LoadProgress& progress) {
                 progress.under_way, progress.now_s > 0 ? static_cast<double>(progress.images) / progress.now_s : 0.0,
                 progress.is_warmup ? "  (warm-up)" : "");
   return text;
+}
+
+double cpu_seconds() {
+  rusage usage{};
+  ::getrusage(RUSAGE_SELF, &usage);
+  const auto in_seconds = [](const timeval& time) {
+    return static_cast<double>(time.tv_sec) + static_cast<double>(time.tv_usec) / 1e6;
+  };
+  return in_seconds(usage.ru_utime) + in_seconds(usage.ru_stime);
 }
 
 // What a later attempt adds: its records are later by `offset_s`, and its names have numbers of their own.
@@ -149,7 +159,9 @@ int LoadCommand::run() {
       make_curl_client({.user_agent = "imgrec/" + std::string(version()), .ca_bundle = options_.plan.ca_bundle});
   std::optional<ServiceWatch> watch;
   if (options_.watch_service) watch.emplace(*http, options_.plan.target, options_.plan.api_key, clock_);
+  const double cpu_before = cpu_seconds();
   const auto result = send(interrupts);
+  const double cpu_used = cpu_seconds() - cpu_before;
   if (watch && result && options_.watch_after > Millis(0)) {
     progress_.show("watching the service");
     clock_.sleep_for(options_.watch_after, interrupts.token());
@@ -163,7 +175,8 @@ int LoadCommand::run() {
                        .result = *result,
                        .figures = figures,
                        .service = seen,
-                       .is_interrupted = interrupts.token().stop_requested()};
+                       .is_interrupted = interrupts.token().stop_requested(),
+                       .cpu_seconds = cpu_used};
   for (const FailIf& condition : options_.fail_if) {
     if (holds(condition, figures)) report_of.failed_conditions.push_back(condition.text);
   }

@@ -135,11 +135,11 @@ std::string html_table(const std::vector<std::vector<std::string>>& rows, std::s
 }
 
 std::string page_begin(std::string_view title) {
+  constexpr std::string_view kHead =
+      "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">"
+      "<meta name=\"viewport\" content=\"width=device-width\">\n<title>";
   const std::string shown = html_escaped(title);
-  return join(
-      {"<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><meta name=\"viewport\" "
-       "content=\"width=device-width\">\n<title>",
-       shown, "</title><style>", kStyle, "</style></head><body><main><h1>", shown, "</h1>\n"});
+  return join({kHead, shown, "</title><style>", kStyle, "</style></head><body><main><h1>", shown, "</h1>\n"});
 }
 
 std::string page_end() {

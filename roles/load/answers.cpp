@@ -18,7 +18,7 @@ std::string text_of(const dom::element& object, std::string_view name) {
 
 // A result document, a pending job, or an error.
 ImageAnswer answer_of(const dom::element& item) {
-  ImageAnswer answer;
+  ImageAnswer answer{.name = text_of(item, "name")};
   dom::element found;
   dom::array labels;
   if (item["error"].get(found) == simdjson::SUCCESS) {
@@ -33,7 +33,7 @@ ImageAnswer answer_of(const dom::element& item) {
     answer.location = text_of(item, "location");
     // It becomes part of a request line.
     if (!answer.location.starts_with('/') || answer.location.find_first_of(" \r\n") != std::string::npos) {
-      answer = {.label = {}, .error = kBadAnswer, .location = {}};
+      answer = {.error = kBadAnswer};
     }
   }
   return answer;
@@ -61,7 +61,7 @@ std::string AnswerReader::error_of(const Response& response) {
 void AnswerReader::read(const Response& response, std::size_t count, std::vector<ImageAnswer>& answers) {
   answers.clear();
   if (response.status != 200 && !(dialect_ == Dialect::v1 && response.status == 202)) {
-    answers.assign(count, {.label = {}, .error = error_of(response), .location = {}});
+    answers.assign(count, {.error = error_of(response)});
   } else if (dialect_ == Dialect::v1) {
     read_documents(response, count, answers);
   } else {
@@ -70,7 +70,7 @@ void AnswerReader::read(const Response& response, std::size_t count, std::vector
       const std::size_t colon = label.find(':');
       label = colon == label.npos ? std::string_view() : trim(label.substr(colon + 1));
     }
-    answers.assign(count, {.label = std::string(label), .error = label.empty() ? kBadAnswer : "", .location = {}});
+    answers.assign(count, {.label = std::string(label), .error = label.empty() ? kBadAnswer : ""});
   }
 }
 
@@ -84,7 +84,7 @@ void AnswerReader::read_documents(const Response& response, std::size_t count, s
       answers.push_back(answer_of(root));
     }
   }
-  if (answers.size() != count) answers.assign(count, {.label = {}, .error = kBadAnswer, .location = {}});
+  if (answers.size() != count) answers.assign(count, {.error = kBadAnswer});
 }
 
 }  // namespace imgrec::load

@@ -11,9 +11,10 @@
 namespace imgrec::load {
 
 struct ImageAnswer {
-  std::string label;     // of the best class
-  std::string error;     // "image_truncated", "http_503 overloaded"; empty: none
-  std::string location;  // of a job that has no result yet; empty: it has one
+  std::string name{};      // whose it is, as the service says; empty: it does not say
+  std::string label{};     // of the best class
+  std::string error{};     // "image_truncated", "http_503 overloaded"; empty: none
+  std::string location{};  // of a job that has no result yet; empty: it has one
 };
 
 /// Keeps a parser's memory from one response to the next.

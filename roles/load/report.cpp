@@ -11,6 +11,8 @@ namespace {
 constexpr std::pair<const char*, double> kShares[] = {{"p50", 0.5},  {"p90", 0.9},     {"p95", 0.95},
                                                       {"p99", 0.99}, {"p99.9", 0.999}, {"max", 1}};
 
+constexpr double kBusyShare = 0.8;
+
 std::string number(double value, int digits) {
   char text[64];
   std::snprintf(text, sizeof text, "%.*f", digits, value);
@@ -101,6 +103,12 @@ std::vector<std::vector<std::string>> summary_rows(const LoadReport& report) {
                                      " (all " + std::to_string(report.plan.concurrency) +
                                      " connections were busy, or this machine was)"});
   }
+  if (const double share = report.result.duration_s > 0 ? report.cpu_seconds / report.result.duration_s : 0;
+      share > 0) {
+    std::string text = number(100 * share, 1) + " % of a core";
+    if (share > kBusyShare) text += ": so busy that this machine may be what was measured";
+    rows.push_back({"this program", text});
+  }
   if (report.result.abandoned > 0) {
     rows.push_back({"given up", std::to_string(report.result.abandoned) + " requests that had no answer at the end"});
   }
@@ -117,7 +125,7 @@ std::string to_json(const LoadReport& report) {
   json.member("ok", figures.ok).member("failed", figures.failed).member("abandoned", report.result.abandoned);
   json.member("warmup", figures.warmup).member("images", figures.images_ok).member("seconds", rounded(figures.seconds));
   json.member("images_per_s", rounded(figures.images_per_s)).member("calls_per_s", rounded(figures.calls_per_s));
-  json.member("connections", report.result.connections);
+  json.member("connections", report.result.connections).member("cpu_seconds", rounded(report.cpu_seconds));
   json.begin_object("latency_s");
   for (const auto& [name, share] : kShares) member_or_null(json, name, figures.latencies.at(share));
   member_or_null(json, "mean", figures.latencies.mean());

@@ -18,6 +18,7 @@ struct LoadReport {
   const ServiceSeen& service;
   std::vector<std::string> failed_conditions{};  // of --fail-if: those that hold
   bool is_interrupted = false;
+  double cpu_seconds = 0;  // of this program, while it sent
 };
 
 /// The figures as rows of a name and a value, for a table.

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <queue>
 
+#include "lib/base/text.hpp"
 #include "roles/load/answers.hpp"
 #include "roles/load/arrivals.hpp"
 #include "roles/load/names.hpp"
@@ -52,7 +53,7 @@ class LoadRun {
   double next_event_s() const;
   void on_end(const ExchangeEnd& end);
   void take_poll(std::size_t slot, std::size_t image, const ExchangeEnd& end);
-  void image_ended(UnderWay& request, std::size_t image, const ImageAnswer& answer, const ExchangeEnd& end);
+  void image_ended(UnderWay& request, std::size_t image, ImageAnswer answer, const ExchangeEnd& end);
   void request_failed(UnderWay& request, const ExchangeEnd& end);
   void finish(std::size_t slot);
   void progress(double now_s);
@@ -141,9 +142,13 @@ double LoadRun::next_event_s() const {
   return next;
 }
 
-void LoadRun::image_ended(UnderWay& request, std::size_t image, const ImageAnswer& answer, const ExchangeEnd& end) {
+void LoadRun::image_ended(UnderWay& request, std::size_t image, ImageAnswer answer, const ExchangeEnd& end) {
   LoadRecord& record = request.record;
   const LoadImage& sent = images_[(record.first_image + image) % images_.size()];
+  // Bytes that are no UTF-8 come back as U+FFFD.
+  if (!answer.name.empty() && answer.name != sent.name && answer.name != to_valid_utf8(sent.name)) {
+    answer = {.error = "wrong_answer"};
+  }
   if (answer.error.empty()) {
     ++record.ok;
     ++shown_.images;
@@ -166,7 +171,7 @@ void LoadRun::image_ended(UnderWay& request, std::size_t image, const ImageAnswe
 
 // The request had no answer: none of its images without one will get one.
 void LoadRun::request_failed(UnderWay& request, const ExchangeEnd& end) {
-  const ImageAnswer answer{.label = {}, .error = end.error->code, .location = {}};
+  const ImageAnswer answer{.error = end.error->code};
   for (std::size_t image = 0; image < request.record.images; ++image) image_ended(request, image, answer, end);
 }
 
@@ -182,13 +187,13 @@ void LoadRun::on_end(const ExchangeEnd& end) {
     take_poll(slot, place - 1, end);
   } else {
     record.sent_s = since_begin(end.sent_at);
-    if (end.error != nullptr) {
+    if (end.response == nullptr) {
       request_failed(request, end);
     } else {
       answers_.read(*end.response, record.images, read_);
       for (std::size_t image = 0; image < read_.size(); ++image) {
         if (read_[image].location.empty()) {
-          image_ended(request, image, read_[image], end);
+          image_ended(request, image, std::move(read_[image]), end);
           continue;
         }
         request.locations.resize(record.images);
@@ -203,18 +208,18 @@ void LoadRun::on_end(const ExchangeEnd& end) {
 void LoadRun::take_poll(std::size_t slot, std::size_t image, const ExchangeEnd& end) {
   UnderWay& request = slots_[slot];
   const double now_s = request.record.ended_s;
-  if (end.error == nullptr) {
+  if (end.response != nullptr) {
     answers_.read(*end.response, 1, read_);
     // A document that is no result yet has no location of its own: the address is known.
     const bool is_pending = end.response->status == 202;
-    if (!is_pending) return image_ended(request, image, read_.front(), end);
+    if (!is_pending) return image_ended(request, image, std::move(read_.front()), end);
     if (plan_.timeout > Millis(0) && now_s - request.record.intended_s >= to_s(plan_.timeout)) {
-      return image_ended(request, image, {.label = {}, .error = "timeout", .location = {}}, end);
+      return image_ended(request, image, {.error = "timeout"}, end);
     }
     polls_.push({now_s + to_s(plan_.poll_interval), (slot << kImageBits) + image + 1});
     return;
   }
-  image_ended(request, image, {.label = {}, .error = end.error->code, .location = {}}, end);
+  image_ended(request, image, {.error = end.error->code}, end);
 }
 
 void LoadRun::finish(std::size_t slot) {

@@ -11,7 +11,7 @@ import pytest
 import imgrec
 from small_server import SmallServer
 
-DOCUMENT = b'{"v":1,"job":"j","name":"x","labels":[{"index":1,"wnid":"","label":"%s","score":0.9}]}'
+DOCUMENT = b'{"v":1,"job":"j","labels":[{"index":1,"wnid":"","label":"%s","score":0.9}]}'
 PROBLEM = b'{"type":"/docs/errors/overloaded","title":"Overloaded","status":503,"code":"overloaded","detail":"","retryable":true}'
 
 
@@ -145,13 +145,16 @@ def test_errors_are_told_by_their_kind(photos):
             return b"SSH-2.0-OpenSSH\r\n\r\n"
         if "photo%203" in request.path:
             return 200, "application/json", b'{"v":1,"error":{"code":"image_truncated"}}'
+        if "photo%204" in request.path:
+            return 200, "application/json", b'{"v":1,"name":"photo 3.jpg","labels":[{"label":"carp"}]}'
         return b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + \
             b"%x\r\n%s\r\n0\r\n\r\n" % (len(DOCUMENT % b"carp"), DOCUMENT % b"carp")
 
+    (photos / "photo 5.jpg").write_bytes(b"\xff\xd8\xff\xe0")
     with SmallServer(answer) as server:
         told = figures("--url", server.url, "--no-status", photos, code=1)
-    assert (told["ok"], told["failed"]) == (1, 4)
-    assert told["errors"] == {"connection_lost": 1, "http_503 overloaded": 1, "bad_response": 1, "image_truncated": 1}
+    assert (told["ok"], told["failed"]) == (1, 5)
+    assert told["errors"] == {"wrong_answer": 1, "connection_lost": 1, "http_503 overloaded": 1, "bad_response": 1, "image_truncated": 1}
 
 
 def test_where_nobody_listens_it_exits_with_3(photos):
@@ -189,7 +192,7 @@ def test_https_is_verified(photos, tmp_path):
         assert figures("--url", wrong_name, "--ca", certificate, photos, code=3)["errors"] == {"tls_failed": 6}
         load("--url", server.url, "--ca", key, photos, code=2)
     with SmallServer(goldfish) as server:  # where nobody speaks TLS
-        assert figures("--url", server.url.replace("http:", "https:"), "--timeout", "2s", photos, code=3)["failed"] == 6
+        assert figures("--url", server.url.replace("http:", "https:"), "--no-status", "--timeout", "500ms", photos, code=3)["failed"] == 6
 
 
 def test_fail_if_decides_the_exit_code(photos, tmp_path):
