@@ -34,6 +34,16 @@ def small_images(folder, count=8):
     return files
 
 
+def load(imgrec, address, files, *flags):
+    """What `imgrec load` tells of a workload that it sent; an error where a condition of --fail-if holds."""
+    host, port = address
+    done = subprocess.run([imgrec, "load", "--no-status", "--json", "-", "--url", f"http://{host}:{port}", *map(str, flags), "--", *files],
+                          stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    if done.returncode != 0:
+        raise RuntimeError(f"imgrec load ended with {done.returncode}:\n{done.stderr}")
+    return json.loads(done.stdout)
+
+
 class Process:
     """One that writes what is waited for to its standard error."""
 
@@ -70,7 +80,7 @@ class Process:
 
 
 class Bench:
-    """A web node and workers with a model of `model_dir`. programs: the paths of imgrec, memory_service and load_client;
+    """A web node and workers with a model of `model_dir`. programs: the paths of imgrec and memory_service;
     latency_ms: of each call of AWS."""
 
     def __init__(self, programs, folder, model, model_dir, latency_ms=0, workers=2):
@@ -133,18 +143,15 @@ class Bench:
             time.sleep(0.05)
 
     def upload(self, files, images, connections):
-        done = subprocess.run([self.programs["load_client"], *self.address, str(connections), str(images), *files],
-                              stdout=subprocess.PIPE, text=True)
-        if done.returncode != 0:
-            raise RuntimeError("load_client failed")
-        return json.loads(done.stdout)
+        return load(self.programs["imgrec"], self.address, files, "--requests", images, "--concurrency", connections,
+                    "--fail-if", "failed>0")
 
     def count(self, files, images, connections):
         """Sends so many images and counts the calls until the last trace of them is gone."""
         self.take_calls()
         client = self.upload(files, images, connections)
         calls = {name: number / images for name, number in sorted(self.take_calls().items())}
-        return Counted(calls, images / client["seconds"], client["latency_ms"])
+        return Counted(calls, images / client["seconds"], {name: 1000 * seconds for name, seconds in client["latency_s"].items()})
 
 
 def sum_of(service, calls):

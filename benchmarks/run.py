@@ -6,7 +6,9 @@
     ./dev bench throughput --photos DIR --model NAME --model-dir DIR
 """
 import argparse
+import collections
 import contextlib
+import csv
 import json
 import os
 import pathlib
@@ -20,6 +22,7 @@ import sys
 import tempfile
 import threading
 import time
+import urllib.request
 
 import calls as counting
 import tls as tls_cost
@@ -61,13 +64,9 @@ class Service:
         self.process.wait(60)
 
     def upload(self, photos, images):
-        """Sends so many images over kept connections: what load_client measured."""
-        address, port = self.address
-        done = subprocess.run([self.options.build / "benchmarks" / "load_client", address, str(port),
-                               str(self.options.connections), str(images), *photos], stdout=subprocess.PIPE, text=True)
-        if done.returncode != 0:
-            sys.exit("load_client failed")
-        return json.loads(done.stdout)
+        """Sends so many images over kept connections: what `imgrec load` measured."""
+        return counting.load(self.options.build / "imgrec", self.address, photos, "--requests", images,
+                             "--concurrency", self.options.connections, "--fail-if", "failed>0")
 
     def processes(self):
         """The service's own process and its children: pid → (CPU seconds so far, resident bytes)."""
@@ -210,7 +209,7 @@ def overhead(options):
         rows.append((classify, classify_ms, local, web, workers, client, web + workers + client - classify_ms,
                      local / classify))
     names = ("imgrec classify, images/s", "  CPU, ms/image", "imgrec local, images/s", "  web and controller, ms/image",
-             "  workers, ms/image", "  load_client, ms/image", "around classification, ms/image", "local / classify")
+             "  workers, ms/image", "  imgrec load, ms/image", "around classification, ms/image", "local / classify")
     print(f"overhead: model {options.model}, {len(photos)} photos, {options.connections} connections, {options.rounds} rounds; {processor()}")
     for name, values in zip(names, zip(*rows)):
         print(f"  {name:32} median {statistics.median(values):8.2f}   min {min(values):8.2f}   max {max(values):8.2f}")
@@ -236,26 +235,59 @@ def overload(options):
         images = max(10 * options.images, len(photos))
         service.upload(photos, images)  # workers have started and warmed up
         capacity = images / service.upload(photos, images)["seconds"]
-        address, port = service.address
-        done = subprocess.run([options.build / "benchmarks" / "overload_client", address, str(port),
-                               str(options.overload_factor * capacity), str(options.overload_seconds),
-                               str(options.overload_client_timeout), *photos], stdout=subprocess.PIPE, text=True)
-        if done.returncode != 0:
-            sys.exit("overload_client failed")
+        table = pathlib.Path(service.folder) / "requests.csv"
+        with health_checks(service.address) as health:
+            told = counting.load(options.build / "imgrec", service.address, photos, "--rate", options.overload_factor * capacity,
+                                 "--duration", f"{options.overload_seconds:g}s", "--timeout", f"{options.overload_client_timeout:g}s",
+                                 "--concurrency", 100_000, "--csv", table, "--fail-if", "ok<1")
         begin = time.monotonic()
         service.upload(photos[:1], 1)
         after = time.monotonic() - begin
-    row = json.loads(done.stdout)
+        with table.open() as lines:
+            rows = list(csv.DictReader(lines))
+    good = [row for row in rows if row["ok"] == row["images"]]
+    refused = [row for row in rows if row["status"] == "503"]
+    by_second = collections.Counter(int(float(row["ended_s"])) for row in good)
     # The first seconds show how the rate gets known; after the end there is nothing to do.
-    steady = sorted(row["good_by_second"][2:int(options.overload_seconds)])
+    steady = sorted(by_second[second] for second in range(2, int(options.overload_seconds)))
     print(f"overload: {options.model}, {capacity:.1f} images/s times {options.overload_factor:g} for {options.overload_seconds:g} s, "
           f"clients leave after {options.overload_client_timeout:g} s; {processor()}")
     print(f"  goodput, images/s      mean {statistics.mean(steady):.1f} ({100 * statistics.mean(steady) / capacity:.0f} % of capacity), least second {steady[0]}")
-    print(f"  sent {row['sent']}, good {row['good']}, refused {row['refused']}, left {row['left']}, failed {row['failed']}")
-    for name, key in (("answered", "good_ms"), ("refused", "refused_ms"), ("/healthz", "health_ms")):
-        print(f"  {name + ', ms':22} p50 {row[key]['p50']:.1f}   p99 {row[key]['p99']:.1f}   max {row[key]['max']:.1f}")
-    print(f"  /healthz unanswered    {row['health_failed']}")
-    print(f"  last answer            {row['seconds'] - options.overload_seconds:.1f} s after the load; one image then takes {after:.2f} s")
+    print(f"  sent {len(rows)}, good {len(good)}, refused {len(refused)}, left {told['errors'].get('timeout', 0)}, sent late {told['late']}; {told['errors']}")
+    milliseconds = {"answered, ms": [1000 * float(row["latency_s"]) for row in good], "refused, ms": [1000 * float(row["latency_s"]) for row in refused],
+                    "/healthz, ms": health.milliseconds}
+    for name, values in milliseconds.items():
+        values = sorted(values) or [0]
+        at = {share: values[int(share * (len(values) - 1))] for share in (0.5, 0.99, 1)}
+        print(f"  {name:22} p50 {at[0.5]:.1f}   p99 {at[0.99]:.1f}   max {at[1]:.1f}")
+    print(f"  /healthz unanswered    {health.failed}")
+    print(f"  last answer            {told['seconds'] - options.overload_seconds:.1f} s after the load; one image then takes {after:.2f} s")
+
+
+class health_checks:
+    """Asks /healthz ten times a second, on a connection of its own each time."""
+
+    def __init__(self, address):
+        self.url = "http://{}:{}/healthz".format(*address)
+        self.milliseconds, self.failed, self._end = [], 0, threading.Event()
+        self._thread = threading.Thread(target=self._ask)
+
+    def __enter__(self):
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self._end.set()
+        self._thread.join()
+
+    def _ask(self):
+        while not self._end.wait(0.1):
+            begin = time.monotonic()
+            try:
+                urllib.request.urlopen(self.url, timeout=10).read()
+                self.milliseconds.append(1000 * (time.monotonic() - begin))
+            except OSError:
+                self.failed += 1
 
 
 def queue(options):
@@ -308,8 +340,7 @@ def calls(options):
     for latency_ms in (0, 10):
         folder = options.cleanup.enter_context(tempfile.TemporaryDirectory(prefix="imgrec-bench-calls-"))
         files = counting.small_images(folder)
-        programs = {"imgrec": options.build / "imgrec"} | {name: options.build / "benchmarks" / name
-                                                          for name in ("memory_service", "load_client")}
+        programs = {"imgrec": options.build / "imgrec", "memory_service": options.build / "benchmarks" / "memory_service"}
         with counting.Bench(programs, folder, options.model, options.model_dir, latency_ms, options.workers) as bench:
             bench.count(files, options.connections * 5, options.connections)  # warm
             rows[f"load, {latency_ms} ms"] = bench.count(files, options.images * 20, options.connections)

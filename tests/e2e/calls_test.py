@@ -19,7 +19,7 @@ IMAGES = 1000
 def start(tmp_path):
     """Starts a web node and workers with a model that costs nearly nothing."""
     quick_model.install(tmp_path)
-    programs = {"imgrec": imgrec.BINARY} | {name: imgrec.program(name) for name in ("memory_service", "load_client")}
+    programs = {"imgrec": imgrec.BINARY, "memory_service": imgrec.program("memory_service")}
     return lambda **options: counting.Bench(programs, tmp_path, quick_model.NAME, tmp_path, **options)
 
 
@@ -52,7 +52,7 @@ def test_a_spot_instance_that_is_taken_back_loses_nothing(start, tmp_path):
         def send_until_enough():
             try:
                 while not enough.is_set():
-                    slowest.append(bench.upload(files, 300, 50)["latency_ms"]["max"])
+                    slowest.append(bench.upload(files, 300, 50)["latency_s"]["max"])
                     sent.append(300)
             except Exception as error:  # for the test to show
                 troubles.append(error)
@@ -86,4 +86,4 @@ def test_a_spot_instance_that_is_taken_back_loses_nothing(start, tmp_path):
     assert sum(sent) <= calls["put results"] <= sum(sent) + 2, calls
     assert calls["s3 DELETE"] + calls["s3 POST"] <= 60, calls
     assert "returning prefetched messages" not in log or calls["sqs ChangeMessageVisibilityBatch"] > 0, calls
-    assert max(slowest) < 20_000, slowest
+    assert max(slowest) < 20, slowest
