@@ -162,7 +162,7 @@ int LoadCommand::run() {
   const double cpu_before = cpu_seconds();
   const auto result = send(interrupts);
   const double cpu_used = cpu_seconds() - cpu_before;
-  if (watch && result && options_.watch_after > Millis(0)) {
+  if (watch && !watch->is_refused() && result && options_.watch_after > Millis(0)) {
     progress_.show("watching the service");
     clock_.sleep_for(options_.watch_after, interrupts.token());
   }

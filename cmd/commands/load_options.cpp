@@ -25,7 +25,8 @@ constexpr std::uint64_t kCsvBytesMax = 256 * kMiB;
 constexpr double kConcurrencyMax = 100'000, kBatchMax = 1'000, kRateMax = 1e6, kScaleMax = 1e9, kSeedMax = 1e15;
 constexpr int kOpenConnections = 1'000;
 constexpr Millis kOpenDuration{60'000};
-constexpr Millis kTimeout{1'200'000};  // more than a service that scales out from nothing may need
+constexpr Millis kTimeout{1'200'000};     // more than a service that scales out from nothing may need
+constexpr Millis kWatchAfterHtml{2'000};  // the service tells its last seconds so much later
 constexpr const char* kDefaultUrl = "http://127.0.0.1:8000";
 constexpr const char* kGeneratorPort = ":8000/";  // the 2026 generator is told an address alone
 
@@ -244,7 +245,7 @@ Result<LoadOptions> read_load_options(const Invocation& call) {
                       .json = call.option("--json"),
                       .csv = call.option("--csv"),
                       .html = call.option("--html")};
-  const auto watch_after = time_option(call, "--watch-after", Millis(0));
+  const auto watch_after = time_option(call, "--watch-after", call.has("--html") ? kWatchAfterHtml : Millis(0));
   if (!watch_after) return fail(watch_after.error());
   options.watch_after = *watch_after;
   if (auto done = read_how(call, options); !done) return fail(done.error());
@@ -285,7 +286,7 @@ std::vector<OwnOption> load_own_options() {
       {"--fail-if", "CONDITION",
        "exit with 4 when it holds, such as 'p99>2s', 'accuracy<0.99', 'failed>0'; may be repeated", false, true},
       {"--no-status", "", "do not ask the service for machines and cost (/v1/status, once a second)"},
-      {"--watch-after", "TIME", "go on asking for so long after the last answer, to see machines end (0s)"},
+      {"--watch-after", "TIME", "go on asking for so long after the last answer, to see machines end (2s with --html)"},
       {"--num_request", "N",
        "as the reference systems' workload generators have it, with their lines on standard output"},
       {"--image_folder", "FOLDER", "the same: the first files of this folder"},

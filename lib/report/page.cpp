@@ -7,8 +7,11 @@
 namespace imgrec {
 namespace {
 
-constexpr double kWidth = 900, kLeft = 64, kPanel = 96, kGap = 26, kAxisHeight = 40;
-constexpr int kTimesShown = 6;
+constexpr double kWidth = 900, kLeft = 64, kPanel = 96, kGap = 26, kAxisHeight = 40, kTimeWidth = 50;
+constexpr double kTimesMax = 7;  // that are written below the axis
+constexpr double kDayS = 86'400;
+constexpr double kTimeSteps[] = {1,   2,   5,     10,    15,    30,     60,     120,    300,
+                                 600, 900, 1'800, 3'600, 7'200, 14'400, 21'600, 43'200, kDayS};
 
 constexpr std::string_view kStyle = R"(
 :root{color-scheme:light dark;--paper:#fff;--ink:#1b1f24;--faint:#d9dde2;--soft:#656d76;
@@ -30,6 +33,14 @@ summary{cursor:pointer;font-weight:600;margin:.6rem 0}li{font-size:13px}
 
 double x_of(double at_s, const PlotsOptions& options) {
   return kLeft + at_s / options.duration_s * (kWidth - kLeft);
+}
+
+// Seconds between the times below the axis: round ones.
+double time_step(double duration_s) {
+  for (const double step_s : kTimeSteps) {
+    if (duration_s / step_s <= kTimesMax) return step_s;
+  }
+  return kDayS * std::ceil(duration_s / kDayS / kTimesMax);
 }
 
 std::string text_at(double x, double y, std::string_view text, std::string_view more = "") {
@@ -96,10 +107,11 @@ std::string draw_marks(std::span<const PlotMark> marks, double top, const PlotsO
     out += join({upright(mark.kind == MarkKind::more ? "more" : "fewer", x, top, top + 14), "><title>",
                  html_escaped(mark.text), "</title></line>"});
   }
-  for (int i = 0; i <= kTimesShown; ++i) {
-    const double at_s = options.duration_s * i / kTimesShown;
-    const std::string_view anchor = i == kTimesShown ? "end" : i == 0 ? "start" : "middle";
-    out += text_at(x_of(at_s, options), top + 30, clock_text(at_s), join({" text-anchor=\"", anchor, "\""}));
+  const double step_s = time_step(options.duration_s);
+  for (double at_s = 0; at_s <= options.duration_s; at_s += step_s) {
+    const double x = x_of(at_s, options);
+    const std::string_view anchor = at_s == 0 ? "start" : x > kWidth - kTimeWidth / 2 ? "end" : "middle";
+    out += text_at(x, top + 30, clock_text(at_s), join({" text-anchor=\"", anchor, "\""}));
   }
   return out;
 }

@@ -106,7 +106,8 @@ std::vector<std::vector<std::string>> summary_rows(const LoadReport& report) {
   if (const double share = report.result.duration_s > 0 ? report.cpu_seconds / report.result.duration_s : 0;
       share > 0) {
     std::string text = number(100 * share, 1) + " % of a core";
-    if (share > kBusyShare) text += ": so busy that this machine may be what was measured";
+    if (share > kBusyShare && report.result.duration_s >= 1)
+      text += ": so busy that this machine may be what was measured";
     rows.push_back({"this program", text});
   }
   if (report.result.abandoned > 0) {

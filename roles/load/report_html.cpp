@@ -148,8 +148,6 @@ std::string decisions_of(const ServiceSeen& seen, std::vector<PlotMark>& marks) 
 std::string to_html(const LoadReport& report) {
   double duration_s = std::max(1.0, report.result.duration_s);
   if (!report.service.samples.empty()) duration_s = std::max(duration_s, report.service.samples.back().at_s);
-  constexpr double kParts = 6;  // of the time axis: whole seconds stand below it
-  duration_s = std::ceil(duration_s / kParts) * kParts;
   std::vector<std::vector<std::string>> rows = {{"figure", "value"}};
   for (auto& row : summary_rows(report)) rows.push_back(std::move(row));
   for (const std::string& condition : report.failed_conditions) rows.push_back({"not fulfilled", condition});

@@ -1,6 +1,7 @@
 // Watches the service while a workload runs: what its own status says of queue, machines and cost.
 #pragma once
 
+#include <atomic>
 #include <memory>
 #include <optional>
 #include <string>
@@ -65,6 +66,8 @@ Result<std::vector<ServiceSample>> read_service_series(const std::string& json, 
 class ServiceWatch {
  public:
   ServiceWatch(HttpClient& http, const Target& target, Secret api_key, Clock& clock);
+  /// The service will not answer. Thread-safe.
+  bool is_refused() const { return is_refused_; }
   /// Asks a last time, and returns what was seen.
   ServiceSeen stop();
 
@@ -83,7 +86,7 @@ class ServiceWatch {
   ServiceSeen seen_;
   std::optional<WallTime> begin_there_;  // the beginning on the service's clock
   std::optional<double> dollars_per_hour_;
-  bool is_refused_ = false;
+  std::atomic<bool> is_refused_ = false;
   std::jthread thread_;
 };
 

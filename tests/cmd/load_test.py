@@ -1,6 +1,8 @@
 """`imgrec load` from the outside: what it sends in each dialect, what it tells, and its exit codes."""
 import csv
 import json
+import os
+import re
 import signal
 import ssl
 import subprocess
@@ -255,6 +257,19 @@ def test_the_lines_of_the_generator_of_2026(photos, tmp_path):
         assert f"[Workload-gen] {line}" in lines, done.stdout
     assert {(request.path, request.parts()[0][0]) for request in server.requests} == {("/", "inputFile")}
     assert "4 ok, 1 failed" in done.stderr
+
+
+def test_a_terminal_shows_how_it_stands(photos):
+    ours, its = os.openpty()
+    with SmallServer(goldfish) as server:
+        process = subprocess.Popen([imgrec.BINARY, "load", "--url", server.url, "--no-status", "--rate", "40", "--duration", "1s", str(photos)],
+                                   env=imgrec.environment(), stdout=subprocess.PIPE, stderr=its, text=True)
+        out, _ = process.communicate(timeout=20)
+    os.close(its)
+    shown = os.read(ours, 65536).decode()
+    os.close(ours)
+    assert re.search(r"0\.\d s  \d+ ok  0 failed  \d+ under way  \d+\.\d images/s", shown), shown
+    assert "requests" in out and "under way" not in out and shown.endswith("\x1b[K"), "the line is gone at the end"
 
 
 def test_ctrl_c_ends_with_the_figures_so_far(photos):

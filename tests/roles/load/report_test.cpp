@@ -86,6 +86,16 @@ TEST(LoadReport, ThePageHasEachPlotAlsoAsATableAndAsksNobodyForAnything) {
   }
 }
 
+TEST(LoadReport, TheTimesBelowTheAxisAreRound) {
+  Told told;
+  told.result.duration_s = 12.3;
+  const std::string page = to_html(told.report());
+  for (const char* time : {">0:00:00<", ">0:00:02<", ">0:00:12<"}) EXPECT_THAT(page, HasSubstr(time));
+  EXPECT_THAT(page, Not(HasSubstr(">0:00:14<")));
+  told.result.duration_s = 4 * 3600;
+  EXPECT_THAT(to_html(told.report()), testing::AllOf(HasSubstr(">2:00:00<"), HasSubstr(">4:00:00<")));
+}
+
 TEST(LoadReport, WithoutAStatusThereAreThePlotsOfTheClientAlone) {
   Told told;
   told.service = {.problem = "http://h:8000/v1/status answers 404."};
