@@ -18,7 +18,8 @@ import time
 import urllib.parse
 
 SCALE_IMAGES = 100
-SCALE_FLAGS = ("--min-workers", "0", "--boot-delay", "10s", "--idle-cooldown", "5s", "--controller-price", "0.0116")
+# depth ends workers as soon as the queue is empty; slo, the default, would use the minute that they are billed for.
+SCALE_FLAGS = ("--min-workers", "0", "--boot-delay", "10s", "--idle-cooldown", "5s", "--controller-price", "0.0116", "--policy", "depth")
 SCALE_WATCH = "12s"  # after the last answer: workers end again
 STAGES = ("queue", "fetch", "decode", "preprocess", "infer", "store")
 

@@ -8,7 +8,7 @@ import browser
 import imgrec
 
 IMAGES = 12
-FLAGS = ("--min-workers", "0", "--max-workers", "2", "--idle-cooldown", "2s", "--boot-delay", "2s", "--controller-price", "0.36")
+FLAGS = ("--min-workers", "0", "--max-workers", "2", "--idle-cooldown", "2s", "--boot-delay", "2s", "--controller-price", "0.36", "--policy", "depth")
 
 
 @pytest.fixture(scope="module")
