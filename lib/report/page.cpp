@@ -108,9 +108,10 @@ std::string draw_marks(std::span<const PlotMark> marks, double top, const PlotsO
                  html_escaped(mark.text), "</title></line>"});
   }
   const double step_s = time_step(options.duration_s);
-  for (double at_s = 0; at_s <= options.duration_s; at_s += step_s) {
+  for (int i = 0; i * step_s <= options.duration_s; ++i) {
+    const double at_s = i * step_s;
     const double x = x_of(at_s, options);
-    const std::string_view anchor = at_s == 0 ? "start" : x > kWidth - kTimeWidth / 2 ? "end" : "middle";
+    const std::string_view anchor = i == 0 ? "start" : x > kWidth - kTimeWidth / 2 ? "end" : "middle";
     out += text_at(x, top + 30, clock_text(at_s), join({" text-anchor=\"", anchor, "\""}));
   }
   return out;

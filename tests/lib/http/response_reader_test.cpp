@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include "lib/base/rng.hpp"
 #include "lib/http/load/target.hpp"
 
 namespace imgrec::load {
@@ -90,6 +91,42 @@ TEST(ResponseReader, RefusesWhatIsNoHttp) {
   EXPECT_EQ(mistake("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nxyz\r\n"), "bad_response");
   EXPECT_EQ(mistake("HTTP/1.1 101 Switching Protocols\r\n\r\n"), "bad_response");
   EXPECT_EQ(mistake(std::string(2'000, 'x')), "bad_response");
+}
+
+// Bytes of any server: each ends as a response, an error, or an incomplete one, within the limit.
+TEST(ResponseReader, SurvivesDamagedResponses) {
+  constexpr std::uint64_t kBytesMax = 300;
+  SplitMix64 rng(1);
+  const auto below = [&](std::size_t end) { return static_cast<std::size_t>(rng.next() % end); };
+  const std::string interim = "HTTP/1.1 100 Continue\r\n\r\n";
+  int complete = 0, refused = 0;
+  for (int round = 0; round < 20'000; ++round) {
+    std::string bytes = round % 3 == 0 ? kPlain : round % 3 == 1 ? kChunked : interim + kPlain;
+    for (std::size_t changes = below(4); changes > 0; --changes) {
+      const std::size_t at = below(bytes.size());
+      if (rng.next() % 2 == 0) {
+        bytes[at] = static_cast<char>(rng.next());
+      } else {
+        bytes.insert(at, bytes.substr(below(bytes.size()), below(20)));
+      }
+    }
+    ResponseReader reader(kBytesMax);
+    Result<bool> state = false;
+    for (std::size_t at = 0; at < bytes.size() && state && !*state;) {
+      const std::size_t taken = std::min(bytes.size() - at, 1 + below(20));
+      state = reader.feed(std::string_view(bytes).substr(at, taken));
+      at += taken;
+    }
+    if (!state) {
+      ++refused;
+    } else if (*state) {
+      ++complete;
+      EXPECT_LE(reader.response().body.size(), kBytesMax);
+      EXPECT_GE(reader.response().status, 200);
+    }
+  }
+  EXPECT_GT(complete, 5'000);
+  EXPECT_GT(refused, 1'000);
 }
 
 TEST(Target, HasTheUrlsParts) {
