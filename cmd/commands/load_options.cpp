@@ -108,6 +108,9 @@ Result<std::optional<OpenModel>> open_model(const Invocation& call, std::uint64_
   if (call.has("--rate") + call.has("--ramp") + call.has("--trace") > 1) {
     return fail(ErrorKind::invalid, "bad_option", "Give one of --rate, --ramp and --trace.");
   }
+  if (call.has("--scale") && !call.has("--trace")) {
+    return fail(ErrorKind::invalid, "bad_option", "--scale is of --trace alone.");
+  }
   if (call.has("--trace")) {
     auto model = read_trace(call, seed);
     if (!model) return fail(model.error());

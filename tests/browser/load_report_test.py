@@ -41,7 +41,7 @@ def run(photos, tmp_path_factory):
     folder = tmp_path_factory.mktemp("report")
     report, table = folder / "report.html", folder / "table.csv"
     with imgrec.Service("local", *browser.model_flags(), *FLAGS) as service:
-        first = json.loads(load(service, "--json", "-", "--csv", table, "--html", report, "--watch-after", "5s", photos).stdout)
+        first = json.loads(load(service, "--json", "-", "--csv", table, "--html", report, "--watch-after", "8s", photos).stdout)
         labels = folder / "labels.csv"
         with table.open() as told, labels.open("w") as out:
             csv.writer(out).writerows([("Image", "Results"), *((row["name"], row["label"]) for row in csv.DictReader(told))])

@@ -287,6 +287,8 @@ def test_what_is_wrong_is_said(photos, tmp_path):
     assert "http://" in load("--url", "127.0.0.1:8000", photos, code=2).stderr
     assert "--rate" in load("--rate", "many", photos, code=2).stderr
     assert "one of" in load("--rate", 1, "--ramp", "1..2", photos, code=2).stderr
+    assert "--trace" in load("--scale", 2, photos, code=2).stderr
+    assert "1..200" in load("--ramp", "5", photos, code=2).stderr
     assert "p98" in load("--fail-if", "p98>1s", photos, code=2).stderr
     assert "--predictions" in load("--fail-if", "accuracy<1", photos, code=2).stderr
     assert "--batch" in load("--dialect", 2021, "--batch", 2, photos, code=2).stderr
