@@ -21,6 +21,7 @@ struct Connection {
   std::unique_ptr<ResponseReader> reader;
   std::optional<Exchange> exchange;  // nothing: the connection is idle
   MonoTime started_at{};             // when send() was called for it
+  MonoTime idle_since{};             // while it is idle
   std::optional<MonoTime> sent_at;
   std::size_t sent = 0;   // of head and body together
   std::size_t bytes = 0;  // of head and body together

@@ -13,6 +13,7 @@
 #include <cerrno>
 #include <cstring>
 #include <deque>
+#include <utility>
 
 #include "lib/http/load/addresses.hpp"
 #include "lib/http/load/connection.hpp"
@@ -23,6 +24,9 @@ namespace {
 constexpr int kEventsMax = 256;
 constexpr std::size_t kReadBytes = 64 * kKiB;
 constexpr Millis kTimeoutsEvery{100};
+// Servers close connections that were idle for some seconds, 5 at the least of those in wide use. A request that meets
+// the end of its connection would count as an error of the service.
+constexpr Millis kIdleMax{4'000};
 
 class EpollEngine final : public Engine {
  public:
@@ -94,6 +98,10 @@ void EpollEngine::send(Exchange exchange) {
 }
 
 void EpollEngine::start(Exchange exchange, MonoTime since) {
+  // The last used is the first to be used again; when it is too old, so are all.
+  if (!idle_.empty() && since - idle_.back()->idle_since > kIdleMax) {
+    for (Connection* connection : std::exchange(idle_, {})) close(*connection);
+  }
   if (!idle_.empty()) {
     Connection& connection = *idle_.back();
     idle_.pop_back();
@@ -190,6 +198,7 @@ void EpollEngine::complete(Connection& connection, bool reusable, const OnEnd& o
                         .response = &response};
   connection.exchange.reset();
   if (reusable && connection.is_sent() && spare_->keeps_alive()) {
+    connection.idle_since = end.ended_at;
     idle_.push_back(&connection);
   } else {
     close(connection);

@@ -6,6 +6,7 @@
 
 #include "lib/http/load/engine.hpp"
 #include "tests/lib/http/raw_client.hpp"
+#include "tests/support/fake_clock.hpp"
 
 namespace imgrec::load {
 namespace {
@@ -92,6 +93,28 @@ TEST_F(LoadEngine, TakesRequestsWhileItReportsAnEnd) {
   EXPECT_EQ(ended_.size(), 50U);
   EXPECT_EQ(engine_->connections_opened(), 1U);
   engine_.reset();
+}
+
+TEST_F(LoadEngine, AConnectionThatWasIdleForLongIsNotTrusted) {
+  Imposter server(serve_all);
+  test::FakeClock clock;
+  auto engine = Engine::make(*parse_target(server.url()), {.connections_max = 1}, clock);
+  ASSERT_TRUE(engine);
+  const auto once = [&] {
+    (*engine)->send({.tag = 1, .head = "GET / HTTP/1.1\r\n\r\n"});
+    while ((*engine)->under_way() > 0) {
+      (*engine)->work(clock.mono_now() + Seconds(1), [&](const ExchangeEnd& end) { note(end); });
+    }
+  };
+  once();
+  clock.advance(Millis(3'000));
+  once();
+  EXPECT_EQ((*engine)->connections_opened(), 1U);
+  clock.advance(Millis(5'000));
+  once();
+  EXPECT_EQ((*engine)->connections_opened(), 2U);
+  EXPECT_THAT(texts(), ElementsAre("ok", "ok", "ok"));
+  engine->reset();
 }
 
 TEST_F(LoadEngine, AConnectionThatTheServerClosesIsReplaced) {
