@@ -107,9 +107,8 @@ class Service:
         return sum(values["imgrec_queue_messages"]), sum(values["imgrec_instances"])
 
 
-def observe(build, case, policy, models, folder):
+def observe(build, case, policy, models, image, folder):
     """Sends the images of the case at their times, and looks twice a second."""
-    image = pathlib.Path(calls.small_images(models, 1)[0]).read_bytes()
     service = Service(build, policy, models, folder)
     try:
         begin = time.monotonic() + 1
@@ -179,8 +178,9 @@ def main():
         model, labels = benchmarks.quick_model(folder)
         subprocess.run([build / "imgrec", "model", "import", model, "--name", "quick", "--profile", "imagenet", "--labels", labels,
                         "--model-dir", folder / "models"], check=True, stdout=subprocess.DEVNULL)
+        image = pathlib.Path(calls.small_images(folder, 1)[0]).read_bytes()
         with concurrent.futures.ThreadPoolExecutor(2) as pool:
-            runs = [(case, pool.submit(observe, build, case, options.policy, folder / "models", folder / f"state-{number}"))
+            runs = [(case, pool.submit(observe, build, case, options.policy, folder / "models", image, folder / f"state-{number}"))
                     for number, case in enumerate(cases())]
             results = [(case, run.result(), predict(build, case, options.policy, folder)) for case, run in runs]
     print(f"policy {options.policy}, {MACHINES_MAX} machines at most, boot {BOOT_S} s, {IMAGE_S} s an image\n")

@@ -1,6 +1,7 @@
 #include "roles/controller/policy/arrivals.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <iterator>
 #include <numbers>
 #include <numeric>
@@ -12,6 +13,7 @@ namespace {
 constexpr Seconds kHalfMinute{30};
 constexpr Seconds kLong{300}, kJustNow{1};
 constexpr Seconds kShortTold{5}, kShortCounted{10};  // the counts come late, and are approximate
+constexpr double kSure = 2;     // standard deviations of a count that is a Poisson process: by chance in 1 of 40
 constexpr double kEnough = 30;  // images in a short window, for its rate to say something: within 18 % by chance
 constexpr std::size_t kGapsMax = 20;
 constexpr std::size_t kGapsMin = 2;
@@ -101,11 +103,13 @@ ArrivalRate Arrivals::observe(const Observation& observation, int ready, double 
   const double long_before = rate_between(now - 3 * kHalfMinute, now - 2 * kHalfMinute);
   const Seconds span = told ? kShortTold : kShortCounted;
   const double quick = std::min(rate_between(now - span, now), rate_between(now - 2 * span, now - span));
-  const bool enough = quick * to_s(span) >= kEnough;
-  const double growth = std::min(latest - earlier, earlier - long_before) / to_s(kHalfMinute);
-  return {.low = enough ? quick : std::min(latest, earlier),
-          .high = std::max(latest, earlier),
-          .growth = std::max(0.0, growth)};
+  const double slow = std::min(latest, earlier);
+  // Differences that chance makes are no reason to launch, and to end again soon after.
+  const bool sudden = quick * to_s(span) >= kEnough && quick - slow > kSure * std::sqrt(quick / to_s(span));
+  const double rise = std::min(latest - earlier, earlier - long_before);
+  const bool rising = rise > kSure * std::sqrt(latest / to_s(kHalfMinute));
+  return {
+      .low = sudden ? quick : slow, .high = std::max(latest, earlier), .growth = rising ? rise / to_s(kHalfMinute) : 0};
 }
 
 void Gaps::observe(const Observation& observation, bool messages_seen) {
