@@ -11,7 +11,7 @@ namespace imgrec {
 namespace {
 
 constexpr Seconds kHalfMinute{30};
-constexpr Seconds kLong{300}, kJustNow{1};
+constexpr Seconds kLong{300}, kJustNow{1}, kStep{5};
 constexpr Seconds kShortTold{5}, kShortCounted{10};  // the counts come late, and are approximate
 constexpr double kSure = 2;     // standard deviations of a count that is a Poisson process: by chance in 1 of 40
 constexpr double kEnough = 30;  // images in a short window, for its rate to say something: within 18 % by chance
@@ -65,9 +65,25 @@ void Arrivals::begin(const Signals& signals, const Sample& first) {
   const double latest = signals.arrivals_per_s.value_or(0) * to_s(kHalfMinute);
   const double before = signals.arrivals_per_s_long.value_or(0) * to_s(kLong) - latest;
   const bool goes_on = before > latest / 2;
-  samples_.push_back({.at = first.at - kHalfMinute, .arrived = first.arrived - latest});
+  for (Seconds ago = kHalfMinute; ago > Seconds(0); ago -= kStep) {
+    const double later = goes_on ? latest * to_s(ago) / to_s(kHalfMinute) : latest;
+    samples_.push_back({.at = first.at - ago, .arrived = first.arrived - later});
+  }
   if (!goes_on) samples_.push_back({.at = first.at - kJustNow, .arrived = first.arrived - latest});
   samples_.push_back(first);
+}
+
+// The lower rate of the two latest windows, of at least `span` each, that begin and end at samples: what is told
+// together, as a burst mostly is, is in one of them alone. 0: too little is remembered.
+double Arrivals::lower_rate(Seconds span) const {
+  const auto latest_by = [&](MonoTime at) {
+    const auto after = std::ranges::upper_bound(samples_, at, {}, &Sample::at);
+    return after == samples_.begin() ? samples_.end() : std::prev(after);
+  };
+  const auto middle = latest_by(samples_.back().at - span);
+  const auto begin = middle == samples_.end() ? middle : latest_by(middle->at - span);
+  if (begin == samples_.end()) return 0;
+  return std::min(rate_between(begin->at, middle->at), rate_between(middle->at, samples_.back().at));
 }
 
 // A quiet time is over with the first signal that tells of an image, so until shortly before it nothing came.
@@ -102,8 +118,8 @@ ArrivalRate Arrivals::observe(const Observation& observation, int ready, double 
   const double earlier = rate_between(now - 2 * kHalfMinute, now - kHalfMinute);
   const double long_before = rate_between(now - 3 * kHalfMinute, now - 2 * kHalfMinute);
   const Seconds span = told ? kShortTold : kShortCounted;
-  const double quick = std::min(rate_between(now - span, now), rate_between(now - 2 * span, now - span));
-  const double slow = std::min(latest, earlier);
+  const double quick = lower_rate(span);
+  const double slow = lower_rate(kHalfMinute);
   // Differences that chance makes are no reason to launch, and to end again soon after.
   const bool sudden = quick * to_s(span) >= kEnough && quick - slow > kSure * std::sqrt(quick / to_s(span));
   const double rise = std::min(latest - earlier, earlier - long_before);

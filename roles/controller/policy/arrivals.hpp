@@ -34,6 +34,7 @@ class Arrivals {
   void add_told(const Observation& observation);
   double arrived_by(MonoTime at) const;
   double rate_between(MonoTime from, MonoTime to) const;
+  double lower_rate(Seconds span) const;
 
   std::deque<Sample> samples_;  // oldest first
   double messages_ = 0;         // at the latest sample

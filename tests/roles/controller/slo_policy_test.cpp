@@ -304,6 +304,12 @@ TEST_F(ArrivalsTest, ABurstIsNoRate) {
   EXPECT_EQ(after(120, burst).high, 0) << "over";
 }
 
+// Its first images are told at once, and the others five seconds later.
+TEST_F(ArrivalsTest, ABurstThatIsToldInTwoPartsIsNoRate) {
+  const auto burst = [](int s) { return s == 62 ? 8 : s == 66 ? 392 : 0; };
+  for (now_s_ = 1; now_s_ < 200;) EXPECT_LE(after(now_s_ + 1, burst).low, 8 / 30.0) << now_s_;
+}
+
 TEST_F(ArrivalsTest, ALoadIsKnownAfterTwoShortWindows) {
   const auto load = [](int s) { return s >= 60 ? 8 : 0; };
   EXPECT_EQ(after(66, load).low, 0);
