@@ -12,6 +12,7 @@ namespace {
 
 constexpr Seconds kHalfMinute{30};
 constexpr Seconds kLong{300}, kJustNow{1}, kStep{5};
+constexpr Seconds kUneven{1};  // signals that are sent every five seconds come now a little sooner, now later
 constexpr Seconds kShortTold{5}, kShortCounted{10};  // the counts come late, and are approximate
 constexpr double kSure = 2;     // standard deviations of a count that is a Poisson process: by chance in 1 of 40
 constexpr double kEnough = 30;  // images in a short window, for its rate to say something: within 18 % by chance
@@ -73,15 +74,15 @@ void Arrivals::begin(const Signals& signals, const Sample& first) {
   samples_.push_back(first);
 }
 
-// The lower rate of the two latest windows, of at least `span` each, that begin and end at samples: what is told
+// The lower rate of the two latest windows, of about `span` or more each, that begin and end at samples: what is told
 // together, as a burst mostly is, is in one of them alone. 0: too little is remembered.
 double Arrivals::lower_rate(Seconds span) const {
   const auto latest_by = [&](MonoTime at) {
     const auto after = std::ranges::upper_bound(samples_, at, {}, &Sample::at);
     return after == samples_.begin() ? samples_.end() : std::prev(after);
   };
-  const auto middle = latest_by(samples_.back().at - span);
-  const auto begin = middle == samples_.end() ? middle : latest_by(middle->at - span);
+  const auto middle = latest_by(samples_.back().at - span + kUneven);
+  const auto begin = middle == samples_.end() ? middle : latest_by(middle->at - span + kUneven);
   if (begin == samples_.end()) return 0;
   return std::min(rate_between(begin->at, middle->at), rate_between(middle->at, samples_.back().at));
 }
