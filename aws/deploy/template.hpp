@@ -1,0 +1,30 @@
+// The CloudFormation template of what the service needs on AWS before its first role starts.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "lib/base/result.hpp"
+#include "lib/config/config.hpp"
+
+namespace imgrec::aws {
+
+/// What the settings do not say by themselves.
+struct TemplateInputs {
+  std::string input_bucket, output_bucket;  // both are made by the stack; they may be one and the same
+  std::string bundle_bucket;                // there already, with the bundle in it: another than those two
+  std::string worker_user_data;             // cloud-init's text, without a secret
+};
+
+/// A JSON document: the queues of the roster (but not those that web nodes make for themselves), the buckets, a role
+/// and an instance profile for each of web, worker and controller with the policies of configs/iam, the workers'
+/// security group unless the settings name others, their launch template, and with aws.fleet_kind "asg" their Auto
+/// Scaling group. It names neither region, account nor partition, so that it holds in each. Roles, profiles and the
+/// launch template are called after aws.fleet ("imgrec-worker"). The same settings give the same bytes. Pure. Errors:
+/// invalid "no_image", "no_instance_type", "bundle_in_stack", "bad_stack_name", "kms_alias", "not_of_stack".
+Result<std::string> render_template(const Config& config, const TemplateInputs& inputs);
+
+/// The files of configs/iam and configs/s3-lifecycle.json, embedded at build time.
+extern const std::string_view kWebPolicy, kWorkerPolicy, kControllerPolicy, kLifecycle;
+
+}  // namespace imgrec::aws

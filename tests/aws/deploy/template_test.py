@@ -1,0 +1,212 @@
+"""`imgrec deploy template`: its policies are those of configs/iam, CloudFormation's linter finds nothing in it, and moto's
+CloudFormation makes and deletes what it says.
+
+IMGREC_TEST_CFN_VENV names the environment that has cfn-lint and moto (./dev test sets it up).
+"""
+import json
+import os
+import subprocess
+
+import pytest
+
+import aws_account
+import imgrec
+
+KEYS = ("1234abcd-12ab-34cd-56ef-1234567890ab", "1234abcd-12ab-34cd-56ef-1234567890ac")
+SETTINGS = {"region": aws_account.REGION, "input_bucket": "in-bucket", "output_bucket": "out-bucket", "bundle_bucket": "bundle-bucket",
+            "bundle_key": "bundles/imgrec.tar.gz", "bundle_sha256": "a" * 64, "image_id": "ami-0123456789abcdef0",
+            "instance_types": ["c7i.large", "c7a.large"], "tags": ["team=vision"]}
+GROUP = {"fleet_kind": "asg", "auto_scaling_group": "the-group", "spot": True}
+SUBNETS = {"subnets": ["subnet-0123456789abcdef0"], "key_name": "a-key", "output_bucket": "in-bucket"}
+ENCRYPTED = {"sqs_kms_key": KEYS[0], "s3_kms_key": f"arn:aws:kms:us-east-1:123456789012:key/{KEYS[1]}"}
+
+# Makes the stack of a template, tells what is there, deletes it, and tells what is left.
+STACK = """
+import json, sys, boto3, moto
+with moto.mock_aws():
+    client = lambda name: boto3.client(name, sys.argv[1], aws_access_key_id="AKIDEXAMPLE", aws_secret_access_key="x")
+    stacks = client("cloudformation")
+    stacks.create_stack(StackName="imgrec", TemplateBody=sys.stdin.read(), Capabilities=["CAPABILITY_NAMED_IAM"])
+    queues = lambda: client("sqs").list_queues().get("QueueUrls", [])
+    buckets = lambda: [bucket["Name"] for bucket in client("s3").list_buckets()["Buckets"]]
+    roles = lambda: [role["RoleName"] for role in client("iam").list_roles()["Roles"]]
+    templates = lambda: client("ec2").describe_launch_templates()["LaunchTemplates"]
+    out = {"status": stacks.describe_stacks()["Stacks"][0]["StackStatus"], "queues": {}, "buckets": buckets(), "roles": roles()}
+    for url in queues():
+        out["queues"][url.split("/")[-1]] = client("sqs").get_queue_attributes(QueueUrl=url, AttributeNames=["All"])["Attributes"]
+    out["worker"] = client("ec2").describe_launch_template_versions(LaunchTemplateName="imgrec-worker")["LaunchTemplateVersions"][0]
+    out["profile"] = client("iam").get_instance_profile(InstanceProfileName="imgrec-worker")["InstanceProfile"]["Roles"][0]["RoleName"]
+    group = client("ec2").describe_security_groups(Filters=[{"Name": "tag:imgrec:fleet", "Values": ["imgrec"]}])["SecurityGroups"]
+    out["in"] = [one["IpPermissions"] for one in group]
+    stacks.delete_stack(StackName="imgrec")
+    out["left"] = queues() + roles() + templates()
+    print(json.dumps(out, default=str))
+"""
+
+
+def run(tmp_path, *changes, head="", tail=""):
+    """`imgrec deploy template` with SETTINGS and these changes of [aws]; text before and behind that table."""
+    settings = dict(SETTINGS)
+    for change in changes:
+        settings |= change
+    file = tmp_path / "aws.toml"
+    lines = [f"{name} = {json.dumps(value)}" for name, value in settings.items() if value is not None]
+    file.write_text("\n".join(['platform = "aws"', head, "[aws]", *lines, tail]) + "\n")
+    return imgrec.run("deploy", "template", "--config", file)
+
+
+def rendered(tmp_path, *changes, **more):
+    done = run(tmp_path, *changes, **more)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def substituted(value):
+    """What CloudFormation makes of Fn::Sub in REGION and ACCOUNT."""
+    if isinstance(value, list):
+        return [substituted(one) for one in value]
+    if not isinstance(value, dict):
+        return value
+    if set(value) == {"Fn::Sub"}:
+        return value["Fn::Sub"].replace("${AWS::Region}", aws_account.REGION).replace("${AWS::AccountId}", aws_account.ACCOUNT)
+    return {name: substituted(one) for name, one in value.items()}
+
+
+def policy_of(template, role):
+    policy, = template["Resources"][f"{role.capitalize()}Role"]["Properties"]["Policies"]
+    return substituted(policy["PolicyDocument"])
+
+
+def of_file(role, without, **words):
+    document = aws_account.policy(role, **words)
+    known = {statement["Sid"] for statement in document["Statement"]}
+    document["Statement"] = [one for one in document["Statement"] if one["Sid"] not in without]
+    return document, known
+
+
+LAUNCHING = {"LaunchFromAnything", "LaunchOwnFleetOnly", "TagAtLaunchOnly", "GiveWorkersTheirRoleOnly", "EndOwnFleetOnly"}
+SIZING = {"SeeTheGroup", "SizeTheGroup"}
+
+
+@pytest.mark.parametrize("role", ["web", "worker", "controller"])
+@pytest.mark.parametrize("change,without", [({}, SIZING), (GROUP, LAUNCHING)], ids=["ec2", "asg"])
+def test_the_policies_are_those_of_configs_iam(tmp_path, role, change, without):
+    wanted, known = of_file(role, without | {"UseTheKey"}, AUTO_SCALING_GROUP="the-group")
+    assert role != "controller" or without <= known
+    got = policy_of(rendered(tmp_path, change), role)
+    assert got == wanted
+    assert len(json.dumps(got, separators=(",", ":"))) <= 10240, "IAM's limit for the policies in a role"
+
+
+@pytest.mark.parametrize("role", ["web", "worker", "controller"])
+def test_names_and_prefixes_of_the_settings_are_in_the_policies(tmp_path, role):
+    """As somebody changes them by hand who follows configs/iam/README.md."""
+    queue = '[queue]\nrequest = "other-in"\nsignals = "other-signals"\nresponse_prefix = "other-out"\n[results]\nprefix = "by-name/"\n'
+    got = policy_of(rendered(tmp_path, {"input_prefix": "a/", "output_prefix": "b/"}, head=queue), role)
+    text = json.dumps(of_file(role, SIZING | {"UseTheKey"})[0])
+    for old, new in (("imgrec-requests", "other-in"), ("imgrec-signals", "other-signals"), ("imgrec-responses", "other-out"),
+                     ("in-bucket/", "in-bucket/a/"), ("out-bucket/", "out-bucket/b/"), ("b/named/", "b/by-name/")):
+        text = text.replace(old, new)
+    assert got == json.loads(text)
+    without_signals = policy_of(rendered(tmp_path, head='[queue]\nsignals = ""\n'), role)
+    assert "signals" not in json.dumps(without_signals)
+
+
+def test_two_keys_are_two_resources(tmp_path):
+    for role in ("web", "worker", "controller"):
+        statement, = [one for one in policy_of(rendered(tmp_path, ENCRYPTED), role)["Statement"] if one["Sid"] == "UseTheKey"]
+        assert statement["Resource"] == [f"arn:*:kms:us-east-1:123456789012:key/{key}" for key in KEYS]
+    refused = run(tmp_path, {"s3_kms_key": "alias/photos"})
+    assert refused.returncode != 0 and "alias" in refused.stderr
+
+
+def test_the_lifecycle_is_that_of_configs(tmp_path):
+    rules = json.loads((imgrec.ROOT / "configs/s3-lifecycle.json").read_text())["Rules"]
+    wanted = {(rule["Filter"]["Prefix"], rule["Expiration"]["Days"]) for rule in rules}
+
+    def of(template, *buckets):
+        return {(rule["Prefix"], rule["ExpirationInDays"]) for bucket in buckets
+                for rule in template["Resources"][bucket]["Properties"]["LifecycleConfiguration"]["Rules"]}
+    two = rendered(tmp_path)
+    assert of(two, "InputBucket", "OutputBucket") == wanted and {prefix for prefix, _ in of(two, "InputBucket")} == {"inputs/"}
+    one = rendered(tmp_path, {"output_bucket": None, "input_prefix": "a/", "output_prefix": "b/"})
+    assert of(one, "InputBucket") == {(("a/" if prefix == "inputs/" else "b/") + prefix, days) for prefix, days in wanted}
+    assert "OutputBucket" not in one["Resources"]
+
+
+def test_what_it_makes_is_closed_and_tagged(tmp_path):
+    template = rendered(tmp_path, GROUP, ENCRYPTED)
+    resources = template["Resources"]
+    for name, resource in resources.items():
+        properties = resource["Properties"]
+        if resource["Type"] == "AWS::S3::Bucket":
+            assert resource["DeletionPolicy"] == resource["UpdateReplacePolicy"] == "Retain"
+            assert set(properties["PublicAccessBlockConfiguration"].values()) == {True}
+        if resource["Type"] not in ("AWS::IAM::InstanceProfile", "AWS::EC2::LaunchTemplate"):
+            tags = {tag["Key"]: tag["Value"] for tag in properties["Tags"]}
+            assert tags == {"imgrec:fleet": "imgrec", "team": "vision"}, name
+    data = resources["WorkerLaunchTemplate"]["Properties"]["LaunchTemplateData"]
+    assert data["MetadataOptions"] == {"HttpEndpoint": "enabled", "HttpTokens": "required", "HttpPutResponseHopLimit": 1}
+    assert data["BlockDeviceMappings"][0]["Ebs"]["Encrypted"] is True and data["InstanceInitiatedShutdownBehavior"] == "terminate"
+    assert "SecurityGroupIngress" not in resources["WorkerSecurityGroup"]["Properties"]
+    group = resources["WorkerGroup"]["Properties"]
+    assert (group["MinSize"], group["MaxSize"], group["NewInstancesProtectedFromScaleIn"]) == ("0", "2", True)
+    assert group["MixedInstancesPolicy"]["InstancesDistribution"]["OnDemandPercentageAboveBaseCapacity"] == 0
+    assert "InstanceMarketOptions" not in data
+    alone = rendered(tmp_path, {"spot": True})["Resources"]
+    assert "WorkerGroup" not in alone
+    assert alone["WorkerLaunchTemplate"]["Properties"]["LaunchTemplateData"]["InstanceMarketOptions"]["MarketType"] == "spot"
+
+
+def test_the_user_data_is_what_workers_get(tmp_path):
+    data = rendered(tmp_path)["Resources"]["WorkerLaunchTemplate"]["Properties"]["LaunchTemplateData"]
+    printed = imgrec.run("user-data", "worker", "--config", tmp_path / "aws.toml")
+    assert printed.returncode == 0 and data["UserData"] == {"Fn::Base64": printed.stdout}
+
+
+@pytest.mark.parametrize("change,said", [
+    ({"image_id": None}, "aws.image_id"),
+    ({"instance_types": None}, "aws.instance_types"),
+    ({"input_bucket": None}, "input_bucket"),
+    ({"bundle_key": None, "bundle_sha256": None}, "imgrec bundle upload"),
+    ({"bundle_bucket": None}, "aws.bundle_bucket"),
+    ({"instance_profile": "another"}, "aws.instance_profile"),
+    ({"launch_template": "another"}, "aws.launch_template"),
+    ({"fleet": "photos of cats"}, "aws.fleet"),
+])
+def test_what_cannot_be_a_stack_is_refused_with_its_setting(tmp_path, change, said):
+    done = run(tmp_path, change)
+    assert done.returncode != 0 and said in done.stderr and done.stdout == ""
+
+
+def venv():
+    return os.environ.get("IMGREC_TEST_CFN_VENV") or pytest.skip("IMGREC_TEST_CFN_VENV is not set: ./dev test sets it")
+
+
+@pytest.mark.parametrize("changes", [(), (GROUP, ENCRYPTED), (SUBNETS,), (GROUP, SUBNETS), ({"spot": True, "security_groups": ["sg-0123456789abcdef0"]},)],
+                         ids=["plain", "group and keys", "subnets", "group in subnets", "spot"])
+def test_the_linter_finds_nothing(tmp_path, changes):
+    file = tmp_path / "stack.json"
+    template = rendered(tmp_path, *changes)
+    assert ("Parameters" in template) == (SUBNETS in changes)
+    file.write_text(json.dumps(template))
+    done = subprocess.run([f"{venv()}/bin/cfn-lint", "--include-checks", "I", "--regions", "us-east-1", "--", str(file)],
+                          capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_moto_makes_and_deletes_the_stack(tmp_path):
+    template = run(tmp_path)
+    done = subprocess.run([f"{venv()}/bin/python", "-c", STACK, aws_account.REGION], input=template.stdout, capture_output=True,
+                          text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    made = json.loads(done.stdout)
+    assert made["status"] == "CREATE_COMPLETE"
+    assert set(made["queues"]) == {"imgrec-requests", "imgrec-dead", "imgrec-signals", "imgrec-shutdown-request.fifo",
+                                   "imgrec-shutdown-confirmed.fifo"}
+    redrive = json.loads(made["queues"]["imgrec-requests"]["RedrivePolicy"])
+    assert redrive["deadLetterTargetArn"].endswith(":imgrec-dead") and int(redrive["maxReceiveCount"]) == 1000
+    assert set(made["buckets"]) == {"in-bucket", "out-bucket"}
+    assert set(made["roles"]) == {"imgrec-web", "imgrec-worker", "imgrec-controller"} and made["profile"] == "imgrec-worker"
+    assert made["worker"]["LaunchTemplateData"]["ImageId"] == SETTINGS["image_id"] and made["in"] == [[]]
+    assert made["left"] == []
