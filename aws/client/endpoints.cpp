@@ -9,8 +9,8 @@
 namespace imgrec::aws {
 namespace {
 
-constexpr std::string_view kServices[] = {"sqs",         "s3",         "ec2", "sts",
-                                          "autoscaling", "monitoring", "iam", "servicequotas"};
+constexpr std::string_view kServices[] = {"sqs",        "s3",  "ec2",           "sts",           "autoscaling",
+                                          "monitoring", "iam", "servicequotas", "cloudformation"};
 
 bool is_lower_or_digit(char c) {
   return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9');

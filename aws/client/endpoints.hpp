@@ -33,7 +33,8 @@ struct Endpoint {
   std::string signing_region;  // iam: its one region in the partition, whatever the region
 };
 
-/// service: the signing name: "sqs", "s3", "ec2", "sts", "autoscaling", "monitoring", "iam".
+/// service: the signing name: "sqs", "s3", "ec2", "sts", "autoscaling", "monitoring", "iam",
+/// "servicequotas", "cloudformation".
 /// Errors: invalid "bad_region", "bad_endpoint"; "no_fips_endpoint" where AWS has none and FIPS is demanded.
 Result<Endpoint> endpoint_for(const EndpointSettings& settings, std::string_view service);
 

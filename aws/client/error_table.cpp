@@ -196,7 +196,8 @@ std::string display_name(const CallName& call) {
                                                                       {"sts", "STS"},
                                                                       {"iam", "IAM"},
                                                                       {"autoscaling", "Auto Scaling"},
-                                                                      {"monitoring", "CloudWatch"}};
+                                                                      {"monitoring", "CloudWatch"},
+                                                                      {"cloudformation", "CloudFormation"}};
   for (const auto& [service, name] : kNames) {
     if (service == call.service) return std::string(name) + " " + call.operation;
   }

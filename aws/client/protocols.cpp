@@ -45,6 +45,7 @@ std::string_view query_version(std::string_view service) {
   if (service == "iam") return "2010-05-08";
   if (service == "autoscaling") return "2011-01-01";
   if (service == "monitoring") return "2010-08-01";
+  if (service == "cloudformation") return "2010-05-15";
   return "";
 }
 

@@ -42,6 +42,7 @@ Command dead_letters_drop_command();
 Command load_command();
 Command simulate_command();
 Command deploy_template_command();
+Command deploy_status_command();
 Command user_data_worker_command();
 Command bundle_upload_command();
 Command key_create_command();

@@ -1,14 +1,19 @@
-// imgrec deploy template
+// imgrec deploy template and status
 #include <cstdio>
 
+#include "aws/deploy/cloud_formation.hpp"
 #include "aws/deploy/template.hpp"
 #include "cmd/cli/exit_code.hpp"
+#include "cmd/cli/terminal.hpp"
 #include "cmd/commands/commands.hpp"
 #include "cmd/platform/platforms.hpp"
 #include "cmd/platform/user_data.hpp"
+#include "lib/base/text.hpp"
 
 namespace imgrec {
 namespace {
+
+constexpr Millis kStatusDeadline{60'000};
 
 int run_deploy_template(const Invocation& call) {
   const Config& config = call.config();
@@ -27,6 +32,52 @@ int run_deploy_template(const Invocation& call) {
   return kExitOk;
 }
 
+void print_resources(const std::vector<aws::StackResource>& resources) {
+  std::vector<std::vector<std::string>> rows;
+  for (const aws::StackResource& one : resources) {
+    rows.push_back({printable(one.name), printable(one.status), printable(one.id)});
+  }
+  std::printf("%s", as_columns(rows).c_str());
+}
+
+// Returns false when the events cannot be read, which was then said.
+bool print_cause(aws::CloudFormation& service, const aws::Stack& stack, const CallLimits& limits) {
+  const auto events = service.latest_events(stack, limits);
+  if (!events) {
+    report(events.error());
+    return false;
+  }
+  if (const auto cause = aws::first_cause(*events, stack)) {
+    std::printf("\nFirst failure: %s (%s): %s\n", printable(cause->name).c_str(), printable(cause->type).c_str(),
+                printable(cause->reason).c_str());
+  }
+  return true;
+}
+
+int run_deploy_status(const Invocation& call) {
+  const std::string name = call.has("--stack") ? call.option("--stack") : call.config().aws.fleet;
+  auto session = open_aws_session(call.config(), system_clock(), system_rng());
+  if (!session) return report(session.error());
+  const CallLimits limits = Deadline::in(system_clock(), kStatusDeadline);
+  aws::CloudFormation service(**session);
+  const auto stack = service.describe(name, limits);
+  if (!stack) return report(stack.error());
+  if (!*stack) {
+    return report({ErrorKind::not_found, "no_stack",
+                   "There is no stack " + json_quote(name) + " in region " + (*session)->region() +
+                       ": make it from what `imgrec deploy template` prints, or name another with --stack."});
+  }
+  const auto resources = service.resources(**stack, limits);
+  if (!resources) return report(resources.error());
+  const bool failed = aws::has_failed((*stack)->status);
+  std::printf("Stack %s: %s\n", printable(name).c_str(), printable((*stack)->status).c_str());
+  if (!(*stack)->reason.empty()) std::printf("%s\n", printable((*stack)->reason).c_str());
+  std::printf("\n");
+  print_resources(*resources);
+  if (failed && !print_cause(service, **stack, limits)) return kExitUnreachable;
+  return failed ? kExitItemFailed : kExitOk;
+}
+
 }  // namespace
 
 Command deploy_template_command() {
@@ -42,6 +93,16 @@ Command deploy_template_command() {
           "stack\n"
           "has the parameter VpcId. Nothing is called, and no secret is in it.",
       .run = run_deploy_template};
+}
+
+Command deploy_status_command() {
+  return {.name = "deploy status",
+          .summary = "Show a CloudFormation stack, its resources, and the first cause when it failed",
+          .settings = kConfigCommand,
+          .examples = {{"imgrec deploy status --config aws.toml", "the stack that is called as aws.fleet says"}},
+          .options = {{"--stack", "NAME", "the stack's name (as aws.fleet: imgrec)"}},
+          .notes = "It exits with 1 when the stack's latest change failed or was rolled back.",
+          .run = run_deploy_status};
 }
 
 }  // namespace imgrec

@@ -10,7 +10,7 @@ import botocore.loaders
 # By signing name; and what the rules want to know beyond region, FIPS and dual-stack.
 SERVICES = {"sqs": ("sqs", {}), "ec2": ("ec2", {}), "sts": ("sts", {"UseGlobalEndpoint": False}),
             "autoscaling": ("autoscaling", {}), "monitoring": ("cloudwatch", {}), "iam": ("iam", {}),
-            "servicequotas": ("service-quotas", {}),
+            "servicequotas": ("service-quotas", {}), "cloudformation": ("cloudformation", {}),
             "s3": ("s3", {"ForcePathStyle": False, "Accelerate": False, "UseGlobalEndpoint": False})}
 BUCKETS = ("my-photos", "my.photos")  # a dot does not fit the certificate
 
