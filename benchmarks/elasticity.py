@@ -109,6 +109,9 @@ def wanted_table(rows, traces, faults, decision):
     peers = {row["policy"] for row in rows if is_peer(row)}
     default = min((score[name], name) for name in peers if not name.endswith("-tuned"))
     tuned = min((score[name], name) for name in peers)
+    others = {row["policy"] for row in rows if row["peer"]}
+    other_default = min((score[name], name) for name in others if not name.endswith("-tuned"))
+    other_tuned = min((score[name], name) for name in others)
     ours = [row_of[OURS] for row_of in courses.values()]
     late = [f"{row['scenario']}, {row['workers']}: {100 * row['within_wanted_wait']:.1f} %" for row in ours if row["within_wanted_wait"] < 0.99]
     floor = [row for row in ours if row["scenario"] in traces.union(FLOOR_SCENARIOS)]
@@ -124,6 +127,10 @@ def wanted_table(rows, traces, faults, decision):
             line("peers both cheaper and quicker (p95) than `slo`", "none", listed(worse), not worse),
             line("dollars × p95, geometric mean, to the best default peer", "≤ 0.5", f"{to_default:.2f} ({default[1]})", to_default <= 0.5),
             line("the same, to the best peer of all, tuned ones too", "≤ 0.8", f"{to_tuned:.2f} ({tuned[1]})", to_tuned <= 0.8),
+            line("of other autoscalers alone, without the presets: default", "≤ 0.5", f"{score[OURS] / other_default[0]:.2f} ({other_default[1]})",
+                 score[OURS] / other_default[0] <= 0.5),
+            line("of other autoscalers alone: tuned", "≤ 0.8", f"{score[OURS] / other_tuned[0]:.2f} ({other_tuned[1]})",
+                 score[OURS] / other_tuned[0] <= 0.8),
             line("in time: less than 99 % of the images", "nowhere", listed(late), not late),
             line("dollars over 1.5 × the floor in sustained, diurnal and traces", "nowhere", listed(above), not above),
             line("changes of direction in sustained, in 5 minutes", "≤ 1", f"{max(steady):.2f}", max(steady) <= 1),
