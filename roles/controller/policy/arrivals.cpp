@@ -123,7 +123,10 @@ ArrivalRate Arrivals::observe(const Observation& observation, int ready, double 
   const double slow = lower_rate(kHalfMinute);
   // Differences that chance makes are no reason to launch, and to end again soon after.
   const bool sudden = quick * to_s(span) >= kEnough && quick - slow > kSure * std::sqrt(quick / to_s(span));
-  const double rise = std::min(latest - earlier, earlier - long_before);
+  // A load that began and stays the same has grown from window to window as well, but not within the latest one.
+  const MonoTime middle = now - kHalfMinute / 2;
+  const double within = rate_between(middle, now) - rate_between(now - kHalfMinute, middle);
+  const double rise = std::min({latest - earlier, earlier - long_before, 3 * within});
   const bool rising = rise > kSure * std::sqrt(latest / to_s(kHalfMinute));
   return {
       .low = sudden ? quick : slow, .high = std::max(latest, earlier), .growth = rising ? rise / to_s(kHalfMinute) : 0};

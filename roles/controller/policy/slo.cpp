@@ -40,15 +40,31 @@ constexpr Seconds kHoldMin{15}, kHoldMax{300};  // how long instances stay altho
 constexpr Seconds kMinutes{60};
 constexpr Seconds kRegretSpan{240};  // a launch so soon after instances went says that they went too early
 
-struct Memory {
-  ImageTime image_time;
-  Arrivals arrivals;
-  Gaps gaps;
+// The numbers of instances that were needed lately.
+class Needs {
+ public:
+  // Adds the need of now, and returns the most that was needed within `span`.
+  int most(int need, MonoTime now, Millis span) {
+    while (!needs_.empty() && needs_.back().instances <= need) needs_.pop_back();
+    needs_.push_back({.at = now, .instances = need});
+    while (needs_.front().at < now - span) needs_.pop_front();
+    return needs_.front().instances;
+  }
+
+ private:
   struct Need {
     MonoTime at{};
     int instances = 0;
   };
-  std::deque<Need> needs;  // to stay, of the hold time; oldest first, each less than the one before
+  std::deque<Need> needs_;  // oldest first, each less than the one before
+};
+
+struct Memory {
+  ImageTime image_time;
+  Arrivals arrivals;
+  Gaps gaps;
+  Needs to_keep_up;  // with what arrives; remembered for `hold`
+  Needs in_all;      // with what has piled up besides; remembered for kHoldMin
   Millis hold{kHoldMin};
   std::optional<MonoTime> shrunk_at;  // instances went, and none was launched since
   std::optional<MonoTime> worked_at;  // an instance was ready then
@@ -115,14 +131,6 @@ void learn_hold(Memory& memory, int here, int wanted, MonoTime now) {
   }
 }
 
-// The most that was needed to stay within the hold time.
-int held_need(Memory& memory, int need, MonoTime now, Millis hold) {
-  while (!memory.needs.empty() && memory.needs.back().instances <= need) memory.needs.pop_back();
-  memory.needs.push_back({.at = now, .instances = need});
-  while (memory.needs.front().at < now - hold) memory.needs.pop_front();
-  return memory.needs.front().instances;
-}
-
 int needed_to_launch_for(const Forecast& forecast, const ScalingRules& rules, int limit) {
   const double horizon_s = forecast.boot_s;
   const double load = (forecast.rate.low + forecast.rate.growth * horizon_s) * forecast.image_s;
@@ -131,12 +139,18 @@ int needed_to_launch_for(const Forecast& forecast, const ScalingRules& rules, in
   return rounded_up(to_keep_up + to_catch_up, limit);
 }
 
-int needed_to_stay(const Forecast& forecast, const Capacity& capacity, int here, int limit) {
+int needed_to_keep_up(const Forecast& forecast, int limit) {
   const double load = forecast.rate.high * forecast.image_s;
-  const double to_keep_up = load < kSparse ? 0 : with_spare(load, kSpareToStay);
-  const double to_work_off = forecast.messages * forecast.image_s / kSoonS;
-  const int some = std::max(rounded_up(to_keep_up, limit), rounded_up(to_work_off, limit));
-  return std::min(here, std::max(some, capacity.busy));
+  return load < kSparse ? 0 : rounded_up(with_spare(load, kSpareToStay), limit);
+}
+
+// Those that are there because much had piled up go soon after it is worked off: only what keeps up with the arrivals
+// would be missed when the next ones come.
+int needed_to_stay(Memory& memory, const Forecast& forecast, const Capacity& capacity, int launch_for, int limit,
+                   MonoTime now) {
+  const int to_work_off = rounded_up(forecast.messages * forecast.image_s / kSoonS, limit);
+  const int lately = memory.in_all.most(std::max({to_work_off, capacity.busy, launch_for}), now, kHoldMin);
+  return std::max(lately, memory.to_keep_up.most(needed_to_keep_up(forecast, limit), now, memory.hold));
 }
 
 void count_empty_reading(Memory& memory, bool work, MonoTime now, bool after_gap) {
@@ -191,9 +205,7 @@ Decision decide_slo(const Observation& observation, PolicyState& state, const Sc
   int launch_for = needed_to_launch_for(forecast, rules, limit);
   if (work) launch_for = std::max(launch_for, 1);
   launch_for = std::min(limit, launch_for + (launch_for > 0 ? capacity.stuck : 0));
-  const int stay =
-      held_need(memory, std::max(needed_to_stay(forecast, capacity, here, limit), std::min(here, launch_for)),
-                observation.at, memory.hold);
+  const int stay = needed_to_stay(memory, forecast, capacity, launch_for, limit, observation.at);
 
   std::string why = describe(forecast, capacity);
   const auto decision = [&](int wanted, const std::string& reason) {
