@@ -100,6 +100,56 @@ def test_what_the_browser_cannot_show_has_a_placeholder(page, tmp_path):
     assert {"image/heic", "image/avif", ".heic", ".avif"} <= set(accepted)
 
 
+def test_photos_come_back_after_a_reload(page, tmp_path):
+    (tmp_path / "cut.tiff").write_bytes(tiff()[:150])  # accepted, and refused by the worker
+    names = [f"photo-{i}.png" for i in range(14)]
+    page.drop(names)
+    page.wait_for_states(30, done=14)
+    choose(page, tmp_path / "cut.tiff")
+    page.wait_for_states(30, done=14, failed=1)
+    before = {document["name"]: document for document in json.loads(saved(page, "#json"))["results"]}
+    pictures = "async () => { const { getPicture } = await import('/kept.js'); return Boolean(await getPicture(%r)); }"
+    for name in names:  # also of those that were never in sight
+        imgrec.wait_until(lambda: page.page.evaluate(pictures % before[name]["job"]), 10, f"the picture of {name}")
+
+    page.page.reload()
+    page.wait_for_states(30, done=14, failed=1)
+    shown = page.page.locator("#photos .name").all_text_contents()
+    assert (sorted(shown[:14]), shown[14]) == (sorted(names), "cut.tiff"), "oldest first"
+    first = page.page.locator("#photos > li").first
+    first.locator("canvas").wait_for()
+    first.locator(".labels li").nth(4).wait_for()
+    assert not page.page.locator(".action:visible").count(), "nothing that needs the file is offered"
+    for document in json.loads(saved(page, "#json"))["results"]:
+        if document["name"] in names:
+            assert document == before[document["name"]]
+        else:
+            assert document["error"] == before["cut.tiff"]["error"]
+
+    # New photos come after them, and a cleared list stays cleared.
+    page.drop(["later.png"])
+    page.wait_for_states(30, done=15, failed=1)
+    assert page.page.locator("#photos .name").last.text_content() == "later.png"
+    page.page.click("#clear")
+    page.page.reload()
+    page.drop(["new.png"])
+    page.wait_for_states(30, done=1)
+    assert page.count() == 1
+
+
+def test_photos_that_wait_come_back_and_are_asked_about(unanswered):
+    page = unanswered
+    page.drop(["a.png", "b.png"])
+    page.wait_for_states(30, waiting=2)
+    page.page.reload()
+    page.wait_for_states(30, waiting=2)
+    unknown = {"code": "unknown_job", "title": "Unknown job", "retryable": False}
+    page.page.route("**/v1/jobs/*", lambda route: route.fulfill(status=404, body=json.dumps(unknown)))
+    page.wait_for_states(30, failed=2)
+    assert "Choose it again" in page.page.locator(".state").first.inner_text()
+    assert not page.page.locator(".action:visible").count() and not page.page.locator("#retry").is_visible()
+
+
 def test_a_file_that_is_gone_is_said_and_not_tried_for_ever(page, tmp_path):
     path = tmp_path / "gone.png"
     path.write_bytes(b"x" * 1000)

@@ -1,6 +1,8 @@
 // The page: takes photos in, shows what becomes of them, and what the connection does.
 import * as forms from './export.js';
+import { keepPicturesOf, setCleared } from './kept.js';
 import { getStatus } from './live.js';
+import { completeAll, pictureOf, restore } from './restore.js';
 import { Row } from './row.js';
 import { Sender } from './sender.js';
 
@@ -9,11 +11,12 @@ const REDRAW_MS = 40;         // changes are drawn together
 const ANNOUNCE_MS = 5000;     // the screen reader hears of progress this often
 const COPIED_MS = 1500;
 const EXPLAIN_MS = 2000;      // the words on what is waited for are so old at most
+const RESTORE_WAIT_MS = 3000; // new photos wait so long at most until the earlier ones are listed
 
 const byId = (id) => document.getElementById(id);
 const drop = byId('drop'), input = byId('files'), list = byId('photos');
 
-const rows = new Map(); // photo → row, in the order chosen
+let rows = new Map(); // photo → row, in the order chosen
 const changed = new Set();
 const counts = {};
 let waitingFor = '', explaining = false;
@@ -85,7 +88,7 @@ function summarize() {
 }
 
 function retryable() {
-  return count('failed') ? [...rows.keys()].filter((photo) => photo.state === 'failed' && photo.error.again) : [];
+  return count('failed') ? [...rows.keys()].filter((photo) => photo.state === 'failed' && photo.error.again && !photo.restored) : [];
 }
 
 function showButton(id, visible) {
@@ -127,6 +130,7 @@ function onAction(photo) {
 }
 
 async function onCopy(photo, what, button) {
+  await completeAll([photo], onPhoto);
   const text = what === 'json' ? JSON.stringify(forms.documentOf(photo), null, 2) : forms.curl(photo, location.origin);
   const before = what === 'json' ? 'Copy JSON' : 'Copy curl';
   let said = 'Copied';
@@ -140,13 +144,37 @@ async function onCopy(photo, what, button) {
   setTimeout(() => { button.textContent = before; }, COPIED_MS);
 }
 
+function makeRow(photo, picture) {
+  return new Row(photo, byId('row'), { picture, onAction, onCopy });
+}
+
+// The photos of earlier visits come before those of this one.
+async function bringBack(onBegun) {
+  const earlier = new Map();
+  for (const photo of await restore(PHOTOS_MAX, onBegun)) {
+    if (earlier.size + rows.size === PHOTOS_MAX) break;
+    earlier.set(photo, makeRow(photo, () => pictureOf(photo, onPhoto)));
+  }
+  rows = new Map([...earlier, ...rows]);
+  list.prepend(...[...earlier.values()].map(({ element }) => element));
+  for (const photo of earlier.keys()) {
+    if (photo.state === 'waiting') sender.resume(photo);
+    else onPhoto(photo);
+  }
+}
+
+const listed = new Promise((resolve) => {
+  setTimeout(resolve, RESTORE_WAIT_MS);
+  bringBack(resolve).finally(resolve);
+});
+
 function addAll(files) {
   const room = PHOTOS_MAX - rows.size;
   const taken = [...files].slice(0, room);
   const fragment = document.createDocumentFragment();
   const photos = taken.map((file) => {
     const photo = { file, state: 'queued' };
-    const row = new Row(photo, byId('row'), { onAction, onCopy });
+    const row = makeRow(photo, async () => file);
     rows.set(photo, row);
     fragment.append(row.element);
     return photo;
@@ -154,7 +182,8 @@ function addAll(files) {
   list.append(fragment);
   byId('full').hidden = files.length <= room;
   byId('full').textContent = `${files.length - taken.length} photos were left out: ${PHOTOS_MAX} fit. Clear the list for more.`;
-  for (const photo of photos) sender.send(photo);
+  for (const photo of photos) onPhoto(photo);
+  listed.then(() => { for (const photo of photos) if (photo.state === 'queued') sender.send(photo); });
 }
 
 function save(name, type, text) {
@@ -168,8 +197,14 @@ byId('now').addEventListener('click', () => sender.hurry());
 byId('cancel').addEventListener('click', () => { for (const photo of rows.keys()) sender.cancel(photo); });
 byId('retry').addEventListener('click', () => { for (const photo of retryable()) sender.send(photo); });
 byId('csv').addEventListener('click', () => save('csv', 'text/csv', forms.csv([...rows.keys()])));
-byId('json').addEventListener('click', () => save('json', 'application/json', forms.json([...rows.keys()])));
+byId('json').addEventListener('click', async () => {
+  await completeAll([...rows.keys()], onPhoto);
+  save('json', 'application/json', forms.json([...rows.keys()]));
+});
 byId('clear').addEventListener('click', () => {
+  const latest = [...rows.keys()].map(({ job }) => job ?? '').sort().at(-1);
+  if (latest) setCleared(latest);
+  keepPicturesOf([]);
   for (const [photo, row] of rows) {
     sender.remove(photo);
     row.remove();
@@ -190,6 +225,8 @@ document.addEventListener('drop', (event) => {
   drop.classList.remove('over');
   if (event.dataTransfer?.files.length) addAll(event.dataTransfer.files);
 });
+// Photos that are not sent are in this page alone.
+addEventListener('beforeunload', (event) => { if (count('queued', 'sending')) event.preventDefault(); });
 document.addEventListener('paste', (event) => {
   if (event.clipboardData?.files.length) addAll(event.clipboardData.files);
 });

@@ -1,5 +1,5 @@
 // One photo of the list. File names and labels reach the page only as text.
-import { drawWhenSeen, forget } from './thumbnail.js';
+import { drawWhenSeen, forget, keepFor } from './thumbnail.js';
 
 const LABELS = 5;
 
@@ -7,7 +7,7 @@ const STATES = {
   queued: 'Waiting to be sent',
   sending: 'Sending',
   waiting: 'Sent, waiting for its turn',
-  cancelled: 'Cancelled, not sent',
+  cancelled: 'Cancelled',
 };
 const ACTIONS = { queued: 'Cancel', failed: 'Try again', cancelled: 'Send after all' };
 
@@ -48,9 +48,12 @@ function labelItem({ label, score }) {
 export class Row {
   #photo;
   #parts = {};
+  #shown = null; // the result or error that is shown
+  #kept = false;
 
-  // onAction(photo): its button was pressed. onCopy(photo, what, button): "json" or "curl".
-  constructor(photo, template, { onAction, onCopy }) {
+  // picture(): resolves with what the small picture is made of. onAction(photo): its button was pressed. onCopy(photo, what,
+  // button): "json" or "curl".
+  constructor(photo, template, { picture, onAction, onCopy }) {
     this.#photo = photo;
     this.element = template.content.firstElementChild.cloneNode(true);
     for (const name of ['frame', 'name', 'state', 'stages', 'meta', 'labels', 'action', 'json', 'curl']) {
@@ -59,7 +62,7 @@ export class Row {
     const { name, frame, action, json, curl } = this.#parts;
     name.textContent = photo.file.name || '(no name)';
     name.title = photo.file.name;
-    drawWhenSeen(frame, photo.file);
+    drawWhenSeen(frame, photo.file, picture);
     action.addEventListener('click', () => onAction(photo));
     json.addEventListener('click', () => onCopy(photo, 'json', json));
     curl.addEventListener('click', () => onCopy(photo, 'curl', curl));
@@ -71,16 +74,21 @@ export class Row {
 
   // waiting: what the photos that were sent wait for.
   update(waiting = '') {
-    const { state, result, error, running, place } = this.#photo;
+    const { state, result, error, running, place, restored, job } = this.#photo;
     const parts = this.#parts;
     if (state === 'waiting') {
       const words = running ? 'A worker has it' : [place > 1 && `Number ${place} in the queue`, waiting].filter(Boolean).join(' · ') || STATES.waiting;
       if (parts.state.textContent !== words) parts.state.textContent = words;
     }
-    if (this.element.dataset.state === state) return;
+    if (job && !restored && !this.#kept) {
+      this.#kept = true;
+      keepFor(parts.frame, job);
+    }
+    if (this.element.dataset.state === state && this.#shown === (result ?? error)) return;
     this.element.dataset.state = state;
+    this.#shown = result ?? error;
     if (state !== 'waiting') parts.state.textContent = result?.labels[0]?.label ?? error?.message ?? STATES[state];
-    const action = state === 'failed' && !error.again ? undefined : ACTIONS[state];
+    const action = (state === 'failed' && !error.again) || restored ? undefined : ACTIONS[state];
     // The focus must not fall back to the start of the page when the button goes.
     if (!action && document.activeElement === parts.action) this.element.focus();
     parts.action.hidden = !action;
@@ -96,8 +104,8 @@ export class Row {
     const { stages, meta } = this.#parts;
     stages.replaceChildren();
     meta.replaceChildren();
-    if (!result) return;
-    const timings = result.timings_ms ?? {};
+    if (!result?.timings_ms) return; // not fetched yet
+    const timings = result.timings_ms;
     for (const [word, names] of STAGES) {
       const ms = names.reduce((sum, name) => sum + (timings[name] ?? 0), 0);
       const part = element('span', word);
@@ -105,7 +113,7 @@ export class Row {
       stages.append(part);
       meta.append(element('span', `time ${word}`, `${word} ${duration(ms)}`));
     }
-    meta.append(element('span', 'time', `${duration(1000 * seconds)} in all, by ${result.model.name}`));
+    meta.append(element('span', 'time', `${seconds === undefined ? '' : `${duration(1000 * seconds)} in all, `}by ${result.model.name}`));
   }
 
   remove() {

@@ -50,10 +50,19 @@ export class Sender {
 
   // Takes a new photo, or one that failed or was cancelled once more.
   send(photo) {
-    Object.assign(photo, { sends: 0, location: null, running: false, place: undefined, result: null, error: null, abort: new AbortController() });
+    Object.assign(photo, { sends: 0, location: null, job: null, running: false, place: undefined, result: null, error: null, abort: new AbortController() });
     photo.startedAt = performance.now();
     this.#set(photo, 'queued');
     this.#queue.push(photo);
+    this.#work();
+  }
+
+  // Asks about a photo that an earlier visit sent. Its file is not here: what is lost cannot be sent again.
+  resume(photo) {
+    Object.assign(photo, { sends: SENDS_MAX, abort: new AbortController(), startedAt: performance.now() });
+    this.#unanswered += 1;
+    this.#accepted.push(photo);
+    this.#set(photo, 'waiting');
     this.#work();
   }
 
@@ -68,7 +77,7 @@ export class Sender {
   remove(photo) {
     this.#queue = this.#queue.filter((other) => other !== photo);
     this.#set(photo, 'removed');
-    photo.abort.abort();
+    photo.abort?.abort();
   }
 
   #set(photo, state) {
@@ -117,6 +126,7 @@ export class Sender {
         if (photo.state !== 'sending') return null;
         if (answer.result) return this.#finish(photo, answer.result);
         photo.location = answer.location;
+        photo.job = answer.location.split('/').pop();
         this.#set(photo, 'waiting');
         return photo;
       } catch (error) {
@@ -177,8 +187,11 @@ export class Sender {
 
   #fail(photo, error) {
     let refusal = error;
-    if (error instanceof UnknownJob) refusal = new Refusal('The server lost this photo each time.', { code: 'unknown_job' });
-    else if (!(error instanceof Refusal)) refusal = new Refusal(`The page failed: ${error.message}`, { code: 'page_failed' });
+    if (error instanceof UnknownJob) {
+      refusal = new Refusal(photo.restored ? 'The server does not know this photo any more. Choose it again.' : 'The server lost this photo each time.',
+                            { code: 'unknown_job' });
+    }
+    if (!(refusal instanceof Refusal)) refusal = new Refusal(`The page failed: ${error.message}`, { code: 'page_failed' });
     photo.error = refusal;
     this.#set(photo, 'failed');
     return null;

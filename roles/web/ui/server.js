@@ -3,6 +3,8 @@ import { signIn } from './sign_in.js';
 
 const LOOKUP_WAIT_SECONDS = 5;      // the longest that one look-up is held
 const REACHABLE_TIMEOUT_MS = 5000;
+const LISTED_AT_ONCE = 100;         // the most that the server lists in one answer
+const LIST_TIMEOUT_MS = 20e3;
 const RETRY_AFTER_MAX_MS = 300e3;
 const TRANSIENT = [408, 429, 502, 503, 504];
 
@@ -102,8 +104,19 @@ export async function upload(file, signal) {
 }
 
 // Waits some seconds for the result.
-export async function lookUp(location, signal) {
-  return meaning(await request(location, { signal, headers: { Prefer: `wait=${LOOKUP_WAIT_SECONDS}` } }));
+export async function lookUp(location, signal, waitSeconds = LOOKUP_WAIT_SECONDS) {
+  return meaning(await request(location, { signal, headers: { Prefer: `wait=${waitSeconds}` } }));
+}
+
+// A page of the session's jobs, latest first; null where this caller has none to see. Nobody is asked for a key for it.
+export async function listJobs(cursor) {
+  const from = cursor ? `&cursor=${encodeURIComponent(cursor)}` : '';
+  const response = await fetch(`/v1/jobs?limit=${LISTED_AT_ONCE}${from}`, {
+    headers: { Accept: 'application/json' },
+    signal: AbortSignal.timeout(LIST_TIMEOUT_MS),
+  });
+  if (TRANSIENT.includes(response.status)) throw unavailable(response, null);
+  return response.ok ? response.json() : null;
 }
 
 export async function isReachable() {

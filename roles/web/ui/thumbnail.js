@@ -1,11 +1,17 @@
-// Small pictures of the photos that are in sight. What the browser cannot show keeps its placeholder, the file's type.
+// Small pictures of the photos that are in sight. What the browser cannot show keeps its placeholder, the file's type. Those of
+// photos that the server has are kept for the next visit, also of those that were never in sight.
+import { putPicture } from './kept.js';
 
 const AT_ONCE = 2;
 const FILE_BYTES_MAX = 40e6;
 const WIDTH = 240, HEIGHT = 180; // pixels of the canvas: twice its size on the page
 
-const wanted = new Map(); // frame → file
-const waiting = [];
+const KEPT = ['image/webp', 0.8]; // type and quality
+
+const wanted = new Map(); // frame → picture() of those not drawn yet
+const jobs = new Map();   // frame → job whose picture is to be kept
+const waiting = [];       // frames in sight
+const later = [];         // frames whose picture is to be kept, for when nothing in sight waits
 let running = 0;
 
 // "TIFF" of "a.tiff"; of a name without an ending, what the browser takes it for.
@@ -14,31 +20,50 @@ export function typeOf(file) {
   return ending.toUpperCase();
 }
 
-// Fills the frame, keeping the middle of the photo.
-function draw(bitmap, frame) {
+// The photo's middle, filling the canvas.
+function draw(bitmap) {
   const canvas = document.createElement('canvas');
   canvas.width = WIDTH;
   canvas.height = HEIGHT;
   const scale = Math.max(WIDTH / bitmap.width, HEIGHT / bitmap.height);
   const width = bitmap.width * scale, height = bitmap.height * scale;
   canvas.getContext('2d').drawImage(bitmap, (WIDTH - width) / 2, (HEIGHT - height) / 2, width, height);
-  frame.replaceChildren(canvas);
+  return canvas;
 }
 
-async function show(frame, file) {
+async function make(picture) {
+  const bitmap = await createImageBitmap(await picture(), { resizeWidth: WIDTH, resizeQuality: 'medium' });
+  const canvas = draw(bitmap);
+  bitmap.close();
+  return canvas;
+}
+
+// The job of the frame is known, or its picture is: kept when both are.
+function keep(frame, canvas) {
+  const job = jobs.get(frame);
+  if (!job) return;
+  jobs.delete(frame);
+  canvas.toBlob((blob) => { if (blob) putPicture(job, blob); }, ...KEPT);
+}
+
+async function show(frame, inSight) {
+  const picture = wanted.get(frame);
+  if (!picture) return;
   try {
-    const bitmap = await createImageBitmap(file, { resizeWidth: WIDTH, resizeQuality: 'medium' });
-    draw(bitmap, frame);
-    bitmap.close();
+    if (inSight) wanted.delete(frame);
+    const canvas = await make(picture);
+    if (inSight) frame.replaceChildren(canvas); // a canvas for each of a thousand rows would take 170 MB
+    keep(frame, canvas);
   } catch {
     // The placeholder stays.
   }
 }
 
 function work() {
-  while (running < AT_ONCE && waiting.length) {
+  while (running < AT_ONCE && waiting.length + later.length) {
     running += 1;
-    show(...waiting.shift()).finally(() => { running -= 1; work(); });
+    const inSight = waiting.length > 0;
+    show(inSight ? waiting.shift() : later.shift(), inSight).finally(() => { running -= 1; work(); });
   }
 }
 
@@ -46,21 +71,30 @@ const sight = new IntersectionObserver((entries) => {
   for (const { isIntersecting, target } of entries) {
     if (!isIntersecting) continue;
     sight.unobserve(target);
-    waiting.push([target, wanted.get(target)]);
-    wanted.delete(target);
+    waiting.push(target);
   }
   work();
 }, { rootMargin: '400px' });
 
-// Draws the photo into the frame when it comes into sight.
-export function drawWhenSeen(frame, file) {
+// Draws the photo into the frame when it comes into sight. picture(): resolves with the image file.
+export function drawWhenSeen(frame, file, picture) {
   frame.textContent = typeOf(file);
   if (file.size > FILE_BYTES_MAX) return;
-  wanted.set(frame, file);
+  wanted.set(frame, picture);
   sight.observe(frame);
+}
+
+// Keeps the picture in the frame for this job.
+export function keepFor(frame, job) {
+  jobs.set(frame, job);
+  const canvas = frame.querySelector('canvas');
+  if (canvas) return keep(frame, canvas);
+  later.push(frame);
+  work();
 }
 
 export function forget(frame) {
   sight.unobserve(frame);
   wanted.delete(frame);
+  jobs.delete(frame);
 }
