@@ -1,0 +1,54 @@
+"""configs/monitoring: the alerts name metrics that the program has, with labels that it sets, and each has its runbook entry."""
+import pathlib
+import re
+import shutil
+import subprocess
+
+import pytest
+
+ROOT = pathlib.Path(__file__).parents[2]
+ALERTS = ROOT / "configs/monitoring/alerts.yml"
+
+
+def expressions():
+    return re.findall(r"^ +expr: (.+)$", ALERTS.read_text(), re.M)
+
+
+def alerts():
+    return re.findall(r"^ +- alert: (\w+)$", ALERTS.read_text(), re.M)
+
+
+def sources():
+    return "\n".join(path.read_text() for folder in ("lib", "roles", "cmd") for path in (ROOT / folder).rglob("*.cpp"))
+
+
+def test_every_metric_exists():
+    named = {name for expression in expressions() for name in re.findall(r"\bimgrec_\w+", expression)}
+    assert len(named) >= len(alerts())
+    registered = set(re.findall(r'"(imgrec_[a-z_]+)"', sources()))
+    assert named - registered == set()
+
+
+def test_every_state_exists():
+    states = {state for expression in expressions() for states in re.findall(r'state=~?"([^"]+)"', expression)
+              for state in states.split("|")}
+    assert states and states <= set(re.findall(r'\{"state", "(\w+)"\}', sources()))
+
+
+def test_every_alert_is_whole_and_has_its_entry_in_the_runbook():
+    rules = re.split(r"^ +- alert: ", ALERTS.read_text(), flags=re.M)[1:]
+    assert len(rules) == len(set(alerts())) == len(expressions())
+    for rule in rules:
+        name = rule.split("\n", 1)[0]
+        assert re.search(r"severity: (critical|warning)\}", rule) and "summary: " in rule, name
+        assert re.search(rf"runbook: RUNBOOK\.md#{name.lower()}$", rule, re.M), name
+    entries = re.findall(r"^## (\w+)\n\w", (ROOT / "configs/monitoring/RUNBOOK.md").read_text(), re.M)
+    assert entries == alerts()
+
+
+def test_promtool_accepts_the_rules():
+    promtool = shutil.which("promtool")
+    if not promtool:
+        pytest.skip("promtool (Debian package prometheus) is not installed")
+    checked = subprocess.run([promtool, "check", "rules", str(ALERTS)], capture_output=True, text=True, timeout=30)
+    assert checked.returncode == 0, checked.stdout + checked.stderr
