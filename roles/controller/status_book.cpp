@@ -42,7 +42,8 @@ MachineStatus StatusBook::machine(const Observation& observation, std::size_t in
   } else if (instance.state == InstanceState::pending ||
              (hears_workers_ && !said.ready_since && observation.wall - instance.launched_at < booting_max)) {
     machine.state = MachineState::booting;
-  } else if (said.ready_since && !said.idle_since && (said.busy_share || observation.depth.in_flight > 0)) {
+  } else if (said.ready_since && !said.idle_since && observation.depth.in_flight > 0) {
+    // A worker says that it is idle some seconds after its last message; who works has a message in flight.
     machine.state = MachineState::busy;
   }
   return machine;

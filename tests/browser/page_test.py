@@ -82,6 +82,34 @@ def test_a_photo_gets_its_labels_and_times(page):
     assert json.loads(saved(page, "#json"))["results"][0]["name"] == "a photo.png"
 
 
+def test_a_sample_is_one_click_from_its_label(page):
+    page.page.route("**/samples/samples.json", lambda route: route.fulfill(
+        body=json.dumps([{"file": "a.tiff", "title": "A grey square", "by": "Nobody, CC0"}])))
+    page.page.route("**/samples/a.tiff", lambda route: route.fulfill(body=tiff()))
+    page.page.reload()
+    samples = page.page.locator("#samples")
+    samples.locator("button", has_text="A grey square").wait_for()
+    assert "Photo: Nobody, CC0" in samples.inner_text()
+    expect_accessible(page, "samples")
+    samples.locator("button").click()
+    page.wait_for_states(30, done=1)
+    assert page.page.locator("#photos .name").inner_text() == "a.tiff" and not samples.is_visible()
+    page.page.click("#clear")
+    samples.wait_for()
+
+
+def test_the_samples_of_this_build_are_served_and_light(service):
+    def get(name):
+        status, headers, body = service.request("GET", f"/samples/{name}")
+        assert status == 200, name
+        return headers, body
+
+    made = imgrec.ROOT / "build/samples/page/samples.json"
+    listed = json.loads(get("samples.json")[1])
+    assert [one["file"] for one in listed] == ([one["file"] for one in json.loads(made.read_text())] if made.exists() else [])
+    assert sum(len(get(one["file"])[1]) for one in listed) <= 40_000
+
+
 def test_an_error_of_the_image_stays_one(page, tmp_path):
     (tmp_path / "no image.jpg").write_bytes(b"this is text\n" * 20)
     choose(page, tmp_path / "no image.jpg")

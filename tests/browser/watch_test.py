@@ -107,6 +107,19 @@ def test_says_when_the_server_is_away_and_goes_on_by_itself(chromium, tmp_path):
             assert not page.page.locator("#problem").is_visible()
 
 
+def test_a_key_without_the_right_is_told_which_it_lacks(chromium, tmp_path):
+    where = ["--web-keys-file", str(tmp_path / "keys.json")]
+    key = imgrec.run("key", "create", *where, "--role", "submit", "--name", "browser").stdout.strip()
+    with imgrec.Service("web", *where) as service, browser.Page(chromium, service) as page:
+        page.page.goto(page.origin + "/#watch")
+        page.page.wait_for_selector("#sign-in[open]")
+        page.page.fill("#key", key)
+        page.page.click("#sign-in button")
+        wait_text(page.page, "#problem", "This view needs the role read")
+        assert page.page.locator("#live").inner_text() == "Not allowed"
+        expect_accessible(page.page, "without the right")
+
+
 def test_the_page_is_light(chromium):
     with imgrec.Service("web") as service, browser.Page(chromium, service) as page:
         page.page.goto(page.origin + "/#watch")

@@ -4,6 +4,7 @@ import { keepPicturesOf, setCleared } from './kept.js';
 import { getStatus } from './live.js';
 import { completeAll, pictureOf, restore } from './restore.js';
 import { Row } from './row.js';
+import { offerSamples, showSamples } from './samples.js';
 import { Sender } from './sender.js';
 
 const PHOTOS_MAX = 1000;      // rows on the page
@@ -83,6 +84,7 @@ function summarize() {
   showButton('cancel', count('queued') > 0);
   showButton('retry', retryable().length > 0);
   for (const id of ['csv', 'json', 'clear']) showButton(id, rows.size > 0);
+  showSamples(rows.size === 0);
   announce(summaryText(), count('queued', 'sending', 'waiting') ? ANNOUNCE_MS : 0);
   showConnection();
 }
@@ -167,6 +169,9 @@ const listed = new Promise((resolve) => {
   setTimeout(resolve, RESTORE_WAIT_MS);
   bringBack(resolve).finally(resolve);
 });
+
+// After the earlier photos are known, so that nothing moves under the pointer.
+Promise.all([listed, offerSamples((file) => { addAll([file]); list.lastElementChild.focus(); })]).then(() => showSamples(rows.size === 0));
 
 function addAll(files) {
   const room = PHOTOS_MAX - rows.size;

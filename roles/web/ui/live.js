@@ -4,6 +4,7 @@ import { signIn } from './sign_in.js';
 
 const SECONDS_KEPT = 3660;
 const RECONNECT_MS = 3000; // where the browser gives a stream up
+const DENIED_MS = 30e3;    // the same where the caller's key lacks the right
 const TIMEOUT_MS = 10e3;
 const FILL_SECONDS = 45;   // the controller looks seldom while nothing is to do: its last word holds so long
 
@@ -12,6 +13,10 @@ async function getJson(path) {
   if (response.status === 401) {
     await signIn();
     return getJson(path);
+  }
+  if (response.status === 403) {
+    const denied = (await response.json().catch(() => null))?.detail ?? 'The service refuses it.';
+    throw Object.assign(new Error(denied), { denied });
   }
   if (!response.ok) throw new Error(`${path}: ${response.status}`);
   return response.json();
@@ -68,6 +73,7 @@ export class Live {
     this.machines = null;
     this.decisions = []; // newest first
     this.connected = false;
+    this.denied = '';    // why the service tells this caller nothing
     this.offset = 0;     // of the service's clock, in seconds: what it says minus what this machine says
   }
 
@@ -89,8 +95,20 @@ export class Live {
       this.#setConnected(false);
       if (source.readyState !== EventSource.CLOSED) return; // the browser tries again by itself
       this.stop();
-      this.#retry = setTimeout(() => { this.#retry = null; this.start(); }, RECONNECT_MS);
+      this.#retry = setTimeout(() => { this.#retry = null; this.start(); }, this.denied ? DENIED_MS : RECONNECT_MS);
+      this.#explain();
     });
+  }
+
+  // A stream that is refused does not say why: the same right is needed for the status, which does.
+  async #explain() {
+    try {
+      await getStatus();
+      this.denied = '';
+    } catch ({ denied = '' }) {
+      this.denied = denied;
+    }
+    if (this.denied) this.#handlers.onConnection(false);
   }
 
   stop() {
@@ -104,6 +122,7 @@ export class Live {
   #setConnected(connected) {
     // What came while nobody was connected is in the series.
     if (connected && !this.connected) this.#catchUp();
+    if (connected) this.denied = '';
     this.connected = connected;
     this.#handlers.onConnection(connected);
   }

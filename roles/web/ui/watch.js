@@ -163,14 +163,14 @@ export class Watch {
   }
 
   #showConnection(connected) {
-    const { status } = this.#live;
+    const { status, denied } = this.#live;
     byId('watch').dataset.connected = connected;
     const pill = byId('live');
-    const said = !connected ? 'Connecting again …' : status && !status.current ? 'Not up to date' : 'Live';
+    const said = denied ? 'Not allowed' : !connected ? 'Connecting again …' : status && !status.current ? 'Not up to date' : 'Live';
     if (pill.textContent !== said) pill.textContent = said;
     pill.dataset.state = connected && status?.current ? 'live' : 'away';
     byId('problem').hidden = connected && !status?.problem;
-    const problem = connected ? status?.problem ?? '' : 'The server is not answering. What is shown is what was known last.';
+    const problem = denied ? `This view needs the role read. ${denied}` : connected ? status?.problem ?? '' : 'The server is not answering. What is shown is what was known last.';
     if (byId('problem').textContent !== problem) byId('problem').textContent = problem;
     if (connected) this.#soon();
   }

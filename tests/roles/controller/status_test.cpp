@@ -72,6 +72,18 @@ TEST_F(StatusBookTest, TellsWhatEachMachineDoes) {
   EXPECT_EQ(status.boot_s, 40) << "assumed while none was measured";
 }
 
+TEST_F(StatusBookTest, NoMachineIsBusyWhileNoMessageIsInFlight) {
+  instances_ = {{.id = InstanceId("a"),
+                 .state = InstanceState::running,
+                 .app_tier_id = {},
+                 .launched_at = kStart - Seconds(600)}};
+  signals_.instances = {{.ready_since = MonoTime(), .busy_share = 0.9}};
+  Observation seen = observation(Seconds(0));
+  EXPECT_EQ(book_.add(&seen, {.at = kStart}).machines.at(0).state, MachineState::busy);
+  seen.depth.in_flight = 0;
+  EXPECT_EQ(book_.add(&seen, {.at = kStart + Seconds(1)}).machines.at(0).state, MachineState::ready);
+}
+
 TEST_F(StatusBookTest, CountsMachineTimeAndDollars) {
   EXPECT_EQ(look(Seconds(0)).cost.machine_seconds, 0);
   instances_ = {{.id = InstanceId("a"), .app_tier_id = {}}, {.id = InstanceId("b"), .app_tier_id = {}}};
