@@ -169,10 +169,9 @@ def test_photos_that_wait_come_back_and_are_asked_about(unanswered):
     page = unanswered
     page.drop(["a.png", "b.png"])
     page.wait_for_states(30, waiting=2)
-    page.page.reload()
-    page.wait_for_states(30, waiting=2)
     unknown = {"code": "unknown_job", "title": "Unknown job", "retryable": False}
     page.page.route("**/v1/jobs/*", lambda route: route.fulfill(status=404, body=json.dumps(unknown)))
+    page.page.reload()
     page.wait_for_states(30, failed=2)
     assert "Choose it again" in page.page.locator(".state").first.inner_text()
     assert not page.page.locator(".action:visible").count() and not page.page.locator("#retry").is_visible()
@@ -268,6 +267,75 @@ def test_unsent_photos_can_be_cancelled(unanswered):
     assert "100 waiting for their turn, 1 to send, 29 cancelled." in page.page.locator("#summary").inner_text()
     page.page.click("#clear")
     assert page.count() == 0
+
+
+def test_a_photo_in_the_queue_can_be_cancelled(unanswered):
+    page = unanswered
+    page.drop(["a.png", "b.png"])
+    page.wait_for_states(30, waiting=2)
+    page.page.locator("[data-state=waiting] .action").first.click()
+    page.wait_for_states(30, waiting=1, cancelled=1)
+    states = [job["state"] for job in page.page.evaluate("async () => (await (await fetch('/v1/jobs')).json()).jobs")]
+    assert sorted(states) == ["cancelled", "queued"]
+    assert page.page.locator("[data-state=cancelled] .action").inner_text() == "Send after all"
+    page.page.reload()
+    page.wait_for_states(30, waiting=1, cancelled=1)
+    assert page.page.locator(".action:visible").count() == 1, "a photo of an earlier visit cannot be sent again"
+
+
+def test_photos_are_found_sorted_and_saved_as_shown(page, tmp_path):
+    (tmp_path / "no image.jpg").write_bytes(b"this is text\n" * 20)
+    page.drop(["b10.png", "b9.png", "a.png"])
+    choose(page, tmp_path / "no image.jpg")
+    page.wait_for_states(30, done=3, failed=1)
+
+    def visible():
+        return page.page.eval_on_selector_all("#photos > li:not([hidden]) .name", "all => all.map((one) => one.textContent)")
+
+    came = visible()
+    page.page.select_option("#sort", "name")
+    assert visible() == ["a.png", "b9.png", "b10.png", "no image.jpg"], "numbers count as such"
+    page.page.select_option("#sort", "score")
+    scores = page.page.eval_on_selector_all("#photos .labels li:first-child .score", "all => all.map((one) => parseFloat(one.textContent))")
+    assert len(scores) == 3 and scores == sorted(scores, reverse=True) and visible()[-1] == "no image.jpg"
+    label = page.page.locator("#photos > li:not([hidden]) .state").first.inner_text()
+    best = visible()[0]
+    page.page.fill("#find", label.upper())
+    assert best in visible() and "no image.jpg" not in visible()
+    page.page.fill("#find", "B9.")
+    assert visible() == ["b9.png"]
+    assert page.page.locator("#csv").inner_text() == "Save CSV of 1 shown"
+    expect_accessible(page, "filtered")
+    assert saved(page, "#csv").split("\n")[1].startswith("b9,") and saved(page, "#csv").count("\n") == 2
+    assert [one["name"] for one in json.loads(saved(page, "#json"))["results"]] == ["b9.png"]
+    page.page.fill("#find", "")
+    page.page.select_option("#show", "failed")
+    assert visible() == ["no image.jpg"]
+    page.page.select_option("#show", "")
+    page.page.select_option("#sort", "")
+    assert visible() == came and page.page.locator("#csv").inner_text() == "Save CSV"
+
+
+def test_the_photos_of_a_folder_are_taken(page, tmp_path):
+    (tmp_path / "below").mkdir()
+    (tmp_path / "below/scan.tiff").write_bytes(tiff())
+    (tmp_path / "notes.txt").write_text("no photo")
+    with page.page.expect_file_chooser() as chooser:
+        page.page.click("#folder")
+    chooser.value.set_files(str(tmp_path))
+    page.wait_for_states(30, done=1)
+    assert page.page.locator("#photos .name").all_inner_texts() == ["scan.tiff"]
+
+
+def test_a_phone_is_offered_its_camera(chromium, service, tmp_path):
+    (tmp_path / "camera.tiff").write_bytes(tiff())
+    with browser.Page(chromium, service, has_touch=True, is_mobile=True, viewport={"width": 320, "height": 640}) as page:
+        assert page.page.locator("#camera-file").get_attribute("capture") == "environment"
+        assert page.page.locator("#camera").is_visible() and not page.page.locator("#folder").is_visible()
+        with page.page.expect_file_chooser() as chooser:
+            page.page.click("#camera")
+        chooser.value.set_files(str(tmp_path / "camera.tiff"))
+        page.wait_for_states(30, done=1)
 
 
 def shell_words(command, folder):

@@ -1,6 +1,8 @@
 // The page: takes photos in, shows what becomes of them, and what the connection does.
 import * as forms from './export.js';
 import { keepPicturesOf, setCleared } from './kept.js';
+import { droppedFiles, photosOf } from './files.js';
+import * as filter from './filter.js';
 import { getStatus } from './live.js';
 import { completeAll, pictureOf, restore } from './restore.js';
 import { Row } from './row.js';
@@ -11,6 +13,7 @@ const PHOTOS_MAX = 1000;      // rows on the page
 const REDRAW_MS = 40;         // changes are drawn together
 const ANNOUNCE_MS = 5000;     // the screen reader hears of progress this often
 const COPIED_MS = 1500;
+const ARRANGE_MS = 300;       // the list is filtered and sorted anew so often at most while results come
 const EXPLAIN_MS = 2000;      // the words on what is waited for are so old at most
 const RESTORE_WAIT_MS = 3000; // new photos wait so long at most until the earlier ones are listed
 
@@ -21,7 +24,7 @@ let rows = new Map(); // photo → row, in the order chosen
 const changed = new Set();
 const counts = {};
 let waitingFor = '', explaining = false;
-let redraw = null, announced = '', announceTimer = null, countdown = null;
+let arranging = null, redraw = null, announced = '', announceTimer = null, countdown = null;
 
 const sender = new Sender(onPhoto, showConnection);
 
@@ -34,6 +37,7 @@ function onPhoto(photo) {
     redraw = null;
     for (const one of changed) rows.get(one)?.update(waitingFor);
     changed.clear();
+    if (filter.isFiltering() || filter.isSorting()) arranging ??= setTimeout(arrange, ARRANGE_MS);
     summarize();
     if (count('waiting')) explain();
   }, REDRAW_MS);
@@ -62,6 +66,30 @@ async function explain() {
   explaining = false;
 }
 
+const shownPhotos = () => filter.sorted([...rows.keys()].filter(filter.isShown));
+
+// Hides and orders the rows as the filter says. A row that moves keeps the focus.
+function arrange() {
+  clearTimeout(arranging);
+  arranging = null;
+  const focused = document.activeElement;
+  for (const [photo, row] of rows) row.element.hidden = !filter.isShown(photo);
+  const wanted = filter.sorted([...rows.keys()]).map((photo) => rows.get(photo).element);
+  if (wanted.some((element, i) => list.children[i] !== element)) list.append(...wanted);
+  if (focused?.isConnected && focused !== document.activeElement) focused.focus({ preventScroll: true });
+  summarize();
+}
+
+// Saving saves what is shown: its buttons say so.
+function showFilter() {
+  const number = filter.isFiltering() ? shownPhotos().length : rows.size;
+  const shown = number < rows.size ? ` of ${number} shown` : '';
+  byId('filter').hidden = rows.size < 2;
+  byId('csv').textContent = `Save CSV${shown}`;
+  byId('json').textContent = `Save JSON${shown}`;
+  byId('clear').textContent = shown ? 'Clear all' : 'Clear';
+}
+
 function count(...states) {
   return states.reduce((sum, state) => sum + (counts[state] ?? 0), 0);
 }
@@ -84,6 +112,7 @@ function summarize() {
   showButton('cancel', count('queued') > 0);
   showButton('retry', retryable().length > 0);
   for (const id of ['csv', 'json', 'clear']) showButton(id, rows.size > 0);
+  showFilter();
   showSamples(rows.size === 0);
   announce(summaryText(), count('queued', 'sending', 'waiting') ? ANNOUNCE_MS : 0);
   showConnection();
@@ -126,8 +155,9 @@ function showConnection() {
   countdown = setTimeout(showConnection, 250);
 }
 
-function onAction(photo) {
-  if (photo.state === 'queued') sender.cancel(photo);
+async function onAction(photo) {
+  if (photo.state === 'waiting') announce(await sender.withdraw(photo) ? 'Cancelled' : 'Not cancelled');
+  else if (photo.state === 'queued') sender.cancel(photo);
   else sender.send(photo);
 }
 
@@ -197,14 +227,20 @@ function save(name, type, text) {
 }
 
 input.addEventListener('change', () => { addAll(input.files); input.value = ''; });
+for (const [button, chooser, take] of [['camera', 'camera-file', (files) => [...files]], ['folder', 'folder-files', photosOf]]) {
+  byId(button).addEventListener('click', () => byId(chooser).click());
+  byId(chooser).addEventListener('change', ({ target }) => { addAll(take(target.files)); target.value = ''; });
+}
+filter.onFilter(arrange);
 byId('form').addEventListener('submit', (event) => event.preventDefault());
 byId('now').addEventListener('click', () => sender.hurry());
 byId('cancel').addEventListener('click', () => { for (const photo of rows.keys()) sender.cancel(photo); });
 byId('retry').addEventListener('click', () => { for (const photo of retryable()) sender.send(photo); });
-byId('csv').addEventListener('click', () => save('csv', 'text/csv', forms.csv([...rows.keys()])));
+byId('csv').addEventListener('click', () => save('csv', 'text/csv', forms.csv(shownPhotos())));
 byId('json').addEventListener('click', async () => {
-  await completeAll([...rows.keys()], onPhoto);
-  save('json', 'application/json', forms.json([...rows.keys()]));
+  const photos = shownPhotos();
+  await completeAll(photos, onPhoto);
+  save('json', 'application/json', forms.json(photos));
 });
 byId('clear').addEventListener('click', () => {
   const latest = [...rows.keys()].map(({ job }) => job ?? '').sort().at(-1);
@@ -215,6 +251,7 @@ byId('clear').addEventListener('click', () => {
     row.remove();
   }
   rows.clear();
+  filter.reset();
   byId('full').hidden = true;
   summarize();
   input.focus();
@@ -228,7 +265,7 @@ document.addEventListener('dragleave', (event) => { if (!event.relatedTarget) dr
 document.addEventListener('drop', (event) => {
   event.preventDefault();
   drop.classList.remove('over');
-  if (event.dataTransfer?.files.length) addAll(event.dataTransfer.files);
+  if (event.dataTransfer?.files.length) droppedFiles(event.dataTransfer).then(addAll);
 });
 // Photos that are not sent are in this page alone.
 addEventListener('beforeunload', (event) => { if (count('queued', 'sending')) event.preventDefault(); });

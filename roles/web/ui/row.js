@@ -9,7 +9,7 @@ const STATES = {
   waiting: 'Sent, waiting for its turn',
   cancelled: 'Cancelled',
 };
-const ACTIONS = { queued: 'Cancel', failed: 'Try again', cancelled: 'Send after all' };
+const ACTIONS = { queued: 'Cancel', waiting: 'Cancel', failed: 'Try again', cancelled: 'Send after all' };
 
 // Stages of the bar and what they are made of in the result document's timings_ms.
 const STAGES = [
@@ -88,7 +88,9 @@ export class Row {
     this.element.dataset.state = state;
     this.#shown = result ?? error;
     if (state !== 'waiting') parts.state.textContent = result?.labels[0]?.label ?? error?.message ?? STATES[state];
-    const action = (state === 'failed' && !error.again) || restored ? undefined : ACTIONS[state];
+    // Of an earlier visit's photo there is no file to send.
+    const possible = restored ? state === 'waiting' : state !== 'failed' || error.again;
+    const action = possible ? ACTIONS[state] : undefined;
     // The focus must not fall back to the start of the page when the button goes.
     if (!action && document.activeElement === parts.action) this.element.focus();
     parts.action.hidden = !action;

@@ -2,7 +2,7 @@
 // asked about by its job id and not sent again. If the answer to an upload was lost, nobody knows whether it was accepted: it is
 // sent again, and the first job, if there is one, answers to nobody.
 import { Gate } from './gate.js';
-import { Refusal, Unavailable, UnknownJob, isReachable, lookUp, upload } from './server.js';
+import { Refusal, Unavailable, UnknownJob, cancelJob, isReachable, lookUp, upload } from './server.js';
 
 // A browser opens six connections to one host: the look-ups, which are held, of two open pages leave room to send.
 const UPLOADS_AT_ONCE = 3;
@@ -66,7 +66,15 @@ export class Sender {
     this.#work();
   }
 
-  // Only what is not sent yet: the server classifies what it has accepted.
+  // Resolves with whether a photo in the server's queue is cancelled; one with a result is not.
+  async withdraw(photo) {
+    if (photo.state !== 'waiting') return false;
+    const cancelled = await cancelJob(photo.location).catch(() => false);
+    if (cancelled && photo.state === 'waiting') this.#set(photo, 'cancelled');
+    return photo.state === 'cancelled';
+  }
+
+  // Only what is not sent yet.
   cancel(photo) {
     if (photo.state !== 'queued') return;
     this.#queue = this.#queue.filter((other) => other !== photo);
@@ -192,6 +200,10 @@ export class Sender {
                             { code: 'unknown_job' });
     }
     if (!(refusal instanceof Refusal)) refusal = new Refusal(`The page failed: ${error.message}`, { code: 'page_failed' });
+    if (refusal.code === 'cancelled') {
+      this.#set(photo, 'cancelled');
+      return null;
+    }
     photo.error = refusal;
     this.#set(photo, 'failed');
     return null;

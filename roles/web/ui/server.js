@@ -108,6 +108,13 @@ export async function lookUp(location, signal, waitSeconds = LOOKUP_WAIT_SECONDS
   return meaning(await request(location, { signal, headers: { Prefer: `wait=${waitSeconds}` } }));
 }
 
+// Resolves with whether the job was cancelled; it was not when it has its result.
+export async function cancelJob(location) {
+  const { response, body } = await request(location, { method: 'DELETE' });
+  if (!response.ok && body?.code !== 'too_late') throw new Unavailable(body?.detail ?? `The server answered ${response.status}`);
+  return response.ok;
+}
+
 // A page of the session's jobs, latest first; null where this caller has none to see. Nobody is asked for a key for it.
 export async function listJobs(cursor) {
   const from = cursor ? `&cursor=${encodeURIComponent(cursor)}` : '';
