@@ -48,7 +48,9 @@ std::vector<Command> commands(const WorkerHooks& hooks) {
           key_list_command(),
           key_revoke_command(),
           config_show_command(),
-          version_command()};
+          version_command(),
+          completion_command([hooks] { return commands(hooks); }),
+          manual_command([hooks] { return commands(hooks); })};
 }
 
 Environment process_environment() {

@@ -8,6 +8,7 @@
 #include <cerrno>
 
 #include "cmd/cli/exit_code.hpp"
+#include "cmd/cli/service_manager.hpp"
 
 namespace imgrec {
 namespace {
@@ -37,7 +38,10 @@ Interrupts::Interrupts() {
     char byte = 0;
     while (::read(out, &byte, 1) < 0 && errno == EINTR) {
     }
-    if (byte == 's') stop_.request_stop();
+    if (byte == 's') {
+      tell_service_manager("STOPPING=1");
+      stop_.request_stop();
+    }
     ::close(out);
   });
   struct sigaction action{};

@@ -50,5 +50,8 @@ Command key_list_command();
 Command key_revoke_command();
 Command config_show_command();
 Command version_command();
+/// `all`: the table of commands that they tell of.
+Command completion_command(std::function<std::vector<Command>()> all);
+Command manual_command(std::function<std::vector<Command>()> all);
 
 }  // namespace imgrec

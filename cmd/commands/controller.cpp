@@ -2,6 +2,7 @@
 #include "roles/controller/controller.hpp"
 
 #include "cmd/cli/exit_code.hpp"
+#include "cmd/cli/service_manager.hpp"
 #include "cmd/cli/signals.hpp"
 #include "cmd/commands/commands.hpp"
 #include "cmd/commands/controlling.hpp"
@@ -30,6 +31,7 @@ int run_controller_command(const Config& config) {
   auto ports = controller_ports(config, *platform, **fleet, told);
   if (!ports) return report(ports.error());
   ports->status = status.get();
+  tell_service_manager("READY=1");
   const auto controlled = run_controller(config.controller, *std::move(ports), interrupts.token());
   if (!controlled) return report(controlled.error());
   return exit_code(interrupts);

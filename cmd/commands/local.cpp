@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "cmd/cli/exit_code.hpp"
+#include "cmd/cli/service_manager.hpp"
 #include "cmd/cli/signals.hpp"
 #include "cmd/commands/commands.hpp"
 #include "cmd/commands/controlling.hpp"
@@ -117,6 +118,7 @@ int run_local_command(const Config& config) {
                                      [&](int port) {
                                        background.start();
                                        announce(config, port);
+                                       tell_service_manager("READY=1");
                                      },
                                  .stop = interrupts.token()});
   const auto controller_error = background.stop();

@@ -6,6 +6,7 @@
 #include <optional>
 
 #include "cmd/cli/exit_code.hpp"
+#include "cmd/cli/service_manager.hpp"
 #include "cmd/cli/signals.hpp"
 #include "cmd/commands/commands.hpp"
 #include "cmd/commands/key_place_of.hpp"
@@ -136,6 +137,7 @@ int run_web_command(const Config& config) {
                                        log::info("listening", {{"address", web_address(config, port)},
                                                                {"state_dir", config.state_dir},
                                                                {"node", config.web.node}});
+                                       tell_service_manager("READY=1");
                                      },
                                  .stop = interrupts.token()});
   if (!served) return report(served.error(), interrupts);

@@ -5,6 +5,7 @@
 #include <thread>
 
 #include "cmd/cli/exit_code.hpp"
+#include "cmd/cli/service_manager.hpp"
 #include "cmd/cli/signals.hpp"
 #include "cmd/commands/commands.hpp"
 #include "cmd/commands/process_metrics.hpp"
@@ -122,6 +123,7 @@ int run_worker_command(const Config& config, const WorkerHooks& hooks) {
                     .on_ready =
                         [&] {
                           guard->ready();
+                          tell_service_manager("READY=1");
                           if (signals) signals->ready();
                         },
                     .on_holding =

@@ -1,0 +1,151 @@
+"""The Debian package: what is in it, what its scripts and units say, and that its program runs from where it was unpacked."""
+import json
+import os
+import pathlib
+import re
+import shutil
+import signal
+import socket
+import subprocess
+
+import pytest
+
+import imgrec
+
+ROLES = ("local", "web", "controller", "worker")
+
+
+@pytest.fixture(scope="module")
+def package(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("package")
+    done = subprocess.run(["cpack", "--config", pathlib.Path(os.environ["IMGREC_BUILD_DIR"]) / "CPackConfig.cmake", "-G", "DEB", "-B", folder,
+                           "-D", "CPACK_DEBIAN_COMPRESSION_TYPE=gzip", "-D", "CPACK_THREADS=0"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    made, = folder.glob("*.deb")
+    return made
+
+
+@pytest.fixture(scope="module")
+def unpacked(package, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("unpacked")
+    subprocess.run(["dpkg-deb", "-R", package, folder], check=True)
+    return folder
+
+
+def test_says_what_it_is_and_needs(package):
+    def field(name):
+        return subprocess.run(["dpkg-deb", "-f", package, name], check=True, capture_output=True, text=True).stdout.strip()
+    assert field("Package") == "imgrec"
+    assert field("Version") == imgrec.run("version").stdout.split()[1]
+    assert field("Architecture") == subprocess.run(["dpkg", "--print-architecture"], capture_output=True, text=True).stdout.strip()
+    needed = {word.split()[0] for word in field("Depends").split(",")}
+    assert {"libc6", "libssl3", "libcurl4", "libsqlite3-0", "systemd"} <= needed
+    assert not any("openvino" in word or "tbb" in word for word in needed), "those are in the package"
+
+
+def test_settings_are_kept_and_hold_nothing_but_comments(unpacked):
+    kept = (unpacked / "DEBIAN/conffiles").read_text().split()
+    assert kept == ["/etc/imgrec/aws.toml", "/etc/imgrec/local.toml"]
+    for path in kept:
+        file = unpacked / path[1:]
+        set_lines = [line for line in file.read_text().splitlines() if line and not line.strip().startswith(("#", "["))]
+        assert set_lines == (['platform = "aws"'] if "aws" in path else []), path
+
+
+def test_everything_belongs_to_root_and_is_documented(package, unpacked):
+    listed = subprocess.run(["dpkg-deb", "-c", package], check=True, capture_output=True, text=True).stdout
+    assert set(re.findall(r"^\S+ (\S+)", listed, re.M)) == {"root/root"}
+    assert not re.search(r"^\S{5}w|^\S{8}w", listed, re.M), "nobody else may write"
+    documents = unpacked / "usr/share/doc/imgrec"
+    assert "Format: https://www.debian.org/doc/packaging-manuals/copyright-format/1.0/" in (documents / "copyright").read_text()
+    assert (documents / "CHANGELOG.md.gz").exists() and (documents / "changelog.gz").exists()
+    if json.loads(imgrec.run("version", "--json").stdout)["openvino"]:
+        assert (documents / "openvino/LICENSE").exists() and list((unpacked / "usr/lib/imgrec").glob("libopenvino.so.*"))
+
+
+def test_its_program_runs_where_it_was_unpacked(unpacked):
+    done = subprocess.run([unpacked / "usr/bin/imgrec", "version", "--json"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout) == json.loads(imgrec.run("version", "--json").stdout)
+
+
+@pytest.mark.parametrize("script", ["postinst", "prerm", "postrm"])
+def test_scripts_start_nothing_and_do_without_systemd(unpacked, script):
+    file = unpacked / "DEBIAN" / script
+    assert file.stat().st_mode & 0o777 == 0o755
+    text = file.read_text()
+    assert subprocess.run(["sh", "-n", file]).returncode == 0
+    assert "set -e" in text and "enable" not in text.replace("neither enabled", "") and "invoke start" not in text
+    assert "systemctl" not in text or "/run/systemd/system" in text
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_systemd_accepts_the_units_and_finds_them_confined(unpacked, tmp_path, role):
+    text = (unpacked / f"usr/lib/systemd/system/imgrec-{role}.service").read_text()
+    assert "@" not in text.replace("@system-service", "").replace("@privileged", ""), "every name is filled in"
+    unit = tmp_path / f"imgrec-{role}.service"
+    unit.write_text(text.replace("/usr/bin/imgrec", "/usr/bin/true"))
+    verified = subprocess.run(["systemd-analyze", "verify", "--man=no", unit], capture_output=True, text=True)
+    assert verified.returncode == 0 and not verified.stderr, verified.stderr
+    judged = subprocess.run(["systemd-analyze", "security", "--offline=true", unit], capture_output=True, text=True).stdout
+    exposure = float(re.search(r"Overall exposure level for \S+ ([\d.]+)", judged).group(1))
+    assert exposure <= 3, judged
+
+
+# As systemd does for a unit with Type=notify.
+def test_a_role_says_when_it_is_ready_and_when_it_stops(tmp_path):
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as told:
+        told.bind(str(tmp_path / "notify"))
+        told.settimeout(30)
+        with imgrec.Service("web", env={"NOTIFY_SOCKET": str(tmp_path / "notify")}) as web:
+            assert told.recv(100) == b"READY=1"
+            web.send_signal(signal.SIGTERM)
+            assert told.recv(100) == b"STOPPING=1"
+
+
+def test_manual_page_has_no_fault(unpacked, tmp_path):
+    page = imgrec.run("manual").stdout
+    file = tmp_path / "imgrec.1"
+    file.write_text(page)
+    done = subprocess.run(["groff", "-k", "-man", "-Tutf8", "-ww", file], capture_output=True, text=True)
+    assert done.returncode == 0 and not done.stderr, done.stderr[:2000]
+    read = re.sub(".\x08", "", done.stdout)  # bold is a letter printed over itself
+    assert "imgrec local" in read and "--web-port" in read
+    assert (unpacked / "usr/share/man/man1/imgrec.1.gz").exists()
+
+
+@pytest.mark.parametrize("words, offered", [
+    (["mo"], {"model"}),
+    (["model", "pu"], {"pull"}),
+    (["local", "--por"], {"--port"}),
+    (["key", "create", "--ro"], {"--role"}),
+    (["model", "pull", "x"], set()),  # files, as the shell completes them
+])
+def test_bash_completes(unpacked, words, offered):
+    script = unpacked / "usr/share/bash-completion/completions/imgrec"
+    typed = " ".join(["imgrec", *words])
+    done = subprocess.run(["bash", "-euc", f'source {script}; COMP_WORDS=({typed}); COMP_CWORD={len(words)}; _imgrec; '
+                           'echo "${COMPREPLY[*]-}"'], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert set(done.stdout.split()) == offered
+
+
+@pytest.mark.parametrize("shell, check", [("zsh", ["-n"]), ("fish", ["--no-execute"])])
+def test_other_shells_accept_their_scripts(tmp_path, shell, check):
+    if not shutil.which(shell):
+        pytest.skip(f"{shell} is not installed")
+    script = tmp_path / "script"
+    script.write_text(imgrec.run("completion", shell).stdout)
+    assert subprocess.run([shell, *check, script]).returncode == 0
+
+
+def test_an_unknown_shell_is_refused():
+    done = imgrec.run("completion", "tcsh")
+    assert done.returncode == 2 and "bash, zsh, fish" in done.stderr
+
+
+def test_the_units_wait_as_long_as_a_role_may_drain(unpacked):
+    longest = {"local": 30, "web": 30, "worker": 30, "controller": 0}
+    for role, seconds in longest.items():
+        text = (unpacked / f"usr/lib/systemd/system/imgrec-{role}.service").read_text()
+        assert int(re.search(r"TimeoutStopSec=(\d+)", text).group(1)) > seconds
