@@ -15,9 +15,13 @@ struct Sweep {
   std::string_view prefix;
   // Objects are listed by key. Where keys are ULIDs they sort by time: the first page without an old object ends it.
   bool is_by_time = false;
+  Seconds retention_min{0};
 };
-constexpr Sweep kPrefixes[] = {
-    {"inputs/", true}, {"results/", true}, {"attempts/", true}, {"sessions/"}, {"idempotency/"}};
+// What a key has used in a UTC day counts for that day, however short the retention is; a key that is in use writes it
+// again each day, so that what is this old belongs to one that was revoked or is used no more.
+constexpr Seconds kKeyUseRetentionMin = std::chrono::hours(7 * 24);
+constexpr Sweep kPrefixes[] = {{"inputs/", true}, {"results/", true}, {"attempts/", true},
+                               {"sessions/"},     {"idempotency/"},   {"access/use/", false, kKeyUseRetentionMin}};
 
 Result<std::uint64_t> sweep_prefix(ObjectStore& store, const Sweep& sweep, WallTime limit, Millis pause, Clock& clock,
                                    std::stop_token stop) {
@@ -46,10 +50,11 @@ Result<std::uint64_t> sweep_old_objects(ObjectStore& store, const JanitorOptions
                                         std::stop_token stop) {
   std::uint64_t removed = 0;
   if (options.retention == Seconds(0)) return removed;
-  const WallTime limit = clock.wall_now() - options.retention;
+  const WallTime now = clock.wall_now();
   std::vector<Sweep> sweeps(std::begin(kPrefixes), std::end(kPrefixes));
   if (!options.named_prefix.empty()) sweeps.push_back({.prefix = options.named_prefix});
   for (const Sweep& sweep : sweeps) {
+    const WallTime limit = now - std::max(options.retention, sweep.retention_min);
     const auto swept = sweep_prefix(store, sweep, limit, options.pause, clock, stop);
     if (!swept) return swept;
     removed += *swept;

@@ -21,8 +21,8 @@ struct JanitorOptions {
 /// more are left.
 using RemoveUnread = std::function<Result<std::uint64_t>(WallTime before, std::uint64_t count_max)>;
 
-/// One sweep over what belongs to jobs: images, results, attempts, lists of jobs and idempotency keys. Returns how many
-/// objects were deleted.
+/// One sweep over what belongs to jobs: images, results, attempts, lists of jobs and idempotency keys; and over what
+/// keys have used, once it is 7 days old at least. Returns how many objects were deleted.
 Result<std::uint64_t> sweep_old_objects(ObjectStore& store, const JanitorOptions& options, Clock& clock,
                                         std::stop_token stop);
 

@@ -15,11 +15,11 @@ def test_it_ends_what_belongs_to_jobs_and_nothing_else(tmp_path):
         s3.put_bucket_lifecycle_configuration(Bucket="in-bucket", LifecycleConfiguration=rules)
         taken = s3.get_bucket_lifecycle_configuration(Bucket="in-bucket")["Rules"]
     janitor = (ROOT / "lib/local/janitor.cpp").read_text()
-    swept = set(re.findall(r'\{"(\w+/)"', janitor[janitor.index("kPrefixes"):janitor.index("sweep_prefix")]))
+    swept = set(re.findall(r'\{"([\w/]+/)"', janitor[janitor.index("kPrefixes"):janitor.index("sweep_prefix")]))
     layout = set(re.findall(r'ObjectKey\("(\w+/)" \+ job', (ROOT / "lib/job/job.cpp").read_text()))
     named = set(re.findall(r'prefix = "(\w+/)"', (ROOT / "lib/config/config.hpp").read_text()))
     assert layout == {"inputs/", "results/", "attempts/"} and named == {"named/"}
     assert {rule["Filter"]["Prefix"] for rule in taken} == swept | named
-    assert swept == layout | {"sessions/", "idempotency/"}
+    assert swept == layout | {"sessions/", "idempotency/", "access/use/"}
     # A request waits for four days at most (aws/adapters/sqs_queue.hpp): its image has to be there as long.
     assert all(rule["Status"] == "Enabled" and rule["Expiration"]["Days"] > 4 for rule in taken)

@@ -63,6 +63,19 @@ TEST_F(JanitorTest, DeletesOldListsOfJobsAndIdempotencyKeysWhereverTheyAre) {
   EXPECT_EQ(keys().size(), 251U);
 }
 
+TEST_F(JanitorTest, WhatARevokedKeyHasUsedGoesAfterAWeekHoweverShortTheRetention) {
+  put("access/keys.json");
+  put("access/use/0123456789ab.json");
+  JanitorOptions options = options_;
+  options.retention = Seconds(1);
+  clock_.advance(hours(6 * 24));
+  put("access/use/ba9876543210.json");
+  EXPECT_EQ(sweep_old_objects(store_, options, clock_, {}), 0U);
+  clock_.advance(hours(25));
+  EXPECT_EQ(sweep_old_objects(store_, options, clock_, {}), 1U);
+  EXPECT_THAT(keys(), testing::ElementsAre("access/keys.json", "access/use/ba9876543210.json"));
+}
+
 TEST_F(JanitorTest, NamedResultsAreSweptWholeAsTheirKeysDoNotSortByTime) {
   put("named/z");
   clock_.advance(hours(25));
