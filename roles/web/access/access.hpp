@@ -10,6 +10,7 @@ namespace imgrec {
 enum class Access : std::uint8_t {
   open,    // anyone: the page, health, the documentation
   submit,  // send images; see, list and cancel one's own jobs
+  watch,   // follow events: of one's own jobs, and of the service with the right to read
   read,    // see the service: machines, queue, decisions, metrics
   admin,   // everything of everyone
 };

@@ -70,9 +70,10 @@ Result<void> check_access(const Caller& caller, Access needed) {
                 "This service asks for a key: send it as \"Authorization: Bearer KEY\" or \"X-Api-Key: KEY\". Who runs "
                 "the service makes one (imgrec key create).");
   }
-  const std::string role = needed == Access::admin  ? "admin"
-                           : needed == Access::read ? "read or admin"
-                                                    : "submit or admin";
+  const std::string role = needed == Access::admin   ? "admin"
+                           : needed == Access::watch ? "submit, read or admin"
+                           : needed == Access::read  ? "read or admin"
+                                                     : "submit or admin";
   return fail(ErrorKind::denied, "role_needed",
               "This takes a key of the role " + role + "; yours has " + to_string(caller.key->roles) + ".");
 }

@@ -80,6 +80,7 @@ bool Roles::allow(Access needed) const {
   switch (needed) {
     case Access::open: return true;
     case Access::submit: return submit || admin;
+    case Access::watch: return submit || read || admin;
     case Access::read: return read || admin;
     case Access::admin: return admin;
   }

@@ -5,7 +5,6 @@
 #include <utility>
 
 #include "lib/base/text.hpp"
-#include "roles/web/access/session.hpp"
 
 namespace imgrec {
 namespace {
@@ -74,7 +73,7 @@ void LiveHandler::timeseries(Exchange exchange) {
 }
 
 void LiveHandler::stream(Exchange exchange) {
-  EventReader reader{.session = session_of(exchange.request), .sees_service = true};
+  EventReader reader{.session = exchange.owner(), .sees_service = exchange.caller.may(Access::read)};
   reader.last_event_id = std::string(exchange.request.header("last-event-id").value_or(""));
   const bool opened = live_.subscribe(std::move(reader), [&](StreamCallbacks callbacks) {
     return exchange.reply.open_stream({.content_type = "text/event-stream",

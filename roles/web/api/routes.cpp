@@ -35,7 +35,7 @@ constexpr auto kOperations = std::to_array<Operation>({
     {"v1_status", "GET", "/v1/status", Endpoint::v1_status, Access::read},
     {"v1_fleet", "GET", "/v1/fleet", Endpoint::v1_fleet, Access::read},
     {"v1_timeseries", "GET", "/v1/timeseries", Endpoint::v1_timeseries, Access::read},
-    {"v1_events", "GET", "/v1/events", Endpoint::v1_events, Access::read},
+    {"v1_events", "GET", "/v1/events", Endpoint::v1_events, Access::watch},
     {"sign_in", "POST", "/v1/sign-in", Endpoint::sign_in, Access::open},
     {"sign_out", "POST", "/v1/sign-out", Endpoint::sign_out, Access::open},
     {"results", "GET", "/results", Endpoint::results, Access::submit},

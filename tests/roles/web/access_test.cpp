@@ -4,6 +4,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "lib/job/service_status.hpp"
 #include "roles/web/access/keys.hpp"
 #include "tests/roles/web/web_node.hpp"
 
@@ -87,6 +88,36 @@ TEST_F(WebAccess, RolesAllowWhatTheyAreFor) {
   EXPECT_EQ(code_of(scrape), "role_needed");
   EXPECT_THAT(scrape.body, HasSubstr("read or admin"));
   EXPECT_EQ(node.ask(photo_with(read_.key)).status, 403);
+}
+
+TEST_F(WebAccess, AKeyThatSubmitsHearsOfItsOwnJobsAndOneThatReadsOfTheService) {
+  test::FakeWorker worker(backend_);
+  const TestKey other = new_key("submit");
+  set_keys(backend_, {submit_.entry, other.entry, read_.entry});
+  ServiceStatus status{.at = system_clock().wall_now(), .controller = "c", .policy = "depth"};
+  ASSERT_TRUE(backend_.outputs.put(service_status_key(), to_json(status), {}));
+  test::WebNode node(backend_, asking_for_keys());
+  EXPECT_EQ(node.get("/v1/events").status, 401);
+  auto mine = node.ask_later(get_with("/v1/events", submit_.key));
+  auto theirs = node.ask_later(get_with("/v1/events", other.key));
+  auto service = node.ask_later(get_with("/v1/events", read_.key));
+  ASSERT_TRUE(test::eventually([&] {
+    return node.ask(get_with("/metrics", read_.key)).body.find("imgrec_web_event_readers 3") != std::string::npos;
+  }));
+  ASSERT_EQ(node.ask(photo_with(submit_.key)).status, 200);
+  EXPECT_TRUE(node.stop());
+  const std::string told = mine.get().body;
+  EXPECT_THAT(told, HasSubstr("\"state\":\"done\""));
+  const std::string told_others = theirs.get().body;
+  EXPECT_THAT(told_others, Not(HasSubstr("event: job")));
+  for (const std::string& text : {told, told_others}) {
+    EXPECT_THAT(text, HasSubstr("event: snapshot"));
+    EXPECT_THAT(text, Not(HasSubstr("\"machines\""))) << text;
+    EXPECT_THAT(text, Not(HasSubstr("event: status"))) << text;
+  }
+  const std::string of_service = service.get().body;
+  EXPECT_THAT(of_service, HasSubstr("\"fleet\""));
+  EXPECT_THAT(of_service, Not(HasSubstr("event: job")));
 }
 
 TEST_F(WebAccess, TheCompatibilityRoutesAnswerInText) {

@@ -35,6 +35,7 @@ std::string name_of(Access access) {
   switch (access) {
     case Access::open: return "open";
     case Access::submit: return "submit";
+    case Access::watch: return "watch";
     case Access::read: return "read";
     case Access::admin: return "admin";
   }

@@ -339,6 +339,23 @@ TEST(LiveOverHttp, EventsTellTheSessionsJobsAndEndWithTheNode) {
   EXPECT_THAT(other.get().body, Not(HasSubstr("\"state\"")));
 }
 
+TEST(LiveOverHttp, ACancelledJobIsToldAtOnce) {
+  test::Backend backend;
+  test::WebNode node(backend);
+  auto reader = node.ask_later(events_of("mine"));
+  ASSERT_TRUE(test::eventually([&] { return node.metric("imgrec_web_event_readers") == 1; }));
+  const test::HttpAsk image{.method = "POST",
+                            .target = "/v1/classify",
+                            .headers = {{"X-Session-Id", "mine"}, {"Prefer", "respond-async"}},
+                            .body = test::jpeg_of("cat")};
+  const std::string location = node.ask(image).header("location");
+  EXPECT_EQ(
+      node.ask({.method = "DELETE", .target = location, .headers = {{"X-Session-Id", "mine"}}, .body = {}}).status,
+      200);
+  EXPECT_TRUE(node.stop());
+  EXPECT_THAT(reader.get().body, HasSubstr("\"state\":\"cancelled\""));
+}
+
 TEST(LiveOverHttp, DocumentsAreThoseThatTheControllerPublished) {
   test::Backend backend;
   ServiceStatus status{.at = system_clock().wall_now(), .controller = "c", .policy = "depth"};
