@@ -6,6 +6,7 @@
 #include <expected>
 
 #include "aws/adapters/s3_bucket.hpp"
+#include "aws/adapters/s3_object.hpp"
 #include "aws/client/clock_skew.hpp"
 #include "aws/client/encoding.hpp"
 #include "aws/client/sts.hpp"
@@ -20,18 +21,7 @@ namespace {
 constexpr int kPageMax = 1000;
 constexpr std::size_t kRemoveMax = 1000;
 constexpr int kRemoveRounds = 3;
-constexpr std::uint64_t kErrorBytesMax = 64 * kKiB;  // errors come in the body too
 constexpr Millis kPresignedMax = std::chrono::hours(24 * 7);
-
-std::string path_of(const ObjectKey& key) {
-  return "/" + uri_encode(key.str(), Slash::keep);
-}
-
-CallRequest object_call(const char* operation, const char* method, const Endpoint& endpoint, const ObjectKey& key) {
-  CallRequest out = bucket_call(operation, method, endpoint);
-  out.path = path_of(key);
-  return out;
-}
 
 // S3's answers can begin with status 200 and turn into an error, or end early: only the expected document counts.
 CallRequest& expect_document(CallRequest& call, const char* root_name, XmlElement& document) {
@@ -50,10 +40,6 @@ CallRequest& expect_document(CallRequest& call, const char* root_name, XmlElemen
                 display_name(name) + " failed: the answer is cut off, or not from S3. Check proxies on the way.");
   };
   return call;
-}
-
-Error no_such_object(const Error& error) {
-  return {ErrorKind::not_found, "no_such_object", error.message};
 }
 
 std::optional<std::uint64_t> number(const std::string& text) {
@@ -181,31 +167,8 @@ void S3Store::give_up_conditions(std::string_view why) {
 }
 
 Result<StoredObject> S3Store::get(const ObjectKey& key, std::uint64_t bytes_max, const CallLimits& limits) {
-  if (auto checked = check_object_key(key.str()); !checked) return fail(checked.error());
-  CallRequest request = object_call("GetObject", "GET", endpoint_, key);
-  request.headers = {{"x-amz-checksum-mode", "ENABLED"}};
-  request.response_bytes_max = std::max(bytes_max, kErrorBytesMax);
-  request.check = [](const HttpClientResponse& response) -> Result<void> {
-    // Length and framing are libcurl's to check. A checksum of parts ("…-3") is none of the whole.
-    const std::string checksum = header_value(response.headers, "x-amz-checksum-sha256");
-    if (checksum.empty() || checksum.find('-') != std::string::npos ||
-        base64_of_hex(sha256_hex(response.body)) == checksum) {
-      return {};
-    }
-    return fail(ErrorKind::transient, "corrupted_in_transit",
-                "S3 GetObject failed: the bytes received are not those stored. Check the network or its proxies.");
-  };
-  auto got = call(request, bounded(limits));
-  const auto too_large = [&] {
-    return fail(ErrorKind::invalid, "object_too_large",
-                "The object has more than the " + std::to_string(bytes_max) + " bytes allowed.");
-  };
-  if (got && got->body.size() > bytes_max) return too_large();
-  if (got) return StoredObject{std::move(got->body), header_value(got->headers, "etag")};
-  const Error& error = got.error().error;
-  if (error.code == "response_too_large") return too_large();
-  if (got.error().status == 404 && got.error().aws_code != "NoSuchBucket") return fail(no_such_object(error));
-  return fail(error);
+  return get_object(caller_, endpoint_, {.key = key, .bytes_max = bytes_max, .attempt_timeout = attempt_timeout_},
+                    bounded(limits));
 }
 
 Result<ObjectInfo> S3Store::head(const ObjectKey& key, const CallLimits& limits) {

@@ -116,6 +116,7 @@ int run_worker_command(const Config& config, const WorkerHooks& hooks) {
                     .dead_letters = *platform->dead_letters,
                     .inputs = *platform->inputs,
                     .outputs = *platform->outputs,
+                    .objects = platform->objects,
                     .make_classifier = [&] { return model.make_classifier(); },
                     .clock = system_clock(),
                     .rng = system_rng(),

@@ -18,6 +18,7 @@
 #include "lib/local/janitor.hpp"
 #include "lib/ports/fleet.hpp"
 #include "lib/ports/message_queue.hpp"
+#include "lib/ports/object_reader.hpp"
 #include "lib/ports/object_store.hpp"
 
 namespace imgrec {
@@ -29,6 +30,7 @@ struct Platform {
   std::shared_ptr<MessageQueue> requests, dead_letters;
   std::shared_ptr<MessageQueue> signals;         // null: there are none, or the queue is not there
   std::shared_ptr<ObjectStore> inputs, outputs;  // may be one and the same
+  std::shared_ptr<ObjectReader> objects;         // reads those that requests refer to, in buckets of others
   std::string input_bucket;                      // what requests call the store of inputs
   std::string place;                             // for people: "images in the bucket photos"
   /// Empty where queues and stores have rules of their own for what is old: then nothing of theirs is ours to delete.

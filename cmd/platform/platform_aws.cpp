@@ -4,6 +4,7 @@
 
 #include "aws/adapters/asg_fleet.hpp"
 #include "aws/adapters/notices.hpp"
+#include "aws/adapters/s3_object.hpp"
 #include "aws/adapters/s3_store.hpp"
 #include "aws/adapters/sqs_queue.hpp"
 #include "cmd/platform/platforms.hpp"
@@ -207,6 +208,7 @@ Result<Platform> make_aws_platform(const Config& config, Clock& clock, Rng& rng,
   platform.dead_letters = *dead_letters;
   platform.signals = open_signals(*platform.queues, config, needs.stop);
   platform.requests = *requests;
+  platform.objects = aws::make_s3_reader(*session);
   platform.input_bucket = buckets->input;
   platform.place = "images in the bucket " + buckets->input;
   aws::S3StoreOptions store = store_options(config.aws);

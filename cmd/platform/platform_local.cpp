@@ -7,6 +7,7 @@
 #include "cmd/platform/resolve.hpp"
 #include "lib/base/log.hpp"
 #include "lib/local/dir_store.hpp"
+#include "lib/local/folder_reader.hpp"
 #include "lib/local/liveness.hpp"
 #include "lib/local/process_fleet.hpp"
 #include "lib/local/sqlite_queue.hpp"
@@ -73,6 +74,7 @@ Result<Platform> make_local_platform(const Config& config, Clock& clock, Rng& rn
   platform.dead_letters = *dead_letters;
   platform.signals = open_signals(*platform.queues, config);
   platform.inputs = platform.outputs = std::move(*store);
+  platform.objects = make_folder_reader(state_dir / "buckets");
   platform.input_bucket = "inputs";
   platform.worker_metrics_dir = worker_metrics_dir(config);
   platform.place = "all in " + config.state_dir;

@@ -38,6 +38,11 @@ void add_general(std::vector<Setting>& all) {
                      {"FORMAT", "text or json", [](auto value) { return value == "text" || value == "json"; }}));
 }
 
+bool is_bucket_list(std::string_view value) {
+  return value.size() <= 4096 && is_plain(value, "-.,") &&
+         std::ranges::none_of(value, [](char c) { return c >= 'A' && c <= 'Z'; });
+}
+
 void add_model_and_image(std::vector<Setting>& all) {
   constexpr unsigned kInferring = kWorkerCommand | kControllerCommand | kLocalCommand | kClassifyCommand;
   all.push_back(
@@ -79,6 +84,12 @@ void add_model_and_image(std::vector<Setting>& all) {
   constexpr unsigned kAccepting = kInferring | kWebCommand;
   all.push_back(size({"image.bytes_max", "largest image file", {}, kAccepting},
                      In{&Config::image, &ImageConfig::bytes_max}, {kKiB, 1024 * kMiB}));
+  all.push_back(text({"image.object_buckets",
+                      "buckets, separated by commas, of which requests may name objects to classify; empty: none",
+                      {},
+                      kWebCommand | kWorkerCommand | kControllerCommand | kLocalCommand},
+                     In{&Config::image, &ImageConfig::object_buckets},
+                     {"BUCKETS", "names of buckets with commas between them", is_bucket_list}));
   all.push_back(number({"image.pixels_max", "largest width x height that is decoded", {}, kInferring},
                        In{&Config::image, &ImageConfig::pixels_max}, {1, 1'000'000'000}));
   all.push_back(

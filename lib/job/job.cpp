@@ -81,6 +81,13 @@ StageTimings timings_of(const Json& object) {
 
 }  // namespace
 
+std::string to_json(const ObjectReference& object) {
+  JsonWriter json;
+  json.begin_object().member("bucket", object.bucket).member("key", object.key.str());
+  if (!object.version.empty()) json.member("version", object.version);
+  return json.end_object().finish();
+}
+
 std::string to_json(const JobRequest& request) {
   JsonWriter json(kDocumentBytesExpected);
   json.begin_object().member("v", 1).member("job", request.job.str()).member("session", request.session.str());
@@ -88,6 +95,7 @@ std::string to_json(const JobRequest& request) {
   json.member("name", request.name);
   json.begin_object("input").member("bucket", request.input.bucket).member("key", request.input.key.str());
   json.member("bytes", request.input.bytes).member("sha256", request.input.sha256).end_object();
+  if (request.object) json.member_json("object", to_json(*request.object));
   json.begin_object("options").member("top_k", request.top_k).end_object();
   json.member("reply_to", request.reply_to);
   json.member("submitted_at", to_rfc3339(request.submitted_at)).member("expires_at", to_rfc3339(request.expires_at));
@@ -133,6 +141,12 @@ Result<JobRequest> parse_job_request(std::string_view json) try {
                    .key = ObjectKey(text_of(input, "key")),
                    .bytes = static_cast<std::uint64_t>(integer_of(input, "bytes", INT64_MAX)),
                    .sha256 = text_of(input, "sha256")};
+  if (document.contains("object")) {
+    const Json& object = member(document, "object");
+    request.object = ObjectReference{.bucket = text_of(object, "bucket"),
+                                     .key = ObjectKey(text_of(object, "key")),
+                                     .version = optional_text_of(object, "version")};
+  }
   request.top_k = static_cast<int>(integer_of(member(document, "options"), "top_k", kLabelsMax));
   request.reply_to = text_of(document, "reply_to");
   request.traceparent = optional_text_of(document, "traceparent");

@@ -39,6 +39,14 @@ struct JobInput {
   bool operator==(const JobInput&) const = default;
 };
 
+/// An image in a bucket that is not the service's own: it is only ever read.
+struct ObjectReference {
+  std::string bucket;
+  ObjectKey key;
+  std::string version;  // S3's VersionId; empty: the latest
+  bool operator==(const ObjectReference&) const = default;
+};
+
 /// The request message. A JobId, not a file name or a digest, is the identity of an image.
 struct JobRequest {
   JobId job;
@@ -46,6 +54,9 @@ struct JobRequest {
   OwnerId owner{};   // roles/web/access/owner.hpp
   std::string name;  // the client's file name: data, returned exactly, never part of a key or a path
   JobInput input;
+  /// The image is this object. `input` is then to_json() of it, stored as an image is: so long as it is there, somebody
+  /// waits for the job.
+  std::optional<ObjectReference> object{};
   int top_k = 5;
   std::string reply_to;     // name of the response queue
   std::string traceparent;  // W3C trace context; empty: none
@@ -92,6 +103,7 @@ struct JobResult {
 };
 
 /// One line of JSON. Names that are no valid UTF-8 travel with U+FFFD in place of the bad bytes.
+std::string to_json(const ObjectReference& object);
 std::string to_json(const JobRequest& request);
 std::string to_json(const JobResult& result);
 

@@ -8,6 +8,7 @@
 #include "lib/base/log.hpp"
 #include "lib/queues/queues.hpp"
 #include "roles/worker/attempts.hpp"
+#include "roles/worker/fetch_object.hpp"
 #include "roles/worker/named_results.hpp"
 
 namespace imgrec {
@@ -24,6 +25,10 @@ constexpr Title kTitles[] = {
     {"image_too_large", "Image too large"},
     {"image_truncated", "The image ends early"},
     {"image_corrupt", "The image is damaged"},
+    {"bad_object_reference", "The object cannot be read as it is named"},
+    {"bucket_not_allowed", "Objects of this bucket are not read here"},
+    {"object_not_found", "The object is not there"},
+    {"object_denied", "The object may not be read"},
     {"input_mismatch", "The stored image is another one"},
     {"poison", "The image could not be processed"},
     {"expired", "The image was not classified in time"},
@@ -189,7 +194,7 @@ Result<std::string> Job::fetch() {
                 "The stored bytes are not those that were uploaded: send it again.");
   }
   if (!image) return fail(image.error());
-  return std::move(image->bytes);
+  return request_.object ? fetch_object(context_, request_) : std::move(image->bytes);
 }
 
 // Counts that this suspect is tried; false when it was tried too often. First the process shows that it can classify an

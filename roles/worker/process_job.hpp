@@ -57,6 +57,7 @@ struct JobContext {
   ClassifierPool& classifiers;
   Dependency& reading;  // apart, so that reads that work do not hide a store that is full
   Dependency& storing;
+  Dependency& objects;  // that requests refer to, in buckets of others
   EngineCheck& engine;
   WorkerMetrics& metrics;
   WorkerId worker;

@@ -19,6 +19,7 @@
 #include "lib/base/log.hpp"
 #include "roles/worker/check_settings.hpp"
 #include "roles/worker/completer.hpp"
+#include "roles/worker/fetch_object.hpp"
 #include "roles/worker/idle_end.hpp"
 #include "roles/worker/lease_keeper.hpp"
 #include "roles/worker/prefetch.hpp"
@@ -37,13 +38,6 @@ constexpr int kAnswerLingerPart = 4;      // as each worker answers only a share
 constexpr Millis kOutagePoll{200};        // how often an outage's end is looked for
 constexpr Millis kStartRetryMax{60'000};  // the queue may be out of reach so long at the start
 
-// A missing object and a bad key are about one image; whatever else the store says, it cannot be read now (a bucket
-// that is missing, say, is no reason to drop an image).
-bool is_outage_of_reads(const Error& error) {
-  const bool answered = error.code == "no_such_object" || error.code == "object_too_large" || error.code == "bad_key";
-  return !answered && error.kind != ErrorKind::cancelled;
-}
-
 class Worker {
  public:
   Worker(const WorkerSettings& settings, const WorkerPorts& ports, std::vector<std::unique_ptr<Classifier>> classifiers)
@@ -55,10 +49,12 @@ class Worker {
         classifiers_(std::move(classifiers), ports.clock),
         engine_(settings.worker.engine_failures_max),
         reading_("reading from the object store", ports.clock, ports.rng,
-                 {.hold_max = settings.worker.outage_hold_max, .is_outage = is_outage_of_reads}),
+                 input_dependency(settings.worker.outage_hold_max)),
         storing_("storing results", ports.clock, ports.rng,
                  {.hold_max = settings.worker.outage_hold_max,
                   .is_outage = [](const Error& error) { return error.kind != ErrorKind::cancelled; }}),
+        objects_("reading objects of others", ports.clock, ports.rng,
+                 object_dependency(settings.worker.outage_hold_max)),
         unclassified_max_(threads_ + std::min(settings.worker.prefetch, kAheadMax)),
         unclassified_(unclassified_max_),
         inbox_(static_cast<std::size_t>(threads_ + settings.worker.prefetch)),
@@ -116,7 +112,7 @@ class Worker {
   WorkerMetrics metrics_;
   ClassifierPool classifiers_;
   EngineCheck engine_;
-  Dependency reading_, storing_;
+  Dependency reading_, storing_, objects_;
   std::stop_source end_;      // receive no more: stopped from outside, or the engine is lost
   std::stop_source no_more_;  // begin no other job
   std::stop_source abandon_;  // give up those begun
@@ -339,6 +335,7 @@ void Worker::work_on(HeldMessage held) {
                            .classifiers = classifiers_,
                            .reading = reading_,
                            .storing = storing_,
+                           .objects = objects_,
                            .engine = engine_,
                            .metrics = metrics_,
                            .worker = id_,

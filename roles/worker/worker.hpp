@@ -2,6 +2,7 @@
 #pragma once
 
 #include <functional>
+#include <memory>
 #include <stop_token>
 #include <string>
 
@@ -10,6 +11,7 @@
 #include "lib/config/config.hpp"
 #include "lib/ports/classifier.hpp"
 #include "lib/ports/message_queue.hpp"
+#include "lib/ports/object_reader.hpp"
 #include "lib/ports/object_store.hpp"
 #include "lib/telemetry/metrics.hpp"
 
@@ -24,6 +26,7 @@ struct WorkerPorts {
   MessageQueue& dead_letters;  // gets poison: what was received more than receives_max times
   ObjectStore& inputs;
   ObjectStore& outputs;
+  std::shared_ptr<ObjectReader> objects = {};  // that requests refer to; null: none can be read
   ClassifierFactory make_classifier;
   Clock& clock;
   Rng& rng;

@@ -48,6 +48,35 @@ def test_it_serves_and_leaves_buckets_alone(tmp_path):
         assert keys == [OLD]  # what /readyz wrote, it has removed
 
 
+def test_objects_of_allowed_buckets_are_classified_where_they_lie(tmp_path):
+    config = tmp_path / "aws.toml"
+    config.write_text(SETTINGS.replace("1s", "60s") + '[image]\nobject_buckets = "photos,missing-bucket"\n')
+    photo, other = (file.read_bytes() for file in sorted(imgrec.shared("photos/imagenet-100").glob("*.JPEG"))[:2])
+    with aws_account.Moto(tmp_path) as account:
+        env = account.variables()
+        assert imgrec.run("setup", "--config", config, env=env).returncode == 0
+        s3 = account.client("s3")
+        s3.create_bucket(Bucket="photos")
+        s3.put_bucket_versioning(Bucket="photos", VersioningConfiguration={"Status": "Enabled"})
+        first = s3.put_object(Bucket="photos", Key="2026/ä cat.jpg", Body=photo)["VersionId"]
+        s3.put_object(Bucket="photos", Key="2026/ä cat.jpg", Body=other)
+        with imgrec.Service("worker", "--config", config, "--model-dir", imgrec.model_dir(), env=env), \
+                imgrec.Service("web", "--config", config, env=env) as service:
+            objects = [{"bucket": "photos", "key": "2026/ä cat.jpg", "version": first}, {"bucket": "photos", "key": "2026/ä cat.jpg"},
+                       {"bucket": "photos", "key": "none"}, {"bucket": "missing-bucket", "key": "x"}, {"bucket": "in-bucket", "key": OLD}]
+            status, _, body = service.request("POST", "/v1/classify", json.dumps({"images": [{"object": one} for one in objects]}),
+                                              {"Content-Type": "application/json"})
+            assert status == 200, body
+            found = json.loads(body)["results"]
+            sent = [service.classify("photo.jpg", image)[1] for image in (photo, other)]
+        assert [one["labels"] for one in found[:2]] == [one["labels"] for one in sent] and found[0]["name"] == "ä cat.jpg"
+        assert [one["error"]["code"] for one in found[2:]] == ["object_not_found", "object_not_found", "bucket_not_allowed"]
+        stored = s3.list_object_versions(Bucket="photos")
+        assert len(stored["Versions"]) == 2 and "DeleteMarkers" not in stored
+        inputs = s3.list_objects_v2(Bucket="in-bucket", Prefix="inputs/")["Contents"]
+        assert sum(one["Size"] > 1000 for one in inputs) == 2, "the two that were sent; of the others only references"
+
+
 @pytest.mark.parametrize("role", ["worker", "controller"])
 def test_sigterm_ends_it_while_aws_hangs(role, tmp_path):
     config = tmp_path / "aws.toml"

@@ -22,5 +22,7 @@ def error_of(**request):
 
 errors = {"no image": error_of(Image={"Bytes": b"no image"}), "half": error_of(Image={"Bytes": photo[:len(photo) // 2]}),
           "object": error_of(Image={"S3Object": {"Bucket": "bucket", "Name": "photo.jpg"}}),
+          "missing": error_of(Image={"S3Object": {"Bucket": "photos", "Name": "missing.jpg"}}),
           "confidence": error_of(Image={"Bytes": photo}, MinConfidence=101)}
-print(json.dumps({"labels": answer["Labels"], "version": answer["LabelModelVersion"], "errors": errors}))
+named = client.detect_labels(Image={"S3Object": {"Bucket": "photos", "Name": "2026/photo.jpg"}}, MaxLabels=3, MinConfidence=0)
+print(json.dumps({"labels": answer["Labels"], "named": named["Labels"], "version": answer["LabelModelVersion"], "errors": errors}))

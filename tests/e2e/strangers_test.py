@@ -19,7 +19,7 @@ HERE = pathlib.Path(__file__).parent
 @pytest.fixture(scope="module")
 def service():
     flags = ["--max-workers", "1", "--model", MODEL, "--model-dir", imgrec.model_dir(MODEL, "tf")]
-    layout = {"IMGREC_RESULTS_LAYOUT": "labelled-image", "IMGREC_RESULTS_KEY": "name"}
+    layout = {"IMGREC_RESULTS_LAYOUT": "labelled-image", "IMGREC_RESULTS_KEY": "name", "IMGREC_IMAGE_OBJECT_BUCKETS": "photos"}
     with imgrec.Service("local", *flags, env=layout) as running:
         yield running
 
@@ -48,12 +48,17 @@ def labels(service):
 
 def test_boto3_of_rekognition(service, labels):
     photo, best = next(iter(labels.items()))
+    folder = service.state_dir / "buckets/photos/2026"
+    folder.mkdir(parents=True)
+    (folder / "photo.jpg").write_bytes(photo.read_bytes())
     told = client("client_boto3.py", "IMGREC_TEST_MOTO_PYTHON", service, photo)
+    assert told["named"] == told["labels"] and (folder / "photo.jpg").read_bytes() == photo.read_bytes()
     assert [label["Name"] for label in told["labels"]][0] == best["label"] and len(told["labels"]) == 3
     assert told["labels"][0]["Confidence"] == pytest.approx(100 * best["score"])
     assert told["version"].startswith(MODEL + "-")
     assert told["errors"] == {"no image": "InvalidImageFormatException", "half": "InvalidImageFormatException",
-                              "object": "InvalidS3ObjectException", "confidence": "InvalidParameterException"}
+                              "object": "InvalidS3ObjectException",
+                              "missing": "InvalidS3ObjectException", "confidence": "InvalidParameterException"}
 
 
 def test_tritonclient(service, labels):

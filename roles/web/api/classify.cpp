@@ -53,8 +53,16 @@ void ClassifyHandler::handle_shaped(Exchange exchange) {
   Intake intake;
   intake.body = std::move(shaped->body);
   for (ShapedRequest::Image& image : shaped->images) {
-    auto error = image.is_tensor ? std::nullopt : check_image(image.bytes, settings_.image);
-    intake.images.push_back({.name = std::move(image.name), .bytes = image.bytes, .error = std::move(error)});
+    std::optional<Error> error;
+    if (image.object) {
+      error = check_reference(*image.object, settings_.image);
+    } else if (!image.is_tensor) {
+      error = check_image(image.bytes, settings_.image);
+    }
+    intake.images.push_back({.name = std::move(image.name),
+                             .bytes = image.bytes,
+                             .error = std::move(error),
+                             .object = std::move(image.object)});
   }
   start(std::move(exchange), intake, shaped->top_k);
 }
@@ -181,6 +189,7 @@ ClassifyHandler::Images ClassifyHandler::prepare(const Intake& intake, const Job
         .job = common, .body = intake.body, .bytes = image.bytes, .request = {}, .index = images.slots.size() - 1});
     upload.job.job = job;
     upload.job.name = image.name;
+    upload.job.object = image.object;
     upload.job.input = {.bucket = settings_.input_bucket,
                         .key = input_key(job, common.owner),
                         .bytes = image.bytes.size(),

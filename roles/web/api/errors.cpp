@@ -50,7 +50,10 @@ constexpr auto kErrorCodes = std::to_array<ErrorCode>({
     {"bad_idempotency_key", 400,
      "Idempotency-Key has 1 to 255 printable characters and no spaces. A UUID is a good one."},
     {"bad_parameter", 400, "A parameter of DetectLabels is missing, out of its range, or not done here."},
-    {"bad_object_reference", 400, "DetectLabels takes no reference to an object here. Send the image's bytes."},
+    {"bad_object_reference", 400,
+     "The object cannot be read as it is named: the bucket, key or version has a form that no store takes, or the "
+     "bucket "
+     "is in another region. The detail says which."},
     {"unknown_operation", 400, "The only operation of Amazon Rekognition here is DetectLabels."},
     {"bad_inference_request", 400,
      "The inference request is not as GET /v2/models/MODEL says: one input, image or tensor, of its datatype and "
@@ -69,6 +72,9 @@ constexpr auto kErrorCodes = std::to_array<ErrorCode>({
      "The key is good, and its role does not allow this; the detail says which does. Ask whoever runs the service for "
      "a "
      "key of that role."},
+    {"bucket_not_allowed", 403,
+     "The service reads no objects of this bucket: whoever runs it names those that it reads in image.object_buckets. "
+     "Send the image's bytes instead."},
     {"other_site", 403,
      "A page of another site sent this, and only this service's own pages and programs may. Behind a proxy, set "
      "web.public_url to the address that browsers use."},
@@ -112,6 +118,13 @@ constexpr auto kErrorCodes = std::to_array<ErrorCode>({
     {"image_corrupt", 422, "The image file is damaged. Sending it again gives the same answer."},
     {"image_empty", 422,
      "The image has no bytes. Check that the file is not empty, and was not read to its end before it was sent."},
+    {"object_not_found", 422,
+     "The object that the request names is not there, or not in this version. Check bucket, key and version; letters "
+     "count as they are written."},
+    {"object_denied", 422,
+     "The service's workers may not read this object. Whoever runs the service grants their role s3:GetObject for it, "
+     "as "
+     "configs/iam/README.md says."},
     {"idempotency_key_reused", 422,
      "Another request had this Idempotency-Key within 24 hours. Each request needs a key of its own; only the same "
      "request "

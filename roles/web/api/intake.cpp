@@ -6,6 +6,7 @@
 #include "lib/base/text.hpp"
 #include "lib/http/syntax/multipart.hpp"
 #include "lib/job/image_type.hpp"
+#include "lib/ports/object_reader.hpp"
 
 namespace imgrec {
 namespace {
@@ -94,9 +95,11 @@ Result<Intake> from_json(Intake intake, std::size_t images_max, std::shared_ptr<
   intake.is_list = taken->is_list;
   intake.options = std::move(taken->options);
   for (JsonImage& image : taken->images) {
+    if (image.object && image.name.empty()) image.name = name_of(*image.object);
     intake.images.push_back({.name = std::move(image.name),
                              .bytes = ByteView(*intake.body).substr(image.offset, image.size),
-                             .error = std::move(image.error)});
+                             .error = std::move(image.error),
+                             .object = std::move(image.object)});
   }
   return intake;
 }
@@ -114,6 +117,19 @@ std::optional<Error> check_image(ByteView bytes, const ImageConfig& image) {
     return Error{ErrorKind::invalid, "unsupported_format", unknown_format_message(bytes)};
   }
   return std::nullopt;
+}
+
+std::optional<Error> check_reference(const ObjectReference& object, const ImageConfig& image) {
+  if (auto checked = check_object_reference(object); !checked) return checked.error();
+  if (has_bucket(image.object_buckets, object.bucket)) return std::nullopt;
+  return Error{ErrorKind::denied, "bucket_not_allowed",
+               "This service reads no objects of this bucket. Send the image's bytes, or have the bucket named in the "
+               "setting image.object_buckets."};
+}
+
+std::string name_of(const ObjectReference& object) {
+  const std::string& key = object.key.str();
+  return key.substr(key.rfind('/') + 1);
 }
 
 Result<Intake> take_images(Request& request, const WebConfig& web, const ImageConfig& image) {
@@ -155,7 +171,8 @@ Result<Intake> take_images(Request& request, const WebConfig& web, const ImageCo
                     std::to_string(web.images_per_request_max) + " are accepted. Send several requests.");
   }
   for (ReceivedImage& received : intake.images) {
-    if (!received.error) received.error = check_image(received.bytes, image);
+    if (received.error) continue;
+    received.error = received.object ? check_reference(*received.object, image) : check_image(received.bytes, image);
   }
   return intake;
 }

@@ -21,8 +21,9 @@ enum class Dialect {
 
 struct ReceivedImage {
   std::string name;            // the client's, exactly; empty when it gave none
-  ByteView bytes;              // into Intake::body
+  ByteView bytes;              // into Intake::body; of a reference, to_json() of it
   std::optional<Error> error;  // why it is refused
+  std::optional<ObjectReference> object = {};
 };
 
 struct Intake {
@@ -42,6 +43,12 @@ Result<Intake> take_images(Request& request, const WebConfig& web, const ImageCo
 /// What the first look at an image's bytes finds: nothing, or invalid "image_empty", "image_too_large",
 /// "unsupported_format".
 std::optional<Error> check_image(ByteView bytes, const ImageConfig& image);
+
+/// Whether a reference may be followed: nothing, or invalid "bad_object_reference", denied "bucket_not_allowed".
+std::optional<Error> check_reference(const ObjectReference& object, const ImageConfig& image);
+
+/// The name of an image that its client gave none: the last part of the object's key.
+std::string name_of(const ObjectReference& object);
 
 struct Preferences {
   bool respond_async = false;

@@ -15,17 +15,46 @@ std::unexpected<Error> bad_json(std::string message) {
   return fail(ErrorKind::invalid, "bad_json", std::move(message));
 }
 
+Result<ObjectReference> take_reference(dom::element value) {
+  dom::object object;
+  std::string_view bucket, key, version;
+  if (value.get(object) != simdjson::SUCCESS || object["bucket"].get(bucket) != simdjson::SUCCESS ||
+      object["key"].get(key) != simdjson::SUCCESS) {
+    return bad_json("The \"object\" of an image is an object with the texts \"bucket\" and \"key\".");
+  }
+  const auto member = object["version"];
+  if (member.error() != simdjson::NO_SUCH_FIELD && member.get(version) != simdjson::SUCCESS) {
+    return bad_json("The \"version\" of an object is a text.");
+  }
+  return ObjectReference{
+      .bucket = std::string(bucket), .key = ObjectKey(std::string(key)), .version = std::string(version)};
+}
+
 Result<void> take_image(dom::element item, JsonImages& taken) {
   dom::object object;
-  if (item.get(object) != simdjson::SUCCESS) return bad_json("An image is an object with a member \"content\".");
-  JsonImage image{.name = {}, .offset = taken.bytes.size(), .size = 0, .error = {}};
+  if (item.get(object) != simdjson::SUCCESS)
+    return bad_json("An image is an object with a member \"content\" or \"object\".");
+  JsonImage image{.name = {}, .offset = taken.bytes.size(), .size = 0, .object = {}, .error = {}};
   std::string_view text;
   if (const auto name = object["name"]; name.error() != simdjson::NO_SUCH_FIELD) {
     if (name.get(text) != simdjson::SUCCESS) return bad_json("The \"name\" of an image is a text.");
     image.name = text;
   }
+  const bool has_content = object["content"].error() != simdjson::NO_SUCH_FIELD;
+  if (auto named = object["object"]; named.error() != simdjson::NO_SUCH_FIELD) {
+    if (has_content) return bad_json("An image has \"content\" or \"object\", and not both.");
+    auto reference = take_reference(named.value_unsafe());
+    if (!reference) return fail(reference.error());
+    const std::string document = to_json(*reference);
+    taken.bytes += document;
+    image.size = document.size();
+    image.object = *std::move(reference);
+    taken.images.push_back(std::move(image));
+    return {};
+  }
   if (object["content"].get(text) != simdjson::SUCCESS) {
-    return bad_json("The \"content\" of an image is missing; it is the image's bytes as base64 text.");
+    return bad_json(
+        "An image needs \"content\", its bytes as base64 text, or \"object\", the bucket and key where it lies.");
   }
   if (const auto bytes = base64_decode(text)) {
     taken.bytes += *bytes;
@@ -91,7 +120,8 @@ Result<JsonImages> parse_json_images(std::string_view body, std::size_t images_m
     return taken;
   }
   dom::array list;
-  if (images.get(list) != simdjson::SUCCESS) return bad_json("\"images\" is a list of objects with \"content\".");
+  if (images.get(list) != simdjson::SUCCESS)
+    return bad_json("\"images\" is a list of objects with \"content\" or \"object\".");
   if (list.size() > images_max) {
     return fail(ErrorKind::invalid, "too_many_images",
                 "The request has more than " + std::to_string(images_max) +

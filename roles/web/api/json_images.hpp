@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "lib/base/result.hpp"
+#include "lib/job/job.hpp"
 
 namespace imgrec {
 
@@ -27,8 +28,9 @@ Result<double> check_min_score(std::optional<double> min_score);
 
 struct JsonImage {
   std::string name;
-  std::size_t offset = 0, size = 0;  // of its bytes in JsonImages::bytes
-  std::optional<Error> error;        // "bad_base64"
+  std::size_t offset = 0, size = 0;       // of its bytes in JsonImages::bytes; of a reference, to_json() of it
+  std::optional<ObjectReference> object;  // not checked yet
+  std::optional<Error> error;             // "bad_base64"
 };
 
 struct JsonImages {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -32,7 +33,8 @@ struct ShapedRequest {
   struct Image {
     std::string name;
     ByteView bytes;
-    bool is_tensor = false;  // lib/job/tensor.hpp; else an encoded image, which is not looked at yet
+    bool is_tensor = false;                   // lib/job/tensor.hpp; else an encoded image, which is not looked at yet
+    std::optional<ObjectReference> object{};  // not checked yet; `bytes` is to_json() of it
   };
   std::vector<Image> images;  // at least one
   int top_k = 5;

@@ -31,6 +31,9 @@ constexpr ErrorName kErrorNames[] = {
     {"bad_parameter", "InvalidParameterException"},
     {"bad_base64", "SerializationException"},
     {"bad_object_reference", "InvalidS3ObjectException"},
+    {"bucket_not_allowed", "InvalidS3ObjectException"},
+    {"object_not_found", "InvalidS3ObjectException"},
+    {"object_denied", "InvalidS3ObjectException"},
     {"unknown_operation", "UnknownOperationException"},
     {"image_empty", "InvalidParameterException"},
     {"image_too_large", "ImageTooLargeException"},
@@ -145,18 +148,39 @@ Result<void> check_features(const dom::object& object) {
   return {};
 }
 
-Result<std::string> image_of(const dom::object& object) {
+struct ImageAsked {
+  std::string bytes;  // of a reference, to_json() of it
+  std::optional<ObjectReference> object;
+};
+
+Result<ImageAsked> image_of(const dom::object& object) {
   const auto value = member(object, "Image");
   dom::object image;
   if (!value || value->get(image) != simdjson::SUCCESS) return bad_parameter("Image is missing.");
   const auto bytes = member(image, "Bytes");
-  if (!bytes && member(image, "S3Object")) {
-    return fail(ErrorKind::invalid, "bad_object_reference",
-                "This service reads no objects of buckets for this operation: send Image.Bytes.");
+  const auto named = member(image, "S3Object");
+  if (bytes && named) return bad_parameter("Image has Bytes or S3Object, and not both.");
+  if (named) {
+    dom::object s3;
+    std::string_view bucket, key, version;
+    const auto text = [&s3](std::string_view name, std::string_view& into) {
+      const auto found = member(s3, name);
+      return !found || found->get(into) == simdjson::SUCCESS;
+    };
+    if (named->get(s3) != simdjson::SUCCESS || !text("Bucket", bucket) || !text("Name", key) ||
+        !text("Version", version) || bucket.empty() || key.empty()) {
+      return bad_parameter("Image.S3Object has the texts Bucket and Name, and may have Version.");
+    }
+    ObjectReference reference{
+        .bucket = std::string(bucket), .key = ObjectKey(std::string(key)), .version = std::string(version)};
+    std::string document = to_json(reference);
+    return ImageAsked{.bytes = std::move(document), .object = std::move(reference)};
   }
   std::string_view base64;
   if (!bytes || bytes->get(base64) != simdjson::SUCCESS) return bad_parameter("Image.Bytes is missing.");
-  return base64_decode(base64);
+  auto decoded = base64_decode(base64);
+  if (!decoded) return fail(decoded.error());
+  return ImageAsked{.bytes = *std::move(decoded), .object = {}};
 }
 
 // Scores of an image sum to 1, so no more labels than this can have the confidence asked for.
@@ -202,8 +226,8 @@ Result<ShapedRequest> take_detect_labels(Request& request) {
   auto image = image_of(object);
   if (!image) return fail(image.error());
   ShapedRequest shaped;
-  shaped.body = hold_body(*std::move(image), request);
-  shaped.images.push_back({.name = "", .bytes = *shaped.body});
+  shaped.body = hold_body(std::move(image->bytes), request);
+  shaped.images.push_back({.name = "", .bytes = *shaped.body, .object = std::move(image->object)});
   shaped.top_k = labels_needed(*limits);
   shaped.shape = std::make_shared<const Shape>(*limits);
   return shaped;

@@ -21,7 +21,8 @@ std::string_view rekognition_operation(const Request& request);
 std::shared_ptr<const AnswerShape> rekognition_shape();
 
 /// Takes the body out of the request. Errors: invalid "bad_json"; "bad_parameter" for what is missing, out of its range
-/// or not done here (Features other than GENERAL_LABELS, Settings); "bad_object_reference" for Image.S3Object.
+/// or not done here (Features other than GENERAL_LABELS, Settings). An S3Object is not
+/// checked yet.
 Result<ShapedRequest> take_detect_labels(Request& request);
 
 }  // namespace imgrec

@@ -22,6 +22,7 @@ inline std::string other_value(const Setting& setting) {
                                                             {"model.engine", "opencv"},
                                                             {"model.precision", "int8"},
                                                             {"image.truncated", "accept"},
+                                                            {"image.object_buckets", "photos,scans.2026"},
                                                             {"model.agreement_min", "0.5"},
                                                             {"results.layout", "pair"},
                                                             {"results.key", "timestamp-name"},

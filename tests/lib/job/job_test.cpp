@@ -41,6 +41,14 @@ TEST(JobRequest, SurvivesTheWire) {
   EXPECT_EQ(to_json(sample_request()).find('\n'), std::string::npos);
 }
 
+TEST(JobRequest, MayReferToAnObject) {
+  JobRequest request = sample_request();
+  request.object = ObjectReference{.bucket = "photos", .key = ObjectKey("2026/ä \"cat\".jpg"), .version = ""};
+  EXPECT_EQ(parse_job_request(to_json(request)), request);
+  request.object->version = "3/L4kqtJlcpXroDTDmJ+rmSpXd3dIbrHY+MTRCxf3vjVBH40Nr8X8gdRQBpUMLUo";
+  EXPECT_EQ(parse_job_request(to_json(request)), request);
+}
+
 TEST(JobResult, SurvivesTheWireWithLabelsOrAnError) {
   EXPECT_EQ(parse_job_result(to_json(sample_result())), sample_result());
   JobResult failed = sample_result();

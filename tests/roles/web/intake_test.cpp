@@ -108,6 +108,49 @@ TEST(TakeImages, EachImageIsCheckedAtTheDoor) {
   EXPECT_EQ(intake->images[3].error->code, "image_too_large");
 }
 
+Request json_request(std::string body) {
+  Request request = with_headers({{"content-type", "application/json; charset=utf-8"}});
+  request.body = std::move(body);
+  return request;
+}
+
+TEST(TakeImages, AReferenceNamesAnObjectOfAnAllowedBucket) {
+  ImageConfig limits;
+  limits.object_buckets = "scans,photos";
+  Request request = json_request(R"({"images":[{"object":{"bucket":"photos","key":"2026/cat.jpg","version":"v1"}},
+      {"name":"own","object":{"bucket":"scans","key":"x"}},{"object":{"bucket":"others","key":"x"}},
+      {"object":{"bucket":"photos","key":"../x"}}]})");
+  const auto intake = take_images(request, {}, limits);
+  ASSERT_TRUE(intake) << describe(intake.error());
+  ASSERT_EQ(intake->images.size(), 4U);
+  const ObjectReference cat{.bucket = "photos", .key = ObjectKey("2026/cat.jpg"), .version = "v1"};
+  EXPECT_EQ(intake->images[0].object, cat);
+  EXPECT_EQ(intake->images[0].name, "cat.jpg");
+  EXPECT_EQ(intake->images[0].bytes, to_json(cat));
+  EXPECT_FALSE(intake->images[0].error);
+  EXPECT_EQ(intake->images[1].name, "own");
+  EXPECT_FALSE(intake->images[1].error);
+  EXPECT_EQ(intake->images[2].error->code, "bucket_not_allowed");
+  EXPECT_EQ(intake->images[3].error->code, "bad_object_reference");
+}
+
+TEST(TakeImages, ReferencesAreRefusedByDefault) {
+  Request request = json_request(R"({"object":{"bucket":"photos","key":"cat.jpg"}})");
+  EXPECT_EQ(take_images(request, {}, {})->images.at(0).error->code, "bucket_not_allowed");
+}
+
+TEST(TakeImages, AReferenceHasItsForm) {
+  for (const char* body :
+       {R"({"object":"photos/cat.jpg"})", R"({"object":{"bucket":"photos"}})", R"({"object":{"key":"cat.jpg"}})",
+        R"({"object":{"bucket":1,"key":"x"}})", R"({"object":{"bucket":"photos","key":"x","version":1}})",
+        R"({"content":"","object":{"bucket":"photos","key":"x"}})"}) {
+    Request request = json_request(body);
+    const auto intake = take_images(request, {}, {});
+    ASSERT_FALSE(intake) << body;
+    EXPECT_EQ(intake.error().code, "bad_json") << body;
+  }
+}
+
 TEST(ParsePrefer, TakesWhatItKnows) {
   EXPECT_FALSE(parse_prefer({}).respond_async);
   const auto both = parse_prefer(with_headers({{"prefer", "respond-async, wait=10"}}));
@@ -139,12 +182,6 @@ TEST(ParseOptions, HaveRanges) {
     request.query = {{"min_score", bad}};
     EXPECT_EQ(parse_options(request).error().code, "bad_min_score") << bad;
   }
-}
-
-Request json_request(std::string body) {
-  Request request = with_headers({{"content-type", "application/json; charset=utf-8"}});
-  request.body = std::move(body);
-  return request;
 }
 
 // base64 of jpeg_of("cat") and jpeg_of("dog")

@@ -73,6 +73,7 @@ class WorkerFixture : public testing::Test {
             .dead_letters = *dead_,
             .inputs = inputs_,
             .outputs = outputs_,
+            .objects = objects_,
             .make_classifier = classifiers_.factory(),
             .clock = clock_,
             .rng = rng_,
@@ -112,6 +113,15 @@ class WorkerFixture : public testing::Test {
   void run() {
     start();
     finish();
+  }
+
+  /// Queues the request for an image in a bucket of somebody else.
+  JobRequest refer_to(const ObjectReference& object) {
+    JobRequest request = make_request(to_json(object));
+    request.object = object;
+    EXPECT_TRUE(inputs_.put(request.input.key, to_json(object), {}));
+    requests_->push(to_json(request));
+    return request;
   }
 
   std::shared_ptr<MemoryQueue> replies() { return queues_.queue(kReplies); }
@@ -161,6 +171,7 @@ class WorkerFixture : public testing::Test {
   std::shared_ptr<MemoryQueue> requests_ = queues_.create("imgrec-requests");
   std::shared_ptr<MemoryQueue> dead_ = queues_.create("imgrec-dead");
   MemoryStore inputs_{clock_}, outputs_{clock_};
+  std::shared_ptr<ObjectReader> objects_;
   FakeClassifiers classifiers_{clock_};
   WorkerSettings settings_;
   std::map<JobId, std::string> images_;
