@@ -61,6 +61,16 @@ def test_boto3_of_rekognition(service, labels):
                               "missing": "InvalidS3ObjectException", "confidence": "InvalidParameterException"}
 
 
+def test_boto3_presents_a_key_as_its_access_key_id(tmp_path):
+    keys = tmp_path / "keys.json"
+    made = imgrec.run("key", "create", "--web-keys-file", keys, "--role", "submit", "--name", "boto3")
+    assert made.returncode == 0, made.stderr
+    with imgrec.Service("web", "--web-keys-file", keys) as asking:
+        told = client("client_boto3_keys.py", "IMGREC_TEST_MOTO_PYTHON", asking, made.stdout.strip())
+    assert told == {"as access key id": "InvalidImageFormatException", "unknown": "AccessDeniedException",
+                    "damaged": "AccessDeniedException"}
+
+
 def test_tritonclient(service, labels):
     told = client("client_triton.py", "IMGREC_TEST_PYTHON", service, MODEL, *labels)
     assert told["live"] and told["ready"] and told["model_ready"] and not told["other_ready"]

@@ -7,6 +7,7 @@
 namespace imgrec {
 namespace {
 
+using test::bytes_of;
 using test::FakeClassifiers;
 using testing::IsEmpty;
 
