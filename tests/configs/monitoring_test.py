@@ -1,4 +1,5 @@
-"""configs/monitoring: the alerts name metrics that the program has, with labels that it sets, and each has its runbook entry."""
+"""configs/monitoring: alerts and dashboard name metrics that the program has, and each alert is in the runbook."""
+import json
 import pathlib
 import re
 import shutil
@@ -22,8 +23,17 @@ def sources():
     return "\n".join(path.read_text() for folder in ("lib", "roles", "cmd") for path in (ROOT / folder).rglob("*.cpp"))
 
 
+def panels():
+    return json.loads((ROOT / "configs/monitoring/dashboard.json").read_text())["panels"]
+
+
+def queries():
+    return [target["expr"] for panel in panels() for target in panel["targets"]]
+
+
 def test_every_metric_exists():
-    named = {name for expression in expressions() for name in re.findall(r"\bimgrec_\w+", expression)}
+    named = {re.sub("_bucket$", "", name) for expression in expressions() + queries()
+             for name in re.findall(r"\bimgrec_\w+", expression)}
     assert len(named) >= len(alerts())
     registered = set(re.findall(r'"(imgrec_[a-z_]+)"', sources()))
     assert named - registered == set()
@@ -44,6 +54,21 @@ def test_every_alert_is_whole_and_has_its_entry_in_the_runbook():
         assert re.search(rf"runbook: RUNBOOK\.md#{name.lower()}$", rule, re.M), name
     entries = re.findall(r"^## (\w+)\n\w", (ROOT / "configs/monitoring/RUNBOOK.md").read_text(), re.M)
     assert entries == alerts()
+
+
+def test_the_dashboard_is_one_that_grafana_can_import():
+    dashboard = json.loads((ROOT / "configs/monitoring/dashboard.json").read_text())
+    assert dashboard["uid"] and dashboard["title"] and dashboard["schemaVersion"] >= 36
+    variables = {variable["name"] for variable in dashboard["templating"]["list"]}
+    places = set()
+    for panel in panels():
+        place = panel["gridPos"]
+        assert place["x"] + place["w"] <= 24 and panel["title"] and panel["targets"], panel["title"]
+        places.add((place["x"], place["y"]))
+        assert set(re.findall(r"\$\{(\w+)\}", panel["datasource"]["uid"])) <= variables
+        letters = [target["refId"] for target in panel["targets"]]
+        assert len(letters) == len(set(letters)) and all(target["expr"] for target in panel["targets"])
+    assert len(places) == len({panel["id"] for panel in panels()}) == len(panels()) > 0
 
 
 def test_promtool_accepts_the_rules():
