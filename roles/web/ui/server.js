@@ -103,14 +103,15 @@ export async function upload(file, signal) {
   }));
 }
 
-// Waits some seconds for the result.
+// Waits some seconds for the result. Past the browser's cache, which would hold the request that cancels a job back until
+// the look-up of the same address has ended.
 export async function lookUp(location, signal, waitSeconds = LOOKUP_WAIT_SECONDS) {
-  return meaning(await request(location, { signal, headers: { Prefer: `wait=${waitSeconds}` } }));
+  return meaning(await request(location, { signal, cache: 'no-store', headers: { Prefer: `wait=${waitSeconds}` } }));
 }
 
 // Resolves with whether the job was cancelled; it was not when it has its result.
 export async function cancelJob(location) {
-  const { response, body } = await request(location, { method: 'DELETE' });
+  const { response, body } = await request(location, { method: 'DELETE', cache: 'no-store' });
   if (!response.ok && body?.code !== 'too_late') throw new Unavailable(body?.detail ?? `The server answered ${response.status}`);
   return response.ok;
 }
