@@ -128,6 +128,11 @@ def test_what_the_browser_cannot_show_has_a_placeholder(page, tmp_path):
     assert {"image/heic", "image/avif", ".heic", ".avif"} <= set(accepted)
 
 
+def without_store_time(document):
+    """How long storing took is in the answer alone: what is stored cannot tell it."""
+    return document | {"timings_ms": {name: ms for name, ms in document["timings_ms"].items() if name != "store"}}
+
+
 def test_photos_come_back_after_a_reload(page, tmp_path):
     (tmp_path / "cut.tiff").write_bytes(tiff()[:150])  # accepted, and refused by the worker
     names = [f"photo-{i}.png" for i in range(14)]
@@ -150,7 +155,7 @@ def test_photos_come_back_after_a_reload(page, tmp_path):
     assert not page.page.locator(".action:visible").count(), "nothing that needs the file is offered"
     for document in json.loads(saved(page, "#json"))["results"]:
         if document["name"] in names:
-            assert document == before[document["name"]]
+            assert without_store_time(document) == without_store_time(before[document["name"]])
         else:
             assert document["error"] == before["cut.tiff"]["error"]
 
