@@ -32,7 +32,7 @@ struct ImageConfig {
   int jpeg_scans_max = 100;               // a progressive photo has about 10; each costs a pass over the image
   std::string truncated = "refuse";       // refuse, accept: images of which pixels are missing at the end
   bool accepts_truncated() const { return truncated == "accept"; }
-  std::string object_buckets;     // whose objects requests may name; separated by commas, empty: none
+  std::string object_buckets{};   // whose objects requests may name; separated by commas, empty: none
   bool jpeg_fast_decoder = true;  // entropy decoding of our own; false: libjpeg's
 };
 
