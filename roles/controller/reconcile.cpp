@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <string_view>
-#include <tuple>
 #include <unordered_set>
 
 namespace imgrec {
@@ -17,7 +16,9 @@ struct Candidate {
 
   bool goes_before(const Candidate& other) const {
     if (pending != other.pending) return pending;
-    return std::tie(idle_since, busy_share, other.index) < std::tie(other.idle_since, other.busy_share, index);
+    if (idle_since != other.idle_since) return idle_since < other.idle_since;
+    if (busy_share < other.busy_share || busy_share > other.busy_share) return busy_share < other.busy_share;
+    return index > other.index;
   }
 };
 
@@ -40,12 +41,12 @@ std::vector<std::size_t> staying(const Observation& observation, Actions& action
   staying.reserve(observation.instances.size());
   for (std::size_t i = 0; i < observation.instances.size(); ++i) {
     const Instance& instance = observation.instances[i];
-    if (reaped.contains(instance.id.str())) {
+    if (!reaped.empty() && reaped.contains(instance.id.str())) {
       actions.terminate.push_back(instance.id);
       continue;
     }
     if (instance.state == InstanceState::stopping) continue;
-    if (confirmed.contains(instance.id.str())) {
+    if (!confirmed.empty() && confirmed.contains(instance.id.str())) {
       actions.terminate.push_back(instance.id);
     } else {
       staying.push_back(i);
@@ -59,10 +60,16 @@ void shrink(const Observation& observation, const std::vector<std::size_t>& stay
             Actions& actions) {
   std::vector<Candidate> candidates;
   candidates.reserve(staying.size());
-  for (const std::size_t index : staying) candidates.push_back(candidate(observation, index));
+  // The newest first, which mostly is the order already: then little has to be moved.
+  for (std::size_t i = staying.size(); i-- > 0;) candidates.push_back(candidate(observation, staying[i]));
   const auto count = std::min(static_cast<std::size_t>(surplus), candidates.size());
-  std::ranges::partial_sort(candidates, candidates.begin() + static_cast<std::ptrdiff_t>(count),
-                            [](const Candidate& a, const Candidate& b) { return a.goes_before(b); });
+  const auto end = candidates.begin() + static_cast<std::ptrdiff_t>(count);
+  const auto before = [](const Candidate& a, const Candidate& b) { return a.goes_before(b); };
+  // Those that are not running yet go before all others.
+  const auto running =
+      std::stable_partition(candidates.begin(), candidates.end(), [](const Candidate& one) { return one.pending; });
+  if (!std::is_sorted(candidates.begin(), running, before)) std::sort(candidates.begin(), running, before);
+  if (end > running) std::partial_sort(running, end, candidates.end(), before);
   const bool asks = observation.drains.possible && ending == Ending::drain;
   int unasked = observation.drains.overdue;
   for (std::size_t i = 0; i < count; ++i) {
