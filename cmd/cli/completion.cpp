@@ -5,6 +5,8 @@
 #include <utility>
 #include <vector>
 
+#include "cmd/cli/help.hpp"
+
 namespace imgrec {
 namespace {
 
@@ -161,7 +163,8 @@ std::string fish(std::span<const Command> commands) {
     if (second.empty()) {
       out += "complete -c imgrec -n __fish_use_subcommand -a " + first + " -d " + in_quotes(command.summary) + "\n";
     } else {
-      out += "complete -c imgrec -n __fish_use_subcommand -a " + first + "\n";
+      // Once for each group, at its first command.
+      if (names.at(first).starts_with(second)) out += "complete -c imgrec -n __fish_use_subcommand -a " + first + "\n";
       out += "complete -c imgrec -f -n " + in_quotes(seen + first + "; and not " + seen + names.at(first)) + " -a " +
              second + " -d " + in_quotes(command.summary) + "\n";
     }
@@ -243,15 +246,11 @@ std::string manual_page(std::span<const Command> commands) {
       ".SH COMMANDS\n";
   for (const Command& command : commands) out += command_section(command);
   out += ".SH SETTINGS\nWhich of them a command takes, its \\fB\\-\\-help\\fR says.\n" + settings_section();
-  out +=
-      ".SH EXIT STATUS\n0 ok, 1 an item failed, 2 wrong usage or settings, 3 something cannot be reached, 4 the model "
-      "cannot "
-      "be loaded (worker) or a \\-\\-fail\\-if holds (load), 130 interrupted.\n"
-      ".SH FILES\n" +
-      tagged("/etc/imgrec/local.toml, /etc/imgrec/aws.toml", "",
-             "Settings of the systemd units, each commented with its default.") +
-      tagged("/etc/default/imgrec", "", "Environment of the systemd units.") +
-      tagged("/var/lib/imgrec", "", "State of the systemd units, and their models.");
+  out += ".SH EXIT STATUS\n" + roff(kExitCodes) + ".SH FILES\n" +
+         tagged("/etc/imgrec/local.toml, /etc/imgrec/aws.toml", "",
+                "Settings of the systemd units, each commented with its default.") +
+         tagged("/etc/default/imgrec", "", "Environment of the systemd units.") +
+         tagged("/var/lib/imgrec", "", "State of the systemd units, and their models.");
   return out;
 }
 

@@ -119,10 +119,6 @@ Rows command_rows(std::span<const Command> commands, std::string_view prefix) {
   return rows;
 }
 
-constexpr const char* kExitCodes =
-    "Exit codes: 0 ok, 1 an item failed, 2 wrong usage or settings, 3 something cannot be reached,\n"
-    "4 the model cannot be loaded (worker) or a --fail-if holds (load), 130 interrupted.\n";
-
 }  // namespace
 
 std::string main_help(std::span<const Command> commands) {
@@ -136,8 +132,9 @@ std::string main_help(std::span<const Command> commands) {
          "\n`imgrec COMMAND --help` has examples and all options. `imgrec --role=web` is `imgrec web`.\n"
          "\nSettings: a flag (--port 9000) beats an environment variable (IMGREC_WEB_PORT=9000), which beats\n"
          "the file (--config FILE or IMGREC_CONFIG, TOML), which beats the default. `imgrec config show`\n"
-         "prints each with where it came from.\n\n" +
-         kExitCodes;
+         "prints each with where it came from.\n\n"
+         "Exit codes: " +
+         std::string(kExitCodes);
 }
 
 std::string group_help(std::span<const Command> commands, std::string_view group) {
@@ -169,7 +166,7 @@ std::string command_help(const Command& command) {
     out += "\nTakes every setting's flag, such as --port or --web-port.\n";
   }
   if (!command.notes.empty()) out += "\n" + command.notes + "\n";
-  return out + "\n" + kExitCodes;
+  return out + "\nExit codes: " + std::string(kExitCodes);
 }
 
 }  // namespace imgrec

@@ -9,6 +9,10 @@
 
 namespace imgrec {
 
+inline constexpr std::string_view kExitCodes =
+    "0 ok, 1 an item failed, 2 wrong usage or settings, 3 something cannot be reached,\n"
+    "4 the model cannot be loaded (worker) or a --fail-if holds (load), 130 interrupted.\n";
+
 std::string main_help(std::span<const Command> commands);
 /// Of a group such as "model": its commands.
 std::string group_help(std::span<const Command> commands, std::string_view group);

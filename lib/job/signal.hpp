@@ -21,6 +21,9 @@ enum class SignalKind {
   ended,     // a worker has finished all it held, and ends
 };
 
+/// A web node that takes images in tells so often how many.
+constexpr Millis kWebSignalEvery{5'000};
+
 /// A worker tells something at least this often.
 constexpr Seconds kWorkerSignalEvery{60};
 

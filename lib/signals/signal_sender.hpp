@@ -27,7 +27,7 @@ class SignalSender {
  public:
   struct Options {
     std::string sender;                        // as Signal::sender
-    Millis gather{5'000};                      // enqueued images are told together; the first at once
+    Millis gather = kWebSignalEvery;           // enqueued images are told together; the first at once
     Millis report_every = kWorkerSignalEvery;  // what a worker did
     Millis send_timeout{5'000};
   };

@@ -41,12 +41,12 @@ std::vector<std::size_t> staying(const Observation& observation, Actions& action
   staying.reserve(observation.instances.size());
   for (std::size_t i = 0; i < observation.instances.size(); ++i) {
     const Instance& instance = observation.instances[i];
-    if (!reaped.empty() && reaped.contains(instance.id.str())) {
+    if (reaped.contains(instance.id.str())) {
       actions.terminate.push_back(instance.id);
       continue;
     }
     if (instance.state == InstanceState::stopping) continue;
-    if (!confirmed.empty() && confirmed.contains(instance.id.str())) {
+    if (confirmed.contains(instance.id.str())) {
       actions.terminate.push_back(instance.id);
     } else {
       staying.push_back(i);
@@ -60,16 +60,14 @@ void shrink(const Observation& observation, const std::vector<std::size_t>& stay
             Actions& actions) {
   std::vector<Candidate> candidates;
   candidates.reserve(staying.size());
-  // The newest first, which mostly is the order already: then little has to be moved.
+  // The newest first, which is nearly their order already: then little has to be moved.
   for (std::size_t i = staying.size(); i-- > 0;) candidates.push_back(candidate(observation, staying[i]));
   const auto count = std::min(static_cast<std::size_t>(surplus), candidates.size());
   const auto end = candidates.begin() + static_cast<std::ptrdiff_t>(count);
   const auto before = [](const Candidate& a, const Candidate& b) { return a.goes_before(b); };
-  // Those that are not running yet go before all others.
-  const auto running =
-      std::stable_partition(candidates.begin(), candidates.end(), [](const Candidate& one) { return one.pending; });
-  if (!std::is_sorted(candidates.begin(), running, before)) std::sort(candidates.begin(), running, before);
-  if (end > running) std::partial_sort(running, end, candidates.end(), before);
+  if (!std::is_sorted(candidates.begin(), candidates.end(), before)) {
+    std::partial_sort(candidates.begin(), end, candidates.end(), before);
+  }
   const bool asks = observation.drains.possible && ending == Ending::drain;
   int unasked = observation.drains.overdue;
   for (std::size_t i = 0; i < count; ++i) {
@@ -81,23 +79,23 @@ void shrink(const Observation& observation, const std::vector<std::size_t>& stay
   }
 }
 
+int within(int wanted, const ScalingRules& rules) {
+  return std::min(std::max(wanted, rules.min), instance_limit(rules));
+}
+
 }  // namespace
 
 Decision within_limits(Decision decision, const ScalingRules& rules) {
-  const int limit = instance_limit(rules);
-  if (decision.wanted > limit) {
-    decision.wanted = limit;
-    decision.why += "; no more than " + std::to_string(limit) + " may be there";
-  } else if (decision.wanted < std::min(rules.min, limit)) {
-    decision.wanted = std::min(rules.min, limit);
-    decision.why += "; " + std::to_string(decision.wanted) + " are always there";
-  }
+  const int wanted = within(decision.wanted, rules);
+  if (wanted < decision.wanted) decision.why += "; no more than " + std::to_string(wanted) + " may be there";
+  if (wanted > decision.wanted) decision.why += "; " + std::to_string(wanted) + " are always there";
+  decision.wanted = wanted;
   return decision;
 }
 
 Actions reconcile(const Observation& observation, const Decision& decision, const ScalingRules& rules) {
   const int limit = instance_limit(rules);
-  const int wanted = std::min(std::max(decision.wanted, rules.min), limit);
+  const int wanted = within(decision.wanted, rules);
   Actions actions;
   const std::vector<std::size_t> stay = staying(observation, actions);
   const int requested = observation.drains.requested;

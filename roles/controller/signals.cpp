@@ -7,6 +7,8 @@
 namespace imgrec {
 namespace {
 
+static_assert(kGathered == kWebSignalEvery, "policies see no signals, but count on how late they are");
+
 constexpr Seconds kShort{30}, kLong{300};
 constexpr std::size_t kGapsMax = 20, kBootsMax = 20, kReadyMax = 100;
 constexpr double kSaturated = 0.9;

@@ -253,8 +253,7 @@ End Job::expire() {
 End Job::drop_cancelled() {
   auto stored = stored_result();
   if (stored) {
-    const auto result = parse_job_result(stored->bytes);
-    if (result) {
+    if (const auto result = parse_job_result(stored->bytes)) {
       if (auto beside = store_beside(*result); !beside) return come_back(beside.error());
     }
     return answer(std::move(stored->bytes), Outcome::answered_again);
@@ -297,15 +296,16 @@ End Job::finish(JobResult result, Outcome outcome) {
   const double store_ms = ms_since(store_begun);
   ports_.on_step(JobStep::stored);
   if (attempts_ && outcome != Outcome::poison) attempts_->forget();
-  const auto there = *earlier ? parse_job_result(**earlier) : Result<JobResult>(result);
-  if (there) {
-    if (auto beside = store_beside(*there); !beside) return come_back(beside.error());
-  }
   if (*earlier) {
+    const auto there = parse_job_result(**earlier);
+    if (there) {
+      if (auto beside = store_beside(*there); !beside) return come_back(beside.error());
+    }
     // A poison message whose labels were stored by an earlier delivery is none; one that was refused still is.
     if (outcome == Outcome::poison && there && !there->error) dead_letter_.clear();
     return answer(**std::move(earlier), Outcome::answered_again);
   }
+  if (auto beside = store_beside(result); !beside) return come_back(beside.error());
   result.timings.store_ms = timings_.store_ms = store_ms;
   return answer(to_json(result), outcome);
 }

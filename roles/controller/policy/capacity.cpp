@@ -2,8 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <string_view>
-#include <unordered_set>
 
 namespace imgrec {
 namespace {
@@ -21,14 +19,6 @@ double boot_left(double age_s, double boot_s) {
   return std::max(boot_s - age_s, boot_s / 10);
 }
 
-std::unordered_set<std::string_view> ids_of(const std::vector<InstanceId>& some,
-                                            const std::vector<InstanceId>& others) {
-  std::unordered_set<std::string_view> ids;
-  for (const InstanceId& id : some) ids.insert(id.str());
-  for (const InstanceId& id : others) ids.insert(id.str());
-  return ids;
-}
-
 }  // namespace
 
 Capacity find_capacity(const Observation& observation, const ScalingRules& rules, double messages) {
@@ -37,13 +27,13 @@ Capacity find_capacity(const Observation& observation, const ScalingRules& rules
   const double boot_high_s = std::max(boot_s, to_s(signals.boot_high.value_or(rules.assumed_boot)));
   const bool heard = !signals.instances.empty();
   Capacity capacity;
-  const std::unordered_set<std::string_view> gone = ids_of(observation.drains.confirmed, observation.reaped);
+  const auto gone = ids_that_end(observation);
   double busy = 0;
   int asked = observation.drains.requested;  // requests to stop that an idle one will take
   for (std::size_t i = 0; i < observation.instances.size(); ++i) {
     const Instance& instance = observation.instances[i];
     if (instance.state == InstanceState::stopping) continue;
-    if (!gone.empty() && gone.contains(instance.id.str())) continue;
+    if (gone.contains(instance.id.str())) continue;
     const double age_s = std::max(0.0, to_s(observation.wall - instance.launched_at));
     if (age_s < to_s(rules.billed_min)) ++capacity.billed_anyway;
     const InstanceSignals* said = heard && i < signals.instances.size() ? &signals.instances[i] : nullptr;

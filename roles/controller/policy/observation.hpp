@@ -4,6 +4,8 @@
 
 #include <optional>
 #include <string>
+#include <string_view>
+#include <unordered_set>
 #include <vector>
 
 #include "lib/base/units.hpp"
@@ -81,6 +83,9 @@ std::uint64_t count_messages(const QueueDepth& depth);
 
 /// Instances that are pending or running.
 int count_active(const std::vector<Instance>& instances);
+
+/// Those that wait for their end, because they have confirmed or are reaped. Views of the observation's ids.
+std::unordered_set<std::string_view> ids_that_end(const Observation& observation);
 
 /// Instances that are there to stay: pending or running, and neither asked to stop, nor waiting for their end, nor
 /// reaped.

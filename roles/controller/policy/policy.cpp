@@ -19,14 +19,6 @@ constexpr NamedPolicy kPolicies[] = {
     {"slo", "as few workers as answer each image within the wanted wait", &decide_slo, {0, 20}},
 };
 
-std::unordered_set<std::string_view> leaving(const Observation& observation) {
-  std::unordered_set<std::string_view> set;
-  set.reserve(observation.drains.confirmed.size() + observation.reaped.size());
-  for (const InstanceId& id : observation.drains.confirmed) set.insert(id.str());
-  for (const InstanceId& id : observation.reaped) set.insert(id.str());
-  return set;
-}
-
 }  // namespace
 
 std::span<const NamedPolicy> policies() {
@@ -59,10 +51,18 @@ int count_active(const std::vector<Instance>& instances) {
          static_cast<int>(std::ranges::count(instances, InstanceState::stopping, &Instance::state));
 }
 
+std::unordered_set<std::string_view> ids_that_end(const Observation& observation) {
+  std::unordered_set<std::string_view> ids;
+  ids.reserve(observation.drains.confirmed.size() + observation.reaped.size());
+  for (const InstanceId& id : observation.drains.confirmed) ids.insert(id.str());
+  for (const InstanceId& id : observation.reaped) ids.insert(id.str());
+  return ids;
+}
+
 int count_projected(const Observation& observation) {
   int projected = count_active(observation.instances) - observation.drains.requested;
   if (observation.drains.confirmed.empty() && observation.reaped.empty()) return projected;
-  const std::unordered_set<std::string_view> gone = leaving(observation);
+  const std::unordered_set<std::string_view> gone = ids_that_end(observation);
   for (const Instance& instance : observation.instances) {
     projected -= instance.state != InstanceState::stopping && gone.contains(instance.id.str());
   }

@@ -52,8 +52,7 @@ constexpr auto kErrorCodes = std::to_array<ErrorCode>({
     {"bad_parameter", 400, "A parameter of DetectLabels is missing, out of its range, or not done here."},
     {"bad_object_reference", 400,
      "The object cannot be read as it is named: the bucket, key or version has a form that no store takes, or the "
-     "bucket "
-     "is in another region. The detail says which."},
+     "bucket is in another region. The detail says which."},
     {"unknown_operation", 400, "The only operation of Amazon Rekognition here is DetectLabels."},
     {"bad_inference_request", 400,
      "The inference request is not as GET /v2/models/MODEL says: one input, image or tensor, of its datatype and "
@@ -123,8 +122,7 @@ constexpr auto kErrorCodes = std::to_array<ErrorCode>({
      "count as they are written."},
     {"object_denied", 422,
      "The service's workers may not read this object. Whoever runs the service grants their role s3:GetObject for it, "
-     "as "
-     "configs/iam/README.md says."},
+     "as configs/iam/README.md says."},
     {"idempotency_key_reused", 422,
      "Another request had this Idempotency-Key within 24 hours. Each request needs a key of its own; only the same "
      "request "
