@@ -356,7 +356,8 @@ TEST_F(CurlClient, FollowsRedirectsOnlyWhenAsked) {
   const std::string target = url("/moved");
   Imposter redirecting([&](int fd) {
     Imposter::read_head(fd);
-    Imposter::write(fd, "HTTP/1.1 302 Found\r\nX-Old: 1\r\nLocation: " + target + "\r\nContent-Length: 3\r\n\r\nold");
+    Imposter::write(fd, "HTTP/1.1 302 Found\r\nConnection: close\r\nX-Old: 1\r\nLocation: " + target +
+                            "\r\nContent-Length: 3\r\n\r\nold");
   });
   auto request = get(redirecting.url());
   const auto plain = send(request);
@@ -382,7 +383,8 @@ TEST_F(CurlClient, FollowsNoRedirectToAnotherProtocolNorForEver) {
   std::string location;
   Imposter redirecting([&](int fd) {
     Imposter::read_head(fd);
-    Imposter::write(fd, "HTTP/1.1 302 Found\r\nLocation: " + location + "\r\nContent-Length: 0\r\n\r\n");
+    Imposter::write(
+        fd, "HTTP/1.1 302 Found\r\nConnection: close\r\nLocation: " + location + "\r\nContent-Length: 0\r\n\r\n");
   });
   auto request = get(redirecting.url());
   request.follow_redirects = true;
