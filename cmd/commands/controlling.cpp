@@ -35,7 +35,8 @@ Result<ControllerPorts> controller_ports(const Config& config, Platform& platfor
                         .shutdown_requests = queue_name(config, QueueKind::shutdown_requests),
                         .shutdown_confirmations = queue_name(config, QueueKind::shutdown_confirmations),
                         .leases = platform.outputs.get(),
-                        .name = process_name()};
+                        .name = process_name(),
+                        .fleet_name = platform.fleet_name};
   if (platform.enter_as_controller) {
     auto is_gone = platform.enter_as_controller(ports.name);
     if (!is_gone) return fail(is_gone.error());

@@ -183,6 +183,12 @@ class AwsDoctor {
                                 .detail = "none; " + lease->holder + " was last heard of at " + when,
                                 .fix = "Start `imgrec controller`: nothing else starts and ends instances."});
     }
+    if (!lease->fleet.empty() && lease->fleet != config_.aws.fleet) {
+      return checks_.push_back({.name = name,
+                                .status = CheckStatus::failed,
+                                .detail = lease->holder + " of the fleet " + lease->fleet + ", in this result bucket",
+                                .fix = "Give each service its own aws.output_bucket or aws.output_prefix."});
+    }
     checks_.push_back(passed(name, lease->holder + ", its lease renewed at " + when));
   }
 

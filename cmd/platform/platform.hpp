@@ -42,6 +42,8 @@ struct Platform {
   /// For people: a command that ends the instances of make_fleet, which go on running when this process ends. Empty
   /// where they end with it.
   std::string how_to_end_instances;
+  /// Tells this service's instances from those of others; empty where there is but one service.
+  std::string fleet_name;
   /// Makes this process known as the controller of that name; what it returns tells whether the process of another name
   /// has ended for sure. Empty where controllers are on several machines, and nobody can know.
   std::function<Result<std::function<bool(const std::string& name)>>(const std::string& name)> enter_as_controller;

@@ -228,6 +228,7 @@ Result<Platform> make_aws_platform(const Config& config, Clock& clock, Rng& rng,
     if (!options) return fail(options.error());
     return aws::make_ec2_fleet(*session, std::move(*options));
   };
+  platform.fleet_name = config.aws.fleet;
   platform.how_to_end_instances = is_group ? how_to_end_group(session->region(), config.aws.auto_scaling_group)
                                            : how_to_end_instances(session->region(), config.aws.fleet);
   if ((config.aws.spot || is_group) && session->imds() != nullptr) {

@@ -45,6 +45,7 @@ ObjectKey leader_lease_key() {
 std::string to_json(const LeaderLease& lease) {
   JsonWriter json;
   json.begin_object().member("v", kVersion).member("epoch", lease.epoch).member("holder", lease.holder);
+  if (!lease.fleet.empty()) json.member("fleet", lease.fleet);
   json.member("renewals", lease.renewals).member("length_ms", lease.length.count()).member("released", lease.released);
   json.begin_list("launches");
   for (const NotedLaunch& launch : lease.launches) {
@@ -75,6 +76,7 @@ Result<LeaderLease> parse_leader_lease(std::string_view json) {
   }
   LeaderLease lease{.epoch = *epoch,
                     .holder = text(document, "holder"),
+                    .fleet = text(document, "fleet"),
                     .renewals = *renewals,
                     .length = Millis(*length),
                     .released = released->get<bool>(),

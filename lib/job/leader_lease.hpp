@@ -28,6 +28,7 @@ struct NotedLaunch {
 struct LeaderLease {
   std::uint64_t epoch = 0;     // grows with every change of leader
   std::string holder;          // names one process
+  std::string fleet = {};      // whose instances it launches and ends (aws.fleet); empty: not said
   std::uint64_t renewals = 0;  // grows with every write, so that no two are equal
   Millis length{0};            // the holder leads for so long after each write
   bool released = false;       // the holder has ended: anybody may lead at once

@@ -271,7 +271,10 @@ Result<void> check(const ControllerConfig& config) {
 // Stands by, leads, and stands by again when another one leads. Returns whether it led at its end.
 bool lead_in_turn(const ControllerConfig& config, const ControllerPorts& ports,
                   const std::function<void(Leadership*, const std::stop_token&)>& lead, const std::stop_token& stop) {
-  LeadershipOptions options{.length = config.lease, .holder = ports.name, .launches_kept = ports.fleet.shown_within()};
+  LeadershipOptions options{.length = config.lease,
+                            .holder = ports.name,
+                            .fleet = ports.fleet_name,
+                            .launches_kept = ports.fleet.shown_within()};
   if (ports.is_gone) options.is_gone = ports.is_gone;
   Leadership leadership(*ports.leases, ports.clock, ports.rng, ports.metrics, std::move(options));
   while (leadership.wait_to_lead(stop)) {

@@ -36,6 +36,7 @@ struct ControllerPorts {
   std::string shutdown_requests = {}, shutdown_confirmations = {};  // names
   ObjectStore* leases = nullptr;  // where controllers agree on who leads; null: this is the only one
   std::string name = {};          // of this process, for the lease: no other one ever has it
+  std::string fleet_name = {};    // as LeaderLease::fleet
   /// As LeadershipOptions::is_gone; empty: nobody can know.
   std::function<bool(const std::string& name)> is_gone = {};
 };

@@ -17,6 +17,18 @@ constexpr Millis kRetry{1'000};
 constexpr int kTriesMax = 3;  // of a swap that finds another version
 constexpr std::size_t kNotedMax = 64;
 
+bool is_of_other_fleet(const LeaderLease& lease, const std::string& fleet) {
+  return !lease.fleet.empty() && !fleet.empty() && lease.fleet != fleet;
+}
+
+std::unexpected<Error> other_fleet(const LeaderLease& lease, const std::string& fleet) {
+  return fail(
+      ErrorKind::denied, "other_fleet",
+      "The controller " + lease.holder + " of the fleet " + lease.fleet +
+          " leads in this result bucket; this one is of the fleet " + fleet +
+          ". Give each its own aws.output_bucket or aws.output_prefix; if it is one service, the same aws.fleet.");
+}
+
 }  // namespace
 
 Leadership::Leadership(ObjectStore& store, Clock& clock, Rng& rng, Metrics& metrics, LeadershipOptions options)
@@ -48,6 +60,7 @@ Result<std::optional<StoredObject>> Leadership::read(const CallLimits& limits) {
 LeaderLease Leadership::document() const {
   LeaderLease lease{.epoch = epoch_,
                     .holder = options_.holder,
+                    .fleet = options_.fleet,
                     .renewals = renewals_,
                     .length = options_.length,
                     .released = false,
@@ -93,6 +106,7 @@ Result<bool> Leadership::try_to_lead(const std::stop_token& stop) {
     if (!parsed) return fail(parsed.error());
     lease = *parsed;
     if (!may_take(**object, *lease)) {
+      if (is_of_other_fleet(*lease, options_.fleet)) return other_fleet(*lease, options_.fleet);
       if (!std::exchange(standing_by_told_, true)) {
         log::info("another controller leads; this one stands by, and takes over when that one ends",
                   {{"leader", lease->holder}, {"epoch", lease->epoch}, {"lease_ms", lease->length.count()}});

@@ -29,7 +29,8 @@ namespace imgrec {
 
 struct LeadershipOptions {
   Millis length{20'000};
-  std::string holder;  // names this process, and no other one ever
+  std::string holder;      // names this process, and no other one ever
+  std::string fleet = {};  // as LeaderLease::fleet; empty: that of any lease
   /// Returns true when the process of that name has ended for sure: then its lease is taken over at once. Where nobody
   /// can know, false.
   std::function<bool(const std::string& holder)> is_gone = [](const std::string&) { return false; };
@@ -42,7 +43,7 @@ class Leadership {
   Leadership(ObjectStore& store, Clock& clock, Rng& rng, Metrics& metrics, LeadershipOptions options);
 
   /// One look: takes the lease when it is there to be taken. Returns whether this process leads now. Errors: the
-  /// store's; invalid "bad_leader_lease".
+  /// store's; invalid "bad_leader_lease"; denied "other_fleet" while a controller of another fleet holds it.
   Result<bool> try_to_lead(const std::stop_token& stop);
 
   /// Looks until this process leads (true) or a stop is requested (false).

@@ -191,11 +191,14 @@ def test_another_bundle_image_network_and_profile(account, ready):
     assert "aws.subnets" in checks["subnets"]["fix"] and "imgrec bundle upload" in checks["bundle"]["fix"]
 
 
-@pytest.mark.parametrize("released,seconds,status,words", [(False, 0, "ok", "gateway:1:0, its lease renewed"), (True, 0, "ok", "ended"),
-                                                          (False, 3600, "warning", "gateway:1:0 was last heard of")])
-def test_who_leads(account, ready, released, seconds, status, words):
+@pytest.mark.parametrize("fleet,released,seconds,status,words", [
+    ("imgrec", False, 0, "ok", "gateway:1:0, its lease renewed"), ("imgrec", True, 0, "ok", "ended"),
+    ("imgrec", False, 3600, "warning", "gateway:1:0 was last heard of"), ("other", False, 0, "failed", "gateway:1:0 of the fleet other"),
+    ("other", True, 0, "ok", "ended")])
+def test_who_leads(account, ready, fleet, released, seconds, status, words):
     at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() - seconds))
-    lease = {"v": 1, "epoch": 1, "holder": "gateway:1:0", "renewals": 1, "length_ms": 20000, "released": released, "launches": [], "at": at}
+    lease = {"v": 1, "epoch": 1, "holder": "gateway:1:0", "fleet": fleet, "renewals": 1, "length_ms": 20000, "released": released,
+             "launches": [], "at": at}
     s3 = account.client("s3")
     s3.put_object(Bucket="out-bucket", Key="status/leader", Body=json.dumps(lease).encode())
     try:

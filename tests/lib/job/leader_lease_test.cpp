@@ -13,6 +13,8 @@ TEST(LeaderLeaseDocument, SurvivesTheStore) {
                     .released = true,
                     .at = WallTime(Seconds(1'790'000'000))};
   EXPECT_EQ(parse_leader_lease(to_json(lease)), lease);
+  lease.fleet = "cats";
+  EXPECT_EQ(parse_leader_lease(to_json(lease)), lease);
   lease.launches = {{.token = LaunchToken("7-ab"), .count = 3, .total = 5, .plan = "a \"plan\"\n"},
                     {.token = LaunchToken("7-cd"), .count = 1, .total = 6, .plan = {}}};
   EXPECT_EQ(parse_leader_lease(to_json(lease)), lease);

@@ -66,6 +66,26 @@ TEST_F(LeadershipTest, OneLeadsAndTheOtherTakesOverWhenItIsSilent) {
   EXPECT_FALSE(leads(*a));
 }
 
+TEST_F(LeadershipTest, AControllerOfAnotherFleetIsToldWhoLeadsHere) {
+  const auto of_fleet = [&](const std::string& name, const std::string& fleet) {
+    return std::make_unique<Leadership>(store_, clock_, rng_, metrics_,
+                                        LeadershipOptions{.length = kLength, .holder = name, .fleet = fleet});
+  };
+  const auto cats = of_fleet("a", "cats"), dogs = of_fleet("b", "dogs"), unnamed = of_fleet("c", "");
+  EXPECT_TRUE(leads(*cats));
+  EXPECT_EQ(lease().fleet, "cats");
+  const auto refused = dogs->try_to_lead({});
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, "other_fleet");
+  EXPECT_NE(refused.error().message.find("a of the fleet cats"), std::string::npos) << refused.error().message;
+  EXPECT_NE(refused.error().message.find("aws.output_prefix"), std::string::npos);
+  EXPECT_EQ(unnamed->try_to_lead({}), false) << "an older version, which names no fleet, stands by";
+  ASSERT_TRUE(renews(*cats)) << "nobody else's look disturbs the leader";
+  cats->release();
+  EXPECT_TRUE(leads(*dogs)) << "a fleet that has ended, or got another name, blocks nobody";
+  EXPECT_EQ(lease().fleet, "dogs");
+}
+
 TEST_F(LeadershipTest, TimesOfDayDoNotMatter) {
   const auto a = controller("a"), b = controller("b");
   EXPECT_TRUE(leads(*a));
