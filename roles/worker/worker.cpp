@@ -202,8 +202,8 @@ Result<void> Worker::receive_until_end(const std::stop_token& stop) {
 Result<std::vector<Message>> Worker::receive(int messages_max, const std::stop_token& stop) {
   ReceiveOptions options{
       .messages_max = messages_max, .wait = settings_.worker.poll_wait, .visibility = settings_.queue.visibility};
-  options.wait = std::min(options.wait, idle_end_.wait_max());
-  if (holds_nothing()) options.wait = std::min(options.wait, shutdown_.wait_max());
+  // Also while there is work: it may be done long before the poll is.
+  options.wait = std::min({options.wait, idle_end_.wait_max(), shutdown_.wait_max()});
   std::stop_source poll;
   {
     std::lock_guard lock(mutex_);

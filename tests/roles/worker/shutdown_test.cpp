@@ -79,6 +79,22 @@ TEST_F(WorkerShutdownTest, WorkInHandIsFinishedAndNothingIsDeliveredTwice) {
   for (const auto& [job, answer] : answers()) EXPECT_EQ(answers().count(job), 1u);
 }
 
+// The poll that is under way when the last image is done began while there was work.
+TEST_F(WorkerShutdownTest, ARequestIsTakenSoonAfterTheLastImage) {
+  settings_.worker.poll_wait = Seconds(20);
+  classifiers_.hold();
+  submit("the last image");
+  start();
+  until([&] { return requests_->depth()->in_flight == 1; });
+  pass(Millis(400));
+  ask("r-1");
+  classifiers_.release();
+  until([&] { return requests_->bodies().empty(); });
+  clock_.advance(settings_.worker.shutdown_check);
+  at_once([&] { return !confirmations().empty(); });
+  expect_all_done();
+}
+
 TEST_F(WorkerShutdownTest, ARequestTakenBackInTimeStopsNobody) {
   start();
   pass(Seconds(1));
