@@ -34,7 +34,9 @@ std::optional<AsgGroup> read_group(const XmlElement& item) {
   }
   if (const XmlElement* instances = item.child("Instances")) {
     for (const XmlElement* one : instances->all("member")) {
-      out.instances.push_back({.id = InstanceId(one->value("InstanceId")), .lifecycle = one->value("LifecycleState")});
+      out.instances.push_back({.id = InstanceId(one->value("InstanceId")),
+                               .lifecycle = one->value("LifecycleState"),
+                               .type = one->value("InstanceType")});
     }
   }
   return out;

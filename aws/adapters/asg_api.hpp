@@ -14,6 +14,7 @@ namespace imgrec::aws {
 struct AsgInstance {
   InstanceId id;
   std::string lifecycle;  // "Pending", "InService", "Terminating:Wait", …
+  std::string type{};     // "c7i.large"
 };
 
 struct AsgGroup {

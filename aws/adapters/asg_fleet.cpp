@@ -113,7 +113,8 @@ Result<AsgFleet::Seen> AsgFleet::look(const CallLimits& limits) {
     if (ended_.contains(one.id)) state = InstanceState::stopping;
     seen.active += state != InstanceState::stopping;
     const auto at = launched_at_.try_emplace(one.id, wall).first->second;
-    seen.instances.push_back({.id = one.id, .state = state, .app_tier_id = one.id.str(), .launched_at = at});
+    seen.instances.push_back(
+        {.id = one.id, .state = state, .app_tier_id = one.id.str(), .type = one.type, .launched_at = at});
   }
   std::ranges::sort(seen.instances, {}, [](const Instance& one) { return std::tie(one.launched_at, one.id); });
   const int pending = std::max(0, seen.group.desired - seen.active);

@@ -136,6 +136,7 @@ Ec2Fleet::Known Ec2Fleet::known(const Ec2Instance& instance) const {
   out.instance = {.id = instance.id,
                   .state = state_of(instance.state),
                   .app_tier_id = out.number > 0 ? "app-tier-" + std::to_string(out.number) : "",
+                  .type = instance.type,
                   .launched_at = instance.launched_at};
   return out;
 }

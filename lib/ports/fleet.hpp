@@ -28,6 +28,7 @@ struct Instance {
   InstanceId id;
   InstanceState state = InstanceState::pending;
   std::string app_tier_id;  // "app-tier-1": the number is the lowest free one
+  std::string type = {};    // "c7i.large"; empty: not known, or a process of this machine
   WallTime launched_at{};
 };
 

@@ -27,7 +27,7 @@ MachineStatus StatusBook::machine(const Observation& observation, std::size_t in
   const Instance& instance = observation.instances[index];
   MachineStatus machine{.id = instance.id.str(),
                         .app_tier_id = instance.app_tier_id,
-                        .type = {},
+                        .type = instance.type,
                         .state = MachineState::ready,
                         .launched_at = instance.launched_at};
   const InstanceSignals said =

@@ -55,7 +55,8 @@ class Group {
   Reply described() const {
     std::string members;
     for (const auto& [id, state] : states) {
-      members += "<member><InstanceId>" + id + "</InstanceId><LifecycleState>" + state + "</LifecycleState></member>";
+      members += "<member><InstanceId>" + id + "</InstanceId><InstanceType>c7a.large</InstanceType><LifecycleState>" +
+                 state + "</LifecycleState></member>";
     }
     return {.body =
                 "<DescribeAutoScalingGroupsResponse><DescribeAutoScalingGroupsResult><AutoScalingGroups><member>"
@@ -125,6 +126,7 @@ TEST_F(AsgFleetTest, WhatTheGroupHasNotLaunchedYetIsPending) {
   EXPECT_EQ(other->describe()->size(), 3U) << "another process sees it too";
   group.appear();
   EXPECT_THAT(ids(), ElementsAre("i-1", "i-2", "i-3"));
+  EXPECT_EQ(other->describe()->front().type, "c7a.large");
 }
 
 TEST_F(AsgFleetTest, WhatIsPendingCanBeCalledOff) {

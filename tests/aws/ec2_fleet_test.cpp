@@ -43,7 +43,8 @@ std::string instances_set(const std::vector<Machine>& machines) {
            "</name></instanceState>" +
            (one.reason.empty() ? "" : "<stateReason><message>" + one.reason + "</message></stateReason>") +
            "<amiLaunchIndex>" + std::to_string(one.index) +
-           "</amiLaunchIndex><launchTime>2026-01-01T00:00:00.000Z</launchTime><tagSet>" +
+           "</amiLaunchIndex><instanceType>c7i.large</instanceType><launchTime>2026-01-01T00:00:00.000Z</"
+           "launchTime><tagSet>" +
            "<item><key>imgrec:app-tiers</key><value>" + one.tiers + "</value></item>" +
            "<item><key>imgrec:launch</key><value>" + one.launch + "</value></item></tagSet></item>";
   }
@@ -128,6 +129,7 @@ TEST_F(Ec2FleetTest, LaunchesInOneCall) {
   ASSERT_TRUE(instances) << describe(instances.error());
   ASSERT_EQ(instances->size(), 3U);
   EXPECT_EQ((*instances)[1].app_tier_id, "app-tier-3");
+  EXPECT_EQ((*instances)[1].type, "c7i.large");
   const auto form = run_form();
   for (const auto& [name, value] :
        std::map<std::string, std::string>{{"Version", "2016-11-15"},

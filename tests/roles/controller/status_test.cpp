@@ -46,8 +46,11 @@ class StatusBookTest : public testing::Test {
 
 TEST_F(StatusBookTest, TellsWhatEachMachineDoes) {
   const auto instance = [](std::string id, InstanceState state, Seconds launched) {
-    return Instance{
-        .id = InstanceId(std::move(id)), .state = state, .app_tier_id = {}, .launched_at = kStart + launched};
+    return Instance{.id = InstanceId(std::move(id)),
+                    .state = state,
+                    .app_tier_id = {},
+                    .type = "c7i.large",
+                    .launched_at = kStart + launched};
   };
   instances_ = {instance("idle", InstanceState::running, Seconds(-600)),
                 instance("busy", InstanceState::running, Seconds(-600)),
@@ -67,6 +70,7 @@ TEST_F(StatusBookTest, TellsWhatEachMachineDoes) {
   ASSERT_EQ(status.machines.size(), wanted.size());
   for (std::size_t i = 0; i < wanted.size(); ++i) EXPECT_EQ(status.machines[i].state, wanted[i]) << i;
   EXPECT_EQ(status.counts, (ServiceStatus::Counts{.booting = 2, .ready = 2, .busy = 1, .draining = 2}));
+  EXPECT_EQ(status.machines[1].type, "c7i.large");
   EXPECT_EQ(status.machines[1].images, 70U);
   EXPECT_FALSE(status.machines[2].images) << "not heard of";
   EXPECT_EQ(status.boot_s, 40) << "assumed while none was measured";
