@@ -313,7 +313,13 @@ def test_photos_are_found_sorted_and_saved_as_shown(page, tmp_path):
     expect_accessible(page, "filtered")
     assert saved(page, "#csv").split("\n")[1].startswith("b9,") and saved(page, "#csv").count("\n") == 2
     assert [one["name"] for one in json.loads(saved(page, "#json"))["results"]] == ["b9.png"]
-    page.page.fill("#find", "")
+    page.page.fill("#find", "no such name or label")
+    assert visible() == [] and page.page.locator("#csv").is_disabled()
+    assert page.page.locator("#no-match").inner_text() == "No photo matches. Show all"
+    expect_accessible(page, "no-match")
+    page.page.click("#show-all")
+    assert len(visible()) == 4 and page.page.locator("#no-match").is_hidden() and page.page.locator("#csv").is_enabled()
+    assert page.page.evaluate("document.activeElement.id") == "find"
     page.page.select_option("#show", "failed")
     assert visible() == ["no image.jpg"]
     page.page.select_option("#show", "")

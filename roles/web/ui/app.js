@@ -85,8 +85,11 @@ function showFilter() {
   const number = filter.isFiltering() ? shownPhotos().length : rows.size;
   const shown = number < rows.size ? ` of ${number} shown` : '';
   byId('filter').hidden = rows.size < 2;
-  byId('csv').textContent = `Save CSV${shown}`;
-  byId('json').textContent = `Save JSON${shown}`;
+  byId('no-match').hidden = number > 0 || rows.size === 0;
+  for (const [id, form] of [['csv', 'CSV'], ['json', 'JSON']]) {
+    byId(id).textContent = `Save ${form}${shown}`;
+    byId(id).disabled = number === 0;
+  }
   byId('clear').textContent = shown ? 'Clear all' : 'Clear';
 }
 
@@ -232,6 +235,10 @@ for (const [button, chooser, take] of [['camera', 'camera-file', (files) => [...
   byId(chooser).addEventListener('change', ({ target }) => { addAll(take(target.files)); target.value = ''; });
 }
 filter.onFilter(arrange);
+byId('show-all').addEventListener('click', () => {
+  filter.showAll();
+  arrange();
+});
 byId('form').addEventListener('submit', (event) => event.preventDefault());
 byId('now').addEventListener('click', () => sender.hurry());
 byId('cancel').addEventListener('click', () => { for (const photo of rows.keys()) sender.cancel(photo); });

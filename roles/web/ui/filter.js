@@ -35,6 +35,12 @@ export function sorted(photos) {
   return isSorting() ? photos.toSorted(ORDERS[sort.value]) : photos;
 }
 
+// The order stays; the focus goes to where something else can be looked for.
+export function showAll() {
+  find.value = show.value = '';
+  find.focus();
+}
+
 export function reset() {
   find.value = show.value = sort.value = '';
 }
