@@ -22,13 +22,12 @@ ResultsList::ResultsList(const SessionResults& results, std::optional<SessionId>
 std::string ResultsList::next_piece() {
   std::string piece;
   if (at_ == At::end) return piece;
-  if (std::exchange(at_, At::results) == At::begin) piece = options_.form == Form::documents ? "{\"results\":[" : "{";
-  if (!session_) {
-    finish(piece);
-    return piece;
-  }
   const std::size_t left = options_.limit == 0 ? std::numeric_limits<std::size_t>::max() : options_.limit - listed_;
-  const auto page = results_.page(*session_, after_, std::min(left, kPieceResults), kPieceBytes);
+  SessionResults::Page page;
+  if (session_) page = results_.page(*session_, after_, std::min(left, kPieceResults), kPieceBytes);
+  if (std::exchange(at_, At::results) == At::begin) {
+    piece = options_.form == Form::documents ? "{\"count\":" + std::to_string(page.count) + ",\"results\":[" : "{";
+  }
   for (const SessionResults::Entry& entry : page.results) append(piece, *entry);
   after_ = page.next;
   more_ = page.next != 0 && options_.limit != 0 && listed_ >= options_.limit;
@@ -40,7 +39,8 @@ void ResultsList::append(std::string& piece, const SessionResult& result) {
   if (options_.form == Form::by_name && !std::ranges::binary_search(latest_, result.number)) return;
   if (listed_++ > 0) piece += ',';
   if (options_.form == Form::documents) {
-    piece += result.document;
+    piece += "{\"serial\":" + std::to_string(result.serial) + ',';
+    piece.append(result.document, 1);  // behind its "{"
     return;
   }
   append_json_quoted(piece, result.name);

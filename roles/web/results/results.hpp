@@ -15,7 +15,8 @@ namespace imgrec {
 class ResultsList {
  public:
   enum class Form {
-    documents,  // {"results":[DOCUMENT,…],"next":"CURSOR"}; next only when there are more than `limit`
+    documents,  // {"count":N,"results":[DOCUMENT,…],"next":"CURSOR"}; each document begins with its serial number; next
+                // only when there are more than `limit`
     by_name     // {NAME:LABEL,…}, as the reference systems list them; the latest of equal names
   };
   struct Options {

@@ -18,6 +18,7 @@ std::uint64_t weight(const SessionResult& result) {
 
 void SessionResults::record(const JobResult& result) {
   SessionResult entry{.number = 0,
+                      .serial = 0,
                       .name = result.name,
                       .label = result.error ? "error: " + result.error->code : result.labels.front().label,
                       .document = to_json(result)};
@@ -27,6 +28,7 @@ void SessionResults::record(const JobResult& result) {
   entry.number = ++last_number_;
   order_.push_back({entry.number, result.session, result.job});
   const auto session = sessions_.try_emplace(result.session).first;
+  entry.serial = ++session->second.count;
   session->second.results.push_back(std::make_shared<const SessionResult>(std::move(entry)));
   session->second.bytes += bytes;
   bytes_ += bytes;
@@ -56,6 +58,7 @@ SessionResults::Page SessionResults::page(const SessionId& session, std::uint64_
   Page page;
   const auto found = sessions_.find(session);
   if (found == sessions_.end()) return page;
+  page.count = found->second.count;
   const auto& results = found->second.results;
   auto at = std::ranges::upper_bound(results, after, {}, [](const Entry& entry) { return entry->number; });
   std::uint64_t bytes = 0;

@@ -16,7 +16,8 @@ namespace imgrec {
 
 /// One result as it is listed.
 struct SessionResult {
-  std::uint64_t number = 0;  // grows with each result: the cursor of a page
+  std::uint64_t number = 0;  // grows with each result of any session: the cursor of a page
+  std::uint64_t serial = 0;  // 1, 2, … within its session
   std::string name;
   std::string label;     // the best label, or "error: CODE"
   std::string document;  // JSON
@@ -41,6 +42,7 @@ class SessionResults {
   struct Page {
     std::vector<Entry> results;  // oldest first
     std::uint64_t next = 0;      // pass it as `after` for the next page; 0: this is the last
+    std::uint64_t count = 0;     // of the session's results, those included that have gone for a limit
   };
   /// The session's results with greater numbers than `after`, until there are results_max of them or they have
   /// bytes_max bytes; at least one when there is one.
@@ -56,6 +58,7 @@ class SessionResults {
  private:
   struct Session {
     std::deque<Entry> results;
+    std::uint64_t count = 0;  // the latest serial number
     std::uint64_t bytes = 0;
   };
   using Sessions = std::unordered_map<SessionId, Session>;

@@ -242,12 +242,15 @@ TEST(Results, LargeListsAreStreamedAndPagesAreFollowed) {
     return json::parse(reply.body);
   };
   EXPECT_EQ(list("")["results"].size(), 60U);
+  EXPECT_EQ(list("")["results"][59]["serial"], 60);
   std::set<std::string> names;
   std::string cursor = "0";
   for (int pages = 0; !cursor.empty(); ++pages) {
     ASSERT_LT(pages, 4);
     const json page = list("?limit=25&cursor=" + cursor);
     EXPECT_LE(page["results"].size(), 25U);
+    EXPECT_EQ(page["count"], 60);
+    EXPECT_EQ(page["results"][0]["serial"], 25 * pages + 1);
     for (const json& result : page["results"]) names.insert(result["name"]);
     cursor = page.value("next", "");
   }

@@ -46,6 +46,10 @@ TEST_F(SessionResultsTest, EachSessionHasItsOwnOldestFirstAndEachJobOnce) {
   const auto page = results.page(one, 0, 100, kMiB);
   EXPECT_EQ(names(page), (Names{"a", "b"}));
   EXPECT_EQ(page.next, 0U);
+  EXPECT_EQ(page.count, 2U);
+  EXPECT_EQ(page.results[0]->serial, 1U);
+  EXPECT_EQ(page.results[1]->serial, 2U) << "another session's results do not count";
+  EXPECT_EQ(results.page(two, 0, 100, kMiB).results.at(0)->serial, 1U);
   EXPECT_EQ(page.results[0]->label, "label of a");
   EXPECT_EQ(page.results[0]->document, to_json(a));
   EXPECT_TRUE(page.results[1]->label.starts_with("error: "));
@@ -59,6 +63,8 @@ TEST_F(SessionResultsTest, PagesAreStableWhileResultsComeAndGo) {
   for (const char* name : {"e", "f", "g", "h"}) results.record(result(one, name));
   page = results.page(one, page.next, 3, kMiB);
   EXPECT_EQ(names(page), (Names{"c", "d", "e"}));
+  EXPECT_EQ(page.results[0]->serial, 3U);
+  EXPECT_EQ(page.count, 8U) << "those that have gone included";
   page = results.page(one, page.next, 3, kMiB);
   EXPECT_EQ(names(page), (Names{"f", "g", "h"}));
   EXPECT_EQ(page.next, 0U);
