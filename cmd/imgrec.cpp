@@ -40,6 +40,7 @@ std::vector<Command> commands(const WorkerHooks& hooks) {
           dead_letters_list_command(),
           dead_letters_redrive_command(),
           dead_letters_drop_command(),
+          deploy_command(),
           deploy_template_command(),
           deploy_status_command(),
           user_data_worker_command(),

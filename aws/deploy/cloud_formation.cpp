@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "aws/client/wire/xml.hpp"
+#include "aws/deploy/stack_state.hpp"
 
 namespace imgrec::aws {
 namespace {
@@ -11,7 +12,7 @@ constexpr int kPagesMax = 50;  // of events, 100 each: a change of this stack ha
 
 std::unexpected<Error> bad_response(const char* operation) {
   return fail(ErrorKind::transient, "bad_response",
-              std::string("CloudFormation ") + operation + " failed: the answer holds no list.");
+              std::string("CloudFormation ") + operation + " failed: the answer holds not what was asked for.");
 }
 
 StackResource read_resource(const XmlElement& item) {
@@ -22,10 +23,6 @@ StackResource read_resource(const XmlElement& item) {
           .reason = item.value("ResourceStatusReason")};
 }
 
-bool is_stack_itself(const StackEvent& event, const Stack& stack) {
-  return event.type == "AWS::CloudFormation::Stack" && event.id == stack.id;
-}
-
 // The event with which a change begins; what CloudFormation does by itself (a rollback, a clean-up) belongs to the
 // change.
 bool begins_change(const StackEvent& event, const Stack& stack) {
@@ -34,19 +31,43 @@ bool begins_change(const StackEvent& event, const Stack& stack) {
   return is_stack_itself(event, stack) && std::ranges::find(kFirst, event.status) != std::end(kFirst);
 }
 
+// "Stack with id NAME does not exist", "ChangeSet [NAME] does not exist"
+bool is_not_there(const CallFailure& failure) {
+  return failure.aws_code.starts_with("ChangeSetNotFound") ||
+         (failure.aws_code == "ValidationError" && failure.error.message.find("does not exist") != std::string::npos);
+}
+
+ChangeSet read_change_set(const XmlElement& item) {
+  return {.name = item.value("ChangeSetName"),
+          .stack_id = item.value("StackId"),
+          .status = item.value("Status"),
+          .execution_status = item.value("ExecutionStatus"),
+          .reason = item.value("StatusReason"),
+          .description = item.value("Description"),
+          .created_at = item.value("CreationTime"),
+          .changes = {}};
+}
+
+void read_changes(const XmlElement& result, std::vector<ResourceChange>& out) {
+  const XmlElement* list = result.child("Changes");
+  if (list == nullptr) return;
+  for (const XmlElement* item : list->all("member")) {
+    const XmlElement* change = item->child("ResourceChange");
+    if (change == nullptr) continue;
+    out.push_back({.action = change->value("Action"),
+                   .name = change->value("LogicalResourceId"),
+                   .type = change->value("ResourceType"),
+                   .replacement = change->value("Replacement")});
+  }
+}
+
 }  // namespace
 
 Result<std::optional<Stack>> CloudFormation::describe(const std::string& name, const CallLimits& limits) {
   constexpr const char* kOperation = "DescribeStacks";
-  const auto got = session_.query({"cloudformation", kOperation}, {{"StackName", name}}, limits.deadline, limits.stop);
-  if (!got) {
-    // "Stack with id NAME does not exist"
-    const CallFailure& failure = got.error();
-    if (failure.aws_code == "ValidationError" && failure.error.message.find("does not exist") != std::string::npos) {
-      return std::nullopt;
-    }
-    return fail(failure.error);
-  }
+  const auto got = call(kOperation, {{"StackName", name}}, limits);
+  if (!got && is_not_there(got.error())) return std::nullopt;
+  if (!got) return fail(got.error().error);
   const auto document = parse_xml(got->body);
   if (!document) return fail(document.error());
   const XmlElement* item = document->at({"DescribeStacksResult", "Stacks", "member"});
@@ -65,8 +86,7 @@ Result<std::optional<Stack>> CloudFormation::describe(const std::string& name, c
 
 Result<std::vector<StackResource>> CloudFormation::resources(const Stack& stack, const CallLimits& limits) {
   constexpr const char* kOperation = "DescribeStackResources";  // up to 100 at once, and our template has fewer
-  const auto got =
-      session_.query({"cloudformation", kOperation}, {{"StackName", stack.id}}, limits.deadline, limits.stop);
+  const auto got = call(kOperation, {{"StackName", stack.id}}, limits);
   if (!got) return fail(got.error().error);
   const auto document = parse_xml(got->body);
   if (!document) return fail(document.error());
@@ -84,7 +104,7 @@ Result<std::vector<StackEvent>> CloudFormation::latest_events(const Stack& stack
   for (int page = 0; page < kPagesMax; ++page) {
     QueryPairs parameters = {{"StackName", stack.id}};
     if (!next.empty()) parameters.emplace_back("NextToken", next);
-    const auto got = session_.query({"cloudformation", kOperation}, parameters, limits.deadline, limits.stop);
+    const auto got = call(kOperation, parameters, limits);
     if (!got) return fail(got.error().error);
     const auto document = parse_xml(got->body);
     if (!document) return fail(document.error());
@@ -92,7 +112,7 @@ Result<std::vector<StackEvent>> CloudFormation::latest_events(const Stack& stack
     const XmlElement* list = result == nullptr ? nullptr : result->child("StackEvents");
     if (list == nullptr) return bad_response(kOperation);
     for (const XmlElement* item : list->all("member")) {
-      out.push_back(read_resource(*item));
+      out.push_back({read_resource(*item), item->value("EventId")});
       if (begins_change(out.back(), stack)) return out;
     }
     next = result->value("NextToken");
@@ -102,19 +122,107 @@ Result<std::vector<StackEvent>> CloudFormation::latest_events(const Stack& stack
               "The stack's latest change has more events than can be read here: see CloudFormation's console.");
 }
 
-std::optional<StackEvent> first_cause(std::span<const StackEvent> events, const Stack& stack) {
-  const auto is_cause = [&](const StackEvent& event) {
-    // "Resource creation cancelled", of what was under way when something else failed.
-    return event.status.ends_with("_FAILED") && !is_stack_itself(event, stack) &&
-           event.reason.find("cancelled") == std::string::npos;
-  };
-  const auto found = std::find_if(events.rbegin(), events.rend(), is_cause);
-  if (found == events.rend()) return std::nullopt;
-  return *found;
+Result<std::vector<ChangeSet>> CloudFormation::change_sets(const Stack& stack, const CallLimits& limits) {
+  constexpr const char* kOperation = "ListChangeSets";
+  std::vector<ChangeSet> out;
+  std::string next;
+  for (int page = 0; page < kPagesMax; ++page) {
+    QueryPairs parameters = {{"StackName", stack.id}};
+    if (!next.empty()) parameters.emplace_back("NextToken", next);
+    const auto got = call(kOperation, parameters, limits);
+    if (!got) return fail(got.error().error);
+    const auto document = parse_xml(got->body);
+    if (!document) return fail(document.error());
+    const XmlElement* result = document->child("ListChangeSetsResult");
+    const XmlElement* list = result == nullptr ? nullptr : result->child("Summaries");
+    if (list == nullptr) return bad_response(kOperation);
+    for (const XmlElement* item : list->all("member")) {
+      ChangeSet one = read_change_set(*item);
+      if (one.stack_id == stack.id) out.push_back(std::move(one));
+    }
+    next = result->value("NextToken");
+    if (next.empty()) return out;
+  }
+  return fail(ErrorKind::invalid, "too_many_change_sets",
+              "The stack has more change sets than can be read here: see CloudFormation's console.");
 }
 
-bool has_failed(std::string_view status) {
-  return status.ends_with("_FAILED") || status.find("ROLLBACK") != std::string_view::npos;
+Result<void> CloudFormation::create_change_set(const ChangeSetRequest& request, const CallLimits& limits) {
+  QueryPairs form = {{"StackName", request.stack},
+                     {"ChangeSetName", request.name},
+                     {"ChangeSetType", request.creates ? "CREATE" : "UPDATE"},
+                     {"ClientToken", request.name},
+                     {"Description", request.description},
+                     {"Capabilities.member.1", "CAPABILITY_NAMED_IAM"},
+                     {"ImportExistingResources", "true"},
+                     {"TemplateBody", request.template_text}};
+  for (std::size_t i = 0; i < request.parameters.size(); ++i) {
+    const std::string member = "Parameters.member." + std::to_string(i + 1);
+    const StackParameter& one = request.parameters[i];
+    form.emplace_back(member + ".ParameterKey", one.name);
+    form.emplace_back(member + (one.value ? ".ParameterValue" : ".UsePreviousValue"), one.value.value_or("true"));
+  }
+  for (std::size_t i = 0; i < request.tags.size(); ++i) {
+    const std::string member = "Tags.member." + std::to_string(i + 1);
+    form.emplace_back(member + ".Key", request.tags[i].first);
+    form.emplace_back(member + ".Value", request.tags[i].second);
+  }
+  const auto got = call("CreateChangeSet", form, limits);
+  if (!got) return fail(got.error().error);
+  return {};
+}
+
+Result<std::optional<ChangeSet>> CloudFormation::change_set(const std::string& stack, const std::string& name,
+                                                            const CallLimits& limits) {
+  constexpr const char* kOperation = "DescribeChangeSet";
+  std::optional<ChangeSet> out;
+  std::string next;
+  for (int page = 0; page < kPagesMax; ++page) {
+    QueryPairs parameters = {{"StackName", stack}, {"ChangeSetName", name}};
+    if (!next.empty()) parameters.emplace_back("NextToken", next);
+    const auto got = call(kOperation, parameters, limits);
+    if (!got && is_not_there(got.error())) return std::nullopt;
+    if (!got) return fail(got.error().error);
+    const auto document = parse_xml(got->body);
+    if (!document) return fail(document.error());
+    const XmlElement* result = document->child("DescribeChangeSetResult");
+    if (result == nullptr || result->value("Status").empty()) return bad_response(kOperation);
+    if (!out) out = read_change_set(*result);
+    read_changes(*result, out->changes);
+    next = result->value("NextToken");
+    if (next.empty()) return out;
+  }
+  return fail(ErrorKind::invalid, "too_many_changes",
+              "The change set has more changes than can be read here: see CloudFormation's console.");
+}
+
+Result<void> CloudFormation::delete_change_set(const std::string& stack, const std::string& name,
+                                               const CallLimits& limits) {
+  const auto got = call("DeleteChangeSet", {{"StackName", stack}, {"ChangeSetName", name}}, limits);
+  if (!got && !is_not_there(got.error())) return fail(got.error().error);
+  return {};
+}
+
+Result<void> CloudFormation::execute(const std::string& stack, const std::string& name, const CallLimits& limits) {
+  const auto got = call(
+      "ExecuteChangeSet",
+      {{"StackName", stack}, {"ChangeSetName", name}, {"ClientRequestToken", name}, {"RetainExceptOnCreate", "true"}},
+      limits);
+  if (got) return {};
+  const CallFailure& failure = got.error();
+  if (is_not_there(failure) || failure.aws_code.starts_with("InvalidChangeSetStatus")) {
+    return fail(ErrorKind::not_found, "no_change_set",
+                "The change set " + name +
+                    " cannot be executed any more: another change of the stack began meanwhile. " +
+                    failure.error.message);
+  }
+  return fail(failure.error);
+}
+
+Result<void> CloudFormation::delete_stack(const Stack& stack, const CallLimits& limits) {
+  const auto got = call("DeleteStack", {{"StackName", stack.id}}, limits);
+  if (!got) return fail(got.error().error);
+  return {};
 }
 
 }  // namespace imgrec::aws

@@ -165,11 +165,6 @@ Result<void> add_roles(Json& resources, const Config& config, const TemplateInpu
   return {};
 }
 
-// The VPC of given subnets is no setting: who makes the stack says it.
-bool needs_vpc(const Config& config) {
-  return config.aws.security_groups.empty() && !config.aws.subnets.empty();
-}
-
 // Nobody calls a worker: nothing may come in. Everything may go out, as proxies and endpoints have ports of their own.
 void add_security_group(Json& resources, const Config& config) {
   if (!config.aws.security_groups.empty()) return;
@@ -309,6 +304,10 @@ Result<void> check(const Config& config, const TemplateInputs& inputs) {
 }
 
 }  // namespace
+
+bool needs_vpc(const Config& config) {
+  return config.aws.security_groups.empty() && !config.aws.subnets.empty();
+}
 
 Result<std::string> render_template(const Config& config, const TemplateInputs& inputs) {
   if (auto checked = check(config, inputs); !checked) return fail(checked.error());

@@ -24,6 +24,9 @@ struct TemplateInputs {
 /// invalid "no_image", "no_instance_type", "bundle_in_stack", "bad_stack_name", "kms_alias", "not_of_stack".
 Result<std::string> render_template(const Config& config, const TemplateInputs& inputs);
 
+/// Whether the template has the parameter VpcId: the VPC of given subnets is no setting.
+bool needs_vpc(const Config& config);
+
 /// The files of configs/iam and configs/s3-lifecycle.json, embedded at build time.
 extern const std::string_view kWebPolicy, kWorkerPolicy, kControllerPolicy, kLifecycle;
 

@@ -178,6 +178,12 @@ int unknown_command(const std::string& word, const CommandTable& table) {
 
 // "model pull" from "model" and its next word; an error is printed and gives null with the exit code.
 const Command* choose(Line& line, const CommandTable& table, int& exit_code) {
+  const std::string word = line.words.empty() ? "" : line.words.front();
+  // "deploy status" is a command as "deploy" alone is.
+  if (const Command* command = table.find(line.command + " " + word)) {
+    line.words.erase(line.words.begin());
+    return command;
+  }
   if (const Command* command = table.find(line.command)) return command;
   Words inner;
   for (const Command& command : table.commands) {
@@ -186,11 +192,6 @@ const Command* choose(Line& line, const CommandTable& table, int& exit_code) {
   if (inner.empty()) {
     exit_code = unknown_command(line.command, table);
     return nullptr;
-  }
-  const std::string word = line.words.empty() ? "" : line.words.front();
-  if (const Command* command = table.find(line.command + " " + word)) {
-    line.words.erase(line.words.begin());
-    return command;
   }
   if (word == "--help" || word == "-h" || (word.empty() && line.help)) {
     print(group_help(table.commands, line.command));

@@ -41,6 +41,7 @@ Command dead_letters_redrive_command();
 Command dead_letters_drop_command();
 Command load_command();
 Command simulate_command();
+Command deploy_command();
 Command deploy_template_command();
 Command deploy_status_command();
 Command user_data_worker_command();

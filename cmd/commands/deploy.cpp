@@ -2,12 +2,12 @@
 #include <cstdio>
 
 #include "aws/deploy/cloud_formation.hpp"
-#include "aws/deploy/template.hpp"
+#include "aws/deploy/stack_state.hpp"
 #include "cmd/cli/exit_code.hpp"
 #include "cmd/cli/terminal.hpp"
 #include "cmd/commands/commands.hpp"
+#include "cmd/commands/deploying.hpp"
 #include "cmd/platform/platforms.hpp"
-#include "cmd/platform/user_data.hpp"
 #include "lib/base/text.hpp"
 
 namespace imgrec {
@@ -16,17 +16,9 @@ namespace {
 constexpr Millis kStatusDeadline{60'000};
 
 int run_deploy_template(const Invocation& call) {
-  const Config& config = call.config();
-  const auto buckets = aws_buckets(config.aws);
-  if (!buckets) return report(buckets.error());
-  auto session = open_aws_session(config, system_clock(), system_rng());
+  auto session = open_aws_session(call.config(), system_clock(), system_rng());
   if (!session) return report(session.error());
-  const auto user_data = worker_user_data(config, (*session)->endpoints());
-  if (!user_data) return report(user_data.error());
-  const auto text = aws::render_template(config, {.input_bucket = buckets->input,
-                                                  .output_bucket = buckets->output,
-                                                  .bundle_bucket = buckets->bundle,
-                                                  .worker_user_data = *user_data});
+  const auto text = stack_template(call.config(), **session);
   if (!text) return report(text.error());
   std::fwrite(text->data(), 1, text->size(), stdout);
   return kExitOk;
@@ -65,7 +57,7 @@ int run_deploy_status(const Invocation& call) {
   if (!*stack) {
     return report({ErrorKind::not_found, "no_stack",
                    "There is no stack " + json_quote(name) + " in region " + (*session)->region() +
-                       ": make it from what `imgrec deploy template` prints, or name another with --stack."});
+                       ": `imgrec deploy` makes it; or name another with --stack."});
   }
   const auto resources = service.resources(**stack, limits);
   if (!resources) return report(resources.error());

@@ -58,17 +58,18 @@ def for_moto(document):
 
 
 class Moto:
-    """moto's server as a process of its own."""
+    """moto's server as a process of its own. venv: an environment of the same Python whose packages it also gets."""
 
-    def __init__(self, folder):
+    def __init__(self, folder, venv=None):
         assert PYTHON, "IMGREC_TEST_MOTO_PYTHON is not set: run this with ./dev test, or name an interpreter that has moto"
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.log = pathlib.Path(folder) / "moto.log"
+        more = [str(path) for path in pathlib.Path(venv).glob("lib/python3*/site-packages")] if venv else []
         with open(self.log, "wb") as log:
             self.process = subprocess.Popen([PYTHON, str(ROOT / "tests/aws/moto_service.py"), str(self.port)],
                                             stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                                            env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"})
+                                            env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1", "PYTHONPATH": os.pathsep.join(more)})
         end = time.monotonic() + 60
         while True:
             try:

@@ -1,0 +1,80 @@
+"""`imgrec deploy` and `imgrec undeploy` against moto's CloudFormation.
+
+What moto lacks, and where it is tested instead: it makes changes at once (no *_IN_PROGRESS to be followed), never rolls back, shows
+no outputs of a stack that was made by a change set, and imports no buckets that are there already (deploy_stack_test.cpp has the states; here the calls' parameters are looked at).
+"""
+import json
+import os
+
+import pytest
+
+import aws_account
+import imgrec
+
+SETTINGS = {"region": aws_account.REGION, "input_bucket": "in-bucket", "output_bucket": "out-bucket", "bundle_bucket": "bundle-bucket",
+            "bundle_key": "bundles/imgrec.tar.gz", "bundle_sha256": "a" * 64, "image_id": "ami-12c6146b",
+            "instance_types": ["c7i.large"]}
+
+
+@pytest.fixture(scope="module")
+def account(tmp_path_factory):
+    venv = os.environ.get("IMGREC_TEST_CFN_VENV") or pytest.skip("IMGREC_TEST_CFN_VENV is not set: ./dev test sets it")
+    with aws_account.Moto(tmp_path_factory.mktemp("moto"), venv) as server:  # its CloudFormation needs more than the rest of moto
+        yield server
+
+
+def run(account, tmp_path, *words, **changes):
+    file = tmp_path / "aws.toml"
+    file.write_text('platform = "aws"\n[aws]\n' + "".join(f"{name} = {json.dumps(value)}\n" for name, value in (SETTINGS | changes).items()))
+    return imgrec.run(*words, "--config", file, env=account.variables())
+
+
+def stacks(account):
+    return {one["StackName"]: one["StackStatus"] for one in account.client("cloudformation").describe_stacks()["Stacks"]}
+
+
+def test_from_nothing_to_a_stack(account, tmp_path):
+    refused = run(account, tmp_path, "deploy")
+    assert refused.returncode == 2 and "--yes" in refused.stderr
+    assert "Add     RequestQueue" in refused.stdout and stacks(account) == {}
+
+    dry = run(account, tmp_path, "deploy", "--dry-run")
+    assert dry.returncode == 0, dry.stderr
+    assert "Add     WorkerLaunchTemplate" in dry.stdout and stacks(account) == {}
+    assert account.client("sqs").list_queues().get("QueueUrls", []) == []
+
+    made = run(account, tmp_path, "deploy", "--yes")
+    assert made.returncode == 0, made.stderr
+    assert "imgrec  CREATE_COMPLETE" in made.stdout and "is as the settings say." in made.stdout
+    assert any(url.endswith("/imgrec-requests") for url in account.client("sqs").list_queues()["QueueUrls"])
+    assert stacks(account) == {"imgrec": "CREATE_COMPLETE"}
+    tags = account.client("cloudformation").describe_stacks()["Stacks"][0]["Tags"]
+    assert {"Key": "imgrec:fleet", "Value": "imgrec"} in tags
+
+    again = run(account, tmp_path, "deploy", "--yes")
+    assert again.returncode == 0 and "No changes" in again.stdout, again.stderr
+    sets = account.client("cloudformation").list_change_sets(StackName="imgrec")["Summaries"]
+    assert all(one["ExecutionStatus"] == "EXECUTE_COMPLETE" for one in sets)
+
+    changed = run(account, tmp_path, "deploy", "--yes", instance_types=["c7a.large"])
+    assert changed.returncode == 0, changed.stderr
+    assert "Modify  WorkerLaunchTemplate" in changed.stdout and "imgrec  UPDATE_COMPLETE" in changed.stdout
+
+    status = run(account, tmp_path, "deploy", "status")
+    assert status.returncode == 0 and "Stack imgrec: UPDATE_COMPLETE" in status.stdout
+
+
+def test_another_who_holds_the_stack_is_named(account, tmp_path):
+    cloud = account.client("cloudformation")
+    cloud.create_change_set(StackName="held", ChangeSetName="imgrec-deploy-0", ChangeSetType="CREATE", TemplateBody='{"Resources": {}}',
+                            Description="imgrec deploy, process 1 on another")
+    held = run(account, tmp_path, "deploy", "--yes", "--stack", "held")
+    assert held.returncode == 3 and "process 1 on another" in held.stderr and "--take-over" in held.stderr
+
+
+def test_a_stack_in_subnets_needs_their_vpc(account, tmp_path):
+    subnets = {"subnets": ["subnet-0123456789abcdef0"]}
+    without = run(account, tmp_path, "deploy", "--yes", "--stack", "other", **subnets)
+    assert without.returncode == 2 and "--vpc" in without.stderr
+    surplus = run(account, tmp_path, "deploy", "--yes", "--vpc", "vpc-0123456789abcdef0")
+    assert surplus.returncode == 2 and "--vpc" in surplus.stderr
