@@ -125,7 +125,7 @@ def test_objects(account, role):
 
 
 @pytest.mark.parametrize("role,wanted", [("web", set()), ("worker", set()), ("controller", {"describe", "size", "end"}),
-                                         ("deployer", {"describe"})])
+                                         ("deployer", {"describe", "size"})])
 def test_auto_scaling_group(account, role, wanted):
     calls = {"describe": ("describe_auto_scaling_groups", {}),
              "size": ("set_desired_capacity", {"AutoScalingGroupName": "imgrec", "DesiredCapacity": 1}),
@@ -143,7 +143,7 @@ def test_auto_scaling_group(account, role, wanted):
 
 
 @pytest.mark.parametrize("role,wanted", [("web", set()), ("worker", set()), ("controller", {"describe", "run", "terminate"}),
-                                         ("deployer", {"describe", "run"})])
+                                         ("deployer", {"describe", "run", "terminate"})])
 def test_instances(account, role, wanted):
     calls = {"describe": ("describe_instances", {}), "terminate": ("terminate_instances", {"InstanceIds": ["i-0123456789abcdef0"]}),
              "run": ("run_instances", {"ImageId": "ami-12c6146b", "MinCount": 1, "MaxCount": 1, "DryRun": True}),
@@ -209,9 +209,8 @@ def test_launching_is_bound_to_the_fleet_and_to_one_role(role):
                 assert statement["Condition"] == tagged
     tagging, = by_action["ec2:CreateTags"]
     assert tagging["Condition"] == {"StringEquals": {"ec2:CreateAction": "RunInstances"}}
-    if role == "controller":
-        ending, = by_action["ec2:TerminateInstances"]
-        assert ending["Condition"] == {"StringEquals": {"aws:ResourceTag/imgrec:fleet": "imgrec"}}
+    ending, = by_action["ec2:TerminateInstances"]
+    assert ending["Condition"] == {"StringEquals": {"aws:ResourceTag/imgrec:fleet": "imgrec"}}
 
 
 @pytest.mark.parametrize("role", ROLES)

@@ -78,3 +78,48 @@ def test_a_stack_in_subnets_needs_their_vpc(account, tmp_path):
     assert without.returncode == 2 and "--vpc" in without.stderr
     surplus = run(account, tmp_path, "deploy", "--yes", "--vpc", "vpc-0123456789abcdef0")
     assert surplus.returncode == 2 and "--vpc" in surplus.stderr
+
+
+def test_undeploy_ends_machines_and_leaves_the_data_unless_told(account, tmp_path):
+    """The stack of the first test: machines, objects with versions, and another fleet's machine that stays."""
+    ec2, s3 = account.client("ec2"), account.client("s3")
+
+    def launch(fleet):
+        tags = [{"ResourceType": "instance", "Tags": [{"Key": "imgrec:fleet", "Value": fleet}]}]
+        return ec2.run_instances(ImageId="ami-12c6146b", MinCount=1, MaxCount=1, TagSpecifications=tags)["Instances"][0]["InstanceId"]
+
+    def state(instance):
+        return ec2.describe_instances(InstanceIds=[instance])["Reservations"][0]["Instances"][0]["State"]["Name"]
+
+    made = run(account, tmp_path, "deploy", "--yes", "--stack", "imgrec")
+    assert made.returncode == 0, made.stderr
+    ours, theirs = launch("imgrec"), launch("another")
+    s3.put_bucket_versioning(Bucket="in-bucket", VersioningConfiguration={"Status": "Enabled"})
+    for key in ("inputs/a", "inputs/a", "odd name + more%20.jpg", "inputs/b"):
+        s3.put_object(Bucket="in-bucket", Key=key, Body=b"x")
+    s3.delete_object(Bucket="in-bucket", Key="inputs/b")
+    s3.put_object(Bucket="out-bucket", Key="results/a", Body=b"x")
+
+    refused = run(account, tmp_path, "undeploy")
+    assert refused.returncode == 2 and "--yes" in refused.stderr and "imgrec" in stacks(account) and state(ours) == "running"
+
+    gone = run(account, tmp_path, "undeploy", "--yes")
+    assert gone.returncode == 0, gone.stderr
+    assert "Ending 1 machine." in gone.stdout and "imgrec  DELETE_COMPLETE" in gone.stdout and "imgrec" not in stacks(account)
+    assert state(ours) == "terminated" and state(theirs) == "running"
+    assert not any("imgrec-requests" in url for url in account.client("sqs").list_queues().get("QueueUrls", []))
+    assert s3.get_object(Bucket="in-bucket", Key="inputs/a")["Body"].read() == b"x"
+
+    nothing = run(account, tmp_path, "undeploy", "--yes")
+    assert nothing.returncode == 0 and "There is no stack imgrec" in nothing.stdout
+
+    shared = run(account, tmp_path, "undeploy", "--yes", "--delete-data", bundle_bucket="in-bucket")
+    assert shared.returncode == 2 and "bundle" in shared.stderr
+
+    data = run(account, tmp_path, "undeploy", "--yes", "--delete-data")
+    assert data.returncode == 0, data.stderr
+    assert "in-bucket: 5 objects deleted" in data.stdout and "The bucket out-bucket is gone." in data.stdout
+    left = [one["Name"] for one in s3.list_buckets()["Buckets"]]
+    assert "in-bucket" not in left and "out-bucket" not in left
+    again = run(account, tmp_path, "undeploy", "--yes", "--delete-data")
+    assert again.returncode == 0, again.stderr

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "tests/aws/deploy/fake_stack_service.hpp"
+#include "tests/aws/deploy/passing_clock.hpp"
 
 namespace imgrec {
 namespace {
@@ -11,24 +12,7 @@ using aws::ChangeSetUse;
 using aws::DeployEnd;
 using aws::StackStep;
 
-// Sleeping takes no time here, and passes it.
-class PassingClock final : public Clock {
- public:
-  WallTime wall_now() const override { return {}; }
-  MonoTime mono_now() const override { return now_; }
-  bool sleep_until(MonoTime time, std::stop_token stop) override {
-    now_ = std::max(now_, time);
-    ++sleeps;
-    if (sleeps == stop_at) on_sleep();
-    return !stop.stop_requested();
-  }
-
-  int sleeps = 0, stop_at = 0;
-  std::function<void()> on_sleep;
-
- private:
-  MonoTime now_{};
-};
+using test::PassingClock;
 
 class DeployStack : public testing::Test {
  protected:
