@@ -43,6 +43,7 @@ std::vector<Command> commands(const WorkerHooks& hooks) {
           deploy_command(),
           deploy_template_command(),
           deploy_status_command(),
+          deploy_logs_command(),
           undeploy_command(),
           user_data_worker_command(),
           bundle_upload_command(),

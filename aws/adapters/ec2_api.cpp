@@ -5,6 +5,7 @@
 #include "aws/client/protocols.hpp"
 #include "aws/client/sts.hpp"
 #include "aws/client/wire/xml.hpp"
+#include "lib/base/base64.hpp"
 
 namespace imgrec::aws {
 namespace {
@@ -100,6 +101,26 @@ std::expected<std::map<InstanceId, std::string>, CallFailure> Ec2Api::terminate(
     }
   }
   return out;
+}
+
+Result<ConsoleText> Ec2Api::console(const InstanceId& id, const CallLimits& limits) {
+  constexpr const char* kOperation = "GetConsoleOutput";
+  auto got = call(kOperation, {{"InstanceId", id.str()}, {"Latest", "true"}}, limits);
+  // The latest is there of running instances on Nitro only.
+  if (!got && (got.error().aws_code == "UnsupportedOperation" || got.error().aws_code == "IncorrectInstanceState")) {
+    got = call(kOperation, {{"InstanceId", id.str()}}, limits);
+  }
+  if (!got) return fail(got.error().error);
+  const auto document = parse_xml(got->body);
+  if (!document) return fail(document.error());
+  if (document->value("instanceId").empty()) {
+    return fail(ErrorKind::transient, "bad_response", "EC2 GetConsoleOutput failed: the answer names no instance.");
+  }
+  std::string encoded = document->value("output");
+  std::erase_if(encoded, [](char c) { return c == '\n' || c == '\r' || c == ' '; });
+  auto text = base64_decode(encoded);
+  if (!text) return fail(text.error());
+  return ConsoleText{.text = *std::move(text), .read_at = document->value("timestamp")};
 }
 
 }  // namespace imgrec::aws

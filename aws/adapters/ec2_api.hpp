@@ -23,6 +23,11 @@ struct Ec2Instance {
   std::map<std::string, std::string> tags;
 };
 
+struct ConsoleText {
+  std::string text;     // as the instance wrote it; empty while EC2 has none
+  std::string read_at;  // when EC2 took it, as EC2 writes it
+};
+
 using Ec2Filter = std::pair<std::string, std::vector<std::string>>;  // name, values of which one fits
 
 /// Thread-safe.
@@ -39,6 +44,10 @@ class Ec2Api {
   /// The states that the instances have now.
   std::expected<std::map<InstanceId, std::string>, CallFailure> terminate(std::span<const InstanceId> ids,
                                                                           const CallLimits& limits);
+
+  /// The last 64 KiB of its console: the latest where EC2 has that of the instance's type, else what EC2 kept minutes
+  /// after its start or at its end.
+  Result<ConsoleText> console(const InstanceId& id, const CallLimits& limits);
 
  private:
   CallResult call(const char* operation, const QueryPairs& parameters, const CallLimits& limits) {

@@ -44,6 +44,7 @@ Command simulate_command();
 Command deploy_command();
 Command deploy_template_command();
 Command deploy_status_command();
+Command deploy_logs_command();
 Command undeploy_command();
 Command user_data_worker_command();
 Command bundle_upload_command();

@@ -6,6 +6,7 @@
 #include <cstdio>
 
 #include "aws/deploy/cloud_formation.hpp"
+#include "aws/deploy/stack_costs.hpp"
 #include "aws/deploy/template.hpp"
 #include "cmd/cli/exit_code.hpp"
 #include "cmd/cli/signals.hpp"
@@ -15,6 +16,8 @@
 #include "cmd/platform/platforms.hpp"
 #include "lib/base/ids.hpp"
 #include "lib/base/text.hpp"
+#include "roles/controller/policy/policy.hpp"
+#include "roles/controller/round.hpp"
 
 namespace imgrec {
 namespace {
@@ -47,6 +50,19 @@ Result<std::vector<aws::StackParameter>> parameters_of(const Invocation& call, a
                 "or set aws.security_groups.");
   }
   return std::vector<aws::StackParameter>{{.name = "VpcId", .value = std::nullopt}};
+}
+
+void print_costs(const ControllerConfig& controller) {
+  if (controller.price > 0) {
+    std::printf("Worker machines cost, at %g dollars an hour (controller.price), when they run all the time:\n%s",
+                controller.price,
+                as_columns(aws::cost_rows(controller.price, instance_limit(scaling_rules(controller)))).c_str());
+  } else {
+    std::printf("What worker machines cost is not known: set controller.price, the dollars an hour of one.\n");
+  }
+  std::printf(
+      "Not counted: the machines of web and controller, the machines' volumes, calls of SQS and S3, stored images and\n"
+      "results, traffic.\n\n");
 }
 
 int finish(const aws::DeployOutcome& outcome, const std::string& stack) {
@@ -92,6 +108,9 @@ int run_deploy(const Invocation& call) {
   const auto outcome = aws::deploy_stack(service, request, deploy_talk(call.has("--yes"), interrupts.token()),
                                          system_clock(), interrupts.token());
   if (!outcome) return report(outcome.error());
+  if (outcome->end == aws::DeployEnd::shown || (request.only_show && outcome->end == aws::DeployEnd::unchanged)) {
+    print_costs(config.controller);
+  }
   return finish(*outcome, request.change.stack);
 }
 
@@ -103,10 +122,11 @@ Command deploy_command() {
       .summary = "Make or change the CloudFormation stack of the service on AWS: shows the changes, asks, and waits",
       .settings = kConfigCommand,
       .examples = {{"imgrec deploy --config aws.toml", "shows what would change, asks, and follows it to its end"},
-                   {"imgrec deploy --config aws.toml --dry-run", "shows what would change, and changes nothing"}},
+                   {"imgrec deploy --config aws.toml --dry-run",
+                    "what would change, and what a month costs; changes nothing"}},
       .options = {{"--stack", "NAME", "the stack's name (as aws.fleet: imgrec)"},
                   {"--yes", "", "do not ask"},
-                  {"--dry-run", "", "show the changes alone"},
+                  {"--dry-run", "", "show the changes and what a month costs; change nothing"},
                   {"--vpc", "ID", "the VPC of aws.subnets, when the stack is made and aws.security_groups is not set"},
                   {"--take-over", "", "remove the change set of another imgrec deploy that is at it no more"}},
       .notes =

@@ -143,10 +143,11 @@ def test_auto_scaling_group(account, role, wanted):
 
 
 @pytest.mark.parametrize("role,wanted", [("web", set()), ("worker", set()), ("controller", {"describe", "run", "terminate"}),
-                                         ("deployer", {"describe", "run", "terminate"})])
+                                         ("deployer", {"describe", "run", "terminate", "console"})])
 def test_instances(account, role, wanted):
     calls = {"describe": ("describe_instances", {}), "terminate": ("terminate_instances", {"InstanceIds": ["i-0123456789abcdef0"]}),
              "run": ("run_instances", {"ImageId": "ami-12c6146b", "MinCount": 1, "MaxCount": 1, "DryRun": True}),
+             "console": ("get_console_output", {"InstanceId": "i-0123456789abcdef0"}),
              "reboot": ("reboot_instances", {"InstanceIds": ["i-0123456789abcdef0"]}),
              "tag": ("delete_tags", {"Resources": ["i-0123456789abcdef0"], "Tags": [{"Key": "a"}]})}
     assert {name for name, (operation, more) in calls.items() if allowed(account, role, "ec2", operation, **more)} == wanted

@@ -23,9 +23,9 @@ def account(tmp_path_factory):
         yield server
 
 
-def run(account, tmp_path, *words, **changes):
+def run(account, tmp_path, *words, head="", **changes):
     file = tmp_path / "aws.toml"
-    file.write_text('platform = "aws"\n[aws]\n' + "".join(f"{name} = {json.dumps(value)}\n" for name, value in (SETTINGS | changes).items()))
+    file.write_text(f'platform = "aws"\n{head}\n[aws]\n' + "".join(f"{name} = {json.dumps(value)}\n" for name, value in (SETTINGS | changes).items()))
     return imgrec.run(*words, "--config", file, env=account.variables())
 
 
@@ -41,6 +41,7 @@ def test_from_nothing_to_a_stack(account, tmp_path):
     dry = run(account, tmp_path, "deploy", "--dry-run")
     assert dry.returncode == 0, dry.stderr
     assert "Add     WorkerLaunchTemplate" in dry.stdout and stacks(account) == {}
+    assert "set controller.price" in dry.stdout and "Not counted" in dry.stdout
     assert account.client("sqs").list_queues().get("QueueUrls", []) == []
 
     made = run(account, tmp_path, "deploy", "--yes")
@@ -60,6 +61,12 @@ def test_from_nothing_to_a_stack(account, tmp_path):
     assert changed.returncode == 0, changed.stderr
     assert "Modify  WorkerLaunchTemplate" in changed.stdout and "imgrec  UPDATE_COMPLETE" in changed.stdout
 
+    priced = run(account, tmp_path, "deploy", "--dry-run", head="[controller]\nprice = 0.1\nmax = 50\nmax_dollars_per_hour = 1.0")
+    assert priced.returncode == 0, priced.stderr
+    costs = priced.stdout[priced.stdout.index("MACHINES"):].splitlines()
+    assert [line.split() for line in costs[1:4]] == [["0", "0.00"], ["1", "73.00"], ["10", "730.00"]]
+    assert stacks(account) == {"imgrec": "UPDATE_COMPLETE"}
+
     status = run(account, tmp_path, "deploy", "status")
     assert status.returncode == 0 and "Stack imgrec: UPDATE_COMPLETE" in status.stdout
 
@@ -78,6 +85,20 @@ def test_a_stack_in_subnets_needs_their_vpc(account, tmp_path):
     assert without.returncode == 2 and "--vpc" in without.stderr
     surplus = run(account, tmp_path, "deploy", "--yes", "--vpc", "vpc-0123456789abcdef0")
     assert surplus.returncode == 2 and "--vpc" in surplus.stderr
+
+
+def test_the_console_of_an_instance(account, tmp_path):
+    ec2 = account.client("ec2")
+    tags = [{"ResourceType": "instance", "Tags": [{"Key": "imgrec:fleet", "Value": "consoles"}]}]
+    instance = ec2.run_instances(ImageId="ami-12c6146b", MinCount=1, MaxCount=1, TagSpecifications=tags)["Instances"][0]["InstanceId"]
+    shown = run(account, tmp_path, "deploy", "logs", fleet="consoles")
+    assert shown.returncode == 0, shown.stderr
+    assert "Linux version" in shown.stdout and instance in shown.stderr and "late" in shown.stderr
+    named = run(account, tmp_path, "deploy", "logs", "--instance", instance, fleet="consoles")
+    assert named.stdout == shown.stdout
+    other = run(account, tmp_path, "deploy", "logs", "--instance", instance)
+    assert other.returncode == 2 and "imgrec" in other.stderr and other.stdout == ""
+    ec2.terminate_instances(InstanceIds=[instance])
 
 
 def test_undeploy_ends_machines_and_leaves_the_data_unless_told(account, tmp_path):
