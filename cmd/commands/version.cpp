@@ -4,6 +4,7 @@
 
 #include "cmd/cli/exit_code.hpp"
 #include "cmd/commands/commands.hpp"
+#include "cmd/commands/licences.hpp"
 #include "inference/engine/engine_openvino.hpp"
 #include "lib/base/cpu.hpp"
 
@@ -21,6 +22,10 @@ int run_version(const Invocation& call) {
     std::printf("%s\n", document.dump().c_str());
     return kExitOk;
   }
+  if (call.has("--licences")) {
+    std::fwrite(kLicences.data(), 1, kLicences.size(), stdout);
+    return kExitOk;
+  }
   std::printf("imgrec %s\n", std::string(version()).c_str());
   return kExitOk;
 }
@@ -33,8 +38,10 @@ Command version_command() {
       .summary = "Print the version",
       .settings = kConfigCommand,
       .examples = {{"imgrec version", ""},
+                   {"imgrec version --licences", "what is in it, and whose it is"},
                    {"imgrec version --json", "for programs: with the arithmetic of this processor's int8 and bf16"}},
-      .options = {{"--json", "", "an object: version, openvino (in this build), arithmetic"}},
+      .options = {{"--json", "", "an object: version, openvino (in this build), arithmetic"},
+                  {"--licences", "", "what is in this program and its package, and under which licences"}},
       .run = run_version};
 }
 

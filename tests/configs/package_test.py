@@ -57,10 +57,33 @@ def test_everything_belongs_to_root_and_is_documented(package, unpacked):
     assert set(re.findall(r"^\S+ (\S+)", listed, re.M)) == {"root/root"}
     assert not re.search(r"^\S{5}w|^\S{8}w", listed, re.M), "nobody else may write"
     documents = unpacked / "usr/share/doc/imgrec"
-    assert "Format: https://www.debian.org/doc/packaging-manuals/copyright-format/1.0/" in (documents / "copyright").read_text()
+    licences = (documents / "copyright").read_text()
+    assert "Format: https://www.debian.org/doc/packaging-manuals/copyright-format/1.0/" in licences
+    assert imgrec.run("version", "--licences").stdout == licences
     assert (documents / "CHANGELOG.md.gz").exists() and (documents / "changelog.gz").exists()
     if json.loads(imgrec.run("version", "--json").stdout)["openvino"]:
         assert (documents / "openvino/LICENSE").exists() and list((unpacked / "usr/lib/imgrec").glob("libopenvino.so.*"))
+
+
+# Libraries that the program loads, and headers of the system: Debian's packages have their licences.
+LOADED = {"arpa", "curl", "fmt", "libheif", "linux", "net", "netinet", "opencv2", "openssl", "openvino", "prometheus", "spdlog", "sys",
+          "toml++", "webp"}
+COMPILED_IN = {"boost": "Boost.Asio", "CLI": "CLI11", "nlohmann": "nlohmann-json"}  # folder of its headers: name
+
+
+def test_the_licences_name_all_that_is_compiled_in():
+    licences = imgrec.run("version", "--licences").stdout
+    folders = set()
+    for part in ("aws", "cmd", "inference", "lib", "roles"):
+        for file in (imgrec.ROOT / part).rglob("*.[ch]pp"):
+            folders |= set(re.findall(r"^#include <([^/>]+)/", file.read_text(), re.M))
+    assert folders - LOADED == set(COMPILED_IN)
+    packages = re.findall(r"^imgrec_npm_package\(\S+ (\S+)", (imgrec.ROOT / "roles/web/page/CMakeLists.txt").read_text(), re.M)
+    assert len(packages) == 2
+    photos = re.findall(r'^    \("(\w+)", "', (imgrec.ROOT / "configs/demo/samples.sh").read_text(), re.M)
+    assert len(photos) == 4
+    for name in [*COMPILED_IN.values(), *(package.removesuffix("-dist") for package in packages), *(f"{photo}.webp" for photo in photos)]:
+        assert re.search(rf"^Files: .*{re.escape(name)}", licences, re.M | re.I), name
 
 
 def test_its_program_runs_where_it_was_unpacked(unpacked):
