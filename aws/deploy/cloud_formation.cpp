@@ -156,6 +156,7 @@ Result<void> CloudFormation::create_change_set(const ChangeSetRequest& request, 
                      {"Capabilities.member.1", "CAPABILITY_NAMED_IAM"},
                      {"ImportExistingResources", "true"},
                      {"TemplateBody", request.template_text}};
+  if (!request.role.empty()) form.emplace_back("RoleARN", request.role);
   for (std::size_t i = 0; i < request.parameters.size(); ++i) {
     const std::string member = "Parameters.member." + std::to_string(i + 1);
     const StackParameter& one = request.parameters[i];

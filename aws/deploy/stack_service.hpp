@@ -64,6 +64,7 @@ struct ChangeSetRequest {
   std::vector<StackParameter> parameters;
   std::vector<std::pair<std::string, std::string>> tags;  // of the stack
   std::string description;
+  std::string role = {};  // its ARN: CloudFormation acts with it, now and later; empty: as the caller, or as before
 };
 
 class StackService {

@@ -96,7 +96,8 @@ int run_deploy(const Invocation& call) {
                                         .template_text = *std::move(text),
                                         .parameters = {},
                                         .tags = {{"imgrec:fleet", config.aws.fleet}},
-                                        .description = {}},
+                                        .description = {},
+                                        .role = call.option("--role")},
                              .self = this_process(),
                              .is_running = is_running,
                              .take_over = call.has("--take-over"),
@@ -127,6 +128,7 @@ Command deploy_command() {
       .options = {{"--stack", "NAME", "the stack's name (as aws.fleet: imgrec)"},
                   {"--yes", "", "do not ask"},
                   {"--dry-run", "", "show the changes and what a month costs; change nothing"},
+                  {"--role", "ARN", "what CloudFormation acts as (configs/iam/stack.json), now and later; else as you"},
                   {"--vpc", "ID", "the VPC of aws.subnets, when the stack is made and aws.security_groups is not set"},
                   {"--take-over", "", "remove the change set of another imgrec deploy that is at it no more"}},
       .notes =

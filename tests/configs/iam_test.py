@@ -200,7 +200,12 @@ def test_launching_is_bound_to_the_fleet_and_to_one_role(role):
     for statement in statements:
         for action in statement["Action"]:
             by_action.setdefault(action, []).append(statement)
-    passing, = by_action["iam:PassRole"]
+    passing, *more = by_action["iam:PassRole"]
+    if role == "deployer":  # tests/aws/deploy/rights_test.py looks at what that role may do
+        assert [(one["Resource"].rpartition("/")[2], one["Condition"]) for one in more] == [
+            ("imgrec-stack", {"StringEquals": {"iam:PassedToService": "cloudformation.amazonaws.com"}})]
+    else:
+        assert not more
     assert passing["Resource"].endswith(":role/imgrec-worker")
     assert passing["Condition"] == {"StringEquals": {"iam:PassedToService": ["ec2.amazonaws.com", "ec2.amazonaws.com.cn"]}}
     tagged = {"StringEquals": {"aws:RequestTag/imgrec:fleet": "imgrec"}}

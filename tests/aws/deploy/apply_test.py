@@ -44,8 +44,10 @@ def test_from_nothing_to_a_stack(account, tmp_path):
     assert "set controller.price" in dry.stdout and "Not counted" in dry.stdout
     assert account.client("sqs").list_queues().get("QueueUrls", []) == []
 
-    made = run(account, tmp_path, "deploy", "--yes")
+    role = f"arn:aws:iam::{aws_account.ACCOUNT}:role/imgrec-stack"
+    made = run(account, tmp_path, "deploy", "--yes", "--role", role)
     assert made.returncode == 0, made.stderr
+    assert account.client("cloudformation").describe_stacks()["Stacks"][0]["RoleARN"] == role
     assert "imgrec  CREATE_COMPLETE" in made.stdout and "is as the settings say." in made.stdout
     assert any(url.endswith("/imgrec-requests") for url in account.client("sqs").list_queues()["QueueUrls"])
     assert stacks(account) == {"imgrec": "CREATE_COMPLETE"}
