@@ -282,12 +282,16 @@ class Deletion : StackWork {
 
 Result<DeployOutcome> deploy_stack(StackService& service, const DeployRequest& request, const DeployTalk& talk,
                                    Clock& clock, std::stop_token stop) {
-  return Deployment(service, request, talk, clock, std::move(stop)).run();
+  auto done = Deployment(service, request, talk, clock, std::move(stop)).run();
+  if (!done && done.error().code == "cancelled") return interrupted(request.change.stack);
+  return done;
 }
 
 Result<DeployEnd> delete_whole_stack(StackService& service, const std::string& name, const DeployLimits& limits,
                                      const DeployTalk& talk, Clock& clock, std::stop_token stop) {
-  return Deletion(service, name, limits, talk, clock, std::move(stop)).run();
+  auto done = Deletion(service, name, limits, talk, clock, std::move(stop)).run();
+  if (!done && done.error().code == "cancelled") return interrupted(name);
+  return done;
 }
 
 }  // namespace imgrec::aws

@@ -41,7 +41,7 @@ Result<bool> ask(const std::string& question, bool yes, std::stop_token stop) {
   std::fflush(stdout);
   pollfd input = {.fd = 0, .events = POLLIN, .revents = 0};
   while (::poll(&input, 1, kLookForStopMs) <= 0) {
-    if (stop.stop_requested()) return fail(ErrorKind::cancelled, "cancelled", "Interrupted: nothing was changed.");
+    if (stop.stop_requested()) return fail(ErrorKind::cancelled, "unanswered", "Interrupted: nothing was changed.");
   }
   char answer[16] = {};
   if (std::fgets(answer, sizeof answer, stdin) == nullptr) return false;

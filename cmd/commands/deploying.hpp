@@ -17,7 +17,7 @@ std::string stack_of(const Invocation& call);
 Result<std::string> stack_template(const Config& config, const aws::Session& session);
 
 /// Whether the person at the terminal says yes; without asking when `yes` is set. Errors: invalid "no_consent" where
-/// standard input is no terminal; cancelled "cancelled".
+/// standard input is no terminal; cancelled "unanswered".
 Result<bool> ask(const std::string& question, bool yes, std::stop_token stop);
 
 /// Lines to standard output, changes as a table, and questions with ask(). yes: of the command's --yes.

@@ -1,7 +1,8 @@
 """`imgrec deploy` and `imgrec undeploy` against moto's CloudFormation.
 
 What moto lacks, and where it is tested instead: it makes changes at once (no *_IN_PROGRESS to be followed), never rolls back, shows
-no outputs of a stack that was made by a change set, and imports no buckets that are there already (deploy_stack_test.cpp has the states; here the calls' parameters are looked at).
+no outputs of a stack that was made by a change set, and imports no buckets that are there already (deploy_stack_test.cpp has the
+states, calls_test.py the outputs and what the calls say).
 """
 import json
 import os

@@ -102,3 +102,15 @@ def test_the_text_fits_and_holds_in_every_partition():
             assert arn == "*" or arn.startswith("arn:*:"), arn
     placeholders = set(re.findall(r"\b[A-Z][A-Z_]{3,}\b", text))
     assert placeholders == {"REGION", "ACCOUNT_ID", "INPUT_BUCKET", "OUTPUT_BUCKET", "FLEET", "AUTO_SCALING_GROUP"}
+
+
+def test_the_deployer_may_make_each_call_to_cloudformation_and_no_other():
+    source = (aws_account.ROOT / "aws/deploy/cloud_formation.cpp").read_text()
+    called = {name for name in re.findall(r'"((?:Describe|List|Create|Execute|Delete)[A-Z][A-Za-z]+)"', source)
+              if not name.endswith("Result")}
+    statements = aws_account.policy("deployer")["Statement"]
+    allowed = {action.partition(":")[2] for one in statements for action in one["Action"] if action.startswith("cloudformation:")}
+    assert called == allowed and "ExecuteChangeSet" in called
+    for one in statements:
+        if any(action.startswith("cloudformation:") for action in one["Action"]):
+            assert one["Resource"] == "arn:*:cloudformation:us-east-1:123456789012:stack/imgrec/*"
