@@ -28,6 +28,7 @@ GLIBC = re.compile(r"^(ld-linux.*|lib(c|m|pthread|dl|rt|resolv|util|anl|mvec|nss
 # Loaded by name at run time, so no program says that it needs them; they lie beside libopenvino.
 ABI = {"x86_64": "x86-64", "aarch64": "AArch64"}.get(platform.machine(), "libc6")  # as ldconfig says it
 LOADED_BY_NAME = ("libheif.so.1",)  # by the program itself, where this machine has it: for HEIC and AVIF
+SBOM = pathlib.Path(__file__).resolve().parents[2] / "configs/package/sbom.py"
 OPENVINO_PLUGINS = ("libopenvino_intel_cpu_plugin.so", "libopenvino_onnx_frontend.so*", "libopenvino_ir_frontend.so*")
 
 
@@ -85,6 +86,9 @@ def stage(options, folder):
     for name, path in libraries.items():
         shutil.copyfile(path, folder / "lib" / name)
     copy_licences(libraries, folder / "share/doc")
+    (folder / "share/doc/imgrec").mkdir(parents=True, exist_ok=True)
+    with open(folder / "share/doc/imgrec/imgrec.cdx.json", "w") as file:
+        subprocess.run([sys.executable, SBOM, "--binary", program], check=True, stdout=file)
     for name in options.model:
         source = pathlib.Path(options.model_dir) / name
         if not (source / "model.json").exists():

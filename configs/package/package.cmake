@@ -25,6 +25,11 @@ foreach(TEXT ${PACKAGE_DIR}/changelog ${PROJECT_SOURCE_DIR}/CHANGELOG.md)
   install(FILES ${PACKAGE_DIR}/${NAME}.gz DESTINATION share/doc/imgrec COMPONENT package EXCLUDE_FROM_ALL)
 endforeach()
 
+# What it is made of, for those who look for known faults in it.
+install(CODE "execute_process(COMMAND python3 ${PROJECT_SOURCE_DIR}/configs/package/sbom.py --binary ${CMAKE_BINARY_DIR}/imgrec
+  OUTPUT_FILE ${PACKAGE_DIR}/imgrec.cdx.json COMMAND_ERROR_IS_FATAL ANY)" COMPONENT package EXCLUDE_FROM_ALL)
+install(FILES ${PACKAGE_DIR}/imgrec.cdx.json DESTINATION share/doc/imgrec COMPONENT package EXCLUDE_FROM_ALL)
+
 # The program prints its own manual page and completions; when it was built for another processor, there are none.
 if(NOT CMAKE_CROSSCOMPILING)
   install(CODE "

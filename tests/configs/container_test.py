@@ -1,7 +1,7 @@
 """configs/container: Dockerfile, Compose file and Kubernetes manifest are sound, and name what the program knows.
 
 Images cannot be pulled where these tests run, so none is built here: linters read the files, and the roles run over one folder
-as the Compose file has them. IMGREC_TEST_CONTAINER_VENV names the environment that has the linters (./dev test sets it up).
+as the Compose file has them. IMGREC_TEST_PACKAGING_VENV names the environment that has the linters (./dev test sets it up).
 """
 import json
 import os
@@ -22,8 +22,8 @@ DOCKERFILE, COMPOSE, KUBERNETES = (FOLDER / name for name in ("Dockerfile", "com
 
 @pytest.fixture(scope="module")
 def venv():
-    folder = os.environ.get("IMGREC_TEST_CONTAINER_VENV")
-    return pathlib.Path(folder) / "bin" if folder else pytest.skip("IMGREC_TEST_CONTAINER_VENV is not set: ./dev test sets it")
+    folder = os.environ.get("IMGREC_TEST_PACKAGING_VENV")
+    return pathlib.Path(folder) / "bin" if folder else pytest.skip("IMGREC_TEST_PACKAGING_VENV is not set: ./dev test sets it")
 
 
 def services():

@@ -86,6 +86,23 @@ def test_the_licences_name_all_that_is_compiled_in():
         assert re.search(rf"^Files: .*{re.escape(name)}", licences, re.M | re.I), name
 
 
+def test_the_list_of_parts_is_one_that_tools_read(unpacked):
+    venv = os.environ.get("IMGREC_TEST_PACKAGING_VENV") or pytest.skip("IMGREC_TEST_PACKAGING_VENV is not set: ./dev test sets it")
+    code = ("import sys; from cyclonedx.schema import SchemaVersion; from cyclonedx.validation.json import JsonStrictValidator as Reader\n"
+            "sys.exit(str(Reader(SchemaVersion.V1_6).validate_str(sys.stdin.read()) or '') or None)")
+    file = unpacked / "usr/share/doc/imgrec/imgrec.cdx.json"
+    done = subprocess.run([f"{venv}/bin/python", "-c", code], input=file.read_text(), capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    listed = json.loads(file.read_text())
+    assert listed["metadata"]["component"]["version"] == imgrec.run("version").stdout.split()[1]
+    versions = {part["name"]: part["version"] for part in listed["components"]}
+    assert {"boost", "cli11", "nlohmann-json", "uplot", "swagger-ui-dist", "libssl3", "libheif1"} <= set(versions)
+    assert ("openvino" in versions) == json.loads(imgrec.run("version", "--json").stdout)["openvino"]
+    installed = subprocess.run(["dpkg-query", "-W", "-f", "${Version}", "libssl3"], check=True, capture_output=True, text=True).stdout
+    assert versions["libssl3"] == installed
+    assert set(listed["dependencies"][0]["dependsOn"]) == {part["bom-ref"] for part in listed["components"]}
+
+
 def test_its_program_runs_where_it_was_unpacked(unpacked):
     done = subprocess.run([unpacked / "usr/bin/imgrec", "version", "--json"], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr

@@ -1,0 +1,83 @@
+#!/usr/bin/python3
+"""What a build of imgrec is made of, as a CycloneDX document: sbom.py --binary build/release/imgrec >imgrec.cdx.json
+
+Found in the build itself, not kept by hand: the shared libraries that the program loads, with the Debian packages they come
+from; OpenVINO by its pins; the libraries that are headers alone; the packages of npm in the page. The same build gives the same bytes.
+https://cyclonedx.org/docs/1.6/json/
+"""
+import argparse
+import json
+import pathlib
+import re
+import subprocess
+import urllib.parse
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+# Compiled in: the package of the headers, the library's name, its licence.
+HEADERS = [("libboost-dev", "boost", "BSL-1.0"), ("libcli11-dev", "cli11", "BSD-3-Clause"),
+           ("nlohmann-json3-dev", "nlohmann-json", "MIT")]
+LOADED_LATER = ["libheif1"]  # by the process that reads HEIC and AVIF
+NPM_LICENCES = {"uplot": "MIT", "swagger-ui-dist": "Apache-2.0"}
+
+
+def output(*command):
+    return subprocess.run(list(map(str, command)), check=True, capture_output=True, text=True).stdout
+
+
+def component(kind, name, version, purl, licence=None, **more):
+    licences = {"licenses": [{"license": {"id": licence}}]} if licence else {}
+    return {"type": kind, "bom-ref": purl, "name": name, "version": version, "purl": purl, **licences, **more}
+
+
+def debian(package, name=None, licence=None, **more):
+    version, architecture = output("dpkg-query", "-W", "-f", "${Version} ${Architecture}", package).split()
+    purl = f"pkg:deb/debian/{package}@{urllib.parse.quote(version, safe='~')}?arch={architecture}"
+    return component("library", name or package, version, purl, licence, **more)
+
+
+def owner(file):
+    """The Debian package of a file; dpkg knows some by their path before /lib became a link to /usr/lib."""
+    for path in (file, pathlib.Path("/usr") / file.relative_to("/"), pathlib.Path("/") / file.relative_to("/usr")
+                 if file.is_relative_to("/usr") else file):
+        found = subprocess.run(["dpkg-query", "-S", path], capture_output=True, text=True)
+        if found.returncode == 0:
+            return found.stdout.split(":")[0]
+    raise SystemExit(f"sbom.py: no Debian package has {file}: where does this library come from?")
+
+
+def shared_libraries(binary):
+    packages, bundled = set(), []
+    for name, path in re.findall(r"^\s*(\S+) => (/\S+) ", output("ldd", binary), re.M):
+        file = pathlib.Path(path)
+        if "openvino" in file.parts:
+            bundled.append(name)
+        else:
+            packages.add(owner(file.resolve()))
+    found = [debian(package) for package in sorted(packages)]
+    if bundled:
+        version = re.search(r"^openvino==(\S+)", (ROOT / "inference/engine/openvino.txt").read_text(), re.M).group(1)
+        found.append(component("library", "openvino", version, f"pkg:pypi/openvino@{version}", "Apache-2.0",
+                               description="with oneTBB: " + ", ".join(sorted(bundled))))
+    return found
+
+
+def npm_packages():
+    text = (ROOT / "roles/web/page/CMakeLists.txt").read_text()
+    return [component("library", name, version, f"pkg:npm/{name}@{version}", NPM_LICENCES[name], hashes=[{"alg": "SHA-256", "content": digest}])
+            for name, version, digest in re.findall(r"^imgrec_npm_package\(\S+ (\S+) (\S+) ([0-9a-f]{64})", text, re.M)]
+
+
+def document(binary):
+    version = output(binary, "version").split()[1]
+    own = component("application", "imgrec", version, f"pkg:generic/imgrec@{version}", "Apache-2.0")
+    parts = shared_libraries(binary) + [debian(*one) for one in HEADERS] + npm_packages()
+    parts += [debian(one, scope="optional") for one in LOADED_LATER if one not in {part["name"] for part in parts}]
+    return {"$schema": "http://cyclonedx.org/schema/bom-1.6.schema.json", "bomFormat": "CycloneDX", "specVersion": "1.6", "version": 1,
+            "metadata": {"component": own}, "components": parts,
+            "dependencies": [{"ref": own["bom-ref"], "dependsOn": [part["bom-ref"] for part in parts]}]}
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--binary", type=pathlib.Path, required=True)
+    print(json.dumps(document(parser.parse_args().binary.resolve()), indent=1))
