@@ -8,7 +8,7 @@
 namespace imgrec::aws {
 namespace {
 
-constexpr int kPagesMax = 50;  // of events, 100 each: a change of this stack has some hundred
+constexpr int kPagesMax = 50;  // of events there are 100 on each: a change of this stack has some hundred
 
 std::unexpected<Error> bad_response(const char* operation) {
   return fail(ErrorKind::transient, "bad_response",
@@ -35,6 +35,11 @@ bool begins_change(const StackEvent& event, const Stack& stack) {
 bool is_not_there(const CallFailure& failure) {
   return failure.aws_code.starts_with("ChangeSetNotFound") ||
          (failure.aws_code == "ValidationError" && failure.error.message.find("does not exist") != std::string::npos);
+}
+
+Error as_not_found(Error error) {
+  error.kind = ErrorKind::not_found;
+  return error;
 }
 
 ChangeSet read_change_set(const XmlElement& item) {
@@ -97,54 +102,57 @@ Result<std::vector<StackResource>> CloudFormation::resources(const Stack& stack,
   return out;
 }
 
+Result<void> CloudFormation::read_pages(const char* operation, const QueryPairs& parameters, const OnPage& on_page,
+                                        const CallLimits& limits) {
+  std::string next;
+  for (int page = 0; page < kPagesMax; ++page) {
+    QueryPairs form = parameters;
+    if (!next.empty()) form.emplace_back("NextToken", next);
+    const auto got = call(operation, form, limits);
+    if (!got) return fail(is_not_there(got.error()) ? as_not_found(got.error().error) : got.error().error);
+    const auto document = parse_xml(got->body);
+    if (!document) return fail(document.error());
+    const XmlElement* result = document->child(std::string(operation) + "Result");
+    if (result == nullptr) return bad_response(operation);
+    const auto more = on_page(*result);
+    if (!more) return fail(more.error());
+    next = result->value("NextToken");
+    if (!*more || next.empty()) return {};
+  }
+  return fail(ErrorKind::invalid, "too_many_pages",
+              std::string("CloudFormation ") + operation + " tells more than can be read here: see its console.");
+}
+
 Result<std::vector<StackEvent>> CloudFormation::latest_events(const Stack& stack, const CallLimits& limits) {
   constexpr const char* kOperation = "DescribeStackEvents";
   std::vector<StackEvent> out;
-  std::string next;
-  for (int page = 0; page < kPagesMax; ++page) {
-    QueryPairs parameters = {{"StackName", stack.id}};
-    if (!next.empty()) parameters.emplace_back("NextToken", next);
-    const auto got = call(kOperation, parameters, limits);
-    if (!got) return fail(got.error().error);
-    const auto document = parse_xml(got->body);
-    if (!document) return fail(document.error());
-    const XmlElement* result = document->child("DescribeStackEventsResult");
-    const XmlElement* list = result == nullptr ? nullptr : result->child("StackEvents");
+  const auto on_page = [&](const XmlElement& result) -> Result<bool> {
+    const XmlElement* list = result.child("StackEvents");
     if (list == nullptr) return bad_response(kOperation);
     for (const XmlElement* item : list->all("member")) {
       out.push_back({read_resource(*item), item->value("EventId")});
-      if (begins_change(out.back(), stack)) return out;
+      if (begins_change(out.back(), stack)) return false;
     }
-    next = result->value("NextToken");
-    if (next.empty()) return out;
-  }
-  return fail(ErrorKind::invalid, "too_many_events",
-              "The stack's latest change has more events than can be read here: see CloudFormation's console.");
+    return true;
+  };
+  if (auto read = read_pages(kOperation, {{"StackName", stack.id}}, on_page, limits); !read) return fail(read.error());
+  return out;
 }
 
 Result<std::vector<ChangeSet>> CloudFormation::change_sets(const Stack& stack, const CallLimits& limits) {
   constexpr const char* kOperation = "ListChangeSets";
   std::vector<ChangeSet> out;
-  std::string next;
-  for (int page = 0; page < kPagesMax; ++page) {
-    QueryPairs parameters = {{"StackName", stack.id}};
-    if (!next.empty()) parameters.emplace_back("NextToken", next);
-    const auto got = call(kOperation, parameters, limits);
-    if (!got) return fail(got.error().error);
-    const auto document = parse_xml(got->body);
-    if (!document) return fail(document.error());
-    const XmlElement* result = document->child("ListChangeSetsResult");
-    const XmlElement* list = result == nullptr ? nullptr : result->child("Summaries");
+  const auto on_page = [&](const XmlElement& result) -> Result<bool> {
+    const XmlElement* list = result.child("Summaries");
     if (list == nullptr) return bad_response(kOperation);
     for (const XmlElement* item : list->all("member")) {
       ChangeSet one = read_change_set(*item);
       if (one.stack_id == stack.id) out.push_back(std::move(one));
     }
-    next = result->value("NextToken");
-    if (next.empty()) return out;
-  }
-  return fail(ErrorKind::invalid, "too_many_change_sets",
-              "The stack has more change sets than can be read here: see CloudFormation's console.");
+    return true;
+  };
+  if (auto read = read_pages(kOperation, {{"StackName", stack.id}}, on_page, limits); !read) return fail(read.error());
+  return out;
 }
 
 Result<void> CloudFormation::create_change_set(const ChangeSetRequest& request, const CallLimits& limits) {
@@ -177,24 +185,16 @@ Result<std::optional<ChangeSet>> CloudFormation::change_set(const std::string& s
                                                             const CallLimits& limits) {
   constexpr const char* kOperation = "DescribeChangeSet";
   std::optional<ChangeSet> out;
-  std::string next;
-  for (int page = 0; page < kPagesMax; ++page) {
-    QueryPairs parameters = {{"StackName", stack}, {"ChangeSetName", name}};
-    if (!next.empty()) parameters.emplace_back("NextToken", next);
-    const auto got = call(kOperation, parameters, limits);
-    if (!got && is_not_there(got.error())) return std::nullopt;
-    if (!got) return fail(got.error().error);
-    const auto document = parse_xml(got->body);
-    if (!document) return fail(document.error());
-    const XmlElement* result = document->child("DescribeChangeSetResult");
-    if (result == nullptr || result->value("Status").empty()) return bad_response(kOperation);
-    if (!out) out = read_change_set(*result);
-    read_changes(*result, out->changes);
-    next = result->value("NextToken");
-    if (next.empty()) return out;
-  }
-  return fail(ErrorKind::invalid, "too_many_changes",
-              "The change set has more changes than can be read here: see CloudFormation's console.");
+  const auto on_page = [&](const XmlElement& result) -> Result<bool> {
+    if (result.value("Status").empty()) return bad_response(kOperation);
+    if (!out) out = read_change_set(result);
+    read_changes(result, out->changes);
+    return true;
+  };
+  const auto read = read_pages(kOperation, {{"StackName", stack}, {"ChangeSetName", name}}, on_page, limits);
+  if (!read && read.error().kind == ErrorKind::not_found) return std::nullopt;
+  if (!read) return fail(read.error());
+  return out;
 }
 
 Result<void> CloudFormation::delete_change_set(const std::string& stack, const std::string& name,

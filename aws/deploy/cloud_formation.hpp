@@ -1,6 +1,7 @@
 // CloudFormation through the signed client, in the query protocol.
 #pragma once
 
+#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
@@ -9,6 +10,8 @@
 #include "aws/deploy/stack_service.hpp"
 
 namespace imgrec::aws {
+
+struct XmlElement;
 
 class CloudFormation final : public StackService {
  public:
@@ -31,6 +34,13 @@ class CloudFormation final : public StackService {
   CallResult call(const char* operation, const QueryPairs& parameters, const CallLimits& limits) {
     return session_.query({"cloudformation", operation}, parameters, limits.deadline, limits.stop);
   }
+
+  /// Returns whether further pages are wanted.
+  using OnPage = std::function<Result<bool>(const XmlElement& result)>;
+  /// Errors: those of on_page and of the call, where the stack or change set is not there as not_found; invalid
+  /// "too_many_pages".
+  Result<void> read_pages(const char* operation, const QueryPairs& parameters, const OnPage& on_page,
+                          const CallLimits& limits);
 
   Session& session_;
 };
