@@ -47,7 +47,9 @@ def owner(file):
 
 def shared_libraries(binary):
     packages, bundled = set(), []
-    for name, path in re.findall(r"^\s*(\S+) => (/\S+) ", output("ldd", binary), re.M):
+    for name, path in re.findall(r"^\s*(\S+) => (not found|/\S+)", output("ldd", binary), re.M):
+        if path == "not found":
+            raise SystemExit(f"sbom.py: {binary} needs {name}, which is not here.")
         file = pathlib.Path(path)
         if "openvino" in file.parts:
             bundled.append(name)

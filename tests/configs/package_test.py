@@ -100,6 +100,13 @@ def test_the_list_of_parts_is_one_that_tools_read(unpacked):
     assert ("openvino" in versions) == json.loads(imgrec.run("version", "--json").stdout)["openvino"]
     installed = subprocess.run(["dpkg-query", "-W", "-f", "${Version}", "libssl3"], check=True, capture_output=True, text=True).stdout
     assert versions["libssl3"] == installed
+    # What the program says that it needs, found in another way: by the names of files in Debian's packages.
+    needed = re.findall(r"\(NEEDED\).*\[(\S+)\]", subprocess.run(["readelf", "-d", imgrec.BINARY], check=True, capture_output=True, text=True).stdout)
+    assert len(needed) > 20
+    for name in needed:
+        if not list((unpacked / "usr/lib/imgrec").glob(name)):
+            owners = subprocess.run(["dpkg-query", "-S", f"*/{name}"], check=True, capture_output=True, text=True).stdout
+            assert {line.split(":")[0] for line in owners.splitlines()} & set(versions), name
     assert set(listed["dependencies"][0]["dependsOn"]) == {part["bom-ref"] for part in listed["components"]}
 
 
