@@ -1,6 +1,7 @@
 #include "aws/adapters/s3_bucket.hpp"
 
 #include "aws/client/encoding.hpp"
+#include "aws/client/error_table.hpp"
 #include "aws/client/wire/xml.hpp"
 #include "lib/base/digest.hpp"
 #include "lib/base/log.hpp"
@@ -13,12 +14,17 @@ Error wrong_region(const std::string& bucket, const Error& error) {
           "The bucket " + bucket + " is in another region than this session. " + error.message};
 }
 
-// Sets a property of the bucket. S3 wants a checksum with each.
-Result<void> put_property(Session& session, CallRequest request, const CallLimits& limits) {
+// S3 wants a checksum with each document.
+void add_checksum(CallRequest& request) {
   request.payload_sha256 = sha256_hex(request.body);
   request.headers = {{"Content-Type", "application/xml"},
                      {"x-amz-sdk-checksum-algorithm", "SHA256"},
                      {"x-amz-checksum-sha256", base64_of_hex(request.payload_sha256)}};
+}
+
+// Sets a property of the bucket.
+Result<void> put_property(Session& session, CallRequest request, const CallLimits& limits) {
+  add_checksum(request);
   const auto done = session.caller("s3").call(request, limits.deadline, limits.stop);
   if (done) return {};
   Error error = done.error().error;
@@ -78,6 +84,37 @@ CallRequest bucket_call(const char* operation, const char* method, const Endpoin
   out.endpoint = endpoint;
   out.method = method;
   return out;
+}
+
+CallRequest& expect_document(CallRequest& call, const char* root_name, XmlElement& document) {
+  call.check = [&document, root_name, name = call.name](const HttpClientResponse& response) -> Result<void> {
+    auto parsed = parse_xml(response.body);
+    if (parsed && parsed->name == root_name) {
+      document = *std::move(parsed);
+      return {};
+    }
+    if (parsed && parsed->name == "Error") {
+      Classified classified = classify(name, 500, parse_service_error(response));
+      if (classified.error.kind != ErrorKind::throttled) classified.error.kind = ErrorKind::transient;
+      return fail(std::move(classified.error));
+    }
+    return fail(ErrorKind::transient, "bad_response",
+                display_name(name) + " failed: the answer is cut off, or not from S3. Check proxies on the way.");
+  };
+  return call;
+}
+
+CallRequest delete_objects_call(const Endpoint& endpoint, std::span<const ObjectVersion> versions) {
+  CallRequest request = bucket_call("DeleteObjects", "POST", endpoint);
+  request.query = {{"delete", ""}};
+  request.body = "<Delete xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\"><Quiet>true</Quiet>";
+  for (const ObjectVersion& one : versions) {
+    request.body += "<Object><Key>" + xml_escape(one.key) + "</Key>" +
+                    (one.id.empty() ? "" : "<VersionId>" + xml_escape(one.id) + "</VersionId>") + "</Object>";
+  }
+  request.body += "</Delete>";
+  add_checksum(request);
+  return request;
 }
 
 Result<void> set_up_bucket(Session& session, const BucketOptions& options, const CallLimits& limits) {

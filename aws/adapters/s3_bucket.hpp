@@ -2,11 +2,14 @@
 #pragma once
 
 #include <map>
+#include <span>
 #include <string>
 
 #include "aws/client/session.hpp"
 
 namespace imgrec::aws {
+
+struct XmlElement;
 
 enum class BucketSetup {
   use,     // no call before the first use
@@ -24,6 +27,19 @@ struct BucketOptions {
 
 /// A call about the bucket itself; endpoint: as of bucket_endpoint().
 CallRequest bucket_call(const char* operation, const char* method, const Endpoint& endpoint);
+
+/// Lets the call succeed with a document of that root alone, which is put into `document`: S3's answers can begin with
+/// status 200 and turn into an error, or end early. Both outlive the call.
+CallRequest& expect_document(CallRequest& call, const char* root_name, XmlElement& document);
+
+struct ObjectVersion {
+  std::string key;
+  std::string id;  // empty: no version is named
+  bool operator==(const ObjectVersion&) const = default;
+};
+
+/// Removes up to 1000 in one call, whose answer ("DeleteResult") names those that are left.
+CallRequest delete_objects_call(const Endpoint& endpoint, std::span<const ObjectVersion> versions);
 
 /// Errors: as said at BucketSetup, denied "bucket_taken", and the transport's. Where a bucket was made and could not be
 /// tagged or given its key, the error says so.

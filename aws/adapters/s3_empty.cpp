@@ -4,20 +4,13 @@
 #include <vector>
 
 #include "aws/adapters/s3_bucket.hpp"
-#include "aws/client/encoding.hpp"
 #include "aws/client/uri.hpp"
 #include "aws/client/wire/xml.hpp"
-#include "lib/base/digest.hpp"
 
 namespace imgrec::aws {
 namespace {
 
 constexpr int kPageMax = 1000;  // what S3 lists, and removes, in one call
-
-struct ObjectVersion {
-  std::string key, id;
-  bool operator==(const ObjectVersion&) const = default;
-};
 
 // Encoded as in a form, where '+' is a space, if the service says that it did as asked.
 std::string key_of(const XmlElement& entry, bool is_encoded) {
@@ -27,26 +20,20 @@ std::string key_of(const XmlElement& entry, bool is_encoded) {
   return uri_decode(text);
 }
 
-std::unexpected<Error> bad_response(const char* operation) {
-  return fail(ErrorKind::transient, "bad_response",
-              std::string("S3 ") + operation + " failed: the answer is none of that call.");
-}
-
 // The first page of what is there. Nothing: there is no such bucket.
 Result<std::optional<std::vector<ObjectVersion>>> first_versions(Session& session, const Endpoint& endpoint,
                                                                  const CallLimits& limits) {
   CallRequest request = bucket_call("ListObjectVersions", "GET", endpoint);
   request.query = {{"versions", ""}, {"encoding-type", "url"}, {"max-keys", std::to_string(kPageMax)}};
-  const auto got = session.caller("s3").call(request, limits.deadline, limits.stop);
+  XmlElement document;
+  const auto got =
+      session.caller("s3").call(expect_document(request, "ListVersionsResult", document), limits.deadline, limits.stop);
   if (!got && got.error().aws_code == "NoSuchBucket") return std::nullopt;
   if (!got) return fail(got.error().error);
-  const auto document = parse_xml(got->body);
-  if (!document) return fail(document.error());
-  if (document->name != "ListVersionsResult") return bad_response("ListObjectVersions");
-  const bool is_encoded = document->value("EncodingType") == "url";
+  const bool is_encoded = document.value("EncodingType") == "url";
   std::vector<ObjectVersion> out;
   for (const char* kind : {"Version", "DeleteMarker"}) {
-    for (const XmlElement* entry : document->all(kind))
+    for (const XmlElement* entry : document.all(kind))
       out.push_back({key_of(*entry, is_encoded), entry->value("VersionId")});
   }
   return out;
@@ -54,24 +41,12 @@ Result<std::optional<std::vector<ObjectVersion>>> first_versions(Session& sessio
 
 Result<void> remove_versions(Session& session, const Endpoint& endpoint, const std::vector<ObjectVersion>& versions,
                              const CallLimits& limits) {
-  CallRequest request = bucket_call("DeleteObjects", "POST", endpoint);
-  request.query = {{"delete", ""}};
-  request.body = "<Delete xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\"><Quiet>true</Quiet>";
-  for (const ObjectVersion& one : versions) {
-    request.body += "<Object><Key>" + xml_escape(one.key) + "</Key>" +
-                    (one.id.empty() ? "" : "<VersionId>" + xml_escape(one.id) + "</VersionId>") + "</Object>";
-  }
-  request.body += "</Delete>";
-  request.payload_sha256 = sha256_hex(request.body);
-  request.headers = {{"Content-Type", "application/xml"},
-                     {"x-amz-sdk-checksum-algorithm", "SHA256"},
-                     {"x-amz-checksum-sha256", base64_of_hex(request.payload_sha256)}};
-  const auto got = session.caller("s3").call(request, limits.deadline, limits.stop);
+  CallRequest request = delete_objects_call(endpoint, versions);
+  XmlElement document;
+  const auto got =
+      session.caller("s3").call(expect_document(request, "DeleteResult", document), limits.deadline, limits.stop);
   if (!got) return fail(got.error().error);
-  const auto document = parse_xml(got->body);
-  if (!document) return fail(document.error());
-  if (document->name != "DeleteResult") return bad_response("DeleteObjects");
-  if (const XmlElement* entry = document->child("Error")) {
+  if (const XmlElement* entry = document.child("Error")) {
     // The status of each is not told: what the table of errors does not know may pass.
     return fail(classify(request.name, 500,
                          {.code = entry->value("Code"), .message = entry->value("Message"), .request_id = {}})

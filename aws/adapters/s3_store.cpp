@@ -23,25 +23,6 @@ constexpr std::size_t kRemoveMax = 1000;
 constexpr int kRemoveRounds = 3;
 constexpr Millis kPresignedMax = std::chrono::hours(24 * 7);
 
-// S3's answers can begin with status 200 and turn into an error, or end early: only the expected document counts.
-CallRequest& expect_document(CallRequest& call, const char* root_name, XmlElement& document) {
-  call.check = [&document, root_name, name = call.name](const HttpClientResponse& response) -> Result<void> {
-    auto parsed = parse_xml(response.body);
-    if (parsed && parsed->name == root_name) {
-      document = *std::move(parsed);
-      return {};
-    }
-    if (parsed && parsed->name == "Error") {
-      Classified classified = classify(name, 500, parse_service_error(response));
-      if (classified.error.kind != ErrorKind::throttled) classified.error.kind = ErrorKind::transient;
-      return fail(std::move(classified.error));
-    }
-    return fail(ErrorKind::transient, "bad_response",
-                display_name(name) + " failed: the answer is cut off, or not from S3. Check proxies on the way.");
-  };
-  return call;
-}
-
 std::optional<std::uint64_t> number(const std::string& text) {
   std::uint64_t value = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
@@ -221,16 +202,9 @@ Result<ListPage> S3Store::list(std::string_view prefix, std::string_view after, 
 // One call; what S3 did not remove, with its reasons.
 Result<std::vector<S3Store::NotRemoved>> S3Store::remove_once(std::span<const ObjectKey> keys,
                                                               const CallLimits& limits) {
-  std::string body = "<Delete xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\"><Quiet>true</Quiet>";
-  for (const ObjectKey& key : keys) body += "<Object><Key>" + xml_escape(key.str()) + "</Key></Object>";
-  body += "</Delete>";
-  CallRequest request = bucket_call("DeleteObjects", "POST", endpoint_);
-  request.query = {{"delete", ""}};
-  request.body = std::move(body);
-  request.payload_sha256 = sha256_hex(request.body);
-  request.headers = {{"Content-Type", "application/xml"},
-                     {"x-amz-sdk-checksum-algorithm", "SHA256"},
-                     {"x-amz-checksum-sha256", base64_of_hex(request.payload_sha256)}};
+  std::vector<ObjectVersion> versions;
+  for (const ObjectKey& key : keys) versions.push_back({.key = key.str(), .id = {}});
+  CallRequest request = delete_objects_call(endpoint_, versions);
   XmlElement document;
   const auto got = call(expect_document(request, "DeleteResult", document), limits);
   if (!got) return fail(got.error().error);
