@@ -97,7 +97,6 @@ class Ec2Fleet final : public Fleet {
   };
 
   Known known(const Ec2Instance& instance) const;
-  std::vector<Ec2Filter> filters() const;
   Result<std::vector<Known>> list(const CallLimits& limits);
   void merge(const std::vector<Ec2Instance>& seen, std::vector<Known>& out);
   void say_if_ended_at_once(const Ec2Instance& instance);
@@ -141,13 +140,8 @@ Ec2Fleet::Known Ec2Fleet::known(const Ec2Instance& instance) const {
   return out;
 }
 
-std::vector<Ec2Filter> Ec2Fleet::filters() const {
-  return {{"tag:" + std::string(kFleetTag), {options_.name}},
-          {"instance-state-name", {"pending", "running", "shutting-down", "stopping", "stopped"}}};
-}
-
 Result<std::vector<Ec2Fleet::Known>> Ec2Fleet::list(const CallLimits& limits) {
-  std::vector<Ec2Filter> wanted = filters();
+  std::vector<Ec2Filter> wanted = fleet_filters(options_.name);
   {
     // An instance that ended within seconds (no room for its volume) must not count as one that is yet to be shown.
     std::lock_guard lock(mutex_);

@@ -65,6 +65,11 @@ bool is_tag_key(std::string_view key) {
 
 }  // namespace
 
+std::vector<Ec2Filter> fleet_filters(const std::string& fleet) {
+  return {{"tag:" + std::string(kFleetTag), {fleet}},
+          {"instance-state-name", {"pending", "running", "shutting-down", "stopping", "stopped"}}};
+}
+
 std::vector<Ec2Pool> pools_of(const Ec2FleetOptions& options) {
   const std::vector<std::string> any = {""};
   std::vector<Ec2Pool> out;

@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include "aws/adapters/ec2_api.hpp"
 #include "aws/adapters/ec2_fleet.hpp"
 #include "aws/client/call.hpp"
 #include "aws/client/uri.hpp"
@@ -17,6 +18,9 @@ inline constexpr std::string_view kFleetTag = "imgrec:fleet";
 inline constexpr std::string_view kAppTiersTag = "imgrec:app-tiers";
 inline constexpr std::string_view kLaunchTag = "imgrec:launch";
 inline constexpr std::string_view kLaunchedAtTag = "imgrec:launched-at";  // EC2 tells only the second
+
+/// The instances of a fleet that are not ended yet, those that end now among them.
+std::vector<Ec2Filter> fleet_filters(const std::string& fleet);
 
 /// One kind of capacity: empty members are as the launch template says.
 struct Ec2Pool {

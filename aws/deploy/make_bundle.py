@@ -13,7 +13,6 @@ import argparse
 import gzip
 import hashlib
 import json
-import os
 import pathlib
 import platform
 import re
@@ -23,12 +22,14 @@ import sys
 import tarfile
 import tempfile
 
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "configs/package"))
+import sbom  # noqa: E402
+
 # Of one glibc they all have to be, that of the machine's loader.
 GLIBC = re.compile(r"^(ld-linux.*|lib(c|m|pthread|dl|rt|resolv|util|anl|mvec|nss_\w+|BrokenLocale|thread_db)\.so\.\d+|linux-vdso.*)$")
 # Loaded by name at run time, so no program says that it needs them; they lie beside libopenvino.
 ABI = {"x86_64": "x86-64", "aarch64": "AArch64"}.get(platform.machine(), "libc6")  # as ldconfig says it
 LOADED_BY_NAME = ("libheif.so.1",)  # by the program itself, where this machine has it: for HEIC and AVIF
-SBOM = pathlib.Path(__file__).resolve().parents[2] / "configs/package/sbom.py"
 OPENVINO_PLUGINS = ("libopenvino_intel_cpu_plugin.so", "libopenvino_onnx_frontend.so*", "libopenvino_ir_frontend.so*")
 
 
@@ -67,10 +68,7 @@ def collect(program):
 def copy_licences(libraries, target):
     """Debian's copyright files, one per package; for a library of no package the licences beside it."""
     for path in libraries.values():
-        owner = subprocess.run(["dpkg-query", "-S", str(path)], capture_output=True, text=True)
-        if owner.returncode != 0:  # /usr/lib and /lib are one folder, and dpkg may know the file by either
-            owner = subprocess.run(["dpkg-query", "-S", str(path).removeprefix("/usr")], capture_output=True, text=True)
-        package = owner.stdout.split(":")[0] if owner.returncode == 0 else None
+        package = sbom.owner(path)
         source = pathlib.Path(f"/usr/share/doc/{package}/copyright") if package else None
         if source and source.exists():
             (target / package).mkdir(parents=True, exist_ok=True)
@@ -87,8 +85,7 @@ def stage(options, folder):
         shutil.copyfile(path, folder / "lib" / name)
     copy_licences(libraries, folder / "share/doc")
     (folder / "share/doc/imgrec").mkdir(parents=True, exist_ok=True)
-    with open(folder / "share/doc/imgrec/imgrec.cdx.json", "w") as file:
-        subprocess.run([sys.executable, SBOM, "--binary", program], check=True, stdout=file)
+    (folder / "share/doc/imgrec/imgrec.cdx.json").write_text(sbom.text(program))
     for name in options.model:
         source = pathlib.Path(options.model_dir) / name
         if not (source / "model.json").exists():
@@ -99,8 +96,7 @@ def stage(options, folder):
             if file.is_file() and not file.name.startswith("."):
                 shutil.copyfile(file, folder / "models" / name / file.name)
     files = sorted(path for path in folder.rglob("*") if path.is_file())
-    plain = {name: value for name, value in os.environ.items() if not name.startswith("IMGREC_")}
-    version = subprocess.run([program, "version"], check=True, capture_output=True, text=True, env=plain).stdout.strip()
+    version = f"imgrec {sbom.program_version(program)}"
     contents = {"version": version, "architecture": platform.machine(), "models": sorted(options.model),
                 "files": {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}}
     (folder / "bundle.json").write_text(json.dumps(contents, indent=1, sort_keys=True) + "\n")

@@ -96,10 +96,7 @@ class Undeployment {
 
   Result<std::vector<InstanceId>> list_machines(const CallLimits& within) {
     aws::Ec2Api ec2(session_, kCallDeadline);
-    const auto found =
-        ec2.describe({{"tag:" + std::string(aws::kFleetTag), {config_.aws.fleet}},
-                      {"instance-state-name", {"pending", "running", "shutting-down", "stopping", "stopped"}}},
-                     within);
+    const auto found = ec2.describe(aws::fleet_filters(config_.aws.fleet), within);
     if (!found) return fail(found.error());
     std::vector<InstanceId> out;
     for (const aws::Ec2Instance& one : *found) out.push_back(one.id);

@@ -7,6 +7,7 @@ https://cyclonedx.org/docs/1.6/json/
 """
 import argparse
 import json
+import os
 import pathlib
 import re
 import subprocess
@@ -36,13 +37,13 @@ def debian(package, name=None, licence=None, **more):
 
 
 def owner(file):
-    """The Debian package of a file; dpkg knows some by their path before /lib became a link to /usr/lib."""
-    for path in (file, pathlib.Path("/usr") / file.relative_to("/"), pathlib.Path("/") / file.relative_to("/usr")
-                 if file.is_relative_to("/usr") else file):
+    """The Debian package of a file, or None. /usr/lib and /lib are one folder, and dpkg may know the file by either."""
+    bare = str(file).removeprefix("/usr")
+    for path in (str(file), bare, "/usr" + bare):
         found = subprocess.run(["dpkg-query", "-S", path], capture_output=True, text=True)
         if found.returncode == 0:
             return found.stdout.split(":")[0]
-    raise SystemExit(f"sbom.py: no Debian package has {file}: where does this library come from?")
+    return None
 
 
 def shared_libraries(binary):
@@ -53,8 +54,10 @@ def shared_libraries(binary):
         file = pathlib.Path(path)
         if "openvino" in file.parts:
             bundled.append(name)
+        elif package := owner(file.resolve()):
+            packages.add(package)
         else:
-            packages.add(owner(file.resolve()))
+            raise SystemExit(f"sbom.py: no Debian package has {file}: where does this library come from?")
     found = [debian(package) for package in sorted(packages)]
     if bundled:
         version = re.search(r"^openvino==(\S+)", (ROOT / "inference/engine/openvino.txt").read_text(), re.M).group(1)
@@ -69,8 +72,14 @@ def npm_packages():
             for name, version, digest in re.findall(r"^imgrec_npm_package\(\S+ (\S+) (\S+) ([0-9a-f]{64})", text, re.M)]
 
 
+def program_version(binary):
+    """Whatever settings the caller's environment has."""
+    plain = {name: value for name, value in os.environ.items() if not name.startswith("IMGREC_")}
+    return subprocess.run([binary, "version"], check=True, capture_output=True, text=True, env=plain).stdout.split()[1]
+
+
 def document(binary):
-    version = output(binary, "version").split()[1]
+    version = program_version(binary)
     own = component("application", "imgrec", version, f"pkg:generic/imgrec@{version}", "Apache-2.0")
     parts = shared_libraries(binary) + [debian(*one) for one in HEADERS] + npm_packages()
     parts += [debian(one, scope="optional") for one in LOADED_LATER if one not in {part["name"] for part in parts}]
@@ -79,7 +88,11 @@ def document(binary):
             "dependencies": [{"ref": own["bom-ref"], "dependsOn": [part["bom-ref"] for part in parts]}]}
 
 
+def text(binary):
+    return json.dumps(document(binary), indent=1) + "\n"
+
+
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--binary", type=pathlib.Path, required=True)
-    print(json.dumps(document(parser.parse_args().binary.resolve()), indent=1))
+    print(text(parser.parse_args().binary.resolve()), end="")
