@@ -162,8 +162,12 @@ Result<void> CloudFormation::create_change_set(const ChangeSetRequest& request, 
                      {"ClientToken", request.name},
                      {"Description", request.description},
                      {"Capabilities.member.1", "CAPABILITY_NAMED_IAM"},
-                     {"ImportExistingResources", "true"},
-                     {"TemplateBody", request.template_text}};
+                     {"ImportExistingResources", "true"}};
+  if (request.template_url.empty()) {
+    form.emplace_back("TemplateBody", request.template_text);
+  } else {
+    form.emplace_back("TemplateURL", request.template_url);
+  }
   if (!request.role.empty()) form.emplace_back("RoleARN", request.role);
   for (std::size_t i = 0; i < request.parameters.size(); ++i) {
     const std::string member = "Parameters.member." + std::to_string(i + 1);

@@ -61,6 +61,7 @@ struct ChangeSetRequest {
   std::string name;   // of the change set; another for each
   bool creates = false;
   std::string template_text;
+  std::string template_url = {};  // where S3 has it instead, when it is too long for a call
   std::vector<StackParameter> parameters;
   std::vector<std::pair<std::string, std::string>> tags;  // of the stack
   std::string description;

@@ -305,6 +305,10 @@ Result<void> check(const Config& config, const TemplateInputs& inputs) {
 
 }  // namespace
 
+std::string compact_template(std::string_view text) {
+  return Json::parse(text).dump();
+}
+
 bool needs_vpc(const Config& config) {
   return config.aws.security_groups.empty() && !config.aws.subnets.empty();
 }

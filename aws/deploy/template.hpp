@@ -24,6 +24,12 @@ struct TemplateInputs {
 /// invalid "no_image", "no_instance_type", "bundle_in_stack", "bad_stack_name", "kms_alias", "not_of_stack".
 Result<std::string> render_template(const Config& config, const TemplateInputs& inputs);
 
+/// The most bytes of a template that CloudFormation takes in a call; a greater one has to be in S3.
+inline constexpr std::size_t kInlineTemplateBytesMax = 51'200;
+
+/// The same document without spaces between its elements. text: of render_template(). Pure.
+std::string compact_template(std::string_view text);
+
 /// Whether the template has the parameter VpcId: the VPC of given subnets is no setting.
 bool needs_vpc(const Config& config);
 

@@ -5,6 +5,8 @@
 #include <cerrno>
 #include <cstdio>
 
+#include "aws/adapters/s3_store.hpp"
+#include "aws/client/uri.hpp"
 #include "aws/deploy/cloud_formation.hpp"
 #include "aws/deploy/stack_costs.hpp"
 #include "aws/deploy/template.hpp"
@@ -52,6 +54,32 @@ Result<std::vector<aws::StackParameter>> parameters_of(const Invocation& call, a
   return std::vector<aws::StackParameter>{{.name = "VpcId", .value = std::nullopt}};
 }
 
+// The template as a call carries it; one that is too long for that is put beside the bundle, from where CloudFormation
+// reads it with the caller's rights.
+Result<void> place_template(const Config& config, aws::Session& session, const std::string& text,
+                            const CallLimits& limits, aws::ChangeSetRequest& change) {
+  std::string compact = aws::compact_template(text);
+  if (compact.size() <= aws::kInlineTemplateBytesMax) {
+    change.template_text = std::move(compact);
+    return {};
+  }
+  const auto buckets = aws_buckets(config.aws);
+  if (!buckets) return fail(buckets.error());
+  aws::S3StoreOptions options = store_options(config.aws);
+  options.bucket = buckets->bundle;
+  options.setup = aws::BucketSetup::use;
+  const auto store = aws::open_s3_store(session, options);
+  if (!store) return fail(store.error());
+  const std::string key = "bundles/" + change.stack + "-stack.json";
+  const auto stored = (*store)->put(ObjectKey(key), compact, {.content_type = "application/json"}, limits);
+  if (!stored) return fail(stored.error());
+  const auto endpoint = aws::bucket_endpoint(session.endpoints(), buckets->bundle);
+  if (!endpoint) return fail(endpoint.error());
+  change.template_url = endpoint->scheme + "://" + endpoint->authority + endpoint->base_path + "/" +
+                        aws::uri_encode(key, aws::Slash::keep);
+  return {};
+}
+
 void print_costs(const ControllerConfig& controller) {
   if (controller.price > 0) {
     std::printf("Worker machines cost, at %g dollars an hour (controller.price), when they run all the time:\n%s",
@@ -87,13 +115,13 @@ int run_deploy(const Invocation& call) {
   const Config& config = call.config();
   auto session = open_aws_session(config, system_clock(), system_rng());
   if (!session) return report(session.error());
-  auto text = stack_template(config, **session);
+  const auto text = stack_template(config, **session);
   if (!text) return report(text.error());
   Interrupts interrupts;
   aws::CloudFormation service(**session);
   aws::DeployRequest request{.change = {.stack = stack_of(call),
                                         .name = std::string(aws::kChangeSetPrefix) + random_hex(system_rng(), 8),
-                                        .template_text = *std::move(text),
+                                        .template_text = {},
                                         .parameters = {},
                                         .tags = {{"imgrec:fleet", config.aws.fleet}},
                                         .description = {},
@@ -102,8 +130,11 @@ int run_deploy(const Invocation& call) {
                              .is_running = is_running,
                              .take_over = call.has("--take-over"),
                              .only_show = call.has("--dry-run")};
-  auto parameters =
-      parameters_of(call, service, {Deadline::in(system_clock(), request.limits.call), interrupts.token()});
+  const CallLimits limits(Deadline::in(system_clock(), request.limits.call), interrupts.token());
+  if (auto placed = place_template(config, **session, *text, limits, request.change); !placed) {
+    return report(placed.error());
+  }
+  auto parameters = parameters_of(call, service, limits);
   if (!parameters) return report(parameters.error());
   request.change.parameters = *std::move(parameters);
   const auto outcome = aws::deploy_stack(service, request, deploy_talk(call.has("--yes"), interrupts.token()),
@@ -133,7 +164,9 @@ Command deploy_command() {
                   {"--take-over", "", "remove the change set of another imgrec deploy that is at it no more"}},
       .notes =
           "What it needs, and what is in the stack: imgrec deploy template --help. Interrupted at any point, run it\n"
-          "again: it follows what CloudFormation does meanwhile, and goes on. It exits with 1 when the change failed,\n"
+          "again: it follows what CloudFormation does meanwhile, and goes on. A template of more than 51200 bytes, as "
+          "with\n"
+          "many tags, is put into aws.bundle_bucket for CloudFormation. It exits with 1 when the change failed,\n"
           "whose first cause it prints, or when the answer is no; with 3 when another imgrec deploy is at it.",
       .run = run_deploy};
 }

@@ -24,10 +24,10 @@ def account(tmp_path_factory):
         yield server
 
 
-def run(account, tmp_path, *words, head="", **changes):
+def run(account, tmp_path, *words, head="", env=None, **changes):
     file = tmp_path / "aws.toml"
     file.write_text(f'platform = "aws"\n{head}\n[aws]\n' + "".join(f"{name} = {json.dumps(value)}\n" for name, value in (SETTINGS | changes).items()))
-    return imgrec.run(*words, "--config", file, env=account.variables())
+    return imgrec.run(*words, "--config", file, env=account.variables() | (env or {}))
 
 
 def stacks(account):
@@ -80,6 +80,23 @@ def test_another_who_holds_the_stack_is_named(account, tmp_path):
                             Description="imgrec deploy, process 1 on another")
     held = run(account, tmp_path, "deploy", "--yes", "--stack", "held")
     assert held.returncode == 3 and "process 1 on another" in held.stderr and "--take-over" in held.stderr
+
+
+def test_a_template_that_is_too_long_for_a_call_goes_by_s3(account, tmp_path):
+    """Many tags, which each resource has. moto reads templates of a host that is called localhost."""
+    s3 = account.client("s3")
+    s3.create_bucket(Bucket="bundle-bucket")
+    long = {"tags": [f"name-{number}={'v' * 90}" for number in range(38)], "fleet": "long"}
+    names = {f"queue.{key}": f"long-{key}" for key in ("request", "dead_letter", "signals", "shutdown_request", "shutdown_confirmed")}
+    head = "[queue]\n" + "".join(f'{name.partition(".")[2]} = "{value}"\n' for name, value in names.items())
+    at_s3 = {"AWS_ENDPOINT_URL_S3": account.url.replace("127.0.0.1", "localhost")}
+    made = run(account, tmp_path, "deploy", "--yes", head=head, env=at_s3, input_bucket="long-in", output_bucket="long-out", **long)
+    assert made.returncode == 0, made.stdout + made.stderr
+    assert stacks(account)["long"] == "CREATE_COMPLETE"
+    stored = s3.get_object(Bucket="bundle-bucket", Key="bundles/long-stack.json")["Body"].read()
+    assert len(stored) > 51200 and b"WorkerLaunchTemplate" in stored
+    gone = run(account, tmp_path, "undeploy", "--yes", "--delete-data", head=head, input_bucket="long-in", output_bucket="long-out", **long)
+    assert gone.returncode == 0, gone.stderr
 
 
 def test_a_stack_in_subnets_needs_their_vpc(account, tmp_path):

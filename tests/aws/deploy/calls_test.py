@@ -1,5 +1,6 @@
 """What `imgrec deploy` says to CloudFormation and reads from it, against a server that answers as CloudFormation does: a change that
 takes a while, answers in pages, outputs, and a person who interrupts."""
+import json
 import signal
 import subprocess
 import time
@@ -88,6 +89,9 @@ def test_a_stack_is_made():
     assert made["Capabilities.member.1"] == "CAPABILITY_NAMED_IAM" and made["Description"].startswith("imgrec deploy, process ")
     assert made["ClientToken"] == made["ChangeSetName"] and made["ChangeSetName"].startswith("imgrec-deploy-") and "RoleARN" not in made
     assert len(made["TemplateBody"].encode()) <= 51200, "the most that is taken inline"
+    printed = imgrec.run("deploy", "template", *SETTINGS, env=environment(server)).stdout
+    assert json.loads(made["TemplateBody"]) == json.loads(printed) and len(printed.splitlines()) > 100
+    assert "\n" not in made["TemplateBody"], "without spaces for people"
     executed, = service.asked["ExecuteChangeSet"]
     assert executed["ChangeSetName"] == made["ChangeSetName"] and executed["RetainExceptOnCreate"] == "true"
 
