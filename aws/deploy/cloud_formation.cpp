@@ -80,7 +80,8 @@ Result<std::optional<Stack>> CloudFormation::describe(const std::string& name, c
   Stack out{.id = item->value("StackId"),
             .status = item->value("StackStatus"),
             .reason = item->value("StackStatusReason"),
-            .outputs = {}};
+            .outputs = {},
+            .role = item->value("RoleARN")};
   if (const XmlElement* outputs = item->child("Outputs")) {
     for (const XmlElement* one : outputs->all("member")) {
       out.outputs.emplace_back(one->value("OutputKey"), one->value("OutputValue"));

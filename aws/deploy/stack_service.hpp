@@ -18,6 +18,7 @@ struct Stack {
   std::string status;                                        // "CREATE_COMPLETE", "UPDATE_ROLLBACK_FAILED", …
   std::string reason;                                        // CloudFormation's own words for the status; often empty
   std::vector<std::pair<std::string, std::string>> outputs;  // name, value
+  std::string role{};                                        // ARN of what CloudFormation acts as; empty: as the caller
 };
 
 struct StackResource {

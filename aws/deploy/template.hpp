@@ -34,6 +34,6 @@ std::string compact_template(std::string_view text);
 bool needs_vpc(const Config& config);
 
 /// The files of configs/iam and configs/s3-lifecycle.json, embedded at build time.
-extern const std::string_view kWebPolicy, kWorkerPolicy, kControllerPolicy, kLifecycle;
+extern const std::string_view kWebPolicy, kWorkerPolicy, kControllerPolicy, kDeployerPolicy, kStackPolicy, kLifecycle;
 
 }  // namespace imgrec::aws

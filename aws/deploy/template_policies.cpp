@@ -99,11 +99,16 @@ Result<std::vector<std::string>> key_ids(const AwsConfig& aws) {
   return out;
 }
 
-bool is_left_out(const std::string& sid, const Config& config) {
+bool is_left_out(const std::string& sid, const Config& config, bool is_stacks) {
   const auto is_one_of = [&](std::initializer_list<std::string_view> sids) {
     return std::ranges::find(sids, sid) != sids.end();
   };
   const bool is_group = config.aws.fleet_kind == "asg";
+  // CloudFormation launches what a group launches, which is the other way round with everybody else.
+  if (is_stacks) {
+    return !is_group && is_one_of({"SizeTheGroup", "RoleOfAutoScaling", "LaunchFromAnything", "LaunchOwnFleetOnly",
+                                   "TagAtLaunchOnly"});
+  }
   if (!is_group && is_one_of({"SeeTheGroup", "SizeTheGroup"})) return true;
   if (is_group && is_one_of({"LaunchFromAnything", "LaunchOwnFleetOnly", "TagAtLaunchOnly", "GiveWorkersTheirRoleOnly",
                              "EndOwnFleetOnly"})) {
@@ -145,11 +150,12 @@ std::string stack_name_of(const Config& config, std::string_view role) {
   return config.aws.fleet + "-" + std::string(role);
 }
 
-Result<std::string> render_policy(std::string_view policy, const Config& config, const TemplateInputs& inputs) {
+Result<std::string> render_policy(std::string_view policy, const Config& config, const TemplateInputs& inputs,
+                                  const PolicyUse& use) {
   const auto keys = key_ids(config.aws);
   if (!keys) return fail(keys.error());
-  const Words words = {{"REGION", "${AWS::Region}"},
-                       {"ACCOUNT_ID", "${AWS::AccountId}"},
+  const Words words = {{"REGION", use.region},
+                       {"ACCOUNT_ID", use.account},
                        {"INPUT_BUCKET", inputs.input_bucket},
                        {"OUTPUT_BUCKET", inputs.output_bucket},
                        {"BUNDLE_BUCKET", inputs.bundle_bucket},
@@ -159,7 +165,7 @@ Result<std::string> render_policy(std::string_view policy, const Config& config,
   const Json document = Json::parse(policy);
   Json statements = Json::array();
   for (const Json& statement : document["Statement"]) {
-    if (is_left_out(statement["Sid"].get<std::string>(), config)) continue;
+    if (is_left_out(statement["Sid"].get<std::string>(), config, use.is_stacks)) continue;
     Json out = replaced(statement, words);
     out["Resource"] = resources_of(statement, config, *keys, words);
     if (!out["Resource"].empty()) statements.push_back(std::move(out));

@@ -15,6 +15,7 @@
 #include "cmd/cli/terminal.hpp"
 #include "cmd/commands/commands.hpp"
 #include "cmd/commands/deploying.hpp"
+#include "cmd/commands/rights.hpp"
 #include "cmd/platform/platforms.hpp"
 #include "lib/base/ids.hpp"
 #include "lib/base/text.hpp"
@@ -131,6 +132,10 @@ int run_deploy(const Invocation& call) {
                              .take_over = call.has("--take-over"),
                              .only_show = call.has("--dry-run")};
   const CallLimits limits(Deadline::in(system_clock(), request.limits.call), interrupts.token());
+  if (!call.has("--skip-rights-check")) {
+    auto allowed = require_rights(**session, config, service, {request.change.stack, request.change.role}, limits);
+    if (!allowed) return report(allowed.error());
+  }
   if (auto placed = place_template(config, **session, *text, limits, request.change); !placed) {
     return report(placed.error());
   }
@@ -161,9 +166,13 @@ Command deploy_command() {
                   {"--dry-run", "", "show the changes and what a month costs; change nothing"},
                   {"--role", "ARN", "what CloudFormation acts as (configs/iam/stack.json), now and later; else as you"},
                   {"--vpc", "ID", "the VPC of aws.subnets, when the stack is made and aws.security_groups is not set"},
+                  {"--skip-rights-check", "",
+                   "do not ask IAM whether all rights are there (imgrec doctor --for deployer)"},
                   {"--take-over", "", "remove the change set of another imgrec deploy that is at it no more"}},
       .notes =
-          "What it needs, and what is in the stack: imgrec deploy template --help. Interrupted at any point, run it\n"
+          "It begins with the rights: of the caller and of what CloudFormation acts as, by IAM's policy simulator. "
+          "What\n"
+          "it needs, and what is in the stack: imgrec deploy template --help. Interrupted at any point, run it\n"
           "again: it follows what CloudFormation does meanwhile, and goes on. A template of more than 51200 bytes, as "
           "with\n"
           "many tags, is put into aws.bundle_bucket for CloudFormation. It exits with 1 when the change failed,\n"

@@ -57,7 +57,11 @@ Result<DoctorScope> parse_doctor_scope(const std::string& role) {
   if (role == "web") return DoctorScope{.sends = true, .works = false, .launches = false, .serves = true};
   if (role == "worker") return DoctorScope{.sends = false, .works = true, .launches = false, .serves = false};
   if (role == "controller") return DoctorScope{.sends = false, .works = false, .launches = true, .serves = false};
-  return fail(ErrorKind::invalid, "bad_role", "There is no role \"" + role + "\": use all, web, worker or controller.");
+  if (role == "deployer") {
+    return DoctorScope{.sends = false, .works = false, .launches = false, .serves = false, .deploys = true};
+  }
+  return fail(ErrorKind::invalid, "bad_role",
+              "There is no role \"" + role + "\": use all, web, worker, controller or deployer.");
 }
 
 Check passed(std::string name, std::string detail) {
@@ -128,8 +132,11 @@ Command doctor_command() {
           .settings = kConfigCommand,
           .examples = {{"imgrec doctor", "this machine, for `imgrec local`"},
                        {"imgrec doctor --config aws.toml", "the AWS account; instances by a dry run"},
+                       {"imgrec doctor --config aws.toml --for deployer",
+                        "before imgrec deploy: the rights of configs/iam/deployer.json, and the bundle"},
                        {"imgrec doctor --config aws.toml --for worker --json", "one role's part, for programs"}},
-          .options = {{"--for", "ROLE", "what one role needs: web, worker or controller; without it: all"},
+          .options = {{"--for", "ROLE",
+                       "what one role needs: web, worker, controller or deployer; without it: all but the last"},
                       {"--json", "", "an object: ok, and checks with name, status, detail and fix"}},
           .notes = "Exits with 1 when a check failed. Warnings and what could not be asked are no failures.",
           .run = run_doctor};

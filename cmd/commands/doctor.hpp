@@ -31,8 +31,9 @@ struct DoctorScope {
   bool works = true;     // worker: stores results
   bool launches = true;  // controller: instances, and the bundle that they install
   bool serves = true;    // web: the port
+  bool deploys = false;  // deployer: rights, before anything is there
 };
-/// "all", "web", "worker", "controller". Errors: invalid "bad_role".
+/// "all", "web", "worker", "controller", "deployer". Errors: invalid "bad_role".
 Result<DoctorScope> parse_doctor_scope(const std::string& role);
 
 /// Each asks further where an earlier answer does not make that senseless. Nothing stays behind but, where it may not

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "aws/deploy/cloud_formation.hpp"
 #include "aws/inspect/account.hpp"
 #include "aws/inspect/conditional_puts.hpp"
 #include "aws/inspect/encryption.hpp"
@@ -9,6 +10,7 @@
 #include "cmd/commands/bundle_contents.hpp"
 #include "cmd/commands/doctor.hpp"
 #include "cmd/commands/doctor_ec2.hpp"
+#include "cmd/commands/rights.hpp"
 #include "cmd/platform/platforms.hpp"
 #include "lib/base/digest.hpp"
 #include "lib/job/leader_lease.hpp"
@@ -18,6 +20,7 @@ namespace imgrec {
 namespace {
 
 constexpr Millis kCallDeadline{20'000};
+constexpr Millis kRightsDeadline{60'000};
 constexpr Millis kProbeTimeout{5'000};
 constexpr Millis kSkewWarning{30'000};
 constexpr Millis kSkewMax{300'000};  // AWS refuses signatures that are further off
@@ -31,6 +34,10 @@ class AwsDoctor {
 
   std::vector<Check> run() {
     if (!check_session() || !check_identity()) return std::move(checks_);
+    if (scope_.deploys) {
+      check_deployer();
+      return std::move(checks_);
+    }
     check_endpoints();
     check_queues();
     if (scope_.sends || scope_.works) check_buckets();
@@ -83,6 +90,7 @@ class AwsDoctor {
       return false;
     }
     checks_.push_back(passed("identity", identity->arn));
+    caller_ = identity->arn;
     check_clock(identity->clock_skew);
     return true;
   }
@@ -156,6 +164,60 @@ class AwsDoctor {
       check.fix = "These could not be processed. Look at them, then redrive or purge the queue.";
     }
     checks_.push_back(check);
+  }
+
+  // What has to be there before the stack is: rights and the bundle.
+  void check_deployer() {
+    checks_.push_back(
+        rights_check("rights", deployer_rights(*session_, config_, caller_, Deadline::in(clock_, kRightsDeadline))));
+    const Check& rights = checks_.back();
+    if (rights.status == CheckStatus::skipped) check_stack_reads();
+    check_stack_maker();
+    check_bundle();
+  }
+
+  static Check rights_check(std::string name, const RightsAnswer& answer) {
+    Check check = passed(std::move(name), describe(answer));
+    if (!answer.unknown.empty()) {
+      check.status = CheckStatus::skipped;
+      check.fix = "To have it asked, the caller needs iam:SimulatePrincipalPolicy (configs/iam/deployer.json).";
+    } else if (!answer.missing.empty()) {
+      check.status = CheckStatus::failed;
+      check.fix = advice(answer);
+    }
+    return check;
+  }
+
+  // Where IAM is not to be asked: what can be tried without changing anything. A stack that is not there is no failure.
+  void check_stack_reads() {
+    aws::CloudFormation service(*session_);
+    const aws::Stack stack{.id = config_.aws.fleet, .status = {}, .reason = {}, .outputs = {}};
+    const CallLimits limits = Deadline::in(clock_, kCallDeadline);
+    std::string denied;
+    const auto note = [&](const char* action, const auto& result) {
+      if (!result && result.error().kind == ErrorKind::denied)
+        denied += (denied.empty() ? "" : ", ") + std::string(action);
+    };
+    note("cloudformation:DescribeStacks", service.describe(stack.id, limits));
+    note("cloudformation:DescribeStackResources", service.resources(stack, limits));
+    note("cloudformation:DescribeStackEvents", service.latest_events(stack, limits));
+    note("cloudformation:ListChangeSets", service.change_sets(stack, limits));
+    if (denied.empty()) return checks_.push_back(passed("stack", "it may be looked at; changing it was not tried"));
+    checks_.push_back(failed("stack", {ErrorKind::denied, "denied", "Not allowed: " + denied + "."},
+                             "Attach configs/iam/deployer.json to the identity above."));
+  }
+
+  // Without a role, CloudFormation acts as the caller; a role is named with each deployment, so nobody knows it here.
+  void check_stack_maker() {
+    const CallLimits limits = Deadline::in(clock_, kRightsDeadline);
+    Check check = rights_check("rights of CloudFormation", stack_rights(*session_, config_, caller_, "", limits));
+    if (check.status == CheckStatus::failed) {
+      check.status = CheckStatus::warning;
+      check.fix =
+          "Make a role that cloudformation.amazonaws.com may assume, with configs/iam/stack.json, and name it: `imgrec "
+          "deploy --role ARN`. Without one CloudFormation acts as the identity above, which then needs that file too.";
+    }
+    checks_.push_back(std::move(check));
   }
 
   // Whether it can be written shows when a controller starts.
@@ -338,6 +400,7 @@ class AwsDoctor {
   Clock& clock_;
   Rng& rng_;
   std::unique_ptr<aws::Session> session_;
+  std::string caller_;  // ARN of the identity
   std::vector<Check> checks_;
 };
 

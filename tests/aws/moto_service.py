@@ -1,13 +1,16 @@
 """Starts moto's server on the given port, fixed where it differs from AWS and the product depends on it:
 
 - RunInstances starts MaxCount instances (moto: MinCount), and knows a ClientToken that it saw before.
+- IAM has SimulatePrincipalPolicy (moto: none), for users and roles with policies of their own: see policy_simulator.py.
 
 Usage: moto_service.py PORT, run by the interpreter that has moto. INITIAL_NO_AUTH_ACTION_COUNT as moto documents it.
 """
 import sys
 
+import policy_simulator
 from moto.ec2.models.instances import InstanceBackend
 from moto.ec2.responses.instances import InstanceResponse
+from moto.iam.responses import IamResponse
 from moto.server import main
 
 run_instances = InstanceBackend.run_instances
@@ -30,6 +33,11 @@ def run_instances_once(self, image_id, count, user_data, security_group_names, *
     return launches[launch]
 
 
+def simulate_principal_policy(self):
+    return policy_simulator.answer(self.backend, self.querystring)
+
+
+IamResponse.simulate_principal_policy = simulate_principal_policy
 InstanceResponse.run_instances = respond_with_max_count
 InstanceBackend.run_instances = run_instances_once
 

@@ -24,7 +24,8 @@ MOTO_ACTIONS = {"s3:ListBucket": "s3:HeadBucket",
                 **{f"sqs:{name}": f"sqs:{name}Batch" for name in ("SendMessage", "DeleteMessage", "ChangeMessageVisibility")}}
 # moto knows neither resources nor conditions of EC2, and no name of a queue that is yet to be made:
 # https://github.com/getmoto/moto/blob/master/moto/iam/access_control.py
-WITHOUT_RESOURCE = ("ec2:", "autoscaling:", "sqs:CreateQueue", "sqs:GetQueueUrl", "servicequotas:", "iam:GetInstanceProfile")
+WITHOUT_RESOURCE = ("ec2:", "autoscaling:", "sqs:CreateQueue", "sqs:GetQueueUrl", "servicequotas:", "iam:GetInstanceProfile", "iam:SimulatePrincipalPolicy",
+                    "iam:GetRole")
 
 
 def free_port():

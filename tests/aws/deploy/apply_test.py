@@ -4,6 +4,7 @@ What moto lacks, and where it is tested instead: it makes changes at once (no *_
 no outputs of a stack that was made by a change set, and imports no buckets that are there already (deploy_stack_test.cpp has the
 states, calls_test.py the outputs and what the calls say).
 """
+import contextlib
 import json
 import os
 
@@ -24,14 +25,84 @@ def account(tmp_path_factory):
         yield server
 
 
-def run(account, tmp_path, *words, head="", env=None, **changes):
+def run(account, tmp_path, *words, head="", env=None, who=None, **changes):
     file = tmp_path / "aws.toml"
     file.write_text(f'platform = "aws"\n{head}\n[aws]\n' + "".join(f"{name} = {json.dumps(value)}\n" for name, value in (SETTINGS | changes).items()))
-    return imgrec.run(*words, "--config", file, env=account.variables() | (env or {}))
+    return imgrec.run(*words, "--config", file, env=account.variables(who) | (env or {}))
 
 
 def stacks(account):
     return {one["StackName"]: one["StackStatus"] for one in account.client("cloudformation").describe_stacks()["Stacks"]}
+
+
+@pytest.fixture(scope="module")
+def deployer(account):
+    """A user with exactly configs/iam/deployer.json, and a role of CloudFormation's with configs/iam/stack.json."""
+    iam = account.client("iam")
+    iam.create_user(UserName="deployer")
+    iam.put_user_policy(UserName="deployer", PolicyName="own", PolicyDocument=json.dumps(aws_account.policy("deployer")))
+    iam.create_role(RoleName="imgrec-stack", AssumeRolePolicyDocument="{}")
+    iam.put_role_policy(RoleName="imgrec-stack", PolicyName="own", PolicyDocument=json.dumps(aws_account.policy("stack")))
+    key = iam.create_access_key(UserName="deployer")["AccessKey"]
+    return key["AccessKeyId"], key["SecretAccessKey"], None
+
+
+ROLE = f"arn:aws:iam::{aws_account.ACCOUNT}:role/imgrec-stack"
+
+
+@contextlib.contextmanager
+def policy_without(account, action):
+    iam = account.client("iam")
+    less = aws_account.policy("deployer")
+    for statement in less["Statement"]:
+        statement["Action"] = [one for one in statement["Action"] if one != action] or ["s3:ListAllMyBuckets"]
+    iam.put_user_policy(UserName="deployer", PolicyName="own", PolicyDocument=json.dumps(less))
+    try:
+        yield
+    finally:
+        iam.put_user_policy(UserName="deployer", PolicyName="own", PolicyDocument=json.dumps(aws_account.policy("deployer")))
+
+
+def doctor(account, tmp_path, who, **changes):
+    done = run(account, tmp_path, "doctor", "--for", "deployer", "--json", who=who, **changes)
+    return {check["name"]: check for check in json.loads(done.stdout)["checks"]}
+
+
+def test_the_deployers_rights_are_checked_before_anything_is_made(account, tmp_path, deployer):
+    complete = run(account, tmp_path, "deploy", "--dry-run", "--role", ROLE, who=deployer)
+    assert complete.returncode == 0 and "Add     RequestQueue" in complete.stdout, complete.stderr
+
+    without_role = run(account, tmp_path, "deploy", "--yes", who=deployer)
+    assert without_role.returncode == 2 and "configs/iam/stack.json" in without_role.stderr and "iam:" in without_role.stderr
+    with policy_without(account, "cloudformation:ExecuteChangeSet"):
+        refused = run(account, tmp_path, "deploy", "--yes", "--role", ROLE, who=deployer)
+        assert refused.returncode == 2, refused.stderr
+        assert ("user/deployer lacks of configs/iam/deployer.json: cloudformation:ExecuteChangeSet on "
+                "arn:aws:cloudformation:us-east-1:123456789012:stack/imgrec/*. Attach configs/iam/deployer.json") in refused.stderr
+        rights = doctor(account, tmp_path, deployer)["rights"]
+        assert rights["status"] == "failed" and "cloudformation:ExecuteChangeSet" in rights["detail"] and "deployer.json" in rights["fix"]
+        assert run(account, tmp_path, "deploy", "--dry-run", "--skip-rights-check", who=deployer).returncode == 0
+    assert stacks(account) == {} and account.client("sqs").list_queues().get("QueueUrls", []) == []
+
+
+def test_doctor_tells_the_rights_of_a_deployer(account, tmp_path, deployer):
+    checks = doctor(account, tmp_path, deployer)
+    assert checks["rights"]["status"] == "ok" and "rights of configs/iam/deployer.json" in checks["rights"]["detail"]
+    cloud = checks["rights of CloudFormation"]
+    assert cloud["status"] == "warning" and "sqs:DeleteQueue" in cloud["detail"] and "more" in cloud["detail"]
+    assert "--role" in cloud["fix"] and "bundle" in checks and "queue imgrec-requests" not in checks
+    group = doctor(account, tmp_path, deployer, fleet_kind="asg", auto_scaling_group="imgrec")
+    assert group["rights"]["status"] == "ok"
+    everything = doctor(account, tmp_path, account.admin)
+    assert everything["rights"]["status"] == everything["rights of CloudFormation"]["status"] == "ok"
+
+
+def test_where_iam_may_not_be_asked_reads_are_tried(account, tmp_path, deployer):
+    unknown = doctor(account, tmp_path, ("AKIANOBODY", "x", None))
+    assert unknown["rights"]["status"] == "skipped" and "iam:SimulatePrincipalPolicy" in unknown["rights"]["fix"]
+    assert unknown["stack"]["status"] == "ok" and "changing it was not tried" in unknown["stack"]["detail"]
+    goes_on = run(account, tmp_path, "deploy", "--dry-run", who=("AKIANOBODY", "x", None))
+    assert goes_on.returncode == 0 and "were not checked" in goes_on.stderr
 
 
 def test_from_nothing_to_a_stack(account, tmp_path):

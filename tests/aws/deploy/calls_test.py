@@ -52,7 +52,9 @@ class CloudFormation:
         name = form["Action"]
         self.asked.setdefault(name, []).append(form)
         inner = ""
-        if name == "DescribeStacks":
+        if name == "GetCallerIdentity":
+            inner = "<Arn>arn:aws:iam::123456789012:root</Arn>"  # whose rights IAM is not asked about
+        elif name == "DescribeStacks":
             inner = self.describe()
             if inner is None:
                 error = element("Error", Type="Sender", Code="ValidationError", Message="Stack with id imgrec does not exist")
@@ -72,7 +74,7 @@ class CloudFormation:
 
 
 def environment(server):
-    return {"AWS_ENDPOINT_URL_CLOUDFORMATION": server.url, "AWS_REGION": "eu-central-1", "AWS_ACCESS_KEY_ID": "AKIDEXAMPLE",
+    return {"AWS_ENDPOINT_URL": server.url, "AWS_REGION": "eu-central-1", "AWS_ACCESS_KEY_ID": "AKIDEXAMPLE",
             "AWS_SECRET_ACCESS_KEY": "x", "AWS_EC2_METADATA_DISABLED": "true", "AWS_CONFIG_FILE": "/nonexistent",
             "AWS_SHARED_CREDENTIALS_FILE": "/nonexistent"}
 
