@@ -88,6 +88,7 @@ class Undeployment {
     if (!object && object.error().kind == ErrorKind::not_found) return {};
     if (!object) return fail(object.error());
     const auto lease = parse_leader_lease(object->bytes);
+    if (!lease) talk_.say(lease.error().message);
     if (!lease || lease->released || system_clock().wall_now() - lease->at > lease->length) return {};
     talk_.say("A controller is running (" + lease->holder +
               "): stop it first, or it launches machines anew while they are ended here.");

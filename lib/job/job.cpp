@@ -6,6 +6,7 @@
 
 #include "lib/base/clock.hpp"
 #include "lib/base/json_writer.hpp"
+#include "lib/job/other_version.hpp"
 
 namespace imgrec {
 namespace {
@@ -20,6 +21,7 @@ constexpr std::size_t kDocumentBytesExpected = kKiB;  // of a usual one: five la
 struct BadMember : std::runtime_error {
   using std::runtime_error::runtime_error;
 };
+struct OtherVersion {};  // thrown inside this file only
 
 const Json& member(const Json& object, const char* name) {
   const auto found = object.is_object() ? object.find(name) : object.end();
@@ -61,7 +63,7 @@ Json parse_document(std::string_view text) {
   if (text.size() > kDocumentBytesMax) throw BadMember("is larger than 1 MiB");
   Json document = Json::parse(text, nullptr, /*allow_exceptions=*/false);
   if (document.is_discarded() || !document.is_object()) throw BadMember("is no JSON object");
-  if (integer_of(document, "v", 1000) != 1) throw BadMember("has another version than 1");
+  if (integer_of(document, "v", INT64_MAX) != kJobVersion) throw OtherVersion();
   return document;
 }
 
@@ -90,7 +92,10 @@ std::string to_json(const ObjectReference& object) {
 
 std::string to_json(const JobRequest& request) {
   JsonWriter json(kDocumentBytesExpected);
-  json.begin_object().member("v", 1).member("job", request.job.str()).member("session", request.session.str());
+  json.begin_object()
+      .member("v", kJobVersion)
+      .member("job", request.job.str())
+      .member("session", request.session.str());
   if (!request.owner.empty()) json.member("owner", request.owner.str());
   json.member("name", request.name);
   json.begin_object("input").member("bucket", request.input.bucket).member("key", request.input.key.str());
@@ -105,7 +110,7 @@ std::string to_json(const JobRequest& request) {
 
 std::string to_json(const JobResult& result) {
   JsonWriter json(kDocumentBytesExpected);
-  json.begin_object().member("v", 1).member("job", result.job.str()).member("session", result.session.str());
+  json.begin_object().member("v", kJobVersion).member("job", result.job.str()).member("session", result.session.str());
   if (!result.owner.empty()) json.member("owner", result.owner.str());
   json.member("name", result.name);
   json.begin_object("model").member("name", result.model.name).member("sha256", result.model.sha256);
@@ -153,6 +158,8 @@ Result<JobRequest> parse_job_request(std::string_view json) try {
   request.submitted_at = checked(parse_rfc3339(text_of(document, "submitted_at")), "submitted_at");
   request.expires_at = checked(parse_rfc3339(text_of(document, "expires_at")), "expires_at");
   return request;
+} catch (const OtherVersion&) {
+  return other_version("request message");
 } catch (const std::exception& error) {
   return fail(ErrorKind::invalid, "bad_request_message", std::string("The request message ") + error.what() + ".");
 }
@@ -195,15 +202,10 @@ Result<JobResult> parse_job_result(std::string_view json) try {
   result.app_tier_id = text_of(worker, "app_tier_id");
   result.completed_at = checked(parse_rfc3339(text_of(document, "completed_at")), "completed_at");
   return result;
+} catch (const OtherVersion&) {
+  return other_version("result document");
 } catch (const std::exception& error) {
   return fail(ErrorKind::invalid, "bad_result_document", std::string("The result document ") + error.what() + ".");
-}
-
-std::optional<int> document_version(std::string_view json) try {
-  if (json.size() > kDocumentBytesMax) return std::nullopt;
-  return static_cast<int>(integer_of(Json::parse(json, nullptr, /*allow_exceptions=*/false), "v", INT32_MAX));
-} catch (const std::exception&) {
-  return std::nullopt;
 }
 
 std::optional<ReplyAddress> find_reply_address(std::string_view json) try {

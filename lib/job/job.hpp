@@ -107,13 +107,11 @@ std::string to_json(const ObjectReference& object);
 std::string to_json(const JobRequest& request);
 std::string to_json(const JobResult& result);
 
-/// Unknown members are ignored (a newer writer); a missing or mistyped one, or another "v", is ErrorKind::invalid,
-/// "bad_request_message" / "bad_result_document", and names the member.
+/// Unknown members are ignored (a newer writer); a missing or mistyped one is ErrorKind::invalid, "bad_request_message"
+/// / "bad_result_document", and names the member. Another "v" is transient "other_version" (lib/job/other_version.hpp),
+/// whatever else the document has.
 Result<JobRequest> parse_job_request(std::string_view json);
 Result<JobResult> parse_job_result(std::string_view json);
-
-/// The "v" of a document, also of one that the parsers refuse; nothing when it has none.
-std::optional<int> document_version(std::string_view json);
 
 /// To whom a request message belongs: enough to answer it with an error when parse_job_request refuses it.
 struct ReplyAddress {

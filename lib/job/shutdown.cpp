@@ -6,6 +6,7 @@
 #include "lib/base/clock.hpp"
 #include "lib/base/json_writer.hpp"
 #include "lib/job/job.hpp"
+#include "lib/job/other_version.hpp"
 
 namespace imgrec {
 namespace {
@@ -15,7 +16,11 @@ class Members {
  public:
   explicit Members(std::string_view json)
       : document_(nlohmann::json::parse(json, nullptr, /*allow_exceptions=*/false)) {
-    if (!document_.is_object() || !document_.contains("v") || document_["v"] != kJobVersion) document_ = nullptr;
+    if (!document_.is_object() || !document_.contains("v")) document_ = nullptr;
+  }
+
+  bool is_other_version() const {
+    return document_.is_object() && document_["v"].is_number_integer() && document_["v"] != kJobVersion;
   }
 
   std::string text(const char* name) const {
@@ -48,6 +53,7 @@ std::string to_json(const ShutdownConfirmation& confirmation) {
 
 Result<ShutdownRequest> parse_shutdown_request(std::string_view json) {
   const Members members(json);
+  if (members.is_other_version()) return other_version("request to stop");
   const auto at = parse_rfc3339(members.text("requested_at"));
   if (members.text("request").empty() || !at) return bad("request");
   return ShutdownRequest{.id = members.text("request"), .requested_at = *at};
@@ -55,6 +61,7 @@ Result<ShutdownRequest> parse_shutdown_request(std::string_view json) {
 
 Result<ShutdownConfirmation> parse_shutdown_confirmation(std::string_view json) {
   const Members members(json);
+  if (members.is_other_version()) return other_version("confirmation of a stop");
   const auto at = parse_rfc3339(members.text("confirmed_at"));
   if (members.text("request").empty() || members.text("instance").empty() || !at) return bad("confirmation");
   return ShutdownConfirmation{.request = members.text("request"),

@@ -31,7 +31,7 @@ struct ShutdownConfirmation {
 
 std::string to_json(const ShutdownRequest& request);
 std::string to_json(const ShutdownConfirmation& confirmation);
-/// Errors: invalid "bad_shutdown_message", also for another version.
+/// Errors: invalid "bad_shutdown_message"; transient "other_version" (lib/job/other_version.hpp).
 Result<ShutdownRequest> parse_shutdown_request(std::string_view json);
 Result<ShutdownConfirmation> parse_shutdown_confirmation(std::string_view json);
 

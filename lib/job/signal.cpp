@@ -6,6 +6,7 @@
 #include <optional>
 
 #include "lib/base/json_writer.hpp"
+#include "lib/job/other_version.hpp"
 
 namespace imgrec {
 namespace {
@@ -48,6 +49,9 @@ Result<Signal> parse_signal(std::string_view json) {
   const auto bad = [] { return fail(ErrorKind::invalid, "bad_signal", "A signal to the controller cannot be read."); };
   const auto document = nlohmann::json::parse(json, nullptr, /*allow_exceptions=*/false);
   if (!document.is_object()) return bad();
+  if (const auto version = document.find("v"); version != document.end() && *version != 1) {
+    return other_version("signal to the controller");
+  }
   const auto kind_name = name_in(document, "kind");
   const auto kind = kind_name ? std::ranges::find(kKinds, *kind_name) : kKinds.end();
   const auto sender = name_in(document, "sender"), life = name_in(document, "life");

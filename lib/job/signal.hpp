@@ -42,7 +42,7 @@ struct Signal {
 std::string to_json(const Signal& signal);
 
 /// Errors: invalid "bad_signal": what cannot be read, or what no sender sends (spans above a day, shares outside 0 to
-/// 1, more than a billion images).
+/// 1, more than a billion images); transient "other_version" (lib/job/other_version.hpp).
 Result<Signal> parse_signal(std::string_view json);
 
 }  // namespace imgrec

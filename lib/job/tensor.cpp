@@ -36,6 +36,13 @@ bool is_tensor(ByteView object) {
   return object.starts_with(kMagic);
 }
 
+bool is_tensor_of_other_version(ByteView object) {
+  if (!is_tensor(object)) return false;
+  const std::string_view rest = object.substr(kMagic.size(), kLineMax);
+  const std::string_view version = rest.substr(0, rest.find(' '));
+  return !version.empty() && version.find_first_not_of("0123456789") == std::string_view::npos && version != "1";
+}
+
 Result<TensorView> parse_tensor(ByteView object) {
   std::string_view line = object.substr(0, kLineMax);
   line = line.substr(0, line.find('\n') + 1);

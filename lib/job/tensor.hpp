@@ -26,6 +26,8 @@ constexpr float kTensorValueMax = 1e4F;
 std::string tensor_header(int height, int width);
 
 bool is_tensor(ByteView object);
+/// Perhaps one that a newer web node made (lib/job/other_version.hpp).
+bool is_tensor_of_other_version(ByteView object);
 
 /// Errors: invalid "bad_tensor": another version or element, a size that differs from the numbers that follow, a number
 /// that is not finite or beyond kTensorValueMax.

@@ -4,6 +4,7 @@
 
 #include "lib/base/clock.hpp"
 #include "lib/base/json_writer.hpp"
+#include "lib/job/other_version.hpp"
 
 namespace imgrec {
 
@@ -20,6 +21,9 @@ std::string to_json(const WorkerStartFailure& failure) {
 
 Result<WorkerStartFailure> parse_worker_start(std::string_view json) {
   const auto document = nlohmann::json::parse(json, nullptr, /*allow_exceptions=*/false);
+  if (document.is_object() && document.contains("v") && document["v"] != 1) {
+    return other_version("object status/worker-start");
+  }
   const auto text = [&](const char* name) {
     const auto found = document.is_object() ? document.find(name) : document.end();
     return found != document.end() && found->is_string() ? found->get<std::string>() : std::string();

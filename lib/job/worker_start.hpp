@@ -27,7 +27,7 @@ struct WorkerStartFailure {
 ObjectKey worker_start_key();
 
 std::string to_json(const WorkerStartFailure& failure);
-/// Else ErrorKind::invalid, "bad_worker_start".
+/// Errors: invalid "bad_worker_start"; transient "other_version" (lib/job/other_version.hpp).
 Result<WorkerStartFailure> parse_worker_start(std::string_view json);
 
 }  // namespace imgrec

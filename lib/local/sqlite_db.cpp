@@ -180,6 +180,11 @@ Result<void> SqlDb::make_schema(const SqlDbOptions& options) {
     if (!application) return fail(application.error());
     if (!tables) return fail(tables.error());
     if (*version == options.version && *application == options.application_id) return {};
+    if (*application == options.application_id && *version > options.version) {
+      return fail(ErrorKind::invalid, "queue_file_newer",
+                  options.file.string() +
+                      " was written by a newer version of imgrec, and is left as it is: install that version again.");
+    }
     if (*version != 0 || *application != 0 || *tables != 0) {
       return fail(
           ErrorKind::invalid, "queue_file_damaged",

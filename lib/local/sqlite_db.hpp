@@ -76,7 +76,8 @@ struct SqlDbOptions {
 /// One thread at a time, but for sync(), which any thread may call at any time.
 class SqlDb {
  public:
-  /// Errors: denied "queue_denied"; invalid "queue_file_damaged"; transient "disk_full", "queue_unavailable".
+  /// Errors: denied "queue_denied"; invalid "queue_file_damaged", "queue_file_newer"; transient "disk_full",
+  /// "queue_unavailable".
   static Result<std::unique_ptr<SqlDb>> open(const SqlDbOptions& options);
   ~SqlDb();
   SqlDb(const SqlDb&) = delete;

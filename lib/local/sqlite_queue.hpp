@@ -61,8 +61,9 @@ class SqliteQueues : public QueueDirectory {
 };
 
 /// Opens (and makes) the file; the folder has to exist. Errors: denied, transient "disk_full", invalid
-/// "queue_file_damaged", transient "queue_unavailable". The directory's open() adds: invalid "queue_type_differs" when
-/// the queue was made as the other of standard and FIFO. Queue names are as on SQS, 1 to 80 of [A-Za-z0-9_.-].
+/// "queue_file_damaged" or "queue_file_newer" (a later version of imgrec wrote it), transient "queue_unavailable". The
+/// directory's open() adds: invalid "queue_type_differs" when the queue was made as the other of standard and FIFO.
+/// Queue names are as on SQS, 1 to 80 of [A-Za-z0-9_.-].
 Result<std::unique_ptr<SqliteQueues>> open_sqlite_queues(const std::filesystem::path& file, SqliteQueueRules rules,
                                                          Clock& clock, Rng& rng);
 

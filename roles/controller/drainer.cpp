@@ -4,6 +4,7 @@
 #include <unordered_set>
 
 #include "lib/base/log.hpp"
+#include "lib/job/other_version.hpp"
 #include "lib/job/shutdown.hpp"
 
 namespace imgrec {
@@ -102,6 +103,10 @@ Result<void> Drainer::confirm(const Message& message, const CallLimits& limits) 
       log::info("worker has stopped",
                 {{"instance", confirmation->instance}, {"app_tier_id", confirmation->app_tier_id}});
     }
+  } else if (is_other_version(confirmation.error())) {
+    // It comes again when its lease ends, perhaps to a controller of that version.
+    log::warning("a confirmation stays in the queue", {{"reason", describe(confirmation.error())}});
+    return {};
   } else {
     log::warning("a message that is no confirmation is dropped", {{"error", describe(confirmation.error())}});
   }

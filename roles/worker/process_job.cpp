@@ -6,6 +6,8 @@
 
 #include "lib/base/digest.hpp"
 #include "lib/base/log.hpp"
+#include "lib/job/other_version.hpp"
+#include "lib/job/tensor.hpp"
 #include "lib/queues/queues.hpp"
 #include "roles/worker/attempts.hpp"
 #include "roles/worker/fetch_object.hpp"
@@ -100,8 +102,7 @@ End Job::run() {
       elapsed_ms(held_.received_at, begun_);
   auto parsed = parse_job_request(message.body);
   if (!parsed) {
-    const auto version = document_version(message.body);
-    return version && *version != kJobVersion ? leave_to_others() : refuse_unparsable(parsed.error());
+    return is_other_version(parsed.error()) ? leave_to_others() : refuse_unparsable(parsed.error());
   }
   request_ = *std::move(parsed);
   ports_.on_step(JobStep::parsed);
@@ -130,6 +131,7 @@ End Job::work_on_image() {
                    .retryable = image.error().code == kInputMismatch});
   }
   if (!image) return come_back(image.error());
+  if (!request_.object && is_tensor_of_other_version(*image)) return leave_to_others();
   timings_.fetch_ms = ms_since(fetch_begun);
   ports_.on_step(JobStep::fetched);
 

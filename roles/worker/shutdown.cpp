@@ -4,6 +4,7 @@
 
 #include "lib/base/backoff.hpp"
 #include "lib/base/log.hpp"
+#include "lib/job/other_version.hpp"
 #include "lib/job/shutdown.hpp"
 
 namespace imgrec {
@@ -46,6 +47,11 @@ bool Shutdown::take(const std::stop_token& stop) {
   outage_.succeeded();
   if (messages->empty()) return false;
   const auto request = parse_shutdown_request(messages->front().body);
+  if (!request && is_other_version(request.error())) {
+    log::debug("a request to stop goes back to the queue", {{"reason", describe(request.error())}});
+    (void)requests_->extend({{messages->front().receipt}}, Millis(0), limits);
+    return false;
+  }
   if (!request) {
     log::warning("a message that is no request to stop is dropped", {{"error", describe(request.error())}});
     (void)requests_->remove({{messages->front().receipt}}, limits);

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "lib/base/json_writer.hpp"
+#include "lib/job/other_version.hpp"
 
 namespace imgrec {
 namespace {
@@ -39,9 +40,10 @@ std::string to_json(const UseDocument& use) {
   return json.member("day", use.day).member("images", use.images).end_object().finish();
 }
 
-std::optional<UseDocument> parse_use(std::string_view text) {
+Result<std::optional<UseDocument>> parse_use(std::string_view text) {
   const auto json = nlohmann::json::parse(text, nullptr, /*allow_exceptions=*/false);
   if (!json.is_object()) return std::nullopt;
+  if (json.contains("v") && json["v"] != 1) return other_version("count of what this key has used");
   for (const char* name : {"tokens", "at_ms", "day", "images"}) {
     if (const auto found = json.find(name); found == json.end() || !found->is_number()) return std::nullopt;
   }
@@ -175,9 +177,10 @@ Result<Allowances::Swap> Allowances::swap(const Key& state, const AccessKey& key
     const auto stored = store_.get(object, kUseBytesMax, limits);
     if (!stored && stored.error().kind != ErrorKind::not_found) return fail(stored.error());
     const WallTime now = clock_.wall_now();
-    UseDocument use = (stored ? parse_use(stored->bytes) : std::nullopt)
-                          .value_or(UseDocument{.tokens = TokenBucket(key.images_per_second).capacity(),
-                                                .at_ms = now.time_since_epoch().count()});
+    const auto before = stored ? parse_use(stored->bytes) : Result<std::optional<UseDocument>>();
+    if (!before) return fail(before.error());
+    UseDocument use = before->value_or(
+        UseDocument{.tokens = TokenBucket(key.images_per_second).capacity(), .at_ms = now.time_since_epoch().count()});
     const Taken taken = take_from(use, key, state.leased, images, now);
     PutOptions options{.only_if_absent = !stored, .content_type = "application/json"};
     if (stored) options.if_match = stored->version;

@@ -47,7 +47,7 @@ struct UseDocument {
 };
 std::string to_json(const UseDocument& use);
 /// Nothing when it is damaged: then a key's count begins anew.
-std::optional<UseDocument> parse_use(std::string_view json);
+Result<std::optional<UseDocument>> parse_use(std::string_view json);
 
 /// Thread-safe.
 class Allowances {

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "lib/base/log.hpp"
+#include "lib/job/other_version.hpp"
 #include "roles/web/jobs/job_lookup.hpp"
 #include "roles/web/jobs/job_state.hpp"
 #include "roles/web/results/result_router.hpp"
@@ -100,7 +101,7 @@ DeadLetter DeadLetters::explain(const Message& message) {
     letter.error = {.code = request.error().code,
                     .title = "The request cannot be read",
                     .detail = request.error().message,
-                    .retryable = false};
+                    .retryable = is_other_version(request.error())};
     const auto address = find_reply_address(message.body);
     if (!address) return letter;
     letter.job = address->job;
@@ -108,6 +109,12 @@ DeadLetter DeadLetters::explain(const Message& message) {
     letter.name = address->name;
   }
   const auto result = read_result(ports_.outputs, letter.job, limits());
+  if (!result && is_other_version(result.error())) {
+    letter.error = {.code = result.error().code,
+                    .title = "It has a result of another version",
+                    .detail = result.error().message,
+                    .retryable = true};
+  }
   if (result && *result && (*result)->error) letter.error = *(*result)->error;
   if (result && *result && !(*result)->error) {
     letter.error = {.code = "job_done",

@@ -5,6 +5,7 @@
 
 #include "lib/base/digest.hpp"
 #include "lib/base/json_writer.hpp"
+#include "lib/job/other_version.hpp"
 
 namespace imgrec {
 namespace {
@@ -25,12 +26,13 @@ std::string to_json(const IdempotencyRecord& record) {
   return json.end_list().end_object().finish();
 }
 
-// Nothing where it cannot be read: then it is replaced.
-std::optional<IdempotencyRecord> parse(std::string_view text) try {
+// Nothing where it cannot be read: then it is replaced. Errors: transient "other_version".
+Result<std::optional<IdempotencyRecord>> parse(std::string_view text) try {
   const auto document = nlohmann::json::parse(text);
+  if (document.at("v") != 1) return other_version("record of this Idempotency-Key");
   IdempotencyRecord record;
   const auto at = parse_rfc3339(document.at("at").get<std::string>());
-  if (document.at("v") != 1 || !at) return std::nullopt;
+  if (!at) return std::nullopt;
   record.at = *at;
   record.digest = document.at("digest").get<std::string>();
   for (const auto& entry : document.at("jobs")) {
@@ -65,7 +67,9 @@ Result<Idempotency::Claim> Idempotency::claim(const OwnerId& owner, std::string_
     const auto stored = ports_.store.get(object, kRecordBytesMax, limits);
     if (!stored && stored.error().kind == ErrorKind::not_found) continue;
     if (!stored) return fail(stored.error());
-    const auto record = parse(stored->bytes);
+    const auto parsed = parse(stored->bytes);
+    if (!parsed) return fail(parsed.error());
+    const auto& record = *parsed;
     if (record && *record == mine) return Claim{.is_new = true, .record = mine};  // the answer to its put was lost
     if (record && ports_.clock.wall_now() - record->at < kIdempotencyKept) {
       if (record->digest == mine.digest && record->jobs.size() == mine.jobs.size()) {

@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "lib/base/json_writer.hpp"
+#include "lib/job/other_version.hpp"
 
 namespace imgrec {
 namespace {
@@ -58,7 +59,8 @@ std::string to_json(const std::vector<IndexedJob>& page) {
 Result<std::vector<IndexedJob>> parse_index_page(std::string_view text) try {
   const auto bad = [] { return fail(ErrorKind::invalid, "bad_index_page", "This is no page of jobs."); };
   const auto document = nlohmann::json::parse(text, nullptr, /*allow_exceptions=*/false);
-  if (!document.is_object() || document.value("v", 0) != 1) return bad();
+  if (!document.is_object() || !document.contains("v")) return bad();
+  if (document["v"] != 1) return other_version("page of jobs");
   std::vector<IndexedJob> page;
   for (const auto& entry : document.at("jobs")) {
     auto job = parse_job_id(entry.at("job").get<std::string>());

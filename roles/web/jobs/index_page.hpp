@@ -33,7 +33,7 @@ std::string index_position(const OwnerId& owner, WallTime time);
 Result<WallTime> time_of_index_key(const ObjectKey& key);
 
 std::string to_json(const std::vector<IndexedJob>& page);
-/// Errors: invalid "bad_index_page".
+/// Errors: invalid "bad_index_page"; transient "other_version" (lib/job/other_version.hpp).
 Result<std::vector<IndexedJob>> parse_index_page(std::string_view json);
 
 }  // namespace imgrec

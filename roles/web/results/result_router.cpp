@@ -5,6 +5,7 @@
 
 #include "lib/base/backoff.hpp"
 #include "lib/base/log.hpp"
+#include "lib/job/other_version.hpp"
 
 namespace imgrec {
 namespace {
@@ -229,6 +230,11 @@ void ResultRouter::remove_delivered() {
 void ResultRouter::deliver(const Message& message) {
   if (message.body == kProbeMessage) return;
   auto result = parse_job_result(message.body);
+  if (!result && is_other_version(result.error())) {
+    log::warning("dropped a response; the result itself stays in the store",
+                 {{"message", message.id}, {"reason", describe(result.error())}});
+    return;
+  }
   if (!result) {
     log::error("dropped a response that cannot be read",
                {{"message", message.id}, {"error", describe(result.error())}});

@@ -5,6 +5,9 @@
 #include <limits>
 #include <nlohmann/json.hpp>
 
+#include "lib/job/other_version.hpp"
+#include "lib/job/tensor.hpp"
+
 namespace imgrec {
 namespace {
 
@@ -96,11 +99,21 @@ TEST(JobResult, AnErrorOfAnEarlierVersionIsRead) {
   EXPECT_EQ(parse_job_result(document.dump()), failed);
 }
 
-TEST(DocumentVersion, IsReadFromAnyObjectThatHasOne) {
-  EXPECT_EQ(document_version(to_json(sample_request())), 1);
-  EXPECT_EQ(document_version(R"({"v":2,"anything":[]})"), 2);
+TEST(OtherVersion, IsToldWhateverElseTheDocumentHas) {
+  for (const char* text : {R"({"v":2,"anything":[]})", R"({"v":0})", R"({"v":123456789012})"}) {
+    EXPECT_EQ(parse_job_request(text).error().code, kOtherVersionCode) << text;
+    EXPECT_EQ(parse_job_result(text).error().code, kOtherVersionCode) << text;
+  }
   for (const char* text : {"", "{", "[]", "7", "{}", R"({"v":"2"})", R"({"v":-1})", R"({"v":1.5})"}) {
-    EXPECT_EQ(document_version(text), std::nullopt) << text;
+    EXPECT_EQ(parse_job_request(text).error().kind, ErrorKind::invalid) << text;
+    EXPECT_EQ(parse_job_result(text).error().kind, ErrorKind::invalid) << text;
+  }
+}
+
+TEST(OtherVersion, OfATensorIsInItsFirstLine) {
+  EXPECT_TRUE(is_tensor_of_other_version("imgrec-tensor 2 f32 3 224 224\n"));
+  for (const char* text : {"imgrec-tensor 1 f32 3 2 2\n", "imgrec-tensor x", "imgrec-tensor ", "\xFF\xD8", ""}) {
+    EXPECT_FALSE(is_tensor_of_other_version(text)) << text;
   }
 }
 

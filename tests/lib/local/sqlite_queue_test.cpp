@@ -405,6 +405,24 @@ TEST_F(SqliteQueueTest, AnotherProgramsFileIsNotTouched) {
   EXPECT_EQ(open().error().code, "queue_file_damaged");
 }
 
+TEST_F(SqliteQueueTest, ANewerVersionsFileIsNotTouched) {
+  {
+    ASSERT_TRUE(open());
+  }
+  const auto version_at_60 = [&](const char* bytes) {  // user_version (https://www.sqlite.org/fileformat.html)
+    std::fstream file(file_, std::ios::in | std::ios::out | std::ios::binary);
+    file.seekp(60);
+    file.write(bytes, 4);
+  };
+  version_at_60("\0\0\0\2");
+  const auto refused = open();
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, "queue_file_newer");
+  EXPECT_EQ(refused.error().message.find("Move it away"), std::string::npos) << "messages wait in it";
+  version_at_60("\0\0\0\1");
+  EXPECT_TRUE(open());
+}
+
 TEST_F(SqliteQueueTest, AMissingFolderIsAnError) {
   auto queues = open_sqlite_queues(dir_.path() / "none" / "q.db",
                                    {[](const std::string&) { return SqliteQueueOptions{}; }}, clock_, rng_);

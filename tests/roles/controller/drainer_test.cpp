@@ -81,6 +81,14 @@ TEST_F(DrainerTest, TheConfirmationOfAnEarlierInstanceEndsNobody) {
   EXPECT_THAT(see({"i-1"}).confirmed, IsEmpty());
 }
 
+TEST_F(DrainerTest, AConfirmationOfAnotherVersionStaysForAControllerOfThatVersion) {
+  const std::string newer = R"({"v":2,"request":"r","instance":"i-1","confirmed_at":"2026-01-01T00:00:00.000Z"})";
+  const OutgoingMessage message{.body = newer, .group_id = "i-1", .dedup_id = "1", .delay = Millis(0)};
+  ASSERT_TRUE(confirmed_->send({&message, 1})->front());
+  EXPECT_THAT(see({"i-1"}).confirmed, IsEmpty());
+  EXPECT_THAT(confirmed_->bodies(), ElementsAre(newer));
+}
+
 TEST_F(DrainerTest, RequestsAreTakenBackAsLongAsNoWorkerHasThem) {
   ASSERT_TRUE(see({}).possible);
   ASSERT_TRUE(drainer_->ask(25, {}));

@@ -192,6 +192,15 @@ TEST(AllowancesTest, AStoreThatFailsIsAnErrorAndADamagedCountBeginsAnew) {
   EXPECT_TRUE(takes(nodes.a, key));
 }
 
+TEST(AllowancesTest, ACountOfAnotherVersionIsLeftAsItIs) {
+  Nodes nodes;
+  const ObjectKey object("access/use/0123456789ab.json");
+  const std::string newer = R"({"v":2,"tokens":1,"at_ms":1,"day":1,"images":1})";
+  ASSERT_TRUE(nodes.store.put(object, newer, {}));
+  EXPECT_EQ(nodes.a.take(key_with(0, 10), 1, {}).error().code, "other_version");
+  EXPECT_EQ(nodes.store.get(object, kMiB)->bytes, newer);
+}
+
 TEST(AllowancesTest, AnEditedRateCountsAtOnce) {
   Nodes nodes;
   EXPECT_TRUE(takes(nodes.a, key_with(1, 0)));

@@ -154,6 +154,19 @@ TEST_P(DeadLettersTest, WhatCannotBeSentAgainSaysWhyAndStays) {
   EXPECT_THAT(listed(), SizeIs(3));
 }
 
+TEST_P(DeadLettersTest, AResultOfAnotherVersionIsNotTakenForNone) {
+  const JobRequest request = send_request("a");
+  const std::string newer = R"({"v":2,"job":")" + request.job.str() + R"("})";
+  ASSERT_TRUE(outputs.put(result_key(request.job), newer, {}));
+  EXPECT_EQ(listed().at(0).error.code, "other_version");
+  const auto done = letters().redrive({}).value();
+  ASSERT_THAT(done, SizeIs(1));
+  ASSERT_TRUE(done[0].error);
+  EXPECT_EQ(done[0].error->code, "other_version");
+  EXPECT_EQ(outputs.get(result_key(request.job), kMiB)->bytes, newer);
+  EXPECT_THAT(listed(), SizeIs(1));
+}
+
 TEST_P(DeadLettersTest, Dropped) {
   send_request("a");
   send("b");

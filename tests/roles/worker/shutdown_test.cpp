@@ -137,6 +137,17 @@ TEST_F(WorkerShutdownTest, WhatIsNoRequestIsDroppedAndStopsNobody) {
   EXPECT_TRUE(confirmations().empty());
 }
 
+TEST_F(WorkerShutdownTest, ARequestOfAnotherVersionStaysForAWorkerOfThatVersion) {
+  send(R"({"v":2,"request":"r-1","requested_at":"2026-01-01T00:00:00.000Z"})");
+  start();
+  pass(Seconds(10));
+  EXPECT_TRUE(is_asked());
+  EXPECT_EQ(asked_->depth()->visible, 1U) << "it was given back";
+  submit("an image");
+  until([&] { return requests_->bodies().empty(); });
+  EXPECT_TRUE(confirmations().empty());
+}
+
 TEST_F(WorkerShutdownTest, AWorkerOfNoFleetLooksForNoRequests) {
   settings_.worker.app_tier_id.clear();
   start();

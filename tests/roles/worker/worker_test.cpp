@@ -107,6 +107,29 @@ TEST_F(WorkerTest, AMessageOfAnotherVersionWaitsForAWorkerOfThatVersion) {
   EXPECT_THAT(dead_->bodies(), IsEmpty());
 }
 
+TEST_F(WorkerTest, ATensorOfAnotherVersionWaitsForAWorkerOfThatVersion) {
+  submit("imgrec-tensor 2 f16 3 2 2\nnumbers");
+  const std::vector<std::string> sent = requests_->bodies();
+  settings_.worker.exit_when_idle = Seconds(0);
+  start();
+  until([&] { return metrics_.scrape().find("outcome=\"returned\"} 3") != std::string::npos; }, Millis(500));
+  worker_.request_stop();
+  finish();
+  EXPECT_EQ(requests_->bodies(), sent);
+  EXPECT_THAT(replies()->bodies(), IsEmpty());
+  EXPECT_THAT(outputs_.keys(), IsEmpty());
+}
+
+TEST_F(WorkerTest, AResultOfAnotherVersionStaysAndIsTheAnswer) {
+  const JobRequest request = submit("an image");
+  const std::string newer = R"({"v":2,"job":")" + request.job.str() + R"("})";
+  ASSERT_TRUE(outputs_.put(result_key(request.job), newer, {}));
+  run();
+  EXPECT_EQ(outputs_.get(result_key(request.job), kMiB)->bytes, newer);
+  EXPECT_THAT(replies()->bodies(), ElementsAre(newer));
+  EXPECT_THAT(requests_->bodies(), IsEmpty());
+}
+
 TEST_F(WorkerTest, LabelsReplaceAStoredErrorAndNothingReplacesLabels) {
   const JobRequest request = submit("an image");
   JobResult refused{.job = request.job,
