@@ -6,6 +6,10 @@ target_compile_options(imgrec_flags INTERFACE
   # g++ 12 reports these for the standard library's own code (std::string at -O2, std::stop_source): GCC bug 105329.
   -Wno-restrict -Wno-maybe-uninitialized -Wno-stringop-overflow
   -fstack-protector-strong -D_GLIBCXX_ASSERTIONS)
+if(CMAKE_SYSTEM_PROCESSOR STREQUAL "aarch64")
+  # Products and sums are rounded one by one, as on x86-64: the same numbers on both. Kernels that may do otherwise say so.
+  target_compile_options(imgrec_flags INTERFACE -ffp-contract=off)
+endif()
 if(CMAKE_BUILD_TYPE STREQUAL "Release")
   target_compile_options(imgrec_flags INTERFACE -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2)
 endif()

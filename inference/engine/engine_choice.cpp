@@ -7,6 +7,7 @@ namespace imgrec {
 namespace {
 
 const char* float_instructions(const ProcessorFeatures& processor) {
+  if (processor.neon) return "NEON";
   return processor.avx512 ? "AVX-512" : processor.avx2 ? "AVX2" : "the processor's basic instructions";
 }
 

@@ -19,8 +19,13 @@ namespace {
 constexpr std::uint64_t kLayerNumbersMax = std::uint64_t{1} << 28;
 
 // What is prepared for images of one size, per layer, is kept for this many. Where each image has its own size, the
-// library's 5000 are more than a gigabyte.
+// library's 5000 are more than a gigabyte. On arm64 the library keeps nothing, as what Arm's Compute Library prepares
+// may not be shared: with a cache, layers of one size take each other's weights, and the answers are wrong.
+#if defined(__x86_64__)
 constexpr const char* kShapeCacheEntries = "128";
+#else
+constexpr const char* kShapeCacheEntries = "0";
+#endif
 
 std::unexpected<Error> unusable(const std::string& what) {
   return fail(ErrorKind::invalid, "model_unusable", what);

@@ -181,7 +181,7 @@ const Kernels& portable_kernels() {
 }
 
 const Kernels& best_kernels() {
-  for (const Kernels* kernels : {avx512_kernels(), avx2_kernels()}) {
+  for (const Kernels* kernels : {avx512_kernels(), avx2_kernels(), neon_kernels()}) {
     if (kernels != nullptr) return *kernels;
   }
   return portable_kernels();

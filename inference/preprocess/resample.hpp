@@ -94,5 +94,6 @@ const Kernels& best_kernels();
 /// Null where the processor or the build has none.
 const Kernels* avx2_kernels();
 const Kernels* avx512_kernels();  // with VBMI and VNNI
+const Kernels* neon_kernels();
 
 }  // namespace imgrec::resample

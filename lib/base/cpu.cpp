@@ -45,6 +45,8 @@ ProcessorFeatures processor_features() {
   found.amx_int8 = __builtin_cpu_supports("amx-int8") != 0;
   found.avx512_bf16 = __builtin_cpu_supports("avx512bf16") != 0;
   found.amx_bf16 = __builtin_cpu_supports("amx-bf16") != 0;
+#elif defined(__aarch64__)
+  found.neon = true;  // every arm64 processor has it
 #endif
   const char* level = std::getenv("ONEDNN_MAX_CPU_ISA");
   return level == nullptr ? found : limited_to(found, level);
@@ -77,6 +79,7 @@ ProcessorFeatures limited_to(ProcessorFeatures has, std::string_view level) {
 }
 
 std::string_view int8_arithmetic(const ProcessorFeatures& has) {
+  if (has.neon) return "neon";
   if (has.amx_int8) return "amx_int8";
   return has.avx512_vnni || has.avx_vnni ? "vnni" : "saturating";
 }

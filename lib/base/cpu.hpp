@@ -8,8 +8,9 @@ namespace imgrec {
 /// The number of processors of the affinity mask, bounded by the cgroup's quota (v2 cpu.max or v1 cfs); at least 1.
 int usable_cores();
 
-/// Instructions that make a network fast, where processor and system have them; all false but on x86-64.
+/// Instructions that make a network fast, where processor and system have them; `neon` on arm64, the others on x86-64.
 struct ProcessorFeatures {
+  bool neon = false;
   bool avx2 = false, avx512 = false;
   bool avx_vnni = false, avx512_vnni = false, amx_int8 = false;  // products of 8-bit integers
   bool avx512_bf16 = false, amx_bf16 = false;
@@ -26,6 +27,7 @@ ProcessorFeatures limited_to(ProcessorFeatures has, std::string_view level);
 /// The kind of arithmetic in which int8 networks are computed. Answers measured in one kind say nothing of another:
 ///   "amx_int8"    sums in 32 bits; what is not int8 in bf16
 ///   "vnni"        sums in 32 bits; what is not int8 in f32
+///   "neon"        on arm64, whichever instructions the engine finds there
 ///   "saturating"  products are added in 16 bits and saturate, so that some networks answer differently
 std::string_view int8_arithmetic(const ProcessorFeatures& has);
 

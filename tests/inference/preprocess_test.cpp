@@ -64,7 +64,7 @@ TEST(Preprocess, ResizeAndCropAreBitForBitPillows) {
 const std::vector<const resample::Kernels*>& all_kernels() {
   static const std::vector<const resample::Kernels*> all = [] {
     std::vector<const resample::Kernels*> found{&resample::portable_kernels()};
-    for (const auto* kernels : {resample::avx2_kernels(), resample::avx512_kernels()}) {
+    for (const auto* kernels : {resample::avx2_kernels(), resample::avx512_kernels(), resample::neon_kernels()}) {
       if (kernels != nullptr) found.push_back(kernels);
     }
     return found;

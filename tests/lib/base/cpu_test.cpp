@@ -37,6 +37,12 @@ TEST(Cpu, TheArithmeticIsThatOfTheBestInstructionsLeftByTheLimit) {
   }
 }
 
+TEST(Cpu, Arm64HasAnArithmeticOfItsOwn) {
+  const ProcessorFeatures graviton = limited_to({.neon = true}, "AVX2");
+  EXPECT_EQ(int8_arithmetic(graviton), "neon") << "what was measured on x86-64 says nothing here";
+  EXPECT_EQ(bf16_arithmetic(graviton), "none");
+}
+
 TEST(Cpu, ALimitAddsNothing) {
   const ProcessorFeatures zen3 = limited_to({.avx2 = true}, "AVX512_CORE_AMX");
   EXPECT_TRUE(zen3.avx2);
