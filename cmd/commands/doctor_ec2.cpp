@@ -5,6 +5,7 @@
 
 #include "aws/adapters/asg_api.hpp"
 #include "aws/inspect/ec2.hpp"
+#include "cmd/platform/architecture.hpp"
 #include "cmd/platform/platforms.hpp"
 #include "lib/config/settings_aws.hpp"
 
@@ -116,6 +117,11 @@ class Ec2Doctor {
     if (!most) {
       not_asked_or_failed("instance types", most.error(), "Correct aws.instance_types: such as c7i.large,c7a.large.");
       return std::nullopt;
+    }
+    if (const auto fitting = check_architecture(aws_); !fitting) {
+      checks_.push_back(
+          call_failed("instance types", fitting.error(), "Choose an image, types and a bundle of one architecture."));
+      return *most;
     }
     checks_.push_back(passed("instance types", aws_.instance_types + ": up to " + std::to_string(*most) + " vCPUs"));
     return *most;

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "aws/client/uri.hpp"
+#include "cmd/platform/architecture.hpp"
 #include "cmd/platform/platforms.hpp"
 #include "lib/base/text.hpp"
 #include "lib/config/settings.hpp"
@@ -151,6 +152,7 @@ std::string worker_settings(const Config& config, const aws::EndpointSettings& e
 Result<std::string> worker_user_data(const Config& config, const aws::EndpointSettings& endpoints) {
   const auto url = bundle_url(config, endpoints);
   if (!url) return fail(url.error());
+  if (const auto fitting = check_architecture(config.aws); !fitting) return fail(fitting.error());
   if (config.model.labels.find('/') != std::string::npos) {
     return fail(
         ErrorKind::invalid, "labels_elsewhere",

@@ -16,7 +16,8 @@ inline constexpr std::size_t kUserDataBytesMax = aws::kUserDataBytesMax;
 /// It writes the worker's settings, a systemd unit and an installer, and runs that: the bundle comes from S3 with the
 /// instance's role. No secret is in it, so whoever may describe instances may read it. config: a resolved one, whose
 /// settings the workers get; endpoints: what [aws] means here, made explicit for machines whose environment is another.
-/// Errors: invalid "no_bundle", "no_bucket", "labels_elsewhere", "user_data_too_large"; as of aws::bucket_endpoint().
+/// Errors: invalid "no_bundle", "no_bucket", "other_architecture", "labels_elsewhere", "user_data_too_large"; as of
+/// aws::bucket_endpoint().
 Result<std::string> worker_user_data(const Config& config, const aws::EndpointSettings& endpoints);
 
 /// The settings of a worker on an instance, as a TOML file.

@@ -5,6 +5,7 @@
 
 #include <fstream>
 
+#include "cmd/platform/architecture.hpp"
 #include "cmd/platform/resolve.hpp"
 #include "lib/config/load.hpp"
 #include "tests/support/temp_dir.hpp"
@@ -47,6 +48,27 @@ TEST_F(UserDataTest, FitsIntoAnInstancesUserData) {
   EXPECT_THAT(text(), HasSubstr("https://in-bucket.s3.eu-central-1.amazonaws.com/bundles/imgrec.tar.gz"));
   EXPECT_THAT(text(), HasSubstr(config_.aws.bundle_sha256));
   EXPECT_THAT(text(), Not(testing::ContainsRegex("<[A-Z_]+>[^(<]"))) << "a placeholder is left";
+}
+
+TEST_F(UserDataTest, TheBundleHasToBeForTheProcessorOfTheInstances) {
+  for (const char* type :
+       {"t4g.small", "c7g.large", "c7gn.large", "m6gd.metal", "im4gn.large", "hpc7g.4xlarge", "a1.large"}) {
+    EXPECT_EQ(architecture_of_type(type), "aarch64") << type;
+  }
+  for (const char* type :
+       {"t3.micro", "c7i.large", "g4dn.xlarge", "g6.xlarge", "m7i-flex.large", "a10.large", "trn1.2xlarge"}) {
+    EXPECT_EQ(architecture_of_type(type), "x86_64") << type;
+  }
+  config_.aws.instance_types = "c7g.large,t4g.small";
+  EXPECT_TRUE(text().starts_with("#cloud-config\n")) << "of a bundle whose name says nothing";
+  config_.aws.bundle_key = "bundles/imgrec-0.1.0-aarch64-0123456789ab.tar.gz";
+  EXPECT_TRUE(text().starts_with("#cloud-config\n"));
+  config_.aws.bundle_key = "bundles/imgrec-0.1.0-x86_64-0123456789ab.tar.gz";
+  EXPECT_THAT(text(), HasSubstr("is for another processor than c7g.large has (aarch64)"));
+  config_.aws.instance_types = "c7i.large";
+  EXPECT_TRUE(text().starts_with("#cloud-config\n"));
+  config_.aws.instance_types = "c7i.large,c7g.large";
+  EXPECT_THAT(text(), HasSubstr("of one architecture"));
 }
 
 TEST_F(UserDataTest, AWorkerGetsTheSettingsThatConcernIt) {

@@ -1,0 +1,37 @@
+#include "cmd/platform/architecture.hpp"
+
+#include <array>
+
+#include "lib/config/settings_aws.hpp"
+
+namespace imgrec {
+
+std::string_view architecture_of_type(std::string_view type) {
+  const std::string_view name = type.substr(0, type.find('.'));
+  const auto number = name.find_first_of("0123456789");
+  const auto after = name.find_first_not_of("0123456789", number);
+  const std::string_view attributes = after == std::string_view::npos ? "" : name.substr(after);
+  return name == "a1" || attributes.find('g') != std::string_view::npos ? "aarch64" : "x86_64";
+}
+
+Result<void> check_architecture(const AwsConfig& aws) {
+  const auto types = list_of(aws.instance_types);
+  if (types.empty()) return {};
+  const std::string first(architecture_of_type(types.front()));
+  for (const std::string& type : types) {
+    if (architecture_of_type(type) == first) continue;
+    return fail(ErrorKind::invalid, "other_architecture",
+                types.front() + " is for programs of " + first + ", " + type +
+                    " is not: aws.instance_types have to be of one architecture, that of aws.image_id and the bundle.");
+  }
+  for (const std::string_view other : std::array{"x86_64", "aarch64"}) {
+    if (other == first || aws.bundle_key.find(other) == std::string::npos) continue;
+    return fail(ErrorKind::invalid, "other_architecture",
+                aws.bundle_key + " is for another processor than " + types.front() + " has (" + first +
+                    "): make a bundle on such a machine, or with `./dev bundle --arm64`, or choose other "
+                    "aws.instance_types.");
+  }
+  return {};
+}
+
+}  // namespace imgrec
