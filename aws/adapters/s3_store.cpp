@@ -109,7 +109,7 @@ Result<PutOutcome> S3Store::put(const ObjectKey& key, ByteView bytes, const PutO
 std::expected<PutOutcome, CallFailure> S3Store::put_once(const ObjectKey& key, ByteView bytes,
                                                          const PutOptions& options, const CallLimits& limits) {
   CallRequest request = object_call("PutObject", "PUT", endpoint_, key);
-  request.payload_sha256 = sha256_hex(bytes);
+  request.payload_sha256 = options.sha256.empty() ? sha256_hex(bytes) : options.sha256;
   request.headers = {{"Content-Type", options.content_type},
                      {"x-amz-checksum-sha256", base64_of_hex(request.payload_sha256)}};
   request.headers.insert(request.headers.end(), encryption_.begin(), encryption_.end());
@@ -134,6 +134,7 @@ Result<PutOutcome> S3Store::look_and_put(const ObjectKey& key, ByteView bytes, c
   if (options.if_match && (!there || there->version != *options.if_match)) return PutOutcome::changed;
   PutOptions plain;
   plain.content_type = options.content_type;
+  plain.sha256 = options.sha256;
   const auto done = put_once(key, bytes, plain, limits);
   if (!done) return fail(done.error().error);
   return *done;

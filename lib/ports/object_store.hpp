@@ -29,6 +29,8 @@ struct PutOptions {
   /// Puts only if the object has this version (of get, head or list); not together with only_if_absent.
   std::optional<std::string> if_match{};
   std::string content_type = "application/octet-stream";  // a store may ignore it
+  /// Of the bytes, in hex, where the caller knows it already; a store that needs it takes it from here.
+  std::string sha256{};
 };
 
 enum class PutOutcome {

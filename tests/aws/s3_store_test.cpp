@@ -120,6 +120,14 @@ TEST_F(S3StoreTest, ACallersLimitsHoldBesidesItsOwn) {
   EXPECT_EQ(store().get(ObjectKey("in/k"), 100, Deadline{MonoTime::min()}).error().code, "timeout");
 }
 
+TEST_F(S3StoreTest, PutsWithTheChecksumThatTheCallerKnows) {
+  imposter.then(Reply{});
+  const PutOptions options{.sha256 = sha256_hex("what was received")};
+  EXPECT_EQ(store().put(ObjectKey("k"), "what is sent", options), PutOutcome::stored);
+  EXPECT_EQ(imposter.last().headers.at("x-amz-checksum-sha256"), checksum("what was received"));
+  EXPECT_EQ(imposter.last().headers.at("x-amz-content-sha256"), sha256_hex("what was received"));
+}
+
 TEST_F(S3StoreTest, PutsWithAChecksum) {
   imposter.then(Reply{});
   EXPECT_EQ(
