@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <charconv>
 
-#include "aws/client/encoding.hpp"
 #include "aws/client/protocols.hpp"
+#include "lib/base/base64.hpp"
 #include "lib/base/clock.hpp"
 #include "lib/base/digest.hpp"
 #include "lib/base/text.hpp"

@@ -1,19 +1,10 @@
 #include "aws/client/encoding.hpp"
 
-#include <openssl/evp.h>
-
 #include <charconv>
 
-namespace imgrec::aws {
+#include "lib/base/base64.hpp"
 
-std::string base64_encode(ByteView bytes) {
-  std::string out((bytes.size() + 2) / 3 * 4 + 1, '\0');  // and the zero that OpenSSL appends
-  const int size =
-      EVP_EncodeBlock(reinterpret_cast<unsigned char*>(out.data()),
-                      reinterpret_cast<const unsigned char*>(bytes.data()), static_cast<int>(bytes.size()));
-  out.resize(static_cast<std::size_t>(size));
-  return out;
-}
+namespace imgrec::aws {
 
 std::string base64_of_hex(std::string_view hex) {
   std::string bytes;

@@ -1,5 +1,7 @@
 #include "lib/base/base64.hpp"
 
+#include <openssl/evp.h>
+
 #include <array>
 #include <cstdint>
 
@@ -21,6 +23,15 @@ constexpr std::array<std::uint8_t, 256> make_values() {
 constexpr std::array<std::uint8_t, 256> kValues = make_values();
 
 }  // namespace
+
+std::string base64_encode(ByteView bytes) {
+  std::string out((bytes.size() + 2) / 3 * 4 + 1, '\0');  // and the zero that OpenSSL appends
+  const int size =
+      EVP_EncodeBlock(reinterpret_cast<unsigned char*>(out.data()),
+                      reinterpret_cast<const unsigned char*>(bytes.data()), static_cast<int>(bytes.size()));
+  out.resize(static_cast<std::size_t>(size));
+  return out;
+}
 
 Result<std::string> base64_decode(std::string_view text) {
   if (text.size() % 4 == 0 && text.ends_with("==")) {

@@ -5,8 +5,12 @@
 #include <string_view>
 
 #include "lib/base/result.hpp"
+#include "lib/base/units.hpp"
 
 namespace imgrec {
+
+/// With padding.
+std::string base64_encode(ByteView bytes);
 
 /// The bytes that the text means. Padding may be left out. Errors: invalid "bad_base64" for any other character (line
 /// breaks too) and for a text that ends within a byte.

@@ -5,7 +5,7 @@
 #include <algorithm>
 
 #include "aws/adapters/ec2_launch.hpp"
-#include "aws/client/encoding.hpp"
+#include "lib/base/base64.hpp"
 #include "tests/aws/imposter.hpp"
 
 namespace imgrec::aws {

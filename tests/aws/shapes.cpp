@@ -1,9 +1,9 @@
 #include "tests/aws/shapes.hpp"
 
 #include "aws/client/clock_skew.hpp"
-#include "aws/client/encoding.hpp"
 #include "aws/client/sts.hpp"
 #include "aws/client/uri.hpp"
+#include "lib/base/base64.hpp"
 #include "lib/base/clock.hpp"
 #include "lib/base/text.hpp"
 
