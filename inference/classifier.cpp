@@ -5,6 +5,7 @@
 #include <cstring>
 #include <numeric>
 
+#include "inference/decode/thumbnail.hpp"
 #include "inference/preparer.hpp"
 #include "lib/base/clock.hpp"
 #include "lib/job/tensor.hpp"
@@ -24,6 +25,7 @@ class EngineClassifier final : public Classifier {
       : manifest_(parts.manifest),
         classes_(parts.classes),
         engine_(std::move(engine)),
+        limits_(parts.limits),
         preparer_(parts.limits, parts.manifest) {}
 
   Result<Classification> classify(ByteView encoded_image, int top_k) override {
@@ -40,6 +42,11 @@ class EngineClassifier final : public Classifier {
                           .decode_ms = times->decode_ms,
                           .preprocess_ms = times->preprocess_ms,
                           .infer_ms = elapsed_ms(prepared, clock.mono_now())};
+  }
+
+  Result<std::string> thumbnail(ByteView encoded_image, int side) override {
+    if (is_tensor(encoded_image)) return fail(ErrorKind::invalid, "unsupported_format", "A tensor is no picture.");
+    return make_thumbnail(encoded_image, side, limits_);
   }
 
   ModelInfo model() const override {
@@ -86,6 +93,7 @@ class EngineClassifier final : public Classifier {
   ModelManifest manifest_;
   std::shared_ptr<const std::vector<ClassName>> classes_;
   std::unique_ptr<Engine> engine_;
+  const ImageConfig limits_;
   Preparer preparer_;
 };
 

@@ -35,6 +35,7 @@ class HookedClassifier final : public Classifier {
     on_image_(image);
     return inner_->classify(image, top_k);
   }
+  Result<std::string> thumbnail(ByteView image, int side) override { return inner_->thumbnail(image, side); }
   ModelInfo model() const override { return inner_->model(); }
 
  private:

@@ -101,7 +101,9 @@ std::string to_json(const JobRequest& request) {
   json.begin_object("input").member("bucket", request.input.bucket).member("key", request.input.key.str());
   json.member("bytes", request.input.bytes).member("sha256", request.input.sha256).end_object();
   if (request.object) json.member_json("object", to_json(*request.object));
-  json.begin_object("options").member("top_k", request.top_k).end_object();
+  json.begin_object("options").member("top_k", request.top_k);
+  if (request.thumbnail > 0) json.member("thumbnail", request.thumbnail);
+  json.end_object();
   json.member("reply_to", request.reply_to);
   json.member("submitted_at", to_rfc3339(request.submitted_at)).member("expires_at", to_rfc3339(request.expires_at));
   if (!request.traceparent.empty()) json.member("traceparent", request.traceparent);
@@ -125,6 +127,7 @@ std::string to_json(const JobResult& result) {
       json.member("score", label.score).end_object();
     }
     json.end_list();
+    if (!result.thumbnail.empty()) json.member("thumbnail", result.thumbnail);
   }
   const StageTimings& timings = result.timings;
   json.begin_object("timings_ms").member("queue", timings.queue_ms).member("fetch", timings.fetch_ms);
@@ -152,7 +155,11 @@ Result<JobRequest> parse_job_request(std::string_view json) try {
                                      .key = ObjectKey(text_of(object, "key")),
                                      .version = optional_text_of(object, "version")};
   }
-  request.top_k = static_cast<int>(integer_of(member(document, "options"), "top_k", kLabelsMax));
+  const Json& options = member(document, "options");
+  request.top_k = static_cast<int>(integer_of(options, "top_k", kLabelsMax));
+  if (options.contains("thumbnail")) {
+    request.thumbnail = static_cast<int>(integer_of(options, "thumbnail", INT32_MAX));
+  }
   request.reply_to = text_of(document, "reply_to");
   request.traceparent = optional_text_of(document, "traceparent");
   request.submitted_at = checked(parse_rfc3339(text_of(document, "submitted_at")), "submitted_at");
@@ -195,6 +202,7 @@ Result<JobResult> parse_job_result(std::string_view json) try {
                                .label = text_of(label, "label"),
                                .score = number_of(label, "score")});
     }
+    result.thumbnail = optional_text_of(document, "thumbnail");
   }
   result.timings = timings_of(member(document, "timings_ms"));
   const Json& worker = member(document, "worker");

@@ -16,6 +16,9 @@ namespace imgrec {
 /// "v" of the documents that this build reads and writes.
 constexpr int kJobVersion = 1;
 
+/// Pixels of a thumbnail's longer side that may be asked for.
+constexpr int kThumbnailMin = 16, kThumbnailMax = 256;
+
 using OwnerId = Id<struct OwnerIdTag>;  // who may ask for a job; 32 hex digits, or empty: whoever knows the job's id
 
 /// Whether a client that is `client` may ask for the jobs of `owner`.
@@ -58,6 +61,7 @@ struct JobRequest {
   /// waits for the job.
   std::optional<ObjectReference> object{};
   int top_k = 5;
+  int thumbnail = 0;        // pixels of the longer side of the small picture that is wanted with the labels; 0: none
   std::string reply_to;     // name of the response queue
   std::string traceparent;  // W3C trace context; empty: none
   WallTime submitted_at{};
@@ -94,6 +98,7 @@ struct JobResult {
   std::string name;
   ModelInfo model;
   std::vector<Label> labels;  // best first
+  std::string thumbnail{};    // base64 of a JPEG; empty: none was asked for, or none could be made
   std::optional<JobError> error;
   StageTimings timings;
   WorkerId worker;

@@ -15,6 +15,7 @@
 
 #include <functional>
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "lib/base/result.hpp"
@@ -33,6 +34,9 @@ class Classifier {
   virtual ~Classifier() = default;
   /// top_k: 1 or more.
   virtual Result<Classification> classify(ByteView encoded_image, int top_k) = 0;
+  /// A JPEG of the image, upright and whole, its longer side so many pixels, or its own where that is shorter. It is
+  /// decoded once more for it. Errors: those of the image; of a tensor, invalid "unsupported_format".
+  virtual Result<std::string> thumbnail(ByteView encoded_image, int side) = 0;
   virtual ModelInfo model() const = 0;
 };
 

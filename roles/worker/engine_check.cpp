@@ -50,6 +50,12 @@ Result<Classification> classify_guarded(Classifier& classifier, ByteView image, 
   return outcome;
 }
 
+Result<std::string> thumbnail_guarded(Classifier& classifier, ByteView image, int side) try {
+  return classifier.thumbnail(image, side);
+} catch (const std::exception& error) {
+  return fail(ErrorKind::bug, "classifier_threw", error.what());
+}
+
 Result<void> EngineCheck::prove(Classifier& classifier) {
   {
     std::lock_guard lock(mutex_);

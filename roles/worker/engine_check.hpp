@@ -11,6 +11,9 @@ namespace imgrec {
 /// ErrorKind::bug. Errors of the image stay ErrorKind::invalid.
 Result<Classification> classify_guarded(Classifier& classifier, ByteView image, int top_k);
 
+/// thumbnail() with exceptions as ErrorKind::bug.
+Result<std::string> thumbnail_guarded(Classifier& classifier, ByteView image, int side);
+
 /// Thread-safe; the classifiers passed in are the caller's own.
 class EngineCheck {
  public:

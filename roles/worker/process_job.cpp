@@ -4,6 +4,7 @@
 #include <optional>
 #include <utility>
 
+#include "lib/base/base64.hpp"
 #include "lib/base/digest.hpp"
 #include "lib/base/log.hpp"
 #include "lib/job/other_version.hpp"
@@ -73,6 +74,7 @@ class Job {
   Result<bool> begin_attempt();
   Result<std::string> fetch();
   Result<Classification> classify(const std::string& image);
+  void make_thumbnail(Classifier& classifier, ByteView image);
   Result<StoredObject> stored_result();
   Result<std::optional<std::string>> store(const JobResult& result);
   Result<void> store_beside(const JobResult& result);
@@ -90,6 +92,7 @@ class Job {
   std::string image_;  // only while it is to be stored again beside its result
   StageTimings timings_;
   std::string label_;
+  std::string thumbnail_;  // base64
   std::string dead_letter_;
   std::optional<Attempts> attempts_;  // of a suspect that is tried
 };
@@ -159,6 +162,7 @@ End Job::work_on_image() {
 
   JobResult result = make_result();
   result.labels = std::move(classification->labels);
+  result.thumbnail = std::move(thumbnail_);
   return finish(std::move(result), Outcome::labelled);
 }
 
@@ -232,7 +236,18 @@ Result<Classification> Job::classify(const std::string& image) {
   timings_.decode_ms = outcome->decode_ms;
   timings_.preprocess_ms = outcome->preprocess_ms;
   timings_.infer_ms = outcome->infer_ms;
+  if (request_.thumbnail > 0) make_thumbnail(**classifier, image);
   return outcome;
+}
+
+// The labels are what the image was sent for: without a small picture they are answered, too.
+void Job::make_thumbnail(Classifier& classifier, ByteView image) {
+  const auto made = thumbnail_guarded(classifier, image, std::clamp(request_.thumbnail, kThumbnailMin, kThumbnailMax));
+  if (made) {
+    thumbnail_ = base64_encode(*made);
+  } else {
+    log::info("no thumbnail", {{"job", request_.job}, {"error", describe(made.error())}});
+  }
 }
 
 // While versions change, some workers are older than the web tier, or newer: one of the others can read it.

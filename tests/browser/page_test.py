@@ -119,11 +119,32 @@ def test_an_error_of_the_image_stays_one(page, tmp_path):
     assert saved(page, "#csv") == "Image,Results\nno image,(unsupported_format)\n"
 
 
-def test_what_the_browser_cannot_show_has_a_placeholder(page, tmp_path):
+def test_what_the_browser_cannot_show_the_server_shows(page, tmp_path):
     (tmp_path / "scan.tiff").write_bytes(tiff())
     choose(page, tmp_path / "scan.tiff")
     page.wait_for_states(30, done=1)
-    assert page.page.locator(".frame").inner_text() == "TIFF"
+    page.page.locator(".frame canvas").wait_for()
+    # Its greys from black to white: the photo, upright, and no empty canvas.
+    rows = page.page.evaluate("""() => {
+      const canvas = document.querySelector('.frame canvas');
+      const column = canvas.getContext('2d').getImageData(canvas.width / 2, 0, 1, canvas.height).data;
+      return [5, canvas.height / 2, canvas.height - 5].map((y) => column[4 * y]);
+    }""")
+    assert rows[0] < 80 < rows[1] < 180 < rows[2]
+    assert "thumbnail" not in saved(page, "#json")
+
+    page.page.reload()  # kept as those are that the browser made
+    page.page.locator(".frame canvas").wait_for()
+
+
+def test_until_its_labels_come_such_a_photo_has_a_placeholder(unanswered, tmp_path):
+    (tmp_path / "scan.tiff").write_bytes(tiff())
+    choose(unanswered, tmp_path / "scan.tiff")
+    unanswered.wait_for_states(30, waiting=1)
+    assert unanswered.page.locator(".frame").inner_text() == "TIFF"
+
+
+def test_the_choice_of_files_offers_every_format(page):
     accepted = page.page.locator("#files").get_attribute("accept").split(",")
     assert {"image/heic", "image/avif", ".heic", ".avif"} <= set(accepted)
 

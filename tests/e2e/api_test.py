@@ -95,7 +95,9 @@ def test_the_document_is_valid_openapi(document, tmp_path):
 
 def test_images_in_every_form(service, document):
     one = ask(service, document, "v1_classify", "/v1/classify?name=a%20b.gif&top_k=3", GIF, RAW)
-    assert one["name"] == "a b.gif" and len(one["labels"]) == 3
+    assert one["name"] == "a b.gif" and len(one["labels"]) == 3 and "thumbnail" not in one
+    small = ask(service, document, "v1_classify", "/v1/classify?thumbnail=64", GIF, RAW)
+    assert base64.b64decode(small["thumbnail"], validate=True).startswith(b"\xff\xd8\xff")
     body, content_type = imgrec.multipart([("file", "1.gif", GIF), ("file", "2.gif", b"no image"), ("file", "3.gif", GIF)])
     several = ask(service, document, "v1_classify", body=body, headers={"Content-Type": content_type})
     assert ["labels" in item for item in several["results"]] == [True, False, True]
@@ -136,6 +138,7 @@ ERRORS = [
     (400, "bad_gzip", "", b"x", RAW | {"Content-Encoding": "gzip"}),
     (400, "bad_top_k", "?top_k=0", GIF, RAW),
     (400, "bad_min_score", "?min_score=2", GIF, RAW),
+    (400, "bad_thumbnail", "?thumbnail=4000", GIF, RAW),
     (403, "other_site", "", GIF, RAW | {"Origin": "http://evil.example"}),
     (404, "unknown_model", "?model=other", GIF, RAW),
     (413, "image_too_large", "", GIF.ljust(65 * 1024), RAW),

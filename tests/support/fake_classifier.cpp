@@ -12,6 +12,7 @@ class FakeClassifiers::One final : public Classifier {
  public:
   explicit One(FakeClassifiers& all) : all_(all) {}
   Result<Classification> classify(ByteView image, int top_k) override { return all_.classify(image, top_k); }
+  Result<std::string> thumbnail(ByteView image, int side) override { return all_.thumbnail(image, side); }
   ModelInfo model() const override {
     return {.name = "fake", .sha256 = std::string(64, '0'), .engine = "fake", .precision = "f32"};
   }
@@ -67,6 +68,15 @@ Result<Classification> FakeClassifiers::classify(ByteView image, int top_k) {
   classification.preprocess_ms = 2;
   classification.infer_ms = 3;
   return classification;
+}
+
+Result<std::string> FakeClassifiers::thumbnail(ByteView image, int side) {
+  if (auto error = faults.enter(Call::thumbnail)) return fail(*std::move(error));
+  return thumbnail_of(image, side);
+}
+
+std::string FakeClassifiers::thumbnail_of(ByteView image, int side) {
+  return "thumbnail of " + std::to_string(side) + " of " + label_of(image);
 }
 
 void FakeClassifiers::on_image(std::function<void(ByteView)> hook) {

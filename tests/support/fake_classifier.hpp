@@ -24,7 +24,9 @@ class FakeClassifiers {
   /// An image that is refused with this code ("image_truncated").
   static std::string bad_image(const std::string& code) { return "bad:" + code; }
 
-  enum class Call { make, classify };
+  static std::string thumbnail_of(ByteView image, int side);
+
+  enum class Call { make, classify, thumbnail };
   Faults<Call> faults;
   /// Runs with the bytes of each image before it is classified.
   void on_image(std::function<void(ByteView)> hook);
@@ -43,6 +45,7 @@ class FakeClassifiers {
  private:
   class One;
   Result<Classification> classify(ByteView image, int top_k);
+  Result<std::string> thumbnail(ByteView image, int side);
 
   Clock& clock_;
   std::mutex mutex_;

@@ -33,8 +33,7 @@ void ClassifyHandler::handle(Exchange exchange) {
   exchange.form.dialect = intake->dialect;
   exchange.form.is_list = intake->is_list;
   exchange.form.min_score = options.min_score.value_or(0);
-  const int top_k = options.top_k.value_or(settings_.top_k);
-  start(std::move(exchange), *intake, top_k);
+  start(std::move(exchange), *intake);
 }
 
 Result<ShapedRequest> ClassifyHandler::take_shaped(Exchange& exchange) const {
@@ -52,6 +51,7 @@ void ClassifyHandler::handle_shaped(Exchange exchange) {
   exchange.form.shape = std::move(shaped->shape);
   Intake intake;
   intake.body = std::move(shaped->body);
+  intake.options.top_k = shaped->top_k;
   for (ShapedRequest::Image& image : shaped->images) {
     std::optional<Error> error;
     if (image.object) {
@@ -64,14 +64,14 @@ void ClassifyHandler::handle_shaped(Exchange exchange) {
                              .error = std::move(error),
                              .object = std::move(image.object)});
   }
-  start(std::move(exchange), intake, shaped->top_k);
+  start(std::move(exchange), intake);
 }
 
-void ClassifyHandler::start(Exchange exchange, const Intake& intake, int top_k) {
+void ClassifyHandler::start(Exchange exchange, const Intake& intake) {
   if (!charge(exchange, intake)) return;
 
   Client client = client_of(exchange);
-  Images images = prepare(intake, common_request(exchange, client, top_k));
+  Images images = prepare(intake, common_request(exchange, client, intake.options));
   const auto claim = claim_key(exchange, client.owner, images);
   if (!claim) return exchange.send_error(claim.error());
   client.may_return = claim->has_value();
@@ -126,7 +126,8 @@ Result<std::optional<Idempotency::Claim>> ClassifyHandler::claim_key(const Excha
     mine.jobs.push_back(slot.job);
   }
   for (const ImageUpload& upload : images.uploads) {
-    digest.update(upload.job.input.sha256 + " " + std::to_string(upload.job.top_k) + "\n");
+    digest.update(upload.job.input.sha256 + " " + std::to_string(upload.job.top_k) + " " +
+                  std::to_string(upload.job.thumbnail) + "\n");
   }
   digest.update(std::to_string(exchange.form.min_score));
   for (const auto& [name, value] : request.query) digest.update(json_quote(name) + json_quote(value));
@@ -164,7 +165,8 @@ void ClassifyHandler::rejoin(const Idempotency::Claim& claim, const std::shared_
 }
 
 // A held client waits no longer than wait_max; a job whose client knows its id lives on.
-JobRequest ClassifyHandler::common_request(const Exchange& exchange, const Client& client, int top_k) const {
+JobRequest ClassifyHandler::common_request(const Exchange& exchange, const Client& client,
+                                           const ClassifyOptions& options) const {
   const WallTime now = ports_.clock.wall_now();
   const Millis lifetime = exchange.form.held || exchange.form.shape ? settings_.web.wait_max : settings_.web.job_ttl;
   return {.job = {},
@@ -172,7 +174,8 @@ JobRequest ClassifyHandler::common_request(const Exchange& exchange, const Clien
           .owner = client.owner,
           .name = {},
           .input = {},
-          .top_k = top_k,
+          .top_k = options.top_k.value_or(settings_.top_k),
+          .thumbnail = options.thumbnail.value_or(0),
           .reply_to = ports_.responses_name,
           .traceparent = traceparent_of(exchange.request),
           .submitted_at = now,

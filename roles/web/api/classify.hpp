@@ -40,7 +40,7 @@ class ClassifyHandler {
  private:
   void handle_shaped(Exchange exchange);
   Result<ShapedRequest> take_shaped(Exchange& exchange) const;
-  void start(Exchange exchange, const Intake& intake, int top_k);
+  void start(Exchange exchange, const Intake& intake);
   struct Images {
     std::vector<ImageSlot> slots;
     std::vector<ImageUpload> uploads;  // of those that were not refused
@@ -60,7 +60,7 @@ class ClassifyHandler {
   Result<std::optional<Idempotency::Claim>> claim_key(const Exchange& exchange, const OwnerId& owner, Images& images);
   void rejoin(const Idempotency::Claim& claim, const std::shared_ptr<PendingRequest>& pending,
               std::vector<ImageUpload>& uploads);
-  JobRequest common_request(const Exchange& exchange, const Client& client, int top_k) const;
+  JobRequest common_request(const Exchange& exchange, const Client& client, const ClassifyOptions& options) const;
   std::shared_ptr<PendingRequest> hold(Exchange exchange, std::vector<ImageSlot> slots, Client of);
   void abandon_unanswered(const std::vector<ImageSlot>& slots, const OwnerId& owner);
   void count_answers(WaitEnd how, const std::vector<ImageSlot>& slots);

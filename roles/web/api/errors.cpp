@@ -34,6 +34,7 @@ constexpr auto kErrorCodes = std::to_array<ErrorCode>({
      "send it as it is."},
     {"bad_top_k", 400, "top_k is a whole number from 1 to 1000."},
     {"bad_min_score", 400, "min_score is a number from 0 to 1."},
+    {"bad_thumbnail", 400, "thumbnail is the longer side of a small picture in pixels, a whole number from 16 to 256."},
     {"bad_json", 400, "The body is not the JSON object that this operation takes; the detail says what is wrong."},
     {"bad_base64", 400, "The image is not in base64 of RFC 4648, without line breaks."},
     {"bad_limit", 400, "limit is a whole number; the detail says up to which."},

@@ -157,6 +157,7 @@ Result<Intake> take_images(Request& request, const WebConfig& web, const ImageCo
     if (!intake.options.top_k) intake.options.top_k = of_query.top_k;
     if (!intake.options.min_score) intake.options.min_score = of_query.min_score;
     if (!intake.options.model) intake.options.model = of_query.model;
+    if (!intake.options.thumbnail) intake.options.thumbnail = of_query.thumbnail;
   } else if (!intake.body->empty()) {
     intake.images.push_back({.name = raw_name(request), .bytes = *intake.body, .error = {}});
   }
@@ -207,6 +208,11 @@ Result<ClassifyOptions> parse_options(const Request& request) {
     options.min_score = *min_score;
   }
   if (const auto text = request.query_value("model")) options.model = *text;
+  if (const auto text = request.query_value("thumbnail")) {
+    const auto thumbnail = check_thumbnail(parse_number<int>(*text));
+    if (!thumbnail) return fail(thumbnail.error());
+    options.thumbnail = *thumbnail;
+  }
   return options;
 }
 

@@ -57,7 +57,7 @@ struct Preferences {
 /// Prefer (RFC 7240); what is not understood is ignored, as it says.
 Preferences parse_prefer(const Request& request);
 
-/// ?top_k= ?min_score= ?model=. Errors (invalid): "bad_top_k", "bad_min_score".
+/// ?top_k= ?min_score= ?model= ?thumbnail=. Errors (invalid): "bad_top_k", "bad_min_score", "bad_thumbnail".
 Result<ClassifyOptions> parse_options(const Request& request);
 
 /// The traceparent header if it has the form of W3C Trace Context, version 00; else empty.

@@ -66,14 +66,24 @@ Result<void> take_image(dom::element item, JsonImages& taken) {
   return {};
 }
 
+// Nothing for what is no whole number that an int holds.
+std::optional<int> whole_number(const simdjson::simdjson_result<dom::element>& member) {
+  std::int64_t number = 0;
+  if (member.get(number) != simdjson::SUCCESS || !std::in_range<int>(number)) return std::nullopt;
+  return static_cast<int>(number);
+}
+
 Result<ClassifyOptions> take_options(dom::object document) {
   ClassifyOptions options;
   if (const auto member = document["top_k"]; member.error() != simdjson::NO_SUCH_FIELD) {
-    std::int64_t number = 0;
-    const bool is_number = member.get(number) == simdjson::SUCCESS && number >= 0 && number <= kTopKMax;
-    const auto top_k = check_top_k(is_number ? std::optional(static_cast<int>(number)) : std::nullopt);
+    const auto top_k = check_top_k(whole_number(member));
     if (!top_k) return fail(top_k.error());
     options.top_k = *top_k;
+  }
+  if (const auto member = document["thumbnail"]; member.error() != simdjson::NO_SUCH_FIELD) {
+    const auto thumbnail = check_thumbnail(whole_number(member));
+    if (!thumbnail) return fail(thumbnail.error());
+    options.thumbnail = *thumbnail;
   }
   if (const auto member = document["min_score"]; member.error() != simdjson::NO_SUCH_FIELD) {
     double number = 0;
@@ -95,6 +105,13 @@ Result<ClassifyOptions> take_options(dom::object document) {
 Result<int> check_top_k(std::optional<int> top_k) {
   if (top_k && *top_k >= 1 && *top_k <= kTopKMax) return *top_k;
   return fail(ErrorKind::invalid, "bad_top_k", "top_k is a whole number from 1 to " + std::to_string(kTopKMax) + ".");
+}
+
+Result<int> check_thumbnail(std::optional<int> side) {
+  if (side && *side >= kThumbnailMin && *side <= kThumbnailMax) return *side;
+  return fail(ErrorKind::invalid, "bad_thumbnail",
+              "thumbnail is a whole number of pixels from " + std::to_string(kThumbnailMin) + " to " +
+                  std::to_string(kThumbnailMax) + ".");
 }
 
 Result<double> check_min_score(std::optional<double> min_score) {

@@ -1,5 +1,5 @@
 // The JSON form of a request with images:
-//   {"images":[{"name":"a.jpg","content":"BASE64"},…],"top_k":5,"min_score":0.1,"model":"resnet18"}
+//   {"images":[{"name":"a.jpg","content":"BASE64"},…],"top_k":5,"min_score":0.1,"model":"resnet18","thumbnail":96}
 // or one image, {"name":"a.jpg","content":"BASE64"}, with the same options. Other members are ignored.
 #pragma once
 
@@ -18,12 +18,14 @@ struct ClassifyOptions {
   std::optional<int> top_k;
   std::optional<double> min_score;  // labels of a lower score are left out of the answer; 0 to 1
   std::optional<std::string> model;
+  std::optional<int> thumbnail;  // pixels of the longer side; JobRequest's
 };
 
 constexpr int kTopKMax = 1000;
 
-// Errors: invalid "bad_top_k", "bad_min_score".
+// Errors: invalid "bad_top_k", "bad_min_score", "bad_thumbnail".
 Result<int> check_top_k(std::optional<int> top_k);
+Result<int> check_thumbnail(std::optional<int> side);
 Result<double> check_min_score(std::optional<double> min_score);
 
 struct JsonImage {
@@ -40,7 +42,8 @@ struct JsonImages {
   ClassifyOptions options;
 };
 
-/// Errors (invalid): "bad_json", which says what is wrong; "bad_top_k", "bad_min_score"; "too_many_images".
+/// Errors (invalid): "bad_json", which says what is wrong; "bad_top_k", "bad_min_score", "bad_thumbnail";
+/// "too_many_images".
 Result<JsonImages> parse_json_images(std::string_view body, std::size_t images_max);
 
 }  // namespace imgrec

@@ -22,9 +22,12 @@ export function csv(photos) {
   return ['Image,Results', ...photos.map((photo) => `${csvField(stem(photo.file.name))},${csvField(answer(photo))}`), ''].join('\n');
 }
 
-// The result document, as the server gave it; of a photo without one, its name and its error or state.
+// The result document, as the server gave it, but the small picture; of a photo without one, its name and its error or state.
 export function documentOf(photo) {
-  if (photo.result) return photo.result;
+  if (photo.result) {
+    const { thumbnail, ...result } = photo.result;
+    return result;
+  }
   if (!photo.error) return { name: photo.file.name, status: photo.state };
   const { code, message, again } = photo.error;
   return { name: photo.file.name, error: { code, detail: message, retryable: again } };

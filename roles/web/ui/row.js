@@ -1,5 +1,5 @@
 // One photo of the list. File names and labels reach the page only as text.
-import { drawWhenSeen, forget, keepFor } from './thumbnail.js';
+import { drawServers, drawWhenSeen, forget, keepFor } from './thumbnail.js';
 
 const LABELS = 5;
 
@@ -87,6 +87,7 @@ export class Row {
     if (this.element.dataset.state === state && this.#shown === (result ?? error)) return;
     this.element.dataset.state = state;
     this.#shown = result ?? error;
+    if (result?.thumbnail) drawServers(parts.frame, result.thumbnail);
     if (state !== 'waiting') parts.state.textContent = result?.labels[0]?.label ?? error?.message ?? STATES[state];
     // Of an earlier visit's photo there is no file to send.
     const possible = restored ? state === 'waiting' : state !== 'failed' || error.again;

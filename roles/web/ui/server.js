@@ -1,5 +1,6 @@
 // The requests to the service, and what their answers mean for a photo. roles/web/HTTP.md describes them.
 import { signIn } from './sign_in.js';
+import { pictureNeeded } from './thumbnail.js';
 
 const LOOKUP_WAIT_SECONDS = 5;      // the longest that one look-up is held
 const REACHABLE_TIMEOUT_MS = 5000;
@@ -95,7 +96,8 @@ export function classifyPath(name) {
 
 // Resolves when the photo is in the queue.
 export async function upload(file, signal) {
-  return meaning(await request(classifyPath(file.name), {
+  const picture = pictureNeeded(file);
+  return meaning(await request(classifyPath(file.name) + (picture ? `&thumbnail=${picture}` : ''), {
     method: 'POST',
     body: file,
     signal,

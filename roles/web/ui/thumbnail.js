@@ -1,10 +1,13 @@
-// Small pictures of the photos that are in sight. What the browser cannot show keeps its placeholder, the file's type. Those of
-// photos that the server has are kept for the next visit, also of those that were never in sight.
+// Small pictures of the photos that are in sight. Of what the browser cannot show the server's picture comes with the labels;
+// until then its place has the file's type. Those of photos that the server has are kept for the next visit, also of those that
+// were never in sight.
 import { putPicture } from './kept.js';
 
 const AT_ONCE = 2;
 const FILE_BYTES_MAX = 40e6;
 const WIDTH = 240, HEIGHT = 180; // pixels of the canvas: twice its size on the page
+
+const SELDOM_SHOWN = /^(TIFF?|HEIC|HEIF|HIF)$/;
 
 const KEPT = ['image/webp', 0.8]; // type and quality
 
@@ -18,6 +21,12 @@ let running = 0;
 export function typeOf(file) {
   const ending = /\.([a-z0-9]{1,5})$/i.exec(file.name)?.[1] ?? /^image\/([a-z0-9]{1,5})/.exec(file.type)?.[1] ?? 'file';
   return ending.toUpperCase();
+}
+
+// Pixels of the longer side of the picture that the server should make, or 0. By the name: the browser knows only after it
+// has tried, and the photo is on its way by then.
+export function pictureNeeded(file) {
+  return SELDOM_SHOWN.test(typeOf(file)) ? WIDTH : 0;
 }
 
 // The photo's middle, filling the canvas.
@@ -90,6 +99,17 @@ export function keepFor(frame, job) {
   const canvas = frame.querySelector('canvas');
   if (canvas) return keep(frame, canvas);
   later.push(frame);
+  work();
+}
+
+// Draws the server's picture, a JPEG in base64, unless the photo itself is drawn.
+export function drawServers(frame, base64) {
+  if (frame.querySelector('canvas')) return;
+  const picture = new Blob([Uint8Array.from(atob(base64), (character) => character.charCodeAt(0))], { type: 'image/jpeg' });
+  wanted.set(frame, async () => picture);
+  sight.unobserve(frame); // it tells again of a frame that is in sight already
+  sight.observe(frame);
+  if (jobs.has(frame)) later.push(frame);
   work();
 }
 

@@ -44,6 +44,18 @@ TEST(JobRequest, SurvivesTheWire) {
   EXPECT_EQ(to_json(sample_request()).find('\n'), std::string::npos);
 }
 
+TEST(JobRequest, MayAskForAThumbnailAndItsResultHaveOne) {
+  JobRequest request = sample_request();
+  request.thumbnail = 240;
+  EXPECT_EQ(parse_job_request(to_json(request)), request);
+  request.thumbnail = 100'000;  // of a newer web tier: for its worker to decide
+  EXPECT_EQ(parse_job_request(to_json(request)), request);
+  JobResult result = sample_result();
+  result.thumbnail = "/9j/4GNhdA==";
+  EXPECT_EQ(parse_job_result(to_json(result)), result);
+  EXPECT_EQ(to_json(sample_result()).find("thumbnail"), std::string::npos);
+}
+
 TEST(JobRequest, MayReferToAnObject) {
   JobRequest request = sample_request();
   request.object = ObjectReference{.bucket = "photos", .key = ObjectKey("2026/ä \"cat\".jpg"), .version = ""};

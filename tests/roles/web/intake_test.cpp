@@ -169,11 +169,17 @@ TEST(ParseOptions, HaveRanges) {
   EXPECT_FALSE(parse_options(request)->top_k);
   EXPECT_FALSE(parse_options(request)->min_score);
   EXPECT_FALSE(parse_options(request)->model);
-  request.query = {{"top_k", "3"}, {"min_score", "0.25"}, {"model", "m"}};
+  EXPECT_FALSE(parse_options(request)->thumbnail);
+  request.query = {{"top_k", "3"}, {"min_score", "0.25"}, {"model", "m"}, {"thumbnail", "16"}};
   const auto options = parse_options(request);
   EXPECT_EQ(options->top_k, 3);
   EXPECT_EQ(options->min_score, 0.25);
   EXPECT_EQ(options->model, "m");
+  EXPECT_EQ(options->thumbnail, 16);
+  for (const char* bad : {"0", "15", "257", "-16", "x", "", "3x"}) {
+    request.query = {{"thumbnail", bad}};
+    EXPECT_EQ(parse_options(request).error().code, "bad_thumbnail") << bad;
+  }
   for (const char* bad : {"0", "1001", "-1", "x", "", "3x"}) {
     request.query = {{"top_k", bad}};
     EXPECT_EQ(parse_options(request).error().code, "bad_top_k") << bad;
@@ -191,7 +197,7 @@ constexpr const char* kDog = "/9j/4GRvZw==";
 TEST(TakeImages, JsonHasAListOfImages) {
   Request request = json_request(R"({"images":[{"name":"a\u00e9.jpg","content":")" + std::string(kCat) +
                                  R"("},{"content":"?"},{"content":")" + kDog +
-                                 R"("}],"top_k":2,"min_score":0.5,"model":"m","other":[1]})");
+                                 R"("}],"top_k":2,"min_score":0.5,"model":"m","thumbnail":256,"other":[1]})");
   request.query = {{"top_k", "7"}, {"model", "of the query"}};
   const auto intake = take_images(request, {}, {});
   ASSERT_TRUE(intake) << describe(intake.error());
@@ -204,13 +210,15 @@ TEST(TakeImages, JsonHasAListOfImages) {
   EXPECT_EQ(intake->options.top_k, 2);
   EXPECT_EQ(intake->options.min_score, 0.5);
   EXPECT_EQ(intake->options.model, "m");
+  EXPECT_EQ(intake->options.thumbnail, 256);
 }
 
 TEST(TakeImages, JsonMayBeOneImage) {
   Request request = json_request(R"({"content":")" + std::string(kCat) + R"("})");
-  request.query = {{"top_k", "7"}};
+  request.query = {{"top_k", "7"}, {"thumbnail", "96"}};
   const auto intake = take_images(request, {}, {});
   ASSERT_TRUE(intake) << describe(intake.error());
+  EXPECT_EQ(intake->options.thumbnail, 96);
   EXPECT_FALSE(intake->is_list);
   ASSERT_EQ(intake->images.size(), 1U);
   EXPECT_EQ(intake->images[0].bytes, jpeg_of("cat"));

@@ -41,10 +41,13 @@ class WorkerFixture : public testing::Test {
   /// Stores an image and queues the request for it.
   JobRequest submit(const std::string& image, const std::string& name = "photo.jpg") {
     JobRequest request = make_request(image, name);
+    submit(request, image);
+    return request;
+  }
+  void submit(const JobRequest& request, const std::string& image) {
     EXPECT_TRUE(inputs_.put(request.input.key, image, {}));
     requests_->push(to_json(request));
     images_[request.job] = image;
-    return request;
   }
   JobRequest make_request(const std::string& image, const std::string& name = "photo.jpg") {
     JobRequest request;

@@ -3,6 +3,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "lib/base/base64.hpp"
 #include "tests/roles/worker/worker_fixture.hpp"
 
 namespace imgrec {
@@ -48,6 +49,31 @@ TEST_F(WorkerTest, TheResultSaysWhatHappened) {
   JobResult in_store = stored(request.job);
   in_store.timings.store_ms = answer.timings.store_ms;  // not known before it is stored
   EXPECT_EQ(in_store, answer);
+}
+
+TEST_F(WorkerTest, AThumbnailComesWithTheLabelsOrTheyComeWithoutIt) {
+  JobRequest request = make_request("a picture");
+  request.thumbnail = 96;
+  submit(request, "a picture");
+  run();
+  EXPECT_EQ(answer_to(request.job).thumbnail, base64_encode(FakeClassifiers::thumbnail_of("a picture", 96)));
+  EXPECT_EQ(stored(request.job).thumbnail, answer_to(request.job).thumbnail);
+
+  JobRequest other = make_request("another");
+  other.thumbnail = 1'000'000;
+  submit(other, "another");
+  run();
+  EXPECT_EQ(answer_to(other.job).thumbnail, base64_encode(FakeClassifiers::thumbnail_of("another", kThumbnailMax)));
+
+  JobRequest without = make_request("no picture");
+  without.thumbnail = 96;
+  submit(without, "no picture");
+  classifiers_.faults.fail_next(FakeClassifiers::Call::thumbnail, 1,
+                                {ErrorKind::transient, "out_of_memory", "None left."});
+  run();
+  EXPECT_THAT(answer_to(without.job).labels, SizeIs(2));
+  EXPECT_EQ(answer_to(without.job).thumbnail, "");
+  EXPECT_THAT(requests_->bodies(), IsEmpty());
 }
 
 TEST_F(WorkerTest, ALoneMessageWaitsForNothing) {
