@@ -25,7 +25,6 @@ import time
 import urllib.request
 
 import calls as counting
-import tls as tls_cost
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff")
 
@@ -355,16 +354,7 @@ def calls(options):
     print(f"  {'latency, median, ms':36}" + "".join(f"{row.latency_ms['p50']:14.1f}" for row in rows.values()))
 
 
-def tls(options):
-    """What TLS costs: uploads per second of the web node's CPU time, over kept connections."""
-    plain, encrypted, quotient = tls_cost.measure(options.build / "imgrec", options.state_parent, options.connections,
-                                                  max(options.images, 40 * options.connections), options.rounds)
-    print(f"uploads of 100 kB (store and queue) per CPU-second of `imgrec web`, {options.connections} kept connections, "
-          f"{options.rounds} rounds; {processor()}")
-    print(f"  without TLS {plain:8.0f}\n  with TLS    {encrypted:8.0f}   {quotient:.2f} of it (wanted: 0.8)")
-
-
-BENCHMARKS = {"tls": tls, "aws": aws, "calls": calls, "overload": overload, "queue": queue, "overhead": overhead, "throughput": throughput, "idle": idle}
+BENCHMARKS = {"aws": aws, "calls": calls, "overload": overload, "queue": queue, "overhead": overhead, "throughput": throughput, "idle": idle}
 
 
 def main():

@@ -82,6 +82,7 @@ class Service {
   Response sqs(const std::string& operation, const Request& request);
   json receive(test::MemoryQueue& queue, const json& call);
   json send(test::MemoryQueue& queue, const json& call);
+  Response send_one(test::MemoryQueue& queue, const json& call);
   json change(test::MemoryQueue& queue, const json& call, bool extends);
   Response s3(const Request& request);
   Response delete_objects(const Request& request);
@@ -135,6 +136,7 @@ Response Service::sqs(const std::string& operation, const Request& request) {
     return response;
   }
   count("sqs " + operation);
+  if (operation == "SendMessage") return send_one(*queue, call);
   if (operation == "SendMessageBatch") return json_response(send(*queue, call));
   if (operation == "DeleteMessageBatch") return json_response(change(*queue, call, false));
   if (operation == "ChangeMessageVisibilityBatch") return json_response(change(*queue, call, true));
@@ -175,6 +177,12 @@ json Service::send(test::MemoryQueue& queue, const json& call) {
                           {"MD5OfMessageBody", md5_hex(messages[i].body)}});
   }
   return {{"Successful", successful}, {"Failed", json::array()}};
+}
+
+Response Service::send_one(test::MemoryQueue& queue, const json& call) {
+  const json sent = send(queue, {{"Entries", {{{"Id", "0"}, {"MessageBody", call.at("MessageBody")}}}}});
+  if (sent.at("Successful").empty()) return sqs_error("ServiceUnavailable", "The message could not be queued.");
+  return json_response(sent.at("Successful")[0]);
 }
 
 json Service::change(test::MemoryQueue& queue, const json& call, bool extends) {
