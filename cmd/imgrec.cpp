@@ -45,6 +45,7 @@ std::vector<Command> commands(const WorkerHooks& hooks) {
           deploy_status_command(),
           deploy_logs_command(),
           undeploy_command(),
+          address_command(),
           user_data_worker_command(),
           bundle_upload_command(),
           key_create_command(),

@@ -72,6 +72,15 @@ Result<void> AsgApi::set_desired(const std::string& group, int desired, const Ca
   return {};
 }
 
+Result<void> AsgApi::set_size(const std::string& group, int size, const CallLimits& limits) {
+  const std::string number = std::to_string(size);
+  const auto got = call(
+      "UpdateAutoScalingGroup",
+      {{"AutoScalingGroupName", group}, {"MinSize", number}, {"MaxSize", number}, {"DesiredCapacity", number}}, limits);
+  if (!got) return fail(got.error().error);
+  return {};
+}
+
 Result<bool> AsgApi::terminate(const InstanceId& id, bool decrement, const CallLimits& limits) {
   const auto got =
       call("TerminateInstanceInAutoScalingGroup",

@@ -33,6 +33,8 @@ class AsgApi {
   /// Errors: not_found "no_such_group".
   Result<AsgGroup> describe(const std::string& group, const CallLimits& limits);
   Result<void> set_desired(const std::string& group, int desired, const CallLimits& limits);
+  /// A group that always has so many: they are its least and its most too.
+  Result<void> set_size(const std::string& group, int size, const CallLimits& limits);
   /// Returns false when the instance is in no group any more.
   Result<bool> terminate(const InstanceId& id, bool decrement, const CallLimits& limits);
 

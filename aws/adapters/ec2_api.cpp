@@ -103,6 +103,15 @@ std::expected<std::map<InstanceId, std::string>, CallFailure> Ec2Api::terminate(
   return out;
 }
 
+Result<void> Ec2Api::associate_address(const std::string& allocation, const InstanceId& instance,
+                                       const CallLimits& limits) {
+  const auto got =
+      call("AssociateAddress",
+           {{"AllocationId", allocation}, {"InstanceId", instance.str()}, {"AllowReassociation", "true"}}, limits);
+  if (!got) return fail(got.error().error);
+  return {};
+}
+
 Result<ConsoleText> Ec2Api::console(const InstanceId& id, const CallLimits& limits) {
   constexpr const char* kOperation = "GetConsoleOutput";
   auto got = call(kOperation, {{"InstanceId", id.str()}, {"Latest", "true"}}, limits);

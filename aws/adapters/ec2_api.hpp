@@ -45,6 +45,9 @@ class Ec2Api {
   std::expected<std::map<InstanceId, std::string>, CallFailure> terminate(std::span<const InstanceId> ids,
                                                                           const CallLimits& limits);
 
+  /// Gives an Elastic IP to an instance, also one that another instance has. allocation: "eipalloc-…".
+  Result<void> associate_address(const std::string& allocation, const InstanceId& instance, const CallLimits& limits);
+
   /// The last 64 KiB of its console: the latest where EC2 has that of the instance's type, else what EC2 kept minutes
   /// after its start or at its end.
   Result<ConsoleText> console(const InstanceId& id, const CallLimits& limits);

@@ -65,9 +65,13 @@ bool is_tag_key(std::string_view key) {
 
 }  // namespace
 
-std::vector<Ec2Filter> fleet_filters(const std::string& fleet) {
-  return {{"tag:" + std::string(kFleetTag), {fleet}},
+std::vector<Ec2Filter> live_filters(std::string_view tag, const std::string& value) {
+  return {{"tag:" + std::string(tag), {value}},
           {"instance-state-name", {"pending", "running", "shutting-down", "stopping", "stopped"}}};
+}
+
+std::vector<Ec2Filter> fleet_filters(const std::string& fleet) {
+  return live_filters(kFleetTag, fleet);
 }
 
 std::vector<Ec2Pool> pools_of(const Ec2FleetOptions& options) {

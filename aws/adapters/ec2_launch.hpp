@@ -19,6 +19,11 @@ inline constexpr std::string_view kAppTiersTag = "imgrec:app-tiers";
 inline constexpr std::string_view kLaunchTag = "imgrec:launch";
 inline constexpr std::string_view kLaunchedAtTag = "imgrec:launched-at";  // EC2 tells only the second
 
+inline constexpr std::string_view kWebTag = "imgrec:web";  // of a stack's web instance, which is not of the fleet
+
+/// The instances with that tag that are not ended yet, those that end now among them.
+std::vector<Ec2Filter> live_filters(std::string_view tag, const std::string& value);
+
 /// The instances of a fleet that are not ended yet, those that end now among them.
 std::vector<Ec2Filter> fleet_filters(const std::string& fleet);
 

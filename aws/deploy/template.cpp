@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "aws/deploy/template_policies.hpp"
+#include "aws/deploy/template_private.hpp"
 #include "lib/base/text.hpp"
 #include "lib/config/settings_aws.hpp"
 #include "lib/queues/queues.hpp"
@@ -13,39 +14,9 @@
 namespace imgrec::aws {
 namespace {
 
-using Json = nlohmann::ordered_json;
+using namespace template_private;
 
-constexpr int kLongPollSeconds = 20;                        // the longest that SQS waits for a message
-constexpr int kVolumeGib = 8;                               // as Debian's images have
-constexpr const char* kRootDevice = "/dev/xvda";            // of Debian's images
-constexpr std::string_view kFleetTagName = "imgrec:fleet";  // by which the controller knows its instances
-
-Json reference_to(std::string_view id) {
-  return Json{{"Ref", id}};
-}
-Json attribute(std::string_view id, std::string_view name) {
-  return Json{{"Fn::GetAtt", Json::array({id, name})}};
-}
-
-std::pair<std::string, std::string> tag_of(const std::string& text) {
-  const auto equals = text.find('=');
-  return {text.substr(0, equals), equals == text.npos ? "" : text.substr(equals + 1)};
-}
-
-Json tags_of(const Config& config) {
-  Json out = Json::array({{{"Key", kFleetTagName}, {"Value", config.aws.fleet}}});
-  for (const std::string& tag : list_of(config.aws.tags)) {
-    auto [name, value] = tag_of(tag);
-    out.push_back({{"Key", std::move(name)}, {"Value", std::move(value)}});
-  }
-  return out;
-}
-
-Json whole_list(const std::string& text) {
-  Json out = Json::array();
-  for (std::string& one : list_of(text)) out.push_back(std::move(one));
-  return out;
-}
+constexpr int kLongPollSeconds = 20;  // the longest that SQS waits for a message
 
 std::string queue_id(QueueKind kind) {
   switch (kind) {
@@ -66,7 +37,8 @@ std::string name_on_sqs(const QueueRow& row) {
 // As aws/adapters/sqs_queue.cpp makes them: what is started against the stack's queues finds nothing to complain about.
 void add_queues(Json& resources, const Config& config) {
   for (const QueueRow& row : queue_roster(config)) {
-    if (row.owner != QueueOwner::service) continue;
+    // The web instance's name is known, so its queue of answers is the stack's too, and goes with it.
+    if (row.owner != QueueOwner::service && !config.deploy.web) continue;
     Json properties = {{"QueueName", name_on_sqs(row)},
                        {"VisibilityTimeout", std::chrono::ceil<Seconds>(row.visibility).count()},
                        {"MessageRetentionPeriod", row.retention.count()},
@@ -81,7 +53,7 @@ void add_queues(Json& resources, const Config& config) {
       properties["RedrivePolicy"] = {{"deadLetterTargetArn", attribute(queue_id(QueueKind::dead_letters), "Arn")},
                                      {"maxReceiveCount", row.receives_max}};
     }
-    properties["Tags"] = tags_of(config);
+    properties["Tags"] = tags_of(config, kFleetTagName);
     // A queue without the service holds nothing that anybody waits for.
     resources[queue_id(row.kind)] = {{"Type", "AWS::SQS::Queue"},
                                      {"DeletionPolicy", "Delete"},
@@ -128,7 +100,7 @@ Json bucket_of(const std::string& name, const Config& config, const TemplateInpu
               {"RestrictPublicBuckets", true}}},
             {"BucketEncryption", {{"ServerSideEncryptionConfiguration", Json::array({std::move(rule)})}}},
             {"LifecycleConfiguration", {{"Rules", lifecycle_of(name, config, inputs)}}},
-            {"Tags", tags_of(config)}}}};
+            {"Tags", tags_of(config, kFleetTagName)}}}};
 }
 
 void add_buckets(Json& resources, const Config& config, const TemplateInputs& inputs) {
@@ -138,29 +110,48 @@ void add_buckets(Json& resources, const Config& config, const TemplateInputs& in
   }
 }
 
+struct RoleOfStack {
+  const char* name;
+  const char* id;
+  std::vector<std::pair<const char*, std::string_view>> policies =
+      {};  // what they are called after, files of configs/iam
+};
+
+// The web instance is the machine of web and controller; without it each may be on another machine.
+std::vector<RoleOfStack> roles_of(const Config& config) {
+  RoleOfStack web{.name = "web", .id = "Web", .policies = {{"web", kWebPolicy}}};
+  const RoleOfStack worker{.name = "worker", .id = "Worker", .policies = {{"worker", kWorkerPolicy}}};
+  if (!config.deploy.web) {
+    return {web, worker, {.name = "controller", .id = "Controller", .policies = {{"controller", kControllerPolicy}}}};
+  }
+  web.policies.emplace_back("controller", kControllerPolicy);
+  web.policies.emplace_back("web-instance", kWebInstancePolicy);
+  return {web, worker};
+}
+
 Result<void> add_roles(Json& resources, const Config& config, const TemplateInputs& inputs) {
-  const std::tuple<const char*, const char*, std::string_view> roles[] = {
-      {"web", "Web", kWebPolicy}, {"worker", "Worker", kWorkerPolicy}, {"controller", "Controller", kControllerPolicy}};
-  for (const auto& [role, id, policy] : roles) {
-    const auto text = render_policy(policy, config, inputs);
-    if (!text) return fail(text.error());
-    const std::string name = stack_name_of(config, role);
+  for (const RoleOfStack& role : roles_of(config)) {
+    Json policies = Json::array();
+    for (const auto& [name, policy] : role.policies) {
+      const auto text = render_policy(policy, config, inputs);
+      if (!text) return fail(text.error());
+      policies.push_back({{"PolicyName", stack_name_of(config, name)}, {"PolicyDocument", Json::parse(*text)}});
+    }
+    const std::string name = stack_name_of(config, role.name), id = role.id;
     const Json trust = {
         {"Version", "2012-10-17"},
         {"Statement", Json::array({{{"Effect", "Allow"},
                                     {"Principal", {{"Service", {{"Fn::Sub", "ec2.${AWS::URLSuffix}"}}}}},
                                     {"Action", "sts:AssumeRole"}}})}};
-    resources[std::string(id) + "Role"] = {
-        {"Type", "AWS::IAM::Role"},
-        {"Properties",
-         {{"RoleName", name},
-          {"AssumeRolePolicyDocument", trust},
-          {"Policies", Json::array({{{"PolicyName", name}, {"PolicyDocument", Json::parse(*text)}}})},
-          {"Tags", tags_of(config)}}}};
-    resources[std::string(id) + "Profile"] = {
+    resources[id + "Role"] = {{"Type", "AWS::IAM::Role"},
+                              {"Properties",
+                               {{"RoleName", name},
+                                {"AssumeRolePolicyDocument", trust},
+                                {"Policies", std::move(policies)},
+                                {"Tags", tags_of(config, kFleetTagName)}}}};
+    resources[id + "Profile"] = {
         {"Type", "AWS::IAM::InstanceProfile"},
-        {"Properties",
-         {{"InstanceProfileName", name}, {"Roles", Json::array({reference_to(std::string(id) + "Role")})}}}};
+        {"Properties", {{"InstanceProfileName", name}, {"Roles", Json::array({reference_to(id + "Role")})}}}};
   }
   return {};
 }
@@ -169,8 +160,8 @@ Result<void> add_roles(Json& resources, const Config& config, const TemplateInpu
 void add_security_group(Json& resources, const Config& config) {
   if (!config.aws.security_groups.empty()) return;
   Json properties = {{"GroupDescription", "Workers of imgrec: nothing in"}};
-  if (needs_vpc(config)) properties["VpcId"] = reference_to("VpcId");
-  properties["Tags"] = tags_of(config);
+  if (!config.aws.subnets.empty()) properties["VpcId"] = reference_to("VpcId");
+  properties["Tags"] = tags_of(config, kFleetTagName);
   resources["WorkerSecurityGroup"] = {{"Type", "AWS::EC2::SecurityGroup"}, {"Properties", std::move(properties)}};
 }
 
@@ -178,47 +169,31 @@ void add_launch_template(Json& resources, const Config& config, const TemplateIn
   const AwsConfig& aws = config.aws;
   Json groups = whole_list(aws.security_groups);
   if (groups.empty()) groups.push_back(attribute("WorkerSecurityGroup", "GroupId"));
-  const auto tagged = [&](const char* type) { return Json{{"ResourceType", type}, {"Tags", tags_of(config)}}; };
-  Json data = {
-      {"ImageId", aws.image_id},
-      {"InstanceType", list_of(aws.instance_types).front()},
-      {"IamInstanceProfile", {{"Name", reference_to("WorkerProfile")}}},
-      {"SecurityGroupIds", std::move(groups)},
-      // A token for each call, which reaches no further than the machine itself.
-      {"MetadataOptions", {{"HttpEndpoint", "enabled"}, {"HttpTokens", "required"}, {"HttpPutResponseHopLimit", 1}}},
-      {"InstanceInitiatedShutdownBehavior", "terminate"},
-      {"BlockDeviceMappings", Json::array({{{"DeviceName", kRootDevice},
-                                            {"Ebs",
-                                             {{"Encrypted", true},
-                                              {"VolumeType", "gp3"},
-                                              {"VolumeSize", kVolumeGib},
-                                              {"DeleteOnTermination", true}}}}})},
-      {"TagSpecifications", Json::array({tagged("instance"), tagged("volume")})},
-      {"UserData", {{"Fn::Base64", inputs.worker_user_data}}}};
-  if (!aws.key_name.empty()) data["KeyName"] = aws.key_name;
+  const auto tagged = [&](const char* type) {
+    return Json{{"ResourceType", type}, {"Tags", tags_of(config, kFleetTagName)}};
+  };
+  Json data = machine(aws, list_of(aws.instance_types).front(), "WorkerProfile");
+  data["SecurityGroupIds"] = std::move(groups);
+  data["TagSpecifications"] = Json::array({tagged("instance"), tagged("volume")});
+  data["UserData"] = {{"Fn::Base64", inputs.worker_user_data}};
   // A group says so itself, in its distribution of instances.
   if (aws.spot && aws.fleet_kind != "asg") {
     data["InstanceMarketOptions"] = {
         {"MarketType", "spot"},
         {"SpotOptions", {{"SpotInstanceType", "one-time"}, {"InstanceInterruptionBehavior", "terminate"}}}};
   }
-  Json own_tags = {{"ResourceType", "launch-template"}, {"Tags", tags_of(config)}};
-  resources["WorkerLaunchTemplate"] = {{"Type", "AWS::EC2::LaunchTemplate"},
-                                       {"Properties",
-                                        {{"LaunchTemplateName", stack_name_of(config, "worker")},
-                                         {"LaunchTemplateData", std::move(data)},
-                                         {"TagSpecifications", Json::array({std::move(own_tags)})}}}};
+  resources["WorkerLaunchTemplate"] = launch_template(config, "worker", std::move(data));
 }
 
 // As `imgrec doctor` wants it: it begins empty, the controller alone sizes it, and it ends nobody by itself.
-void add_group(Json& resources, const Config& config) {
+void add_group(Json& resources, const Config& config, int workers_max) {
   const AwsConfig& aws = config.aws;
   if (aws.fleet_kind != "asg") return;
   Json types = Json::array();
   for (const std::string& type : list_of(aws.instance_types)) types.push_back({{"InstanceType", type}});
   Json properties = {{"AutoScalingGroupName", aws.auto_scaling_group},
                      {"MinSize", "0"},
-                     {"MaxSize", std::to_string(config.controller.max)},
+                     {"MaxSize", std::to_string(workers_max)},
                      {"NewInstancesProtectedFromScaleIn", true},
                      {"MixedInstancesPolicy",
                       {{"InstancesDistribution",
@@ -228,29 +203,30 @@ void add_group(Json& resources, const Config& config) {
                           {{"LaunchTemplateId", reference_to("WorkerLaunchTemplate")},
                            {"Version", attribute("WorkerLaunchTemplate", "LatestVersionNumber")}}},
                          {"Overrides", std::move(types)}}}}}};
-  if (!aws.subnets.empty()) {
-    properties["VPCZoneIdentifier"] = whole_list(aws.subnets);
-  } else if (!aws.zones.empty()) {
-    properties["AvailabilityZones"] = whole_list(aws.zones);
-  } else {
-    properties["AvailabilityZones"] = {{"Fn::GetAZs", ""}};
-  }
-  Json tags = tags_of(config);
+  add_places(properties, aws, aws.subnets);
+  Json tags = tags_of(config, kFleetTagName);
   for (Json& tag : tags) tag["PropagateAtLaunch"] = false;  // instances have them from the launch template
   properties["Tags"] = std::move(tags);
   resources["WorkerGroup"] = {{"Type", "AWS::AutoScaling::AutoScalingGroup"}, {"Properties", std::move(properties)}};
 }
 
-Json outputs_of() {
+Json outputs_of(const Config& config) {
   const auto output = [](const char* what, Json value) {
     return Json{{"Description", what}, {"Value", std::move(value)}};
   };
-  return {{"LaunchTemplate", output("For aws.launch_template", attribute("WorkerLaunchTemplate", "LaunchTemplateId"))},
-          {"WorkerProfile", output("Instance profile of workers", reference_to("WorkerProfile"))},
-          {"WebProfile", output("Instance profile of a machine that runs imgrec web", reference_to("WebProfile"))},
-          {"ControllerProfile",
-           output("Instance profile of a machine that runs imgrec controller", reference_to("ControllerProfile"))},
-          {"RequestQueue", output("Address of the queue of requests", reference_to("RequestQueue"))}};
+  Json out = {
+      {"LaunchTemplate", output("For aws.launch_template", attribute("WorkerLaunchTemplate", "LaunchTemplateId"))},
+      {"WorkerProfile", output("Instance profile of workers", reference_to("WorkerProfile"))},
+      {"RequestQueue", output("Address of the queue of requests", reference_to("RequestQueue"))}};
+  if (config.deploy.web) {
+    const Json address = {{"Fn::Sub", "http://${WebAddress}:" + std::to_string(config.web.port) + "/"}};
+    out[kAddressOutput] = output("Where the service answers", address);
+    return out;
+  }
+  out["WebProfile"] = output("Instance profile of a machine that runs imgrec web", reference_to("WebProfile"));
+  out["ControllerProfile"] =
+      output("Instance profile of a machine that runs imgrec controller", reference_to("ControllerProfile"));
+  return out;
 }
 
 // What IAM allows in the name of a role.
@@ -309,16 +285,21 @@ std::string compact_template(std::string_view text) {
   return Json::parse(text).dump();
 }
 
+std::string web_subnets(const Config& config) {
+  return config.deploy.web_subnets.empty() ? config.aws.subnets : config.deploy.web_subnets;
+}
+
 bool needs_vpc(const Config& config) {
-  return config.aws.security_groups.empty() && !config.aws.subnets.empty();
+  const bool makes_group = config.aws.security_groups.empty();
+  return (makes_group && !config.aws.subnets.empty()) || (config.deploy.web && !web_subnets(config).empty());
 }
 
 Result<std::string> render_template(const Config& config, const TemplateInputs& inputs) {
   if (auto checked = check(config, inputs); !checked) return fail(checked.error());
   Json out = {{"AWSTemplateFormatVersion", "2010-09-09"},
-              {"Description", "imgrec: queues, buckets, roles and the workers' launch template"}};
+              {"Description", "imgrec: queues, buckets, roles, the workers' launch template and the web instance"}};
   if (needs_vpc(config)) {
-    out["Parameters"]["VpcId"] = {{"Type", "AWS::EC2::VPC::Id"}, {"Description", "The VPC of aws.subnets"}};
+    out["Parameters"]["VpcId"] = {{"Type", "AWS::EC2::VPC::Id"}, {"Description", "The VPC of the subnets"}};
   }
   Json resources;
   add_queues(resources, config);
@@ -326,9 +307,12 @@ Result<std::string> render_template(const Config& config, const TemplateInputs& 
   if (auto added = add_roles(resources, config, inputs); !added) return fail(added.error());
   add_security_group(resources, config);
   add_launch_template(resources, config, inputs);
-  add_group(resources, config);
+  add_group(resources, config, inputs.workers_max);
+  if (config.deploy.web) {
+    if (auto added = add_web(resources, config, inputs); !added) return fail(added.error());
+  }
   out["Resources"] = std::move(resources);
-  out["Outputs"] = outputs_of();
+  out["Outputs"] = outputs_of(config);
   return out.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
 }
 

@@ -106,9 +106,11 @@ bool is_left_out(const std::string& sid, const Config& config, bool is_stacks) {
   const bool is_group = config.aws.fleet_kind == "asg";
   // CloudFormation launches what a group launches, which is the other way round with everybody else.
   if (is_stacks) {
-    return !is_group && is_one_of({"SizeTheGroup", "RoleOfAutoScaling", "LaunchFromAnything", "LaunchOwnFleetOnly",
-                                   "TagAtLaunchOnly"});
+    if (is_one_of({"SizeTheGroup", "LaunchOwnFleetOnly"})) return !is_group;
+    if (is_one_of({"SizeTheWebGroup", "LaunchWebInstance"})) return !config.deploy.web;
+    return !is_group && !config.deploy.web && is_one_of({"RoleOfAutoScaling", "LaunchFromAnything", "TagAtLaunchOnly"});
   }
+  if (!config.deploy.web && is_one_of({"EndTheWebInstance", "ReadTheWebInstance"})) return true;
   if (!is_group && is_one_of({"SeeTheGroup", "SizeTheGroup"})) return true;
   if (is_group && is_one_of({"LaunchFromAnything", "LaunchOwnFleetOnly", "TagAtLaunchOnly", "GiveWorkersTheirRoleOnly",
                              "EndOwnFleetOnly"})) {
@@ -161,7 +163,8 @@ Result<std::string> render_policy(std::string_view policy, const Config& config,
                        {"BUNDLE_BUCKET", inputs.bundle_bucket},
                        {"FLEET", config.aws.fleet},
                        {"WORKER_ROLE", stack_name_of(config, "worker")},
-                       {"AUTO_SCALING_GROUP", config.aws.auto_scaling_group}};
+                       {"AUTO_SCALING_GROUP", config.aws.auto_scaling_group},
+                       {"ALLOCATION_ID", "${WebAddress.AllocationId}"}};
   const Json document = Json::parse(policy);
   Json statements = Json::array();
   for (const Json& statement : document["Statement"]) {

@@ -46,6 +46,7 @@ Command deploy_template_command();
 Command deploy_status_command();
 Command deploy_logs_command();
 Command undeploy_command();
+Command address_command();
 Command user_data_worker_command();
 Command bundle_upload_command();
 Command key_create_command();

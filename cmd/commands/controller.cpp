@@ -9,12 +9,17 @@
 #include "cmd/commands/process_metrics.hpp"
 #include "cmd/platform/platform.hpp"
 #include "lib/base/open_files.hpp"
+#include "lib/config/settings_deploy.hpp"
+#include "roles/controller/policy/policy.hpp"
+#include "roles/controller/round.hpp"
 
 namespace imgrec {
 
 namespace {
 
 int run_controller_command(const Config& config) {
+  const int workers_max = instance_limit(scaling_rules(config.controller));
+  if (auto checked = check_cost_limit(config, workers_max); !checked) return report(checked.error());
   ignore_sigpipe();
   raise_open_files_limit();
   Interrupts interrupts;

@@ -66,6 +66,7 @@ int run_deploy_status(const Invocation& call) {
   if (!(*stack)->reason.empty()) std::printf("%s\n", printable((*stack)->reason).c_str());
   std::printf("\n");
   print_resources(*resources);
+  print_address((*stack)->outputs);
   if (failed && !print_cause(service, **stack, limits)) return kExitUnreachable;
   return failed ? kExitItemFailed : kExitOk;
 }
@@ -75,15 +76,19 @@ int run_deploy_status(const Invocation& call) {
 Command deploy_template_command() {
   return {
       .name = "deploy template",
-      .summary = "Print a CloudFormation template of the queues, buckets, roles and the workers' launch template",
+      .summary =
+          "Print a CloudFormation template of queues, buckets, roles, the workers' launch template and the web "
+          "instance",
       .settings = kConfigCommand,
       .examples = {{"imgrec deploy template --config aws.toml > stack.json",
                     "for aws cloudformation deploy --template-file stack.json"}},
       .notes =
-          "It needs aws.input_bucket, aws.image_id, aws.instance_types, and a bundle that is in a bucket of its own\n"
-          "(aws.bundle_bucket; imgrec bundle upload). Where aws.subnets is set and aws.security_groups is not, the "
-          "stack\n"
-          "has the parameter VpcId. Nothing is called, and no secret is in it.",
+          "It needs aws.input_bucket, aws.image_id, aws.instance_types, a bundle that is in a bucket of its own\n"
+          "(aws.bundle_bucket; imgrec bundle upload), and deploy.allowed_cidr, the addresses that may reach the web\n"
+          "instance. That runs imgrec web and imgrec controller and has an Elastic IP; with deploy.web = false it is\n"
+          "not in the stack. With subnets of yours (aws.subnets, deploy.web_subnets) the stack has the parameter "
+          "VpcId.\n"
+          "Nothing is called, and no secret is in it.",
       .run = run_deploy_template};
 }
 
@@ -93,7 +98,9 @@ Command deploy_status_command() {
           .settings = kConfigCommand,
           .examples = {{"imgrec deploy status --config aws.toml", "the stack that is called as aws.fleet says"}},
           .options = {{"--stack", "NAME", "the stack's name (as aws.fleet: imgrec)"}},
-          .notes = "It exits with 1 when the stack's latest change failed or was rolled back.",
+          .notes =
+              "With the address of the web instance. It exits with 1 when the stack's latest change failed or was "
+              "rolled back.",
           .run = run_deploy_status};
 }
 

@@ -5,11 +5,13 @@
 #include <cerrno>
 #include <cstdio>
 
+#include "aws/adapters/asg_api.hpp"
 #include "aws/adapters/s3_store.hpp"
 #include "aws/client/uri.hpp"
 #include "aws/deploy/cloud_formation.hpp"
 #include "aws/deploy/stack_costs.hpp"
 #include "aws/deploy/template.hpp"
+#include "aws/deploy/template_policies.hpp"
 #include "cmd/cli/exit_code.hpp"
 #include "cmd/cli/signals.hpp"
 #include "cmd/cli/terminal.hpp"
@@ -19,11 +21,20 @@
 #include "cmd/platform/platforms.hpp"
 #include "lib/base/ids.hpp"
 #include "lib/base/text.hpp"
+#include "lib/config/settings_deploy.hpp"
 #include "roles/controller/policy/policy.hpp"
 #include "roles/controller/round.hpp"
 
 namespace imgrec {
 namespace {
+
+constexpr Millis kCallDeadline{60'000};
+
+std::string number_text(double number) {
+  char text[40];
+  std::snprintf(text, sizeof text, "%g", number);
+  return text;
+}
 
 aws::StackHolder this_process() {
   char host[256] = {};
@@ -81,17 +92,35 @@ Result<void> place_template(const Config& config, aws::Session& session, const s
   return {};
 }
 
-void print_costs(const ControllerConfig& controller) {
-  if (controller.price > 0) {
-    std::printf("Worker machines cost, at %g dollars an hour (controller.price), when they run all the time:\n%s",
-                controller.price,
-                as_columns(aws::cost_rows(controller.price, instance_limit(scaling_rules(controller)))).c_str());
+void print_costs(const Config& config) {
+  const double worker = config.controller.price;
+  if (worker > 0) {
+    aws::StackPrices prices{.worker = worker};
+    std::string web;
+    if (config.deploy.web) {
+      prices.web = dollars_per_hour_of(config, 0) + aws::kAddressPrice;
+      web = ", beside the web instance with its address (" + number_text(prices.web) + ", deploy.web_price)";
+    }
+    std::printf("Workers cost, at %s dollars an hour (controller.price)%s, when they run all the time:\n%s",
+                number_text(worker).c_str(), web.c_str(),
+                as_columns(aws::cost_rows(prices, instance_limit(scaling_rules(config.controller)))).c_str());
   } else {
-    std::printf("What worker machines cost is not known: set controller.price, the dollars an hour of one.\n");
+    std::printf("What the machines cost is not known: set controller.price, the dollars an hour of one worker.\n");
   }
-  std::printf(
-      "Not counted: the machines of web and controller, the machines' volumes, calls of SQS and S3, stored images and\n"
-      "results, traffic.\n\n");
+  std::printf("Not counted: %sthe machines' volumes, calls of SQS and S3, stored images and results, traffic.\n\n",
+              config.deploy.web ? "" : "the machines of web and controller, ");
+}
+
+// An undeploy that was interrupted has left the group of the web instance empty, which no template says.
+Result<void> bring_web_back(const Config& config, aws::Session& session, std::stop_token stop) {
+  const CallLimits limits(Deadline::in(system_clock(), kCallDeadline), std::move(stop));
+  const std::string name = aws::stack_name_of(config, "web");
+  aws::AsgApi groups(session, kCallDeadline);
+  const auto group = groups.describe(name, limits);
+  if (!group) return fail(group.error());
+  if (group->desired > 0) return {};
+  std::printf("The web instance was ended, by an imgrec undeploy that did not go on: it comes again.\n");
+  return groups.set_size(name, 1, limits);
 }
 
 int finish(const aws::DeployOutcome& outcome, const std::string& stack) {
@@ -109,6 +138,7 @@ int finish(const aws::DeployOutcome& outcome, const std::string& stack) {
   std::vector<std::vector<std::string>> rows;
   for (const auto& [name, value] : outcome.outputs) rows.push_back({printable(name), printable(value)});
   if (!rows.empty()) std::printf("\n%s", as_columns(rows).c_str());
+  print_address(outcome.outputs);
   return kExitOk;
 }
 
@@ -124,7 +154,8 @@ int run_deploy(const Invocation& call) {
                                         .name = std::string(aws::kChangeSetPrefix) + random_hex(system_rng(), 8),
                                         .template_text = {},
                                         .parameters = {},
-                                        .tags = {{"imgrec:fleet", config.aws.fleet}},
+                                        // Not the tag of workers: stacks give theirs to the machines of a group too.
+                                        .tags = {{"imgrec:stack", config.aws.fleet}},
                                         .description = {},
                                         .role = call.option("--role")},
                              .self = this_process(),
@@ -146,7 +177,11 @@ int run_deploy(const Invocation& call) {
                                          system_clock(), interrupts.token());
   if (!outcome) return report(outcome.error());
   if (outcome->end == aws::DeployEnd::shown || (request.only_show && outcome->end == aws::DeployEnd::unchanged)) {
-    print_costs(config.controller);
+    print_costs(config);
+  }
+  if (config.deploy.web && (outcome->end == aws::DeployEnd::changed || outcome->end == aws::DeployEnd::unchanged) &&
+      !request.only_show) {
+    if (auto back = bring_web_back(config, **session, interrupts.token()); !back) return report(back.error());
   }
   return finish(*outcome, request.change.stack);
 }

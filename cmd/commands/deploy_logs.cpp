@@ -17,12 +17,15 @@ constexpr Millis kDeadline{60'000};
 // Of the fleet's own only: another's console is nobody's business here.
 Result<aws::Ec2Instance> wanted_instance(const Invocation& call, aws::Ec2Api& ec2, const CallLimits& limits) {
   const std::string& fleet = call.config().aws.fleet;
-  std::vector<aws::Ec2Filter> filters = {{"tag:" + std::string(aws::kFleetTag), {fleet}}};
+  const std::string_view tag = call.has("--web") ? aws::kWebTag : aws::kFleetTag;
+  std::vector<aws::Ec2Filter> filters = {{"tag:" + std::string(tag), {fleet}}};
   if (call.has("--instance")) filters.push_back({"instance-id", {call.option("--instance")}});
   const auto found = ec2.describe(filters, limits);
   if (!found) return fail(found.error());
   if (found->empty()) {
-    const std::string what = call.has("--instance") ? "no instance " + json_quote(call.option("--instance")) : "none";
+    const std::string what = call.has("--instance") ? "no instance " + json_quote(call.option("--instance"))
+                             : call.has("--web")    ? "no web instance"
+                                                    : "none";
     return fail(
         ErrorKind::not_found, "no_instance",
         "The fleet " + json_quote(fleet) + " has " + what + ". EC2 forgets instances about an hour after they ended.");
@@ -68,11 +71,11 @@ int run_deploy_logs(const Invocation& call) {
 
 Command deploy_logs_command() {
   return {.name = "deploy logs",
-          .summary = "Print the console of an instance of the fleet: why it does not start",
+          .summary = "Print the console of a worker machine, or of the web instance: why it does not start",
           .settings = kConfigCommand,
           .examples = {{"imgrec deploy logs --config aws.toml", "of the instance that was launched last"},
                        {"imgrec deploy logs --config aws.toml --instance i-0123456789abcdef0", ""}},
-          .options = {{"--instance", "ID", "of this one"}},
+          .options = {{"--instance", "ID", "of this one"}, {"--web", "", "of the stack's web instance"}},
           .notes =
               "EC2 shows the console late: some minutes after the start, and again after the end, for about an hour.\n"
               "It exits with 1 while there is no text.",

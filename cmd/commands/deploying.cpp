@@ -5,14 +5,20 @@
 #include <cstdio>
 
 #include "aws/deploy/template.hpp"
+#include "aws/deploy/template_policies.hpp"
 #include "cmd/cli/terminal.hpp"
 #include "cmd/platform/platforms.hpp"
 #include "cmd/platform/user_data.hpp"
+#include "lib/config/settings_deploy.hpp"
+#include "roles/controller/policy/policy.hpp"
+#include "roles/controller/round.hpp"
 
 namespace imgrec {
 namespace {
 
 constexpr int kLookForStopMs = 200;
+constexpr const char* kWebNode =
+    "web";  // whatever machine it is, so that each takes over the answers of the one before
 
 }  // namespace
 
@@ -21,14 +27,32 @@ std::string stack_of(const Invocation& call) {
 }
 
 Result<std::string> stack_template(const Config& config, const aws::Session& session) {
+  const int workers_max = instance_limit(scaling_rules(config.controller));
+  if (auto checked = check_cost_limit(config, workers_max); !checked) return fail(checked.error());
   const auto buckets = aws_buckets(config.aws);
   if (!buckets) return fail(buckets.error());
   const auto user_data = worker_user_data(config, session.endpoints());
   if (!user_data) return fail(user_data.error());
-  return aws::render_template(config, {.input_bucket = buckets->input,
-                                       .output_bucket = buckets->output,
-                                       .bundle_bucket = buckets->bundle,
-                                       .worker_user_data = *user_data});
+  aws::TemplateInputs inputs{.input_bucket = buckets->input,
+                             .output_bucket = buckets->output,
+                             .bundle_bucket = buckets->bundle,
+                             .worker_user_data = *user_data,
+                             .workers_max = workers_max};
+  if (!config.deploy.web) return aws::render_template(config, inputs);
+  Config with_web = config;
+  with_web.web.node = kWebNode;
+  auto web = web_user_data(with_web, session.endpoints(),
+                           {.address = aws::kAddressOfStack, .launch_template = aws::stack_name_of(config, "worker")});
+  if (!web) return fail(web.error());
+  inputs.web_user_data = *std::move(web);
+  return aws::render_template(with_web, inputs);
+}
+
+void print_address(const std::vector<std::pair<std::string, std::string>>& outputs) {
+  for (const auto& [name, value] : outputs) {
+    if (name != aws::kAddressOutput) continue;
+    std::printf("\nThe service answers at %s (a new machine needs two minutes or so).\n", printable(value).c_str());
+  }
 }
 
 Result<bool> ask(const std::string& question, bool yes, std::stop_token stop) {

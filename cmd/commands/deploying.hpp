@@ -3,6 +3,8 @@
 
 #include <stop_token>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "aws/client/session.hpp"
 #include "aws/deploy/deploy_stack.hpp"
@@ -15,6 +17,9 @@ std::string stack_of(const Invocation& call);
 
 /// The template of the settings. Errors: as aws_buckets(), worker_user_data() and aws::render_template().
 Result<std::string> stack_template(const Config& config, const aws::Session& session);
+
+/// Where the service answers, when the stack has a web instance.
+void print_address(const std::vector<std::pair<std::string, std::string>>& outputs);
 
 /// Whether the person at the terminal says yes; without asking when `yes` is set. Errors: invalid "no_consent" where
 /// standard input is no terminal; cancelled "unanswered".

@@ -169,9 +169,9 @@ void check_group(const Config& config, aws::Session& session, std::vector<Check>
   const std::string title = "Auto Scaling group " + name;
   const auto group = aws::AsgApi(session, kCallDeadline).describe(name, Deadline::in(session.clock(), kCallDeadline));
   if (!group) {
-    return checks.push_back(
-        call_failed(title, group.error(),
-                    "Make the group, or correct aws.auto_scaling_group; its right is in configs/iam (SeeTheGroup)."));
+    return checks.push_back(call_failed(title, group.error(),
+                                        "Make the group, or correct aws.auto_scaling_group; its right is "
+                                        "autoscaling:DescribeAutoScalingGroups (configs/iam)."));
   }
   const auto wrong = [&](const std::string& what, CheckStatus status, std::string detail, std::string options) {
     checks.push_back({.name = title + ", " + what,

@@ -8,6 +8,7 @@
 #include "aws/adapters/s3_empty.hpp"
 #include "aws/deploy/cloud_formation.hpp"
 #include "aws/deploy/end_machines.hpp"
+#include "aws/deploy/template_policies.hpp"
 #include "cmd/cli/exit_code.hpp"
 #include "cmd/cli/signals.hpp"
 #include "cmd/cli/terminal.hpp"
@@ -44,12 +45,19 @@ class Undeployment {
                   session_.region().c_str(), printable(config_.aws.fleet).c_str());
       return kExitOk;
     }
-    if (auto told = tell_controller(); !told) return fail(told.error());
-    const auto consent = talk_.confirm(question(stack->has_value(), machines->size()));
+    const auto web = has_web_group();
+    if (!web) return fail(web.error());
+    if (!*web) {  // it would end with the controller in it
+      if (auto told = tell_controller(); !told) return fail(told.error());
+    }
+    const auto consent = talk_.confirm(question(stack->has_value(), *web, machines->size()));
     if (!consent) return fail(consent.error());
     if (!*consent) {
       std::printf("Nothing was changed.\n");
       return kExitItemFailed;
+    }
+    if (*web) {
+      if (auto ended = end_web(); !ended) return fail(ended.error());
     }
     if (auto ended = end_fleet(); !ended) return fail(ended.error());
     const auto end = aws::delete_whole_stack(service, stack_, {}, talk_, system_clock(), stop_);
@@ -70,8 +78,9 @@ class Undeployment {
     return buckets_.input + (buckets_.output == buckets_.input ? "" : " and " + buckets_.output);
   }
 
-  std::string question(bool has_stack, std::size_t machines) const {
+  std::string question(bool has_stack, bool has_web, std::size_t machines) const {
     std::string out;
+    if (has_web) out += "End the web instance. ";
     if (machines > 0) out += "End " + std::to_string(machines) + " of the fleet's machines. ";
     if (has_stack) out += "Delete the stack " + stack_ + " with its queues, and what waits in them. ";
     if (deletes_data_) out += "Delete " + bucket_names() + " with every image, result and key in them. ";
@@ -95,9 +104,35 @@ class Undeployment {
     return {};
   }
 
+  std::string web_group() const { return aws::stack_name_of(config_, "web"); }
+
+  Result<bool> has_web_group() {
+    const auto found = aws::AsgApi(session_, kCallDeadline).describe(web_group(), limits());
+    if (!found && found.error().kind == ErrorKind::not_found) return false;
+    if (!found) return fail(found.error());
+    return true;
+  }
+
+  // Before the workers, as its controller would launch them anew. Its group would replace it: that is emptied.
+  Result<void> end_web() {
+    talk_.say("The web instance ends first, and the controller in it.");
+    const auto end = [this](std::span<const InstanceId>, const CallLimits& within) {
+      return aws::AsgApi(session_, kCallDeadline).set_size(web_group(), 0, within);
+    };
+    if (auto emptied = end({}, limits()); !emptied) return emptied;
+    const auto list = [this](const CallLimits& within) {
+      return list_tagged(aws::live_filters(aws::kWebTag, config_.aws.fleet), within);
+    };
+    return aws::end_machines({.list = list, .end = end}, {}, talk_.say, system_clock(), stop_);
+  }
+
   Result<std::vector<InstanceId>> list_machines(const CallLimits& within) {
+    return list_tagged(aws::fleet_filters(config_.aws.fleet), within);
+  }
+
+  Result<std::vector<InstanceId>> list_tagged(const std::vector<aws::Ec2Filter>& filters, const CallLimits& within) {
     aws::Ec2Api ec2(session_, kCallDeadline);
-    const auto found = ec2.describe(aws::fleet_filters(config_.aws.fleet), within);
+    const auto found = ec2.describe(filters, within);
     if (!found) return fail(found.error());
     std::vector<InstanceId> out;
     for (const aws::Ec2Instance& one : *found) out.push_back(one.id);
@@ -165,19 +200,19 @@ int run_undeploy(const Invocation& call) {
 }  // namespace
 
 Command undeploy_command() {
-  return {
-      .name = "undeploy",
-      .summary = "End the service's machines and delete its CloudFormation stack; asks first",
-      .settings = kConfigCommand,
-      .examples = {{"imgrec undeploy --config aws.toml", "all but the buckets with images and results"},
-                   {"imgrec undeploy --config aws.toml --delete-data", "those too"}},
-      .options = {{"--stack", "NAME", "the stack's name (as aws.fleet: imgrec)"},
-                  {"--yes", "", "do not ask"},
-                  {"--delete-data", "", "also empty and delete the buckets of images and results"}},
-      .notes =
-          "Stop imgrec web and imgrec controller first. The bundle's bucket stays. Interrupted at any point, run it\n"
-          "again: it goes on. It exits with 1 when the stack cannot be deleted, or when the answer is no.",
-      .run = run_undeploy};
+  return {.name = "undeploy",
+          .summary = "End the service's machines and delete its CloudFormation stack; asks first",
+          .settings = kConfigCommand,
+          .examples = {{"imgrec undeploy --config aws.toml", "all but the buckets with images and results"},
+                       {"imgrec undeploy --config aws.toml --delete-data", "those too"}},
+          .options = {{"--stack", "NAME", "the stack's name (as aws.fleet: imgrec)"},
+                      {"--yes", "", "do not ask"},
+                      {"--delete-data", "", "also empty and delete the buckets of images and results"}},
+          .notes =
+              "Stop an imgrec web and imgrec controller outside the stack first. The bundle's bucket stays. "
+              "Interrupted at any point, run it\n"
+              "again: it goes on. It exits with 1 when the stack cannot be deleted, or when the answer is no.",
+          .run = run_undeploy};
 }
 
 }  // namespace imgrec

@@ -57,7 +57,11 @@ Result<void> resolve(Config& config, const Environment& environment) {
   if (config.web.node.empty()) config.web.node = default_node(config.web.port);
   const int cores = usable_cores();
   // A minimum that was asked for beats a maximum that was not.
-  if (config.controller.max == 0) config.controller.max = std::max(cores, config.controller.min);
+  if (config.controller.max == 0) {
+    config.controller.max = std::max(cores, config.controller.min);
+    if (config.deploy.max_workers > 0)
+      config.controller.max = std::min(config.controller.max, config.deploy.max_workers);
+  }
   if (config.worker.threads == 0) config.worker.threads = cores;
   if (config.classify.threads == 0) config.classify.threads = cores;
   return {};

@@ -1,6 +1,7 @@
 #include "cmd/platform/user_data.hpp"
 
 #include <algorithm>
+#include <functional>
 #include <span>
 #include <utility>
 #include <vector>
@@ -119,37 +120,9 @@ Result<std::string> bundle_url(const Config& config, const aws::EndpointSettings
          aws::uri_encode(config.aws.bundle_key, aws::Slash::keep);
 }
 
-}  // namespace
-
-std::string worker_settings(const Config& config, const aws::EndpointSettings& endpoints) {
-  Config worker = config;
-  set_up_fleet_worker(worker);
-  worker.model.dir = kModelFolder;
-  worker.worker.threads = config.aws.worker_threads;
-  worker.aws.region = endpoints.region;
-  const auto endpoint = [&](const char* service) {
-    const auto found = endpoints.overrides.find(service);
-    return found == endpoints.overrides.end() ? std::string() : found->second;
-  };
-  worker.aws.endpoint_url = endpoint("");
-  worker.aws.sqs_endpoint_url = endpoint("sqs");
-  worker.aws.s3_endpoint_url = endpoint("s3");
-  // What the controller and the web nodes have made or checked.
-  worker.aws.queues = worker.aws.buckets = "use";
-  std::string out = "platform = \"aws\"\nstate_dir = \"" + std::string(kStateFolder) + "\"\n";
-  std::string section;
-  for (const Setting& setting : settings()) {
-    const std::string value = setting.get(worker);
-    if (!(setting.commands & kWorkerCommand) || is_left_out(setting.key) || value == setting.get(Config())) continue;
-    const auto dot = setting.key.find('.');
-    const std::string own = setting.key.substr(0, dot);
-    if (own != section) out += "[" + (section = own) + "]\n";
-    out += setting.key.substr(dot + 1) + " = " + toml_value(setting, worker) + "\n";
-  }
-  return out;
-}
-
-Result<std::string> worker_user_data(const Config& config, const aws::EndpointSettings& endpoints) {
+// powers_off: a machine that cannot be installed ends itself.
+Result<std::vector<std::string>> install_command(const Config& config, const aws::EndpointSettings& endpoints,
+                                                 bool powers_off) {
   const auto url = bundle_url(config, endpoints);
   if (!url) return fail(url.error());
   if (const auto fitting = check_architecture(config.aws); !fitting) return fail(fitting.error());
@@ -162,25 +135,113 @@ Result<std::string> worker_user_data(const Config& config, const aws::EndpointSe
   std::vector<std::string> command = {
       "/usr/bin/python3", "/usr/local/sbin/imgrec-install", "--url", *url, "--region", endpoints.region,
       "--sha256",         config.aws.bundle_sha256};
-  if (config.aws.poweroff_on_exit) command.emplace_back("--poweroff");
+  if (powers_off) command.emplace_back("--poweroff");
   if (!config.aws.worker_proxy.empty()) {
     command.insert(command.end(), {"--proxy", config.aws.worker_proxy, "--no-proxy", no_proxy(config)});
   }
   if (!config.aws.worker_ca_bundle.empty()) {
     command.insert(command.end(), {"--ca-bundle", config.aws.worker_ca_bundle});
   }
+  return command;
+}
+
+Result<std::string> within_limit(std::string user_data) {
+  if (user_data.size() <= kUserDataBytesMax) return user_data;
+  return fail(ErrorKind::invalid, "user_data_too_large",
+              "The user-data has " + std::to_string(user_data.size()) + " bytes, and EC2 takes " +
+                  std::to_string(kUserDataBytesMax) +
+                  ": fewer or shorter settings have to differ from their defaults.");
+}
+
+// Where a machine of a stack has what, and what it need not find out.
+void set_up_machine(Config& config, const aws::EndpointSettings& endpoints) {
+  config.state_dir = kStateFolder;
+  config.model.dir = kModelFolder;
+  config.aws.region = endpoints.region;
+  const auto endpoint = [&](const char* service) {
+    const auto found = endpoints.overrides.find(service);
+    return found == endpoints.overrides.end() ? std::string() : found->second;
+  };
+  config.aws.endpoint_url = endpoint("");
+  config.aws.sqs_endpoint_url = endpoint("sqs");
+  config.aws.s3_endpoint_url = endpoint("s3");
+  // What the stack, the controller or the web nodes have made or checked.
+  config.aws.queues = config.aws.buckets = "use";
+}
+
+// A TOML file with the settings that are wanted and differ from their defaults.
+std::string settings_file(const Config& config, const std::function<bool(const Setting&)>& is_wanted) {
+  std::string out = "platform = \"aws\"\nstate_dir = \"" + config.state_dir + "\"\n";
+  std::string section;
+  for (const Setting& setting : settings()) {
+    const std::string value = setting.get(config);
+    if (!is_wanted(setting) || is_left_out(setting.key) || value == setting.get(Config())) continue;
+    const auto dot = setting.key.find('.');
+    const std::string own = setting.key.substr(0, dot);
+    if (own != section) out += "[" + (section = own) + "]\n";
+    out += setting.key.substr(dot + 1) + " = " + toml_value(setting, config) + "\n";
+  }
+  return out;
+}
+
+std::string web_unit(const Config& config, const aws::EndpointSettings& endpoints) {
+  const auto drain = std::chrono::ceil<Seconds>(config.web.drain_timeout);
+  const Replacement replacements[] = {{"<ENVIRONMENT>", unit_environment(config, endpoints)},
+                                      {"<DRAIN>", std::to_string(drain.count())},
+                                      {"<STOP>", std::to_string((drain + kStopMargin).count())}};
+  return fill(kWebUnitTemplate, replacements);
+}
+
+// Of the stack's machine that runs web and controller.
+std::string web_settings(const Config& config, const aws::EndpointSettings& endpoints, const WebInstance& instance) {
+  Config web = config;
+  set_up_machine(web, endpoints);
+  const auto found = endpoints.overrides.find("ec2");
+  web.aws.ec2_endpoint_url = found == endpoints.overrides.end() ? std::string() : found->second;
+  web.web.bind = "0.0.0.0";
+  web.worker.threads = 0;
+  web.deploy.address = instance.address;
+  // What the stack's template says of workers is not said again.
+  web.aws.launch_template = instance.launch_template;
+  web.aws.launch_template_version = "$Latest";
+  web.aws.image_id = web.aws.security_groups = web.aws.instance_profile = web.aws.key_name = "";
+  return settings_file(web, [](const Setting& setting) {
+    return (setting.commands & (kWebCommand | kControllerCommand | kWorkerCommand)) != 0 ||
+           setting.key == "deploy.address" || setting.key == "deploy.web_price";
+  });
+}
+
+}  // namespace
+
+std::string worker_settings(const Config& config, const aws::EndpointSettings& endpoints) {
+  Config worker = config;
+  set_up_fleet_worker(worker);
+  set_up_machine(worker, endpoints);
+  worker.worker.threads = config.aws.worker_threads;
+  return settings_file(worker, [](const Setting& setting) { return (setting.commands & kWorkerCommand) != 0; });
+}
+
+Result<std::string> worker_user_data(const Config& config, const aws::EndpointSettings& endpoints) {
+  const auto command = install_command(config, endpoints, config.aws.poweroff_on_exit);
+  if (!command) return fail(command.error());
   const Replacement replacements[] = {{"<WORKER_TOML>", worker_settings(config, endpoints)},
                                       {"<UNIT>", worker_unit(config, endpoints)},
                                       {"<INSTALLER>", std::string(kInstaller)},
-                                      {"<COMMAND>", as_yaml_list(command)}};
-  std::string out = fill(kUserDataTemplate, replacements);
-  if (out.size() > kUserDataBytesMax) {
-    return fail(ErrorKind::invalid, "user_data_too_large",
-                "The user-data has " + std::to_string(out.size()) + " bytes, and EC2 takes " +
-                    std::to_string(kUserDataBytesMax) +
-                    ": fewer or shorter settings have to differ from their defaults.");
-  }
-  return out;
+                                      {"<COMMAND>", as_yaml_list(*command)}};
+  return within_limit(fill(kUserDataTemplate, replacements));
+}
+
+Result<std::string> web_user_data(const Config& config, const aws::EndpointSettings& endpoints,
+                                  const WebInstance& instance) {
+  auto command = install_command(config, endpoints, true);  // its group makes another then
+  if (!command) return fail(command.error());
+  command->insert(command->end(),
+                  {"--unit", "imgrec@address.service", "imgrec@web.service", "imgrec@controller.service"});
+  const Replacement replacements[] = {{"<SETTINGS>", web_settings(config, endpoints, instance)},
+                                      {"<UNIT>", web_unit(config, endpoints)},
+                                      {"<INSTALLER>", std::string(kInstaller)},
+                                      {"<COMMAND>", as_yaml_list(*command)}};
+  return within_limit(fill(kWebUserDataTemplate, replacements));
 }
 
 }  // namespace imgrec

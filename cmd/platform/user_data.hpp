@@ -1,4 +1,4 @@
-// The cloud-init user-data that turns a stock Debian 12 machine into a worker.
+// The cloud-init user-data that turns a stock Debian 12 machine into a worker, or into the web instance of a stack.
 #pragma once
 
 #include <string>
@@ -20,10 +20,21 @@ inline constexpr std::size_t kUserDataBytesMax = aws::kUserDataBytesMax;
 /// aws::bucket_endpoint().
 Result<std::string> worker_user_data(const Config& config, const aws::EndpointSettings& endpoints);
 
+/// The same for the machine of a stack that runs web and controller. address: the allocation id of its Elastic IP. The
+/// worker's launch template is `launch_template`, and the web node is called `config.web.node`. Errors: as
+/// worker_user_data().
+struct WebInstance {
+  std::string address;
+  std::string launch_template;
+};
+Result<std::string> web_user_data(const Config& config, const aws::EndpointSettings& endpoints,
+                                  const WebInstance& instance);
+
 /// The settings of a worker on an instance, as a TOML file.
 std::string worker_settings(const Config& config, const aws::EndpointSettings& endpoints);
 
 /// The files of configs/user-data, embedded at build time.
-extern const std::string_view kUserDataTemplate, kWorkerUnitTemplate, kInstaller;
+extern const std::string_view kUserDataTemplate, kWorkerUnitTemplate, kWebUserDataTemplate, kWebUnitTemplate,
+    kInstaller;
 
 }  // namespace imgrec

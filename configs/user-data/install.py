@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""Makes this machine an imgrec worker: fetches the bundle with the instance's role, checks it, unpacks it, starts it.
+"""Installs imgrec: fetches the bundle with the instance's role, checks it, unpacks it, starts units of it.
 
 Runs once, from cloud-init, with what a stock Debian 12 has: Python's standard library and systemd.
 """
@@ -26,7 +26,6 @@ import urllib.request
 IMDS = os.environ.get("AWS_EC2_METADATA_SERVICE_ENDPOINT", "http://169.254.169.254").rstrip("/")
 TIMEOUT_S = 20
 BUNDLE_BYTES_MAX = 4 << 30
-UNIT = "imgrec-worker.service"
 
 
 class Failure(Exception):
@@ -106,7 +105,7 @@ def signed_headers(url, region, credentials, now):
 def explained(error, url):
     body = error.read(4096).decode(errors="replace")
     code, message = ((re.findall(f"<{tag}>([^<]*)", body) or [""])[0] for tag in ("Code", "Message"))
-    advice = {403: "The role of the instance profile needs s3:GetObject on it (configs/iam/worker.json).",
+    advice = {403: "The role of the instance profile needs s3:GetObject on it (configs/iam).",
               404: "Put it there with `imgrec bundle upload`, and set aws.bundle_key to what that prints.",
               301: "The bucket is in another region than aws.region says."}.get(error.code, "")
     return Failure(f"S3 answered {error.code} {code} {message} for {url}. {advice}")
@@ -208,8 +207,8 @@ def install(options):
     with open(options.environment, "w") as file:
         file.write(identity())
     subprocess.run(["systemctl", "daemon-reload"], check=True)
-    subprocess.run(["systemctl", "enable", "--now", "--no-block", UNIT], check=True)
-    say("the worker is installed and starts")
+    subprocess.run(["systemctl", "enable", "--now", "--no-block", *options.unit], check=True)
+    say("installed; it starts")
 
 
 def main():
@@ -217,10 +216,11 @@ def main():
     parser.add_argument("--url", required=True)
     parser.add_argument("--region", required=True)
     parser.add_argument("--sha256", required=True)
+    parser.add_argument("--unit", nargs="+", default=["imgrec-worker.service"])
     parser.add_argument("--folder", default="/opt/imgrec")
     parser.add_argument("--environment", default="/etc/imgrec/worker.env")
     parser.add_argument("--attempts", type=int, default=10)
-    parser.add_argument("--pause", type=float, default=1, help="seconds before the second attempt; doubled up to 30")
+    parser.add_argument("--pause", type=float, default=1, help="seconds before the second attempt")
     parser.add_argument("--proxy", default="", help="for the download")
     parser.add_argument("--no-proxy", default="", help="hosts that are asked without it")
     parser.add_argument("--ca-bundle", default="", help="PEM file of the only authorities to be trusted")
@@ -230,7 +230,7 @@ def main():
         install(options)
         return 0
     except FAILURES as error:
-        say(f"this machine cannot become a worker. {error}")
+        say(f"imgrec cannot be installed. {error}")
         if options.poweroff:
             say("it powers off")
             subprocess.run(["systemctl", "poweroff"], check=False)

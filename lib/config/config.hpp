@@ -187,6 +187,18 @@ struct AwsConfig {
   std::string bundle_sha256;            // 64 hex digits; needed with bundle_key
 };
 
+/// What `imgrec deploy` makes beside the workers, and what it must not exceed.
+struct DeployConfig {
+  bool web = true;                  // a machine that runs web and controller, with an Elastic IP
+  std::string allowed_cidr;         // list of ranges that may reach it; needed with web
+  std::string web_type;             // empty: the first of aws.instance_types
+  std::string web_subnets;          // list; empty: aws.subnets
+  double web_price = 0;             // dollars an hour; 0: as controller.price
+  std::string address;              // allocation id of the Elastic IP; the stack gives it to the machine
+  int max_workers = 0;              // controller.max may not be more; 0: no limit
+  double max_dollars_per_hour = 0;  // all machines together may not cost more; 0: no limit
+};
+
 struct LocalConfig {
   int worker_threads = 1;            // images at a time per child: one core is one "instance"
   std::string worker_executable;     // what runs as the children; empty: this program
@@ -211,6 +223,7 @@ struct Config {
   ControllerConfig controller;
   MetricsConfig metrics;
   AwsConfig aws;
+  DeployConfig deploy;
   LocalConfig local;
   ClassifyConfig classify;
 };

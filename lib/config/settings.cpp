@@ -7,6 +7,7 @@
 #include "lib/config/setting_kinds.hpp"
 #include "lib/config/settings_aws.hpp"
 #include "lib/config/settings_controller.hpp"
+#include "lib/config/settings_deploy.hpp"
 #include "lib/config/settings_results.hpp"
 #include "lib/config/settings_web.hpp"
 
@@ -263,6 +264,7 @@ std::vector<Setting> make_settings() {
   add_controller_settings(all);
   add_metrics(all);
   add_aws_settings(all);
+  add_deploy_settings(all);
   add_local_and_classify(all);
   return all;
 }
@@ -313,6 +315,7 @@ Result<void> validate(const Config& config) {
   const auto wrong = [](std::string message) { return fail(ErrorKind::invalid, "bad_setting", std::move(message)); };
   if (auto checked = validate_controller(config.controller); !checked) return checked;
   if (auto checked = validate_results(config); !checked) return checked;
+  if (auto checked = validate_deploy(config); !checked) return checked;
   if (config.web.body_bytes_max < config.image.bytes_max) {
     return wrong("web.body_bytes_max (" + format_size(config.web.body_bytes_max) + ") is below image.bytes_max (" +
                  format_size(config.image.bytes_max) +

@@ -155,7 +155,8 @@ TEST(SampleOfAws, NamesEverySettingWithItsDefault) {
   ASSERT_TRUE(loaded) << loaded.error().message;
   std::map<std::string, std::string> wanted = {{"platform", "aws"}};
   for (const Setting& setting : settings()) {
-    if (setting.key.starts_with("aws.")) wanted[setting.key] = setting.get(Config());
+    if (setting.key.starts_with("aws.") || setting.key.starts_with("deploy."))
+      wanted[setting.key] = setting.get(Config());
   }
   for (const auto& [key, value] : platform_defaults("aws")) wanted[std::string(key)] = value;
   std::map<std::string, std::string> found;

@@ -229,7 +229,21 @@ def test_the_key_is_used_through_queues_and_buckets_alone(role):
     assert statement["Condition"] == {"StringLike": {"kms:ViaService": ["sqs.REGION.amazonaws.com*", "s3.REGION.amazonaws.com*"]}}
 
 
+def test_the_web_instance_takes_one_address_for_itself_alone():
+    """moto decides on neither resources nor conditions of EC2."""
+    document = aws_account.policy("web-instance", ALLOCATION_ID="eipalloc-1")
+    by_sid = {statement["Sid"]: statement for statement in document["Statement"]}
+    assert {action for statement in by_sid.values() for action in statement["Action"]} == {"s3:GetObject", "ec2:AssociateAddress"}
+    here = f"arn:*:ec2:{aws_account.REGION}:{aws_account.ACCOUNT}:"
+    assert by_sid["TakeThisAddressOnly"]["Resource"] == here + "elastic-ip/eipalloc-1"
+    machine = by_sid["ForTheWebInstanceOnly"]
+    assert machine["Resource"] == [here + "instance/*", here + "network-interface/*"]
+    assert machine["Condition"] == {"StringEquals": {"aws:ResourceTag/imgrec:web": "imgrec"}}
+    assert by_sid["InstallBundle"]["Resource"] == "arn:*:s3:::bundle-bucket/bundles/*"
+
+
 def test_the_readme_explains_every_word_in_capitals():
     readme = (aws_account.ROOT / "configs/iam/README.md").read_text()
-    for word in ("REGION", "ACCOUNT_ID", "INPUT_BUCKET", "OUTPUT_BUCKET", "BUNDLE_BUCKET", "FLEET", "WORKER_ROLE", "AUTO_SCALING_GROUP", "KMS_KEY"):
+    for word in ("REGION", "ACCOUNT_ID", "INPUT_BUCKET", "OUTPUT_BUCKET", "BUNDLE_BUCKET", "FLEET", "WORKER_ROLE", "AUTO_SCALING_GROUP", "ALLOCATION_ID",
+                 "KMS_KEY"):
         assert f"`{word}`" in readme

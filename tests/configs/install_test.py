@@ -59,7 +59,7 @@ class Machine:
         """Nothing is installed, the last line says why and what to do, and the machine powers off."""
         assert done.returncode == 1
         assert not (self.folder / "opt/imgrec").exists() and not list((self.folder / "opt").glob("*.tar.gz"))
-        reason = [line for line in done.stderr.splitlines() if "cannot become a worker" in line]
+        reason = [line for line in done.stderr.splitlines() if "imgrec cannot be installed" in line]
         assert len(reason) == 1, done.stderr
         for text in near:
             assert text in reason[0], done.stderr
@@ -102,6 +102,12 @@ def test_it_fetches_checks_unpacks_and_starts(account, machine):
         assert secret not in done.stderr + done.stdout
 
 
+def test_other_units_are_started_where_they_are_named(account, machine):
+    done = machine.install(account.url + "/bundle-bucket/bundles/imgrec.tar.gz", account.bundle, "--unit", "imgrec@web.service", "imgrec@controller.service")
+    assert done.returncode == 0, done.stderr
+    assert machine.told_systemd() == ["daemon-reload", "enable --now --no-block imgrec@web.service imgrec@controller.service"]
+
+
 def test_the_user_data_of_a_launch_names_the_app_tiers(account, machine):
     """Where a tag of the instance cannot be in metadata, none is."""
     del machine.metadata.values["tags/instance/imgrec:app-tiers"]
@@ -140,7 +146,7 @@ def test_another_sha256_is_not_installed(account, machine):
 
 def test_a_bucket_that_the_role_may_not_read(account, machine):
     done = machine.install(account.url + "/other-bucket/bundles/imgrec.tar.gz", account.bundle)
-    error = machine.refused(done, "403 AccessDenied", "s3:GetObject", "configs/iam/worker.json")
+    error = machine.refused(done, "403 AccessDenied", "s3:GetObject", "configs/iam")
     for secret in account.worker:
         assert secret not in error
 

@@ -25,9 +25,9 @@ def account(tmp_path_factory):
         yield server
 
 
-def run(account, tmp_path, *words, head="", env=None, who=None, **changes):
+def run(account, tmp_path, *words, head="", env=None, who=None, deploy="", **changes):
     file = tmp_path / "aws.toml"
-    file.write_text(f'platform = "aws"\n{head}\n[aws]\n' + "".join(f"{name} = {json.dumps(value)}\n" for name, value in (SETTINGS | changes).items()))
+    file.write_text(f'platform = "aws"\n{head}\n[deploy]\nallowed_cidr = "203.0.113.7/32"\n{deploy}\n[aws]\n' + "".join(f"{name} = {json.dumps(value)}\n" for name, value in (SETTINGS | changes).items()))
     return imgrec.run(*words, "--config", file, env=account.variables(who) | (env or {}))
 
 
@@ -124,7 +124,8 @@ def test_from_nothing_to_a_stack(account, tmp_path):
     assert any(url.endswith("/imgrec-requests") for url in account.client("sqs").list_queues()["QueueUrls"])
     assert stacks(account) == {"imgrec": "CREATE_COMPLETE"}
     tags = account.client("cloudformation").describe_stacks()["Stacks"][0]["Tags"]
-    assert {"Key": "imgrec:fleet", "Value": "imgrec"} in tags
+    assert tags == [{"Key": "imgrec:stack", "Value": "imgrec"}], "which the machines of groups get too: not the tag of workers"
+    assert "Add     WebGroup" in made.stdout
 
     again = run(account, tmp_path, "deploy", "--yes")
     assert again.returncode == 0 and "No changes" in again.stdout, again.stderr
@@ -135,10 +136,11 @@ def test_from_nothing_to_a_stack(account, tmp_path):
     assert changed.returncode == 0, changed.stderr
     assert "Modify  WorkerLaunchTemplate" in changed.stdout and "imgrec  UPDATE_COMPLETE" in changed.stdout
 
-    priced = run(account, tmp_path, "deploy", "--dry-run", head="[controller]\nprice = 0.1\nmax = 50\nmax_dollars_per_hour = 1.0")
+    priced = run(account, tmp_path, "deploy", "--dry-run", head="[controller]\nprice = 0.1\nmax = 50\nmax_dollars_per_hour = 1.0",
+                 deploy="web_price = 0.02")  # and 0.005 for its address
     assert priced.returncode == 0, priced.stderr
-    costs = priced.stdout[priced.stdout.index("MACHINES"):].splitlines()
-    assert [line.split() for line in costs[1:4]] == [["0", "0.00"], ["1", "73.00"], ["10", "730.00"]]
+    costs = priced.stdout[priced.stdout.index("WORKERS"):].splitlines()
+    assert [line.split() for line in costs[1:4]] == [["0", "18.25"], ["1", "91.25"], ["10", "748.25"]]
     assert stacks(account) == {"imgrec": "UPDATE_COMPLETE"}
 
     status = run(account, tmp_path, "deploy", "status")
@@ -161,7 +163,7 @@ def test_a_template_that_is_too_long_for_a_call_goes_by_s3(account, tmp_path):
     names = {f"queue.{key}": f"long-{key}" for key in ("request", "dead_letter", "signals", "shutdown_request", "shutdown_confirmed")}
     head = "[queue]\n" + "".join(f'{name.partition(".")[2]} = "{value}"\n' for name, value in names.items())
     at_s3 = {"AWS_ENDPOINT_URL_S3": account.url.replace("127.0.0.1", "localhost")}
-    made = run(account, tmp_path, "deploy", "--yes", head=head, env=at_s3, input_bucket="long-in", output_bucket="long-out", **long)
+    made = run(account, tmp_path, "deploy", "--yes", head=head, env=at_s3, deploy="web = false", input_bucket="long-in", output_bucket="long-out", **long)
     assert made.returncode == 0, made.stdout + made.stderr
     assert stacks(account)["long"] == "CREATE_COMPLETE"
     stored = s3.get_object(Bucket="bundle-bucket", Key="bundles/long-stack.json")["Body"].read()

@@ -12,7 +12,7 @@ import small_server
 ARN = "arn:aws:cloudformation:eu-central-1:123456789012:stack/imgrec/0123"
 SETTINGS = ["--platform", "aws", "--aws-input-bucket", "in-bucket", "--aws-output-bucket", "out-bucket", "--aws-bundle-bucket", "bundle-bucket",
             "--aws-bundle-key", "bundles/imgrec.tar.gz", "--aws-bundle-sha256", "a" * 64, "--aws-image-id", "ami-0123456789abcdef0",
-            "--aws-instance-types", "c7i.large"]
+            "--aws-instance-types", "c7i.large", "--deploy-allowed-cidr", "203.0.113.7/32"]
 
 
 def element(name, **members):
@@ -23,6 +23,7 @@ class CloudFormation:
     """A stack that is made when its change set is executed, but for `ends` false: then it stays in CREATE_IN_PROGRESS."""
 
     def __init__(self, ends=True):
+        self.web = 1  # machines that the web instance's group wants
         self.ends, self.status, self.events, self.asked, self.set, self.seen = ends, None, [], {}, None, False
 
     def tell(self, name, type, status):
@@ -37,7 +38,8 @@ class CloudFormation:
         elif self.status == "CREATE_IN_PROGRESS" and self.ends:
             self.status = "CREATE_COMPLETE"
             self.tell("imgrec", "AWS::CloudFormation::Stack", "CREATE_COMPLETE")
-        outputs = "<Outputs>" + element("member", OutputKey="LaunchTemplate", OutputValue="lt-0123") + "</Outputs>"
+        outputs = "<Outputs>" + element("member", OutputKey="LaunchTemplate", OutputValue="lt-0123") + \
+            element("member", OutputKey="Address", OutputValue="http://192.0.2.1:8000/") + "</Outputs>"
         return f"<Stacks><member><StackId>{ARN}</StackId><StackStatus>{self.status}</StackStatus>{outputs}</member></Stacks>"
 
     def changes(self, form):
@@ -68,6 +70,9 @@ class CloudFormation:
         elif name == "ExecuteChangeSet":
             self.status = "CREATE_IN_PROGRESS"
             self.tell("imgrec", "AWS::CloudFormation::Stack", "CREATE_IN_PROGRESS")
+        elif name == "DescribeAutoScalingGroups":
+            group = element("member", AutoScalingGroupName="imgrec-web", MinSize=self.web, MaxSize=self.web, DesiredCapacity=self.web)
+            inner = f"<AutoScalingGroups>{group}</AutoScalingGroups>"
         elif name == "DescribeStackEvents":
             inner = "<StackEvents>" + "".join(self.events) + "</StackEvents>"
         return 200, "text/xml", f"<{name}Response><{name}Result>{inner}</{name}Result></{name}Response>".encode()
@@ -86,6 +91,8 @@ def test_a_stack_is_made():
     assert done.returncode == 0, done.stderr
     assert "Add     Thing0" in done.stdout and "Import  Thing1" in done.stdout
     assert "imgrec  CREATE_COMPLETE" in done.stdout and "LaunchTemplate  lt-0123" in done.stdout
+    assert "The service answers at http://192.0.2.1:8000/" in done.stdout.splitlines()[-1]
+    assert "UpdateAutoScalingGroup" not in service.asked
     made, = service.asked["CreateChangeSet"]
     assert made["ChangeSetType"] == "CREATE" and made["ImportExistingResources"] == "true" and made["StackName"] == "imgrec"
     assert made["Capabilities.member.1"] == "CAPABILITY_NAMED_IAM" and made["Description"].startswith("imgrec deploy, process ")
@@ -113,3 +120,13 @@ def test_interrupted_it_says_that_the_change_goes_on_and_the_next_run_follows_it
         second = imgrec.run("deploy", "--yes", *SETTINGS, env=environment(server))
     assert "CREATE_IN_PROGRESS): another imgrec deploy, or an interrupted one" in second.stdout
     assert "imgrec  CREATE_COMPLETE" in second.stdout and service.asked["CreateChangeSet"][1]["ChangeSetType"] == "UPDATE"
+
+
+def test_a_web_instance_that_an_interrupted_undeploy_has_ended_comes_again():
+    service = CloudFormation()
+    service.web = 0
+    with small_server.SmallServer(service) as server:
+        done = imgrec.run("deploy", "--yes", *SETTINGS, env=environment(server))
+    assert done.returncode == 0 and "it comes again" in done.stdout, done.stderr
+    sizes, = service.asked["UpdateAutoScalingGroup"]
+    assert (sizes["AutoScalingGroupName"], sizes["MinSize"], sizes["MaxSize"], sizes["DesiredCapacity"]) == ("imgrec-web", "1", "1", "1")

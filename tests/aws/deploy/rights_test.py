@@ -24,6 +24,8 @@ image_id = "ami-0123456789abcdef0"
 instance_types = ["c7i.large"]
 fleet_kind = "asg"
 auto_scaling_group = "imgrec"
+[deploy]
+allowed_cidr = "203.0.113.0/24"
 """ % ("a" * 64)
 
 # What handlers do for properties that the template does not set, and for lists that a stack does not ask for.
@@ -31,21 +33,35 @@ UNUSED = {
     "AWS::AutoScaling::AutoScalingGroup": r"managed-fleets:|vpc-lattice:|elasticloadbalancing:|cloudwatch:|ssm:|ec2:Get|"
                                           r"autoscaling:(Attach|Detach|CancelInstance|StartInstance|Suspend|Resume|Enable|Disable|"
                                           r"\w*Notification|\w*LifecycleHook)",
-    "AWS::EC2::SecurityGroup": r"ec2:(Authorize|Revoke|UpdateSecurityGroupRule)",
+    "AWS::EC2::EIP": r"ec2:(AcceptAddressTransfer|AssociateAddress)",  # the web instance takes it
+    "AWS::EC2::SecurityGroup": r"ec2:(\w*Egress|UpdateSecurityGroupRule)",
     "AWS::IAM::Role": r"iam:(AttachRole|DetachRole|\w*PermissionsBoundary|UpdateRole$|UpdateRoleDescription)",
     "AWS::S3::Bucket": r"s3tables:|iam:PassRole|s3:(Delete(?!Bucket$)|Update|Create(?!Bucket$)|PutObject|Put(Accelerate|Analytics|Metrics|Inventory|"
                        r"IntelligentTiering|Replication)|PutBucket(Abac|Acl|CORS|Logging|Notification|ObjectLock|OwnershipControls|"
                        r"Replication|Versioning|Website))",
 }
 
+# What a rolling update of a group takes beside the handlers:
+# https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/aws-attribute-updatepolicy.html
+ROLLING = {"autoscaling:TerminateInstanceInAutoScalingGroup", "autoscaling:SuspendProcesses", "autoscaling:ResumeProcesses"}
 
-@pytest.fixture(scope="module")
-def template(tmp_path_factory):
-    file = tmp_path_factory.mktemp("settings") / "aws.toml"
-    file.write_text(SETTINGS)
+
+def rendered(folder, settings):
+    file = folder / "aws.toml"
+    file.write_text(settings)
     done = imgrec.run("deploy", "template", "--config", file)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
+
+
+@pytest.fixture(scope="module")
+def template(tmp_path_factory):
+    return rendered(tmp_path_factory.mktemp("settings"), SETTINGS)
+
+
+@pytest.fixture(scope="module")
+def without_web(tmp_path_factory):
+    return rendered(tmp_path_factory.mktemp("settings"), SETTINGS + "web = false\n")
 
 
 def statements():
@@ -66,7 +82,8 @@ def handlers(types):
 
 def test_each_action_of_cloudformation_is_allowed_and_no_other(template):
     types = {resource["Type"] for resource in template["Resources"].values()}
-    needed = {action for name, actions in handlers(types).items() for action in actions
+    assert "AutoScalingRollingUpdate" in template["Resources"]["WebGroup"]["UpdatePolicy"]
+    needed = ROLLING | {action for name, actions in handlers(types).items() for action in actions
               if not (name in UNUSED and re.match(UNUSED[name], action))}
     allowed = {action for statement in statements() for action in statement["Action"]}
 
@@ -76,11 +93,12 @@ def test_each_action_of_cloudformation_is_allowed_and_no_other(template):
     assert {action for action in allowed if not is_in(action, needed)} == set()
 
 
-def test_it_is_bound_to_what_the_stack_has(template):
-    names = {kind: {properties[name] for resource in template["Resources"].values() if resource["Type"] == kind
-                    for properties in [resource["Properties"]]}
+def test_it_is_bound_to_what_the_stack_has(template, without_web):
+    names = {kind: {properties[name] for one in (template, without_web) for resource in one["Resources"].values()
+                    if resource["Type"] == kind for properties in [resource["Properties"]]}
              for kind, name in (("AWS::IAM::Role", "RoleName"), ("AWS::IAM::InstanceProfile", "InstanceProfileName"),
-                                ("AWS::SQS::Queue", "QueueName"), ("AWS::S3::Bucket", "BucketName"))}
+                                ("AWS::SQS::Queue", "QueueName"), ("AWS::S3::Bucket", "BucketName"),
+                                ("AWS::AutoScaling::AutoScalingGroup", "AutoScalingGroupName"))}
     resources = {statement["Sid"]: statement["Resource"] for statement in statements()}
 
     def last(sid):
@@ -89,6 +107,8 @@ def test_it_is_bound_to_what_the_stack_has(template):
     assert last("Profiles") == names["AWS::IAM::InstanceProfile"]
     assert last("Buckets") == names["AWS::S3::Bucket"]
     assert {name.removesuffix(".fifo") for name in last("Queues")} == {name.removesuffix(".fifo") for name in names["AWS::SQS::Queue"]}
+    groups = {resources[sid].rpartition("/")[2] for sid in ("SizeTheGroup", "SizeTheWebGroup")}
+    assert groups == names["AWS::AutoScaling::AutoScalingGroup"] == {"imgrec", "imgrec-web"}
     assert [sid for sid, resource in resources.items() if resource == "*"] == ["See"]
     own = {"StringEquals": {"aws:ResourceTag/imgrec:fleet": "imgrec"}}
     assert [one["Condition"] for one in statements() if one["Sid"] == "ChangeOwnOnly"] == [own]

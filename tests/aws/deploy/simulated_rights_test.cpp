@@ -70,13 +70,18 @@ TEST_F(SimulatedRights, QuestionsAreOfTheDeployersFile) {
   const RightsQuestion* see = question_with(all, "ec2:DescribeImages");
   ASSERT_NE(see, nullptr);
   EXPECT_TRUE(see->resources.empty());
+  EXPECT_NE(question_with(all, "autoscaling:UpdateAutoScalingGroup"), nullptr);
   config_.aws.s3_kms_key.clear();
   EXPECT_EQ(question_with(questions(aws::kDeployerPolicy), "kms:Decrypt"), nullptr);
 }
 
 TEST_F(SimulatedRights, OfTheStacksFileOnlyWhatThisStackNeeds) {
+  EXPECT_NE(question_with(questions(aws::kStackPolicy), "autoscaling:CreateAutoScalingGroup"), nullptr);
+  EXPECT_NE(question_with(questions(aws::kStackPolicy), "ec2:RunInstances"), nullptr);
+  config_.deploy.web = false;
   auto all = questions(aws::kStackPolicy);
   EXPECT_NE(question_with(all, "iam:CreateRole"), nullptr);
+  EXPECT_EQ(question_with(all, "ec2:RunInstances"), nullptr);
   EXPECT_EQ(question_with(all, "autoscaling:CreateAutoScalingGroup"), nullptr);
   EXPECT_EQ(question_with(all, "ec2:Describe*"), nullptr) << "the simulator takes no wildcards";
   config_.aws.fleet_kind = "asg";

@@ -44,7 +44,10 @@ inline std::string other_value(const Setting& setting) {
                                                             {"aws.tags", "team=vision,stage=test"},
                                                             {"aws.worker_proxy", "http://10.0.0.9:3128"},
                                                             {"aws.worker_no_proxy", "a.example,b"},
-                                                            {"aws.worker_ca_bundle", "/etc/ssl/own.pem"}};
+                                                            {"aws.worker_ca_bundle", "/etc/ssl/own.pem"},
+                                                            {"deploy.allowed_cidr", "203.0.113.7/32,10.0.0.0/8"},
+                                                            {"deploy.web_type", "t3.small"},
+                                                            {"deploy.web_subnets", "subnet-1a,subnet-2b"}};
   if (const auto text = kTexts.find(setting.key); text != kTexts.end()) return text->second;
   if (setting.is_switch) return setting.get(Config()) == "true" ? "false" : "true";
   if (setting.value_name == "SIZE") {
