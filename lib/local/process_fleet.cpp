@@ -208,7 +208,9 @@ class ProcessFleet final : public Fleet {
       variables.push_back(name + "=" + value);
     }
     std::erase_if(variables, [](const std::string& variable) {
-      return variable.starts_with("IMGREC_PARENT_FD=") || variable.starts_with("IMGREC_READY_FD=");
+      // systemd hears of the service from its first process alone.
+      return variable.starts_with("IMGREC_PARENT_FD=") || variable.starts_with("IMGREC_READY_FD=") ||
+             variable.starts_with("NOTIFY_SOCKET=");
     });
     return variables;
   }
