@@ -1,6 +1,7 @@
 """Starts moto's server on the given port, fixed where it differs from AWS and the product depends on it:
 
 - RunInstances starts MaxCount instances (moto: MinCount), and knows a ClientToken that it saw before.
+- CloudFormation releases the Elastic IPs of a stack that is deleted (moto: it forgets them).
 - IAM has SimulatePrincipalPolicy (moto: none), for users and roles with policies of their own: see policy_simulator.py.
 
 Usage: moto_service.py PORT, run by the interpreter that has moto. INITIAL_NO_AUTH_ACTION_COUNT as moto documents it.
@@ -8,6 +9,7 @@ Usage: moto_service.py PORT, run by the interpreter that has moto. INITIAL_NO_AU
 import sys
 
 import policy_simulator
+from moto.ec2.models.elastic_ip_addresses import ElasticAddress
 from moto.ec2.models.instances import InstanceBackend
 from moto.ec2.responses.instances import InstanceResponse
 from moto.iam.responses import IamResponse
@@ -38,6 +40,11 @@ def simulate_principal_policy(self):
 
 
 IamResponse.simulate_principal_policy = simulate_principal_policy
+def release_address(self, account_id, region_name):
+    self.ec2_backend.release_address(address=self.public_ip)
+
+
+ElasticAddress.delete = release_address
 InstanceResponse.run_instances = respond_with_max_count
 InstanceBackend.run_instances = run_instances_once
 

@@ -21,10 +21,12 @@ class Booted:
 
 
 class Hypervisor:
-    """account: an aws_account.Moto; credentials: what an instance's role gives; folder: for roots and consoles."""
+    """account: an aws_account.Moto; credentials: what an instance's role gives; folder: for roots and consoles.
+    credentials_of: where machines have several roles, the same for each instance, as EC2 describes it."""
 
-    def __init__(self, account, credentials, folder, build_dir):
-        self.account, self.credentials, self.folder = account, credentials, pathlib.Path(folder)
+    def __init__(self, account, credentials, folder, build_dir, credentials_of=None):
+        self.account, self.folder = account, pathlib.Path(folder)
+        self.credentials_of = credentials_of or (lambda instance: credentials)
         self.isolation = stock_debian.isolation()
         self.stock = stock_debian.root(build_dir)
         self.ec2 = account.client("ec2")
@@ -70,7 +72,7 @@ class Hypervisor:
         (folder / "user-data").write_bytes(base64.b64decode(encoded))
         values = {"instance-id": name, "ami-launch-index": str(one["AmiLaunchIndex"])}
         values |= {f"tags/instance/{tag['Key']}": tag["Value"] for tag in one.get("Tags", [])}
-        metadata = instance_metadata.InstanceMetadata(self.credentials, values)
+        metadata = instance_metadata.InstanceMetadata(self.credentials_of(one), values)
         with open(folder / "console", "wb") as console:
             process = subprocess.Popen(
                 [*self.isolation, "/usr/bin/python3", str(pathlib.Path(__file__).with_name("instance_init.py")), str(self.stock),

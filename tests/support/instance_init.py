@@ -58,9 +58,12 @@ def enter(stock, root):
     os.chdir("/")
 
 
-def parse_unit(path):
+def parse_unit(name):
+    """Of "imgrec@web.service" the template imgrec@.service, in which %i is "web"."""
+    base, at, instance = name.removesuffix(".service").partition("@")
+    path = f"/etc/systemd/system/{base}{at}.service"
     keys = {}
-    for line in pathlib.Path(path).read_text().splitlines():
+    for line in pathlib.Path(path).read_text().replace("%i", instance if at else "%i").splitlines():
         if not line or line[0] in "#;[":
             continue
         key, _, value = line.partition("=")
@@ -71,7 +74,7 @@ def parse_unit(path):
 
 class Unit:
     def __init__(self, name, environment, power_off):
-        self.keys = parse_unit(f"/etc/systemd/system/{name}")
+        self.keys = parse_unit(name)
         self.name, self.environment, self.power_off = name, environment, power_off
         self.process = None
         self.stopping = threading.Event()
