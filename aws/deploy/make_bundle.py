@@ -30,62 +30,61 @@ GLIBC = re.compile(r"^(ld-linux.*|lib(c|m|pthread|dl|rt|resolv|util|anl|mvec|nss
 # Loaded by name at run time, so no program says that it needs them; they lie beside libopenvino.
 ABI = {"x86_64": "x86-64", "aarch64": "AArch64"}.get(platform.machine(), "libc6")  # as ldconfig says it
 LOADED_BY_NAME = ("libheif.so.1",)  # by the program itself, where this machine has it: for HEIC and AVIF
-OPENVINO_PLUGINS = ("libopenvino_intel_cpu_plugin.so", "libopenvino_onnx_frontend.so*", "libopenvino_ir_frontend.so*")
+OPENVINO_PLUGINS = ("libopenvino_*_cpu_plugin.so", "libopenvino_onnx_frontend.so*", "libopenvino_ir_frontend.so*")
 
 
-def libraries_of(program):
-    """SONAME → path of all libraries that a program or library loads, its libraries' own included."""
-    listed = subprocess.run(["ldd", str(program)], check=True, capture_output=True, text=True).stdout
-    missing = re.findall(r"^\s*(\S+) => not found", listed, re.M)
-    if missing:
-        sys.exit(f"bundle: {program} needs {', '.join(missing)}, which is not here. Build it anew: ./dev build")
-    return {name: pathlib.Path(path) for name, path in re.findall(r"^\s*(\S+) => (/\S+)", listed, re.M)}
+def architecture_of(program):
+    """As `uname -m` names it. The ELF header's e_machine: https://refspecs.linuxfoundation.org/elf/gabi4+/ch4.eheader.html"""
+    machine = int.from_bytes(program.read_bytes()[18:20], "little")
+    return {62: "x86_64", 183: "aarch64"}.get(machine) or sys.exit(f"bundle: {program} is for no processor that is known here ({machine}).")
 
 
-def installed(name):
+def installed(name, system):
     """Where the loader would find a library; nothing when it is not there."""
+    if system.root:
+        return [*system.root.glob(f"usr/lib/*-linux-gnu/{name}")]
     listed = subprocess.run(["/sbin/ldconfig", "-p"], check=True, capture_output=True, text=True).stdout
     return [pathlib.Path(path) for path in re.findall(rf"^\s*{re.escape(name)} \(.*{ABI}.*\) => (/\S+)$", listed, re.M)][:1]
 
 
-def collect(program):
+def collect(program, system):
     """All libraries of the bundle: SONAME → file."""
-    found = libraries_of(program)
+    found = system.libraries(program)
     openvino = [path for name, path in found.items() if name.startswith("libopenvino.so")]
     for folder in {path.parent for path in openvino}:
         plugins = [plugin for pattern in OPENVINO_PLUGINS for plugin in folder.glob(pattern)]
         for plugin in plugins:
-            for name, path in ({plugin.name: plugin} | libraries_of(plugin)).items():
+            for name, path in ({plugin.name: plugin} | system.libraries(plugin)).items():
                 # Where both Debian and OpenVINO have a library, OpenVINO's is the newer one.
                 if name not in found or path.parent == folder:
                     found[name] = path
     for name in LOADED_BY_NAME:
-        for path in installed(name):
-            found = {name: path} | libraries_of(path) | found  # what the program has already stays
+        for path in installed(name, system):
+            found = {name: path} | system.libraries(path) | found  # what the program has already stays
     return {name: path.resolve() for name, path in sorted(found.items()) if not GLIBC.match(name)}
 
 
-def copy_licences(libraries, target):
+def copy_licences(libraries, target, system):
     """Debian's copyright files, one per package; for a library of no package the licences beside it."""
     for path in libraries.values():
-        package = sbom.owner(path)
-        source = pathlib.Path(f"/usr/share/doc/{package}/copyright") if package else None
+        package = system.owner(path)
+        source = pathlib.Path(system.root or "/", f"usr/share/doc/{package}/copyright") if package else None
         if source and source.exists():
             (target / package).mkdir(parents=True, exist_ok=True)
             shutil.copyfile(source, target / package / "copyright")
 
 
-def stage(options, folder):
+def stage(options, folder, system, architecture):
     subprocess.run(["cmake", "--install", options.build, "--prefix", folder, "--component", "imgrec", "--strip"], check=True,
                    stdout=subprocess.DEVNULL)
     program = pathlib.Path(options.build) / "imgrec"
-    libraries = collect(program)
+    libraries = collect(program, system)
     (folder / "lib").mkdir()
     for name, path in libraries.items():
         shutil.copyfile(path, folder / "lib" / name)
-    copy_licences(libraries, folder / "share/doc")
+    copy_licences(libraries, folder / "share/doc", system)
     (folder / "share/doc/imgrec").mkdir(parents=True, exist_ok=True)
-    (folder / "share/doc/imgrec/imgrec.cdx.json").write_text(sbom.text(program))
+    (folder / "share/doc/imgrec/imgrec.cdx.json").write_text(sbom.text(program, system))
     for name in options.model:
         source = pathlib.Path(options.model_dir) / name
         if not (source / "model.json").exists():
@@ -96,8 +95,8 @@ def stage(options, folder):
             if file.is_file() and not file.name.startswith("."):
                 shutil.copyfile(file, folder / "models" / name / file.name)
     files = sorted(path for path in folder.rglob("*") if path.is_file())
-    version = f"imgrec {sbom.program_version(program)}"
-    contents = {"version": version, "architecture": platform.machine(), "models": sorted(options.model),
+    version = f"imgrec {sbom.program_version(program, system)}"
+    contents = {"version": version, "architecture": architecture, "models": sorted(options.model),
                 "files": {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}}
     (folder / "bundle.json").write_text(json.dumps(contents, indent=1, sort_keys=True) + "\n")
     return version
@@ -125,18 +124,21 @@ def main():
     parser.add_argument("--model", action="append", required=True, help="a model to put in; may be repeated")
     parser.add_argument("--model-dir", required=True, help="folder of models (imgrec config show: model.dir)")
     parser.add_argument("--output", default="build/bundle", help="folder of the result [build/bundle]")
+    sbom.System.add_options(parser)
     options = parser.parse_args()
+    system = sbom.System(options.root, options.emulator)
+    architecture = architecture_of(pathlib.Path(options.build) / "imgrec")
     output = pathlib.Path(options.output)
     output.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".bundle-", dir=output) as work:
         folder = pathlib.Path(work) / "stage"
-        version = stage(options, folder).split()[-1]
+        version = stage(options, folder, system, architecture).split()[-1]
         packed = pathlib.Path(work) / "bundle.tar.gz"
         pack(folder, packed)
         with open(packed, "rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
         # Its name has the content's digest in it: an instance never gets other bytes under a name that it knows.
-        target = output / f"imgrec-{version}-{platform.machine()}-{digest[:12]}.tar.gz"
+        target = output / f"imgrec-{version}-{architecture}-{digest[:12]}.tar.gz"
         packed.replace(target)
     print(f"{target}\n{digest}")
 

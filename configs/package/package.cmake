@@ -25,26 +25,29 @@ foreach(TEXT ${PACKAGE_DIR}/changelog ${PROJECT_SOURCE_DIR}/CHANGELOG.md)
   install(FILES ${PACKAGE_DIR}/${NAME}.gz DESTINATION share/doc/imgrec COMPONENT package EXCLUDE_FROM_ALL)
 endforeach()
 
-# What it is made of, for those who look for known faults in it.
-install(CODE "execute_process(COMMAND python3 ${PROJECT_SOURCE_DIR}/configs/package/sbom.py --binary ${CMAKE_BINARY_DIR}/imgrec
+# The program says what it is made of, its manual page and completions. When it was built for another processor, an emulator runs it.
+string(JOIN " " EMULATOR ${CMAKE_CROSSCOMPILING_EMULATOR})
+if(CMAKE_CROSSCOMPILING)
+  set(OTHER_SYSTEM "--root ${CMAKE_SYSROOT} --emulator \"${EMULATOR}\"")
+endif()
+
+# For those who look for known faults in it.
+install(CODE "execute_process(COMMAND python3 -B ${PROJECT_SOURCE_DIR}/configs/package/sbom.py --binary ${CMAKE_BINARY_DIR}/imgrec ${OTHER_SYSTEM}
   OUTPUT_FILE ${PACKAGE_DIR}/imgrec.cdx.json COMMAND_ERROR_IS_FATAL ANY)" COMPONENT package EXCLUDE_FROM_ALL)
 install(FILES ${PACKAGE_DIR}/imgrec.cdx.json DESTINATION share/doc/imgrec COMPONENT package EXCLUDE_FROM_ALL)
 
-# The program prints its own manual page and completions; when it was built for another processor, there are none.
-if(NOT CMAKE_CROSSCOMPILING)
-  install(CODE "
-    foreach(TEXT manual \"completion bash\" \"completion zsh\" \"completion fish\")
-      string(REPLACE \" \" \"_\" NAME \"\${TEXT}\")
-      separate_arguments(WORDS UNIX_COMMAND \"\${TEXT}\")
-      execute_process(COMMAND ${CMAKE_BINARY_DIR}/imgrec \${WORDS} OUTPUT_FILE ${PACKAGE_DIR}/\${NAME} COMMAND_ERROR_IS_FATAL ANY)
-    endforeach()
-    execute_process(COMMAND gzip -9n -c ${PACKAGE_DIR}/manual OUTPUT_FILE ${PACKAGE_DIR}/imgrec.1.gz COMMAND_ERROR_IS_FATAL ANY)"
-    COMPONENT package EXCLUDE_FROM_ALL)
-  install(FILES ${PACKAGE_DIR}/imgrec.1.gz DESTINATION share/man/man1 COMPONENT package EXCLUDE_FROM_ALL)
-  install(FILES ${PACKAGE_DIR}/completion_bash DESTINATION share/bash-completion/completions RENAME imgrec COMPONENT package EXCLUDE_FROM_ALL)
-  install(FILES ${PACKAGE_DIR}/completion_zsh DESTINATION share/zsh/vendor-completions RENAME _imgrec COMPONENT package EXCLUDE_FROM_ALL)
-  install(FILES ${PACKAGE_DIR}/completion_fish DESTINATION share/fish/vendor_completions.d RENAME imgrec.fish COMPONENT package EXCLUDE_FROM_ALL)
-endif()
+install(CODE "
+  foreach(TEXT manual \"completion bash\" \"completion zsh\" \"completion fish\")
+    string(REPLACE \" \" \"_\" NAME \"\${TEXT}\")
+    separate_arguments(WORDS UNIX_COMMAND \"\${TEXT}\")
+    execute_process(COMMAND ${EMULATOR} ${CMAKE_BINARY_DIR}/imgrec \${WORDS} OUTPUT_FILE ${PACKAGE_DIR}/\${NAME} COMMAND_ERROR_IS_FATAL ANY)
+  endforeach()
+  execute_process(COMMAND gzip -9n -c ${PACKAGE_DIR}/manual OUTPUT_FILE ${PACKAGE_DIR}/imgrec.1.gz COMMAND_ERROR_IS_FATAL ANY)"
+  COMPONENT package EXCLUDE_FROM_ALL)
+install(FILES ${PACKAGE_DIR}/imgrec.1.gz DESTINATION share/man/man1 COMPONENT package EXCLUDE_FROM_ALL)
+install(FILES ${PACKAGE_DIR}/completion_bash DESTINATION share/bash-completion/completions RENAME imgrec COMPONENT package EXCLUDE_FROM_ALL)
+install(FILES ${PACKAGE_DIR}/completion_zsh DESTINATION share/zsh/vendor-completions RENAME _imgrec COMPONENT package EXCLUDE_FROM_ALL)
+install(FILES ${PACKAGE_DIR}/completion_fish DESTINATION share/fish/vendor_completions.d RENAME imgrec.fish COMPONENT package EXCLUDE_FROM_ALL)
 
 set(CPACK_GENERATOR DEB)
 set(CPACK_PACKAGE_NAME imgrec)
@@ -67,6 +70,13 @@ set(CPACK_DEBIAN_PACKAGE_PRIORITY optional)
 set(CPACK_DEBIAN_PACKAGE_SHLIBDEPS ON)
 if(IMGREC_HAS_OPENVINO)
   set(CPACK_DEBIAN_PACKAGE_SHLIBDEPS_PRIVATE_DIRS ${IMGREC_OPENVINO_DIR}/lib)
+endif()
+if(CMAKE_CROSSCOMPILING)
+  set(CPACK_DEBIAN_PACKAGE_ARCHITECTURE arm64)
+  list(APPEND CPACK_DEBIAN_PACKAGE_SHLIBDEPS_PRIVATE_DIRS ${CMAKE_SYSROOT}/usr/lib/${CMAKE_LIBRARY_ARCHITECTURE})
+  # Where dpkg-shlibdeps, which CPack runs, finds the packages of the other system's libraries.
+  set(CPACK_PROJECT_CONFIG_FILE ${PROJECT_SOURCE_DIR}/cmake/arm64/cpack.cmake)
+  set(CPACK_IMGREC_ROOT ${CMAKE_SYSROOT})
 endif()
 # Loaded by name where it is there: HEIC and AVIF.
 set(CPACK_DEBIAN_PACKAGE_RECOMMENDS "libheif1, ca-certificates")

@@ -10,6 +10,7 @@ import json
 import os
 import pathlib
 import re
+import shlex
 import subprocess
 import urllib.parse
 
@@ -30,35 +31,65 @@ def component(kind, name, version, purl, licence=None, **more):
     return {"type": kind, "bom-ref": purl, "name": name, "version": version, "purl": purl, **licences, **more}
 
 
-def debian(package, name=None, licence=None, **more):
-    version, architecture = output("dpkg-query", "-W", "-f", "${Version} ${Architecture}", package).split()
-    purl = f"pkg:deb/debian/{package}@{urllib.parse.quote(version, safe='~')}?arch={architecture}"
-    return component("library", name or package, version, purl, licence, **more)
+class System:
+    """What a program was built for: this system, or another whose root (cmake/arm64/root.sh) and emulator are given."""
+
+    def __init__(self, root="", emulator=""):
+        self.root = root and pathlib.Path(root).resolve()
+        self.emulator = shlex.split(emulator)
+        self._query = ["dpkg-query", *([f"--admindir={self.root}/var/lib/dpkg"] if root else [])]
+
+    @staticmethod
+    def add_options(parser):
+        parser.add_argument("--root", default="", help="of the system that the program was built for, if it is not this one")
+        parser.add_argument("--emulator", default="", help="command that runs programs of that system here")
+
+    def run(self, program, *arguments):
+        """What the program prints, whatever settings the caller's environment has."""
+        plain = {name: value for name, value in os.environ.items() if not name.startswith("IMGREC_")}
+        return subprocess.run([*self.emulator, program, *arguments], check=True, capture_output=True, text=True, env=plain).stdout
+
+    def libraries(self, program):
+        """SONAME → file of all that a program or library loads, its libraries' own included."""
+        if self.root:
+            loader, = self.root.glob("lib/ld-linux-*.so.*")
+            listed = output(*self.emulator, loader, "--list", program)
+        else:
+            listed = output("ldd", program)
+        found = {}
+        for name, path in re.findall(r"^\s*(\S+) => (not found|/\S+)", listed, re.M):
+            if path == "not found":
+                raise SystemExit(f"{program} needs {name}, which is not here. Build it anew: ./dev build")
+            found[name] = pathlib.Path(path)
+            if self.root and (self.root / path[1:]).exists():
+                found[name] = self.root / path[1:]
+        return found
+
+    def owner(self, file):
+        """The Debian package of a file, or None. /usr/lib and /lib are one folder, and dpkg may know the file by either."""
+        bare = str(file).removeprefix("/usr")
+        for path in (str(file), bare, "/usr" + bare):
+            found = subprocess.run([*self._query, "-S", path], capture_output=True, text=True)
+            if found.returncode == 0:
+                return found.stdout.split(":")[0]
+        return None
+
+    def debian(self, package, name=None, licence=None, **more):
+        version, architecture = output(*self._query, "-W", "-f", "${Version} ${Architecture}", package).split()
+        purl = f"pkg:deb/debian/{package}@{urllib.parse.quote(version, safe='~')}?arch={architecture}"
+        return component("library", name or package, version, purl, licence, **more)
 
 
-def owner(file):
-    """The Debian package of a file, or None. /usr/lib and /lib are one folder, and dpkg may know the file by either."""
-    bare = str(file).removeprefix("/usr")
-    for path in (str(file), bare, "/usr" + bare):
-        found = subprocess.run(["dpkg-query", "-S", path], capture_output=True, text=True)
-        if found.returncode == 0:
-            return found.stdout.split(":")[0]
-    return None
-
-
-def shared_libraries(binary):
+def shared_libraries(binary, system):
     packages, bundled = set(), []
-    for name, path in re.findall(r"^\s*(\S+) => (not found|/\S+)", output("ldd", binary), re.M):
-        if path == "not found":
-            raise SystemExit(f"sbom.py: {binary} needs {name}, which is not here.")
-        file = pathlib.Path(path)
-        if "openvino" in file.parts:
+    for name, file in system.libraries(binary).items():
+        if any(part.startswith("openvino") for part in file.parts):
             bundled.append(name)
-        elif package := owner(file.resolve()):
+        elif package := system.owner(file.resolve()):
             packages.add(package)
         else:
             raise SystemExit(f"sbom.py: no Debian package has {file}: where does this library come from?")
-    found = [debian(package) for package in sorted(packages)]
+    found = [system.debian(package) for package in sorted(packages)]
     if bundled:
         version = re.search(r"^openvino==(\S+)", (ROOT / "inference/engine/openvino.txt").read_text(), re.M).group(1)
         found.append(component("library", "openvino", version, f"pkg:pypi/openvino@{version}", "Apache-2.0",
@@ -72,27 +103,27 @@ def npm_packages():
             for name, version, digest in re.findall(r"^imgrec_npm_package\(\S+ (\S+) (\S+) ([0-9a-f]{64})", text, re.M)]
 
 
-def program_version(binary):
-    """Whatever settings the caller's environment has."""
-    plain = {name: value for name, value in os.environ.items() if not name.startswith("IMGREC_")}
-    return subprocess.run([binary, "version"], check=True, capture_output=True, text=True, env=plain).stdout.split()[1]
+def program_version(binary, system):
+    return system.run(binary, "version").split()[1]
 
 
-def document(binary):
-    version = program_version(binary)
+def document(binary, system):
+    version = program_version(binary, system)
     own = component("application", "imgrec", version, f"pkg:generic/imgrec@{version}", "Apache-2.0")
-    parts = shared_libraries(binary) + [debian(*one) for one in HEADERS] + npm_packages()
-    parts += [debian(one, scope="optional") for one in LOADED_LATER if one not in {part["name"] for part in parts}]
+    parts = shared_libraries(binary, system) + [system.debian(*one) for one in HEADERS] + npm_packages()
+    parts += [system.debian(one, scope="optional") for one in LOADED_LATER if one not in {part["name"] for part in parts}]
     return {"$schema": "http://cyclonedx.org/schema/bom-1.6.schema.json", "bomFormat": "CycloneDX", "specVersion": "1.6", "version": 1,
             "metadata": {"component": own}, "components": parts,
             "dependencies": [{"ref": own["bom-ref"], "dependsOn": [part["bom-ref"] for part in parts]}]}
 
 
-def text(binary):
-    return json.dumps(document(binary), indent=1) + "\n"
+def text(binary, system):
+    return json.dumps(document(binary, system), indent=1) + "\n"
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--binary", type=pathlib.Path, required=True)
-    print(text(parser.parse_args().binary.resolve()), end="")
+    System.add_options(parser)
+    options = parser.parse_args()
+    print(text(options.binary.resolve(), System(options.root, options.emulator)), end="")

@@ -1,13 +1,15 @@
 #!/usr/bin/env bash
-# Fetches OpenVINO into a folder: inference/engine/openvino.sh FOLDER. Ends with 3 on processors that it is not made for.
+# Fetches OpenVINO into a folder: inference/engine/openvino.sh FOLDER [PROCESSOR]. PROCESSOR: as `uname -m` names it; this machine's
+# if none is given. Ends with 3 for processors that OpenVINO is not made for.
 set -euo pipefail
 here=$(dirname "${BASH_SOURCE[0]}")
 target=$1
+processor=${2:-$(uname -m)}
 
-case $(uname -m) in
+case $processor in
   x86_64) platform=manylinux_2_28_x86_64 plugin=intel_cpu ;;
   aarch64) platform=manylinux_2_35_aarch64 plugin=arm_cpu ;;
-  *) echo "OpenVINO is made for x86-64 and arm64, not for $(uname -m)." >&2; exit 3 ;;
+  *) echo "OpenVINO is made for x86-64 and arm64, not for $processor." >&2; exit 3 ;;
 esac
 
 work=$(mktemp -d)

@@ -37,7 +37,9 @@ def test_says_what_it_is_and_needs(package):
         return subprocess.run(["dpkg-deb", "-f", package, name], check=True, capture_output=True, text=True).stdout.strip()
     assert field("Package") == "imgrec"
     assert field("Version") == imgrec.run("version").stdout.split()[1]
-    assert field("Architecture") == subprocess.run(["dpkg", "--print-architecture"], capture_output=True, text=True).stdout.strip()
+    # The ELF header's e_machine.
+    machine = int.from_bytes(pathlib.Path(imgrec.BINARY).read_bytes()[18:20], "little")
+    assert field("Architecture") == {62: "amd64", 183: "arm64"}[machine]
     needed = {word.split()[0] for word in field("Depends").split(",")}
     assert {"libc6", "libssl3", "libcurl4", "libsqlite3-0", "systemd"} <= needed
     assert not any("openvino" in word or "tbb" in word for word in needed), "those are in the package"
@@ -101,7 +103,7 @@ def test_the_list_of_parts_is_one_that_tools_read(unpacked):
     installed = subprocess.run(["dpkg-query", "-W", "-f", "${Version}", "libssl3"], check=True, capture_output=True, text=True).stdout
     assert versions["libssl3"] == installed
     # What the program says that it needs, found in another way: by the names of files in Debian's packages.
-    needed = re.findall(r"\(NEEDED\).*\[(\S+)\]", subprocess.run(["readelf", "-d", imgrec.BINARY], check=True, capture_output=True, text=True).stdout)
+    needed = re.findall(r"\(NEEDED\).*\[(\S+)\]", subprocess.run(["readelf", "-d", unpacked / "usr/bin/imgrec"], check=True, capture_output=True, text=True).stdout)
     assert len(needed) > 20
     for name in needed:
         if not list((unpacked / "usr/lib/imgrec").glob(name)):
@@ -111,9 +113,27 @@ def test_the_list_of_parts_is_one_that_tools_read(unpacked):
 
 
 def test_its_program_runs_where_it_was_unpacked(unpacked):
-    done = subprocess.run([unpacked / "usr/bin/imgrec", "version", "--json"], capture_output=True, text=True)
+    program = [*imgrec.EMULATOR, unpacked / "usr/bin/imgrec"]
+    done = subprocess.run([*program, "version", "--json"], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout) == json.loads(imgrec.run("version", "--json").stdout)
+
+
+def test_its_program_answers_as_the_reference(unpacked, tmp_path):
+    photos = imgrec.shared("photos/test")
+    reference = json.loads((photos / "top5.resnet18-pqf.json").read_text())
+    names = sorted(reference)[:4]
+    done = subprocess.run([*imgrec.EMULATOR, unpacked / "usr/bin/imgrec", "classify", "--json", "--model", "resnet18-pqf", "--precision", "f32",
+                           "--model-dir", imgrec.model_dir(), *(photos / f"{name}.JPEG" for name in names)],
+                          env=imgrec.environment({"IMGREC_STATE_DIR": str(tmp_path)}), capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    answers = [json.loads(line) for line in done.stdout.splitlines()]
+    has_openvino = json.loads(imgrec.run("version", "--json").stdout)["openvino"]
+    assert {answer["engine"] for answer in answers} == {"openvino" if has_openvino else "opencv"}
+    best = {pathlib.Path(answer["file"]).stem: answer["labels"][0] for answer in answers}
+    assert set(best) == set(names)
+    for name in names:
+        assert (best[name]["index"], best[name]["score"]) == (reference[name][0][0], pytest.approx(reference[name][0][2], abs=1e-3))
 
 
 @pytest.mark.parametrize("script", ["postinst", "prerm", "postrm"])

@@ -243,7 +243,7 @@ def test_files_are_short():
 
 
 def test_shell_scripts_parse():
-    for script in ("dev", ".ci/run", "configs/demo/samples.sh"):
+    for script in ("dev", ".ci/run", "configs/demo/samples.sh", "inference/engine/openvino.sh", "cmake/arm64/root.sh"):
         subprocess.run(["bash", "-n", str(ROOT / script)], check=True)
 
 

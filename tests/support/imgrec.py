@@ -13,6 +13,7 @@ import pathlib
 import re
 import resource
 import secrets
+import shlex
 import shutil
 import signal
 import subprocess
@@ -22,6 +23,7 @@ import time
 import urllib.parse
 
 BINARY = os.environ.get("IMGREC_BINARY", "build/dev/imgrec")
+EMULATOR = shlex.split(os.environ.get("IMGREC_TEST_EMULATOR", ""))  # what runs it, when it was built for another processor
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 START_SECONDS = 60  # sanitizer builds on a busy machine
 
@@ -34,7 +36,7 @@ def environment(extra=None):
 
 def run(*arguments, env=None, input=None, timeout=120, cwd=None):
     """One command to its end; stdout and stderr as text."""
-    return subprocess.run([BINARY, *map(str, arguments)], env=environment(env), input=input, timeout=timeout, cwd=cwd,
+    return subprocess.run([*EMULATOR, BINARY, *map(str, arguments)], env=environment(env), input=input, timeout=timeout, cwd=cwd,
                           capture_output=True, text=not isinstance(input, bytes))
 
 
@@ -119,7 +121,7 @@ class Service:
         self.exit_code = None
 
     def start(self, ready=True):
-        self.process = subprocess.Popen([self._binary, self.role, "--state-dir", self.state_dir, *self._flags], env=self._env,
+        self.process = subprocess.Popen([*EMULATOR, self._binary, self.role, "--state-dir", self.state_dir, *self._flags], env=self._env,
                                         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
                                         text=True, errors="replace")
         self._reader = threading.Thread(target=self._read, daemon=True)
