@@ -72,11 +72,13 @@ Result<void> AsgApi::set_desired(const std::string& group, int desired, const Ca
   return {};
 }
 
-Result<void> AsgApi::set_size(const std::string& group, int size, const CallLimits& limits) {
-  const std::string number = std::to_string(size);
-  const auto got = call(
-      "UpdateAutoScalingGroup",
-      {{"AutoScalingGroupName", group}, {"MinSize", number}, {"MaxSize", number}, {"DesiredCapacity", number}}, limits);
+Result<void> AsgApi::set_size(const std::string& group, const Size& size, const CallLimits& limits) {
+  const auto got = call("UpdateAutoScalingGroup",
+                        {{"AutoScalingGroupName", group},
+                         {"MinSize", std::to_string(size.min)},
+                         {"MaxSize", std::to_string(size.max)},
+                         {"DesiredCapacity", std::to_string(size.desired)}},
+                        limits);
   if (!got) return fail(got.error().error);
   return {};
 }

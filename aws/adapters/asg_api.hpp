@@ -33,8 +33,10 @@ class AsgApi {
   /// Errors: not_found "no_such_group".
   Result<AsgGroup> describe(const std::string& group, const CallLimits& limits);
   Result<void> set_desired(const std::string& group, int desired, const CallLimits& limits);
-  /// A group that always has so many: they are its least and its most too.
-  Result<void> set_size(const std::string& group, int size, const CallLimits& limits);
+  struct Size {
+    int min = 0, max = 0, desired = 0;
+  };
+  Result<void> set_size(const std::string& group, const Size& size, const CallLimits& limits);
   /// Returns false when the instance is in no group any more.
   Result<bool> terminate(const InstanceId& id, bool decrement, const CallLimits& limits);
 

@@ -185,16 +185,17 @@ void add_launch_template(Json& resources, const Config& config, const TemplateIn
   resources["WorkerLaunchTemplate"] = launch_template(config, "worker", std::move(data));
 }
 
-// As `imgrec doctor` wants it: it begins empty, the controller alone sizes it, and it ends nobody by itself.
+// As `imgrec doctor` wants it: it begins empty, the controller alone sizes it, and it ends nobody by itself; with
+// alarms it does all of that, and keeps one machine.
 void add_group(Json& resources, const Config& config, int workers_max) {
   const AwsConfig& aws = config.aws;
   if (aws.fleet_kind != "asg") return;
   Json types = Json::array();
   for (const std::string& type : list_of(aws.instance_types)) types.push_back({{"InstanceType", type}});
   Json properties = {{"AutoScalingGroupName", aws.auto_scaling_group},
-                     {"MinSize", "0"},
+                     {"MinSize", std::to_string(config.deploy.alarms ? std::max(1, config.controller.min) : 0)},
                      {"MaxSize", std::to_string(workers_max)},
-                     {"NewInstancesProtectedFromScaleIn", true},
+                     {"NewInstancesProtectedFromScaleIn", !config.deploy.alarms},
                      {"MixedInstancesPolicy",
                       {{"InstancesDistribution",
                         {{"OnDemandBaseCapacity", 0}, {"OnDemandPercentageAboveBaseCapacity", aws.spot ? 0 : 100}}},
@@ -308,6 +309,7 @@ Result<std::string> render_template(const Config& config, const TemplateInputs& 
   add_security_group(resources, config);
   add_launch_template(resources, config, inputs);
   add_group(resources, config, inputs.workers_max);
+  if (config.deploy.alarms) add_alarms(resources, config, inputs.alarms);
   if (config.deploy.web) {
     if (auto added = add_web(resources, config, inputs); !added) return fail(added.error());
   }

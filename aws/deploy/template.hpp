@@ -1,13 +1,31 @@
 // The CloudFormation template of what the service needs on AWS before its first role starts.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "lib/base/result.hpp"
 #include "lib/config/config.hpp"
 
 namespace imgrec::aws {
+
+/// A change of capacity at a distance of the metric from the alarm's threshold: from `lower` to `upper`, open where
+/// there is none.
+struct AlarmStep {
+  std::optional<double> lower, upper;
+  int change = 0;
+};
+struct AlarmRule {
+  double threshold = 0;
+  bool above = true;  // or below
+  std::vector<AlarmStep> steps = {};
+};
+struct AlarmRules {
+  AlarmRule out = {}, in = {};
+  int warm_up_seconds = 0;
+};
 
 /// What the settings do not say by themselves.
 struct TemplateInputs {
@@ -16,6 +34,7 @@ struct TemplateInputs {
   std::string worker_user_data;             // cloud-init's text, without a secret
   std::string web_user_data = {};           // the same with deploy.web; kAddressOfStack is in it
   int workers_max = 0;                      // of the workers' group
+  AlarmRules alarms = {};                   // with deploy.alarms
 };
 
 /// In the web instance's user-data: the template has the address that the stack makes in its place.
@@ -27,9 +46,10 @@ inline constexpr const char* kAddressOutput = "Address";
 /// A JSON document: the queues of the roster (but not those that web nodes make for themselves), the buckets, a role
 /// and an instance profile for each of web, worker and controller with the policies of configs/iam, the workers'
 /// security group unless the settings name others, their launch template, and with aws.fleet_kind "asg" their Auto
-/// Scaling group. With deploy.web also an Elastic IP, a group of one machine that takes it and runs web and controller
-/// (its role has the policies of both), and the security group and queue of answers of that. It names neither region,
-/// account nor partition, so that it holds in each. Roles, profiles and the launch template are called after aws.fleet
+/// Scaling group, with deploy.alarms sized by two alarms on the queue of requests. With deploy.web also an Elastic IP,
+/// a group of one machine that takes it and runs web and controller (its role has the policies of both), and the
+/// security group and queue of answers of that. It names neither region, account nor partition, so that it holds in
+/// each. Roles, profiles and the launch template are called after aws.fleet
 /// ("imgrec-worker"). The same settings give the same bytes. Pure. Errors: invalid "no_image", "no_instance_type",
 /// "bundle_in_stack", "bad_stack_name", "kms_alias", "not_of_stack"; of the web instance "no_allowed_cidr",
 /// "open_to_all", "keys_elsewhere", "tls_elsewhere".

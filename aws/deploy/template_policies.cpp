@@ -107,6 +107,7 @@ bool is_left_out(const std::string& sid, const Config& config, bool is_stacks) {
   // CloudFormation launches what a group launches, which is the other way round with everybody else.
   if (is_stacks) {
     if (is_one_of({"SizeTheGroup", "LaunchOwnFleetOnly"})) return !is_group;
+    if (sid == "AlarmsOfTheGroup") return !config.deploy.alarms;
     if (is_one_of({"SizeTheWebGroup", "LaunchWebInstance"})) return !config.deploy.web;
     return !is_group && !config.deploy.web && is_one_of({"RoleOfAutoScaling", "LaunchFromAnything", "TagAtLaunchOnly"});
   }

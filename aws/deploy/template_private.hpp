@@ -37,6 +37,9 @@ Json launch_template(const Config& config, std::string_view role, Json data);
 /// Subnets or zones of a group: empty subnets are the zones of the settings, or else all.
 void add_places(Json& group, const AwsConfig& aws, const std::string& subnets);
 
+/// The alarms and scaling policies of WorkerGroup.
+void add_alarms(Json& resources, const Config& config, const AlarmRules& rules);
+
 /// Template's WebAddress, WebSecurityGroup, WebLaunchTemplate and WebGroup. Errors: as render_template().
 Result<void> add_web(Json& resources, const Config& config, const TemplateInputs& inputs);
 

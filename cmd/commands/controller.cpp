@@ -20,6 +20,7 @@ namespace {
 int run_controller_command(const Config& config) {
   const int workers_max = instance_limit(scaling_rules(config.controller));
   if (auto checked = check_cost_limit(config, workers_max); !checked) return report(checked.error());
+  if (auto checked = check_alarms(config); !checked) return report(checked.error());
   ignore_sigpipe();
   raise_open_files_limit();
   Interrupts interrupts;

@@ -36,7 +36,8 @@ Result<ControllerPorts> controller_ports(const Config& config, Platform& platfor
                         .shutdown_confirmations = queue_name(config, QueueKind::shutdown_confirmations),
                         .leases = platform.outputs.get(),
                         .name = process_name(),
-                        .fleet_name = platform.fleet_name};
+                        .fleet_name = platform.fleet_name,
+                        .fleet_sizes_itself = config.platform == "aws" && config.deploy.alarms};
   if (platform.enter_as_controller) {
     auto is_gone = platform.enter_as_controller(ports.name);
     if (!is_gone) return fail(is_gone.error());

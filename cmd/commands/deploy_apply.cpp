@@ -2,6 +2,7 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdio>
 
@@ -53,15 +54,16 @@ Result<std::vector<aws::StackParameter>> parameters_of(const Invocation& call, a
   if (!aws::needs_vpc(call.config())) {
     if (!given) return std::vector<aws::StackParameter>();
     return fail(ErrorKind::invalid, "no_parameter",
-                "--vpc is for aws.subnets without aws.security_groups: here the stack needs no VPC.");
+                "--vpc is for subnets (aws.subnets, deploy.web_subnets): here the stack needs no VPC.");
   }
   if (given) return std::vector<aws::StackParameter>{{.name = "VpcId", .value = call.option("--vpc")}};
   const auto stack = service.describe(stack_of(call), limits);
   if (!stack) return fail(stack.error());
   if (aws::next_step(*stack ? std::optional((*stack)->status) : std::nullopt) != aws::StackStep::update) {
-    return fail(ErrorKind::invalid, "no_vpc",
-                "aws.subnets is set, and the workers' security group has to be in their VPC: name it with --vpc vpc-…, "
-                "or set aws.security_groups.");
+    return fail(
+        ErrorKind::invalid, "no_vpc",
+        "The settings name subnets, and the stack's security groups have to be in their VPC: name it with --vpc "
+        "vpc-…, or set neither aws.subnets nor deploy.web_subnets.");
   }
   return std::vector<aws::StackParameter>{{.name = "VpcId", .value = std::nullopt}};
 }
@@ -111,16 +113,28 @@ void print_costs(const Config& config) {
               config.deploy.web ? "" : "the machines of web and controller, ");
 }
 
-// An undeploy that was interrupted has left the group of the web instance empty, which no template says.
-Result<void> bring_web_back(const Config& config, aws::Session& session, std::stop_token stop) {
+// An undeploy that was interrupted has left a group empty that is never so, which no template says.
+Result<void> bring_back(aws::Session& session, const std::string& name, const aws::AsgApi::Size& size,
+                        std::stop_token stop) {
   const CallLimits limits(Deadline::in(system_clock(), kCallDeadline), std::move(stop));
-  const std::string name = aws::stack_name_of(config, "web");
   aws::AsgApi groups(session, kCallDeadline);
   const auto group = groups.describe(name, limits);
   if (!group) return fail(group.error());
-  if (group->desired > 0) return {};
-  std::printf("The web instance was ended, by an imgrec undeploy that did not go on: it comes again.\n");
-  return groups.set_size(name, 1, limits);
+  if (group->max > 0) return {};
+  std::printf("The machines of %s were ended, by an imgrec undeploy that did not go on: they come again.\n",
+              printable(name).c_str());
+  return groups.set_size(name, size, limits);
+}
+
+Result<void> bring_groups_back(const Config& config, aws::Session& session, const std::stop_token& stop) {
+  if (config.deploy.web) {
+    const aws::AsgApi::Size one = {.min = 1, .max = 1, .desired = 1};
+    if (auto back = bring_back(session, aws::stack_name_of(config, "web"), one, stop); !back) return back;
+  }
+  if (!config.deploy.alarms) return {};
+  const int least = std::max(1, config.controller.min);
+  return bring_back(session, config.aws.auto_scaling_group,
+                    {.min = least, .max = instance_limit(scaling_rules(config.controller)), .desired = least}, stop);
 }
 
 int finish(const aws::DeployOutcome& outcome, const std::string& stack) {
@@ -179,9 +193,8 @@ int run_deploy(const Invocation& call) {
   if (outcome->end == aws::DeployEnd::shown || (request.only_show && outcome->end == aws::DeployEnd::unchanged)) {
     print_costs(config);
   }
-  if (config.deploy.web && (outcome->end == aws::DeployEnd::changed || outcome->end == aws::DeployEnd::unchanged) &&
-      !request.only_show) {
-    if (auto back = bring_web_back(config, **session, interrupts.token()); !back) return report(back.error());
+  if ((outcome->end == aws::DeployEnd::changed || outcome->end == aws::DeployEnd::unchanged) && !request.only_show) {
+    if (auto back = bring_groups_back(config, **session, interrupts.token()); !back) return report(back.error());
   }
   return finish(*outcome, request.change.stack);
 }
@@ -200,7 +213,7 @@ Command deploy_command() {
                   {"--yes", "", "do not ask"},
                   {"--dry-run", "", "show the changes and what a month costs; change nothing"},
                   {"--role", "ARN", "what CloudFormation acts as (configs/iam/stack.json), now and later; else as you"},
-                  {"--vpc", "ID", "the VPC of aws.subnets, when the stack is made and aws.security_groups is not set"},
+                  {"--vpc", "ID", "the VPC of the settings' subnets, when the stack is made"},
                   {"--skip-rights-check", "",
                    "do not ask IAM whether all rights are there (imgrec doctor --for deployer)"},
                   {"--take-over", "", "remove the change set of another imgrec deploy that is at it no more"}},

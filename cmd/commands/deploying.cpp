@@ -2,7 +2,10 @@
 
 #include <poll.h>
 
+#include <cmath>
 #include <cstdio>
+#include <optional>
+#include <span>
 
 #include "aws/deploy/template.hpp"
 #include "aws/deploy/template_policies.hpp"
@@ -10,6 +13,7 @@
 #include "cmd/platform/platforms.hpp"
 #include "cmd/platform/user_data.hpp"
 #include "lib/config/settings_deploy.hpp"
+#include "roles/controller/policy/alarm_rule.hpp"
 #include "roles/controller/policy/policy.hpp"
 #include "roles/controller/round.hpp"
 
@@ -22,6 +26,25 @@ constexpr const char* kWebNode =
 
 }  // namespace
 
+namespace {
+
+// Those of the policy alarm.
+aws::AlarmRules alarm_rules() {
+  const auto rule = [](double threshold, bool above, std::span<const alarm_rule::Step> steps) {
+    aws::AlarmRule out{.threshold = threshold, .above = above};
+    for (const alarm_rule::Step& step : steps) {
+      const auto bound = [](double value) { return std::isinf(value) ? std::nullopt : std::optional(value); };
+      out.steps.push_back({.lower = bound(step.lower), .upper = bound(step.upper), .change = step.change});
+    }
+    return out;
+  };
+  return {.out = rule(alarm_rule::kOutThreshold, true, alarm_rule::kOutSteps),
+          .in = rule(alarm_rule::kInThreshold, false, alarm_rule::kInSteps),
+          .warm_up_seconds = alarm_rule::kWarmUpSeconds};
+}
+
+}  // namespace
+
 std::string stack_of(const Invocation& call) {
   return call.has("--stack") ? call.option("--stack") : call.config().aws.fleet;
 }
@@ -29,6 +52,7 @@ std::string stack_of(const Invocation& call) {
 Result<std::string> stack_template(const Config& config, const aws::Session& session) {
   const int workers_max = instance_limit(scaling_rules(config.controller));
   if (auto checked = check_cost_limit(config, workers_max); !checked) return fail(checked.error());
+  if (auto checked = check_alarms(config); !checked) return fail(checked.error());
   const auto buckets = aws_buckets(config.aws);
   if (!buckets) return fail(buckets.error());
   const auto user_data = worker_user_data(config, session.endpoints());
@@ -37,7 +61,8 @@ Result<std::string> stack_template(const Config& config, const aws::Session& ses
                              .output_bucket = buckets->output,
                              .bundle_bucket = buckets->bundle,
                              .worker_user_data = *user_data,
-                             .workers_max = workers_max};
+                             .workers_max = workers_max,
+                             .alarms = alarm_rules()};
   if (!config.deploy.web) return aws::render_template(config, inputs);
   Config with_web = config;
   with_web.web.node = kWebNode;

@@ -180,7 +180,8 @@ void check_group(const Config& config, aws::Session& session, std::vector<Check>
                       .fix = "aws autoscaling " + std::move(options) + " --auto-scaling-group-name " + name});
   };
   const std::size_t before = checks.size();
-  if (group->min > config.controller.min) {
+  const bool has_alarms = config.deploy.alarms;  // which size it: it keeps a machine, and ends those that are too many
+  if (!has_alarms && group->min > config.controller.min) {
     wrong("minimum", CheckStatus::failed,
           "Its minimum is " + std::to_string(group->min) + ", and controller.min is " +
               std::to_string(config.controller.min) + ": the group refuses ends below its own.",
@@ -192,7 +193,7 @@ void check_group(const Config& config, aws::Session& session, std::vector<Check>
               std::to_string(config.controller.max) + ").",
           "update-auto-scaling-group --max-size " + std::to_string(config.controller.max));
   }
-  if (!group->protects_new) {
+  if (!has_alarms && !group->protects_new) {
     wrong("protection", CheckStatus::failed, "It does not protect new instances from scale-in: it may end busy ones.",
           "update-auto-scaling-group --new-instances-protected-from-scale-in");
   }

@@ -117,7 +117,7 @@ class Undeployment {
   Result<void> end_web() {
     talk_.say("The web instance ends first, and the controller in it.");
     const auto end = [this](std::span<const InstanceId>, const CallLimits& within) {
-      return aws::AsgApi(session_, kCallDeadline).set_size(web_group(), 0, within);
+      return aws::AsgApi(session_, kCallDeadline).set_size(web_group(), {}, within);
     };
     if (auto emptied = end({}, limits()); !emptied) return emptied;
     const auto list = [this](const CallLimits& within) {
@@ -144,7 +144,9 @@ class Undeployment {
       aws::AsgApi groups(session_, kCallDeadline);
       const auto there = groups.describe(config_.aws.auto_scaling_group, limits());
       if (!there && there.error().kind != ErrorKind::not_found) return fail(there.error());
-      if (there) {
+      if (there && config_.deploy.alarms) {  // which would launch anew
+        if (auto set = groups.set_size(config_.aws.auto_scaling_group, {}, limits()); !set) return set;
+      } else if (there) {
         if (auto set = groups.set_desired(config_.aws.auto_scaling_group, 0, limits()); !set) return set;
       }
     }

@@ -195,6 +195,7 @@ struct DeployConfig {
   std::string web_subnets;          // list; empty: aws.subnets
   double web_price = 0;             // dollars an hour; 0: as controller.price
   std::string address;              // allocation id of the Elastic IP; the stack gives it to the machine
+  bool alarms = false;              // CloudWatch's alarms size the workers' group, as the policy alarm does
   int max_workers = 0;              // controller.max may not be more; 0: no limit
   double max_dollars_per_hour = 0;  // all machines together may not cost more; 0: no limit
 };

@@ -68,6 +68,12 @@ void add_deploy_settings(std::vector<Setting>& all) {
                       {},
                       kConfigCommand},
                      at(&DeployConfig::address), kAllocation));
+  all.push_back(boolean({"deploy.alarms",
+                         "alarms of CloudWatch size the Auto Scaling group by the policy alarm; the controller only "
+                         "watches",
+                         {},
+                         kControllerCommand},
+                        at(&DeployConfig::alarms)));
   all.push_back(number({"deploy.max_workers",
                         "settings that ask for more workers are refused, by deploy and by the controller; 0: none is",
                         {},
@@ -94,6 +100,13 @@ Result<void> validate_deploy(const Config& config) {
                  "), which nothing may exceed: lower the first, or have the limit raised.");
   }
   return {};
+}
+
+Result<void> check_alarms(const Config& config) {
+  if (!config.deploy.alarms || (config.aws.fleet_kind == "asg" && config.controller.policy == "alarm")) return {};
+  return fail(ErrorKind::invalid, "bad_setting",
+              "deploy.alarms has an Auto Scaling group do what the policy alarm says: set aws.fleet_kind = \"asg\" and "
+              "controller.policy = \"alarm\" with it.");
 }
 
 Result<void> check_cost_limit(const Config& config, int workers_max) {

@@ -13,6 +13,9 @@ void add_deploy_settings(std::vector<Setting>& all);
 /// Rules between them and those of the controller. Errors: invalid "bad_setting".
 Result<void> validate_deploy(const Config& config);
 
+/// deploy.alarms is for a group and its own policy. Errors: invalid "bad_setting".
+Result<void> check_alarms(const Config& config);
+
 /// The most dollars an hour that machines cost: workers_max of them at controller.price, and the web instance.
 double dollars_per_hour_of(const Config& config, int workers_max);
 

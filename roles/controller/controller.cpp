@@ -55,7 +55,9 @@ DecisionRecord::Seen seen_in(const Observation& observation) {
 
 std::unique_ptr<Drainer> make_drainer(const ControllerConfig& config, const ControllerPorts& ports) {
   // A dry run must not take back what another controller asked for.
-  if (ports.queues == nullptr || config.drain_timeout <= Millis(0) || config.dry_run) return nullptr;
+  if (ports.queues == nullptr || config.drain_timeout <= Millis(0) || config.dry_run || ports.fleet_sizes_itself) {
+    return nullptr;
+  }
   return std::make_unique<Drainer>(*ports.queues, ports.clock, ports.rng, ports.metrics,
                                    DrainerOptions{.requests = ports.shutdown_requests,
                                                   .confirmations = ports.shutdown_confirmations,
@@ -127,7 +129,7 @@ class Controller {
 
 void Controller::step(const std::stop_token& stop) {
   const CallLimits limits(Deadline::in(ports_.clock, kRoundMax), stop);
-  DecisionRecord record{.at = ports_.clock.wall_now(), .dry_run = config_.dry_run};
+  DecisionRecord record{.at = ports_.clock.wall_now(), .dry_run = config_.dry_run || ports_.fleet_sizes_itself};
   nothing_to_do_ = false;
   auto observation = observer_.observe(limits);
   if (observation && drainer_) observation->drains = drainer_->observe(observation->instances, limits);
@@ -158,7 +160,7 @@ void Controller::step(const std::stop_token& stop) {
                     .terminate = static_cast<int>(actions.terminate.size())};
   record.why = decision.why + (actions.note.empty() ? "" : "; " + actions.note);
   explain(record);
-  if (!config_.dry_run) {
+  if (!config_.dry_run && !ports_.fleet_sizes_itself) {
     if (const auto applied = applier_.apply(actions, limits); !applied) record.error = applied.error().message;
   }
   remember(&*observation, std::move(record));
@@ -200,7 +202,10 @@ void Controller::explain(const DecisionRecord& record) {
                         record.actions.terminate};
   const auto level = explained_ == summary ? log::Level::debug : log::Level::info;
   explained_ = summary;
-  log::write(level, config_.dry_run ? "scaling (dry run)" : "scaling",
+  log::write(level,
+             config_.dry_run             ? "scaling (dry run)"
+             : ports_.fleet_sizes_itself ? "scaling (by the group's alarms)"
+                                         : "scaling",
              {{"wanted", *record.wanted},
               {"take_back", record.actions.take_back},
               {"launch", record.actions.launch},

@@ -34,9 +34,10 @@ struct ControllerPorts {
   std::string how_to_end = {};
   QueueDirectory* queues = nullptr;  // opens the queues that follow; null: instances are told to end at once
   std::string shutdown_requests = {}, shutdown_confirmations = {};  // names
-  ObjectStore* leases = nullptr;  // where controllers agree on who leads; null: this is the only one
-  std::string name = {};          // of this process, for the lease: no other one ever has it
-  std::string fleet_name = {};    // as LeaderLease::fleet
+  ObjectStore* leases = nullptr;    // where controllers agree on who leads; null: this is the only one
+  std::string name = {};            // of this process, for the lease: no other one ever has it
+  std::string fleet_name = {};      // as LeaderLease::fleet
+  bool fleet_sizes_itself = false;  // decisions are explained and published, and none is applied
   /// As LeadershipOptions::is_gone; empty: nobody can know.
   std::function<bool(const std::string& name)> is_gone = {};
 };

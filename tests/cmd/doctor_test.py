@@ -222,6 +222,8 @@ def test_an_auto_scaling_group(account, ready):
     found = checks()
     assert failed(found) == {f"Auto Scaling group workers, {what}" for what in ("minimum", "protection", "process Launch")}
     assert "--min-size 0" in found["Auto Scaling group workers, minimum"]["fix"]
+    by_alarms = checks("--deploy-alarms", "--policy", "alarm")
+    assert failed(by_alarms) == {"Auto Scaling group workers, process Launch"}, "it keeps a machine, and ends those that are too many"
     scaling.update_auto_scaling_group(AutoScalingGroupName="workers", MinSize=0, NewInstancesProtectedFromScaleIn=True)
     scaling.resume_processes(AutoScalingGroupName="workers")
     assert "1 instances, from 0 to 4" in checks()["Auto Scaling group workers"]["detail"]

@@ -13,9 +13,9 @@
 //   cooldowns").
 #include <algorithm>
 #include <cmath>
-#include <limits>
 #include <span>
 
+#include "roles/controller/policy/alarm_rule.hpp"
 #include "roles/controller/policy/policy.hpp"
 #include "roles/controller/policy/words.hpp"
 
@@ -24,20 +24,10 @@ namespace {
 
 using policy_words::plural;
 
-constexpr Seconds kPeriod{60};
-constexpr Seconds kWarmUp{300};
-constexpr double kOutThreshold = 2;  // more than that: out
-constexpr double kInThreshold = 3;   // fewer than that: in
-constexpr double kAny = std::numeric_limits<double>::infinity();
+using namespace alarm_rule;
 
-// The metric's distance from the threshold and the change of capacity it asks for.
-struct Step {
-  double lower, upper;
-  int change;
-};
-// The first lets a few images wait for a second instance; the last fills a group of the published size at once.
-constexpr Step kOutSteps[] = {{0, 10, 1}, {10, 50, 6}, {50, kAny, 18}};
-constexpr Step kInSteps[] = {{-2, 0, -1}, {-kAny, -2, -6}};
+constexpr Seconds kPeriod{60};
+constexpr Seconds kWarmUp{kWarmUpSeconds};
 
 struct Memory {
   std::optional<int> desired;

@@ -172,6 +172,31 @@ def test_a_template_that_is_too_long_for_a_call_goes_by_s3(account, tmp_path):
     assert gone.returncode == 0, gone.stderr
 
 
+def test_a_group_that_alarms_size_comes_and_goes(account, tmp_path):
+    """moto makes neither alarms nor scaling policies of a stack: the linter and template_test.py look at them."""
+    scaling = account.client("autoscaling")
+    more = {"fleet": "watched", "fleet_kind": "asg", "auto_scaling_group": "watched", "input_bucket": "watched-in", "output_bucket": "watched-out"}
+    names = {key: f"watched-{key}".replace("_", "-") for key in ("request", "dead_letter", "signals", "shutdown_request", "shutdown_confirmed",
+                                                                 "response_prefix")}
+    head = "[queue]\n" + "".join(f'{name} = "{value}"\n' for name, value in names.items()) + '[controller]\npolicy = "alarm"\nmax = 3\n'
+
+    def group():
+        found = scaling.describe_auto_scaling_groups(AutoScalingGroupNames=["watched"])["AutoScalingGroups"]
+        return [(one["MinSize"], one["MaxSize"], one["DesiredCapacity"], len(one["Instances"])) for one in found]
+    made = run(account, tmp_path, "deploy", "--yes", head=head, deploy="alarms = true", **more)
+    assert made.returncode == 0, made.stderr
+    assert group() == [(1, 3, 1, 1)]
+    assert "Add     ScaleOutAlarm" in made.stdout and "Add     ScaleInPolicy" in made.stdout
+
+    # As an interrupted undeploy leaves it.
+    scaling.update_auto_scaling_group(AutoScalingGroupName="watched", MinSize=0, MaxSize=0, DesiredCapacity=0)
+    again = run(account, tmp_path, "deploy", "--yes", head=head, deploy="alarms = true", **more)
+    assert again.returncode == 0 and "The machines of watched were ended" in again.stdout and group() == [(1, 3, 1, 1)], again.stderr
+    gone = run(account, tmp_path, "undeploy", "--yes", "--delete-data", head=head, deploy="alarms = true", **more)
+    assert gone.returncode == 0, gone.stderr
+    assert group() == []
+
+
 def test_a_stack_in_subnets_needs_their_vpc(account, tmp_path):
     subnets = {"subnets": ["subnet-0123456789abcdef0"]}
     without = run(account, tmp_path, "deploy", "--yes", "--stack", "other", **subnets)

@@ -127,6 +127,6 @@ def test_a_web_instance_that_an_interrupted_undeploy_has_ended_comes_again():
     service.web = 0
     with small_server.SmallServer(service) as server:
         done = imgrec.run("deploy", "--yes", *SETTINGS, env=environment(server))
-    assert done.returncode == 0 and "it comes again" in done.stdout, done.stderr
+    assert done.returncode == 0 and "they come again" in done.stdout, done.stderr
     sizes, = service.asked["UpdateAutoScalingGroup"]
     assert (sizes["AutoScalingGroupName"], sizes["MinSize"], sizes["MaxSize"], sizes["DesiredCapacity"]) == ("imgrec-web", "1", "1", "1")

@@ -14,6 +14,8 @@ import aws_account
 import imgrec
 
 SETTINGS = """platform = "aws"
+[controller]
+policy = "alarm"
 [aws]
 input_bucket = "in-bucket"
 output_bucket = "out-bucket"
@@ -26,6 +28,7 @@ fleet_kind = "asg"
 auto_scaling_group = "imgrec"
 [deploy]
 allowed_cidr = "203.0.113.0/24"
+alarms = true
 """ % ("a" * 64)
 
 # What handlers do for properties that the template does not set, and for lists that a stack does not ask for.
@@ -33,6 +36,7 @@ UNUSED = {
     "AWS::AutoScaling::AutoScalingGroup": r"managed-fleets:|vpc-lattice:|elasticloadbalancing:|cloudwatch:|ssm:|ec2:Get|"
                                           r"autoscaling:(Attach|Detach|CancelInstance|StartInstance|Suspend|Resume|Enable|Disable|"
                                           r"\w*Notification|\w*LifecycleHook)",
+    "AWS::AutoScaling::ScalingPolicy": r"cloudwatch:GetMetricData",  # of predictive scaling
     "AWS::EC2::EIP": r"ec2:(AcceptAddressTransfer|AssociateAddress)",  # the web instance takes it
     "AWS::EC2::SecurityGroup": r"ec2:(\w*Egress|UpdateSecurityGroupRule)",
     "AWS::IAM::Role": r"iam:(AttachRole|DetachRole|\w*PermissionsBoundary|UpdateRole$|UpdateRoleDescription)",
@@ -107,6 +111,8 @@ def test_it_is_bound_to_what_the_stack_has(template, without_web):
     assert last("Profiles") == names["AWS::IAM::InstanceProfile"]
     assert last("Buckets") == names["AWS::S3::Bucket"]
     assert {name.removesuffix(".fifo") for name in last("Queues")} == {name.removesuffix(".fifo") for name in names["AWS::SQS::Queue"]}
+    alarms = {resource["Properties"]["AlarmName"] for resource in template["Resources"].values() if resource["Type"] == "AWS::CloudWatch::Alarm"}
+    assert resources["AlarmsOfTheGroup"].endswith(":alarm:imgrec-scale-*") and alarms == {"imgrec-scale-out", "imgrec-scale-in"}
     groups = {resources[sid].rpartition("/")[2] for sid in ("SizeTheGroup", "SizeTheWebGroup")}
     assert groups == names["AWS::AutoScaling::AutoScalingGroup"] == {"imgrec", "imgrec-web"}
     assert [sid for sid, resource in resources.items() if resource == "*"] == ["See"]

@@ -22,6 +22,7 @@ SETTINGS = {"region": aws_account.REGION, "input_bucket": "in-bucket", "output_b
 GROUP = {"fleet_kind": "asg", "auto_scaling_group": "the-group", "spot": True}
 WEB = '[deploy]\nallowed_cidr = "203.0.113.7/32"\n'
 NO_WEB = "[deploy]\nweb = false\n"
+ALARMS = '[controller]\npolicy = "alarm"\nmax = 19\n' + WEB + "alarms = true\n"
 SUBNETS = {"subnets": ["subnet-0123456789abcdef0"], "key_name": "a-key", "output_bucket": "in-bucket"}
 ENCRYPTED = {"sqs_kms_key": KEYS[0], "s3_kms_key": f"arn:aws:kms:us-east-1:123456789012:key/{KEYS[1]}"}
 
@@ -272,6 +273,30 @@ def test_the_web_instance_s_user_data_has_the_settings_and_the_address_of_the_st
     assert exposure and float(exposure.group(1)) <= 2.5, judged.stdout + judged.stderr
 
 
+def test_alarms_size_the_group_as_the_policy_alarm_does(tmp_path):
+    """More than 2 messages scale out, fewer than 3 in; from one machine to 19. Steps: roles/controller/policy/alarm_rule.hpp."""
+    resources = rendered(tmp_path, GROUP, web=ALARMS)["Resources"]
+    group = resources["WorkerGroup"]["Properties"]
+    assert (group["MinSize"], group["MaxSize"], group["NewInstancesProtectedFromScaleIn"]) == ("1", "19", False)
+    change = {}
+    for name, comparison, threshold in (("ScaleOut", "GreaterThanThreshold", 2), ("ScaleIn", "LessThanThreshold", 3)):
+        alarm, policy = resources[f"{name}Alarm"]["Properties"], resources[f"{name}Policy"]["Properties"]
+        assert (alarm["ComparisonOperator"], alarm["Threshold"], alarm["Period"], alarm["EvaluationPeriods"]) == (comparison, threshold, 60, 1)
+        assert (alarm["Namespace"], alarm["MetricName"]) == ("AWS/SQS", "ApproximateNumberOfMessagesVisible")
+        assert alarm["Dimensions"] == [{"Name": "QueueName", "Value": {"Fn::GetAtt": ["RequestQueue", "QueueName"]}}]
+        assert alarm["AlarmActions"] == [{"Ref": f"{name}Policy"}] and policy["AutoScalingGroupName"] == {"Ref": "WorkerGroup"}
+        assert (policy["PolicyType"], policy["AdjustmentType"]) == ("StepScaling", "ChangeInCapacity")
+        change[name] = [(step.get("MetricIntervalLowerBound"), step.get("MetricIntervalUpperBound"), step["ScalingAdjustment"])
+                        for step in policy["StepAdjustments"]]
+    assert resources["ScaleOutPolicy"]["Properties"]["EstimatedInstanceWarmup"] == 300
+    assert change == {"ScaleOut": [(0, 10, 1), (10, 50, 6), (50, None, 18)], "ScaleIn": [(-2, 0, -1), (None, -2, -6)]}
+    assert "ScaleOutAlarm" not in rendered(tmp_path, GROUP)["Resources"]
+    settings = resources["WebLaunchTemplate"]["Properties"]["LaunchTemplateData"]["UserData"]["Fn::Base64"]["Fn::Join"][1]
+    assert "alarms = true" in settings[0] + settings[2], "so that the controller only watches"
+    refused = run(tmp_path, web=ALARMS)
+    assert refused.returncode != 0 and 'aws.fleet_kind = "asg"' in refused.stderr
+
+
 def test_the_user_data_is_what_workers_get(tmp_path):
     data = rendered(tmp_path)["Resources"]["WorkerLaunchTemplate"]["Properties"]["LaunchTemplateData"]
     printed = imgrec.run("user-data", "worker", "--config", tmp_path / "aws.toml")
@@ -295,6 +320,10 @@ def test_what_cannot_be_a_stack_is_refused_with_its_setting(tmp_path, change, sa
 
 def venv():
     return os.environ.get("IMGREC_TEST_CFN_VENV") or pytest.skip("IMGREC_TEST_CFN_VENV is not set: ./dev test sets it")
+
+
+def test_the_linter_finds_nothing_in_alarms(tmp_path):
+    test_the_linter_finds_nothing(tmp_path, (GROUP,), ALARMS)
 
 
 @pytest.mark.parametrize("changes", [(), (GROUP, ENCRYPTED), (SUBNETS,), (GROUP, SUBNETS), ({"spot": True, "security_groups": ["sg-0123456789abcdef0"]},)],

@@ -38,7 +38,8 @@ class ControllerTest : public testing::Test {
                                  .series = series_,
                                  .results = results_,
                                  .signals = signals_,
-                                 .how_to_end = how_to_end_},
+                                 .how_to_end = how_to_end_,
+                                 .fleet_sizes_itself = fleet_sizes_itself_},
                                 stop);
     });
     clock_.wait_for_sleepers(1);  // the first round is over
@@ -83,6 +84,7 @@ class ControllerTest : public testing::Test {
   test::FakeFleet fleet_{clock_, {.instances_max = 6, .boot = Millis(3'000), .stop = Millis(2'000)}};
   ObjectStore* results_ = nullptr;
   std::string how_to_end_;
+  bool fleet_sizes_itself_ = false;
   test::MemoryQueue signal_queue_{clock_};
   MessageQueue* signals_ = nullptr;
   Result<void> outcome_;
@@ -411,6 +413,19 @@ TEST_F(ControllerTest, ADryRunChangesNothingAndSaysWhatItWould) {
   const auto first = log.find(line);
   ASSERT_NE(first, std::string::npos) << log;
   EXPECT_EQ(log.find(line, first + 1), std::string::npos) << "one line, since nothing changed:\n" << log;
+  EXPECT_THAT(log, HasSubstr("launch=3"));
+}
+
+TEST_F(ControllerTest, AFleetThatSizesItselfIsOnlyWatchedAndExplained) {
+  push(3);
+  fleet_sizes_itself_ = true;
+  testing::internal::CaptureStderr();
+  start(kConfig);
+  rounds(5);
+  stop();
+  const std::string log = testing::internal::GetCapturedStderr();
+  EXPECT_EQ(fleet_.faults.calls(FleetCall::launch), 0);
+  EXPECT_THAT(log, HasSubstr("scaling (by the group's alarms)"));
   EXPECT_THAT(log, HasSubstr("launch=3"));
 }
 
