@@ -118,7 +118,7 @@ class Ec2Doctor {
       not_asked_or_failed("instance types", most.error(), "Correct aws.instance_types: such as c7i.large,c7a.large.");
       return std::nullopt;
     }
-    if (const auto fitting = check_architecture(aws_); !fitting) {
+    if (const auto fitting = check_architecture(config_); !fitting) {
       checks_.push_back(
           call_failed("instance types", fitting.error(), "Choose an image, types and a bundle of one architecture."));
       return *most;

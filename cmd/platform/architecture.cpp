@@ -14,15 +14,19 @@ std::string_view architecture_of_type(std::string_view type) {
   return name == "a1" || attributes.find('g') != std::string_view::npos ? "aarch64" : "x86_64";
 }
 
-Result<void> check_architecture(const AwsConfig& aws) {
-  const auto types = list_of(aws.instance_types);
+Result<void> check_architecture(const Config& config) {
+  const AwsConfig& aws = config.aws;
+  auto types = list_of(aws.instance_types);
+  if (!config.deploy.web_type.empty()) types.push_back(config.deploy.web_type);
   if (types.empty()) return {};
   const std::string first(architecture_of_type(types.front()));
   for (const std::string& type : types) {
     if (architecture_of_type(type) == first) continue;
-    return fail(ErrorKind::invalid, "other_architecture",
-                types.front() + " is for programs of " + first + ", " + type +
-                    " is not: aws.instance_types have to be of one architecture, that of aws.image_id and the bundle.");
+    return fail(
+        ErrorKind::invalid, "other_architecture",
+        types.front() + " is for programs of " + first + ", " + type +
+            " is not: aws.instance_types and deploy.web_type have to be of one architecture, that of aws.image_id and "
+            "the bundle.");
   }
   for (const std::string_view other : std::array{"x86_64", "aarch64"}) {
     if (other == first || aws.bundle_key.find(other) == std::string::npos) continue;

@@ -13,9 +13,10 @@ namespace imgrec {
 /// https://docs.aws.amazon.com/ec2/latest/instancetypes/instance-type-names.html
 std::string_view architecture_of_type(std::string_view type);
 
-/// Whether aws.instance_types have one kind of processor and the bundle that aws.bundle_key names is for it. A bundle
+/// Whether aws.instance_types, and deploy.web_type, have one kind of processor and the bundle that aws.bundle_key names
+/// is for it. A bundle
 /// whose name does not say what it is for, and an empty list (a launch template's types), are taken on trust.
 /// Errors: invalid "other_architecture".
-Result<void> check_architecture(const AwsConfig& aws);
+Result<void> check_architecture(const Config& config);
 
 }  // namespace imgrec

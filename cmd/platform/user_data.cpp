@@ -125,7 +125,7 @@ Result<std::vector<std::string>> install_command(const Config& config, const aws
                                                  bool powers_off) {
   const auto url = bundle_url(config, endpoints);
   if (!url) return fail(url.error());
-  if (const auto fitting = check_architecture(config.aws); !fitting) return fail(fitting.error());
+  if (const auto fitting = check_architecture(config); !fitting) return fail(fitting.error());
   if (config.model.labels.find('/') != std::string::npos) {
     return fail(
         ErrorKind::invalid, "labels_elsewhere",

@@ -69,6 +69,9 @@ TEST_F(UserDataTest, TheBundleHasToBeForTheProcessorOfTheInstances) {
   EXPECT_TRUE(text().starts_with("#cloud-config\n"));
   config_.aws.instance_types = "c7i.large,c7g.large";
   EXPECT_THAT(text(), HasSubstr("of one architecture"));
+  config_.aws.instance_types = "c7i.large";
+  config_.deploy.web_type = "t4g.small";
+  EXPECT_THAT(text(), HasSubstr("t4g.small is not"));
 }
 
 TEST_F(UserDataTest, AWorkerGetsTheSettingsThatConcernIt) {
