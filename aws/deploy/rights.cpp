@@ -109,8 +109,10 @@ std::optional<AccountPlace> place_of(std::string_view arn, const std::string& re
 
 Result<std::vector<RightsQuestion>> questions_of(std::string_view policy, const Config& config,
                                                  const TemplateInputs& inputs, const AccountPlace& place) {
-  const auto text = render_policy(
-      policy, config, inputs, {.region = place.region, .account = place.account, .is_stacks = policy == kStackPolicy});
+  const auto text = render_policy(policy, config, inputs,
+                                  {.region = place.region,
+                                   .account = place.account,
+                                   .who = policy == kStackPolicy ? PolicyOf::stack : PolicyOf::deployer});
   if (!text) return fail(text.error());
   std::vector<RightsQuestion> out;
   const Json document = Json::parse(*text);

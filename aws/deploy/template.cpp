@@ -173,6 +173,7 @@ void add_launch_template(Json& resources, const Config& config, const TemplateIn
     return Json{{"ResourceType", type}, {"Tags", tags_of(config, kFleetTagName)}};
   };
   Json data = machine(aws, list_of(aws.instance_types).front(), "WorkerProfile");
+  data["ImageId"] = worker_image(aws);
   data["SecurityGroupIds"] = std::move(groups);
   data["TagSpecifications"] = Json::array({tagged("instance"), tagged("volume")});
   data["UserData"] = {{"Fn::Base64", inputs.worker_user_data}};

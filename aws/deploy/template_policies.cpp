@@ -99,13 +99,13 @@ Result<std::vector<std::string>> key_ids(const AwsConfig& aws) {
   return out;
 }
 
-bool is_left_out(const std::string& sid, const Config& config, bool is_stacks) {
+bool is_left_out(const std::string& sid, const Config& config, PolicyOf who) {
   const auto is_one_of = [&](std::initializer_list<std::string_view> sids) {
     return std::ranges::find(sids, sid) != sids.end();
   };
   const bool is_group = config.aws.fleet_kind == "asg";
-  // CloudFormation launches what a group launches, which is the other way round with everybody else.
-  if (is_stacks) {
+  // CloudFormation launches what a group launches, which is the other way round with a controller.
+  if (who == PolicyOf::stack) {
     if (is_one_of({"SizeTheGroup", "LaunchOwnFleetOnly"})) return !is_group;
     if (sid == "AlarmsOfTheGroup") return !config.deploy.alarms;
     if (is_one_of({"SizeTheWebGroup", "LaunchWebInstance"})) return !config.deploy.web;
@@ -113,8 +113,9 @@ bool is_left_out(const std::string& sid, const Config& config, bool is_stacks) {
   }
   if (!config.deploy.web && is_one_of({"EndTheWebInstance", "ReadTheWebInstance"})) return true;
   if (!is_group && is_one_of({"SeeTheGroup", "SizeTheGroup"})) return true;
-  if (is_group && is_one_of({"LaunchFromAnything", "LaunchOwnFleetOnly", "TagAtLaunchOnly", "GiveWorkersTheirRoleOnly",
-                             "EndOwnFleetOnly"})) {
+  if (is_group && who == PolicyOf::role &&
+      is_one_of({"LaunchFromAnything", "LaunchOwnFleetOnly", "TagAtLaunchOnly", "GiveWorkersTheirRoleOnly",
+                 "EndOwnFleetOnly"})) {
     return true;
   }
   return sid == "UseTheKey" && config.aws.sqs_kms_key.empty() && config.aws.s3_kms_key.empty();
@@ -169,7 +170,7 @@ Result<std::string> render_policy(std::string_view policy, const Config& config,
   const Json document = Json::parse(policy);
   Json statements = Json::array();
   for (const Json& statement : document["Statement"]) {
-    if (is_left_out(statement["Sid"].get<std::string>(), config, use.is_stacks)) continue;
+    if (is_left_out(statement["Sid"].get<std::string>(), config, use.who)) continue;
     Json out = replaced(statement, words);
     out["Resource"] = resources_of(statement, config, *keys, words);
     if (!out["Resource"].empty()) statements.push_back(std::move(out));

@@ -13,11 +13,13 @@ namespace imgrec::aws {
 /// "imgrec-worker" of the role "worker": the name of its IAM role, its instance profile and its launch template.
 std::string stack_name_of(const Config& config, std::string_view role);
 
+enum class PolicyOf { role, deployer, stack };
+
 /// What the words REGION and ACCOUNT_ID stand for, and for whom a policy is.
 struct PolicyUse {
   std::string region = "${AWS::Region}",
               account = "${AWS::AccountId}";  // in a template: CloudFormation's own (Fn::Sub)
-  bool is_stacks = false;                     // configs/iam/stack.json
+  PolicyOf who = PolicyOf::role;
 };
 
 /// policy: the text of a file of configs/iam. Returns it as JSON, as configs/iam/README.md says to change it for these

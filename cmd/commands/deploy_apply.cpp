@@ -1,9 +1,5 @@
 // imgrec deploy
-#include <signal.h>
-#include <unistd.h>
-
 #include <algorithm>
-#include <cerrno>
 #include <cstdio>
 
 #include "aws/adapters/asg_api.hpp"
@@ -18,6 +14,7 @@
 #include "cmd/cli/terminal.hpp"
 #include "cmd/commands/commands.hpp"
 #include "cmd/commands/deploying.hpp"
+#include "cmd/commands/prebaking.hpp"
 #include "cmd/commands/rights.hpp"
 #include "cmd/platform/platforms.hpp"
 #include "lib/base/ids.hpp"
@@ -35,16 +32,6 @@ std::string number_text(double number) {
   char text[40];
   std::snprintf(text, sizeof text, "%g", number);
   return text;
-}
-
-aws::StackHolder this_process() {
-  char host[256] = {};
-  ::gethostname(host, sizeof host - 1);
-  return {.host = host, .process = ::getpid()};
-}
-
-bool is_running(long process) {
-  return ::kill(static_cast<pid_t>(process), 0) == 0 || errno == EPERM;
 }
 
 // VpcId, where the template has it: from --vpc, or as the stack has it.
@@ -156,47 +143,147 @@ int finish(const aws::DeployOutcome& outcome, const std::string& stack) {
   return kExitOk;
 }
 
+// One run of the command: what its steps share.
+class Deploying {
+ public:
+  Deploying(const Invocation& call, aws::Session& session, std::stop_token stop)
+      : call_(call),
+        session_(session),
+        service_(session),
+        stack_(stack_of(call)),
+        stop_(std::move(stop)),
+        talk_(deploy_talk(call.has("--yes"), stop_)) {}
+
+  Result<int> run() {
+    if (!call_.has("--skip-rights-check")) {
+      const StackToChange stack = {.name = stack_, .role = call_.option("--role")};
+      if (auto allowed = require_rights(session_, call_.config(), service_, stack, limits()); !allowed) {
+        return fail(allowed.error());
+      }
+    }
+    return call_.has("--prebaked") ? with_image() : deploy_and_tell(call_.config());
+  }
+
+ private:
+  CallLimits limits() const { return {Deadline::in(system_clock(), aws::DeployLimits().call), stop_}; }
+
+  Result<aws::DeployOutcome> deploy(const Config& config) {
+    const auto text = stack_template(config, session_);
+    if (!text) return fail(text.error());
+    aws::DeployRequest request{.change = {.stack = stack_,
+                                          .name = std::string(aws::kChangeSetPrefix) + random_hex(system_rng(), 8),
+                                          .template_text = {},
+                                          .parameters = {},
+                                          // Not the tag of workers: stacks give theirs to the machines of a group too.
+                                          .tags = {{"imgrec:stack", config.aws.fleet}},
+                                          .description = {},
+                                          .role = call_.option("--role")},
+                               .self = this_process(),
+                               .is_running = is_running,
+                               .take_over = call_.has("--take-over"),
+                               .only_show = call_.has("--dry-run")};
+    if (auto placed = place_template(config, session_, *text, limits(), request.change); !placed) {
+      return fail(placed.error());
+    }
+    auto parameters = parameters_of(call_, service_, limits());
+    if (!parameters) return fail(parameters.error());
+    request.change.parameters = *std::move(parameters);
+    return aws::deploy_stack(service_, request, talk_, system_clock(), stop_);
+  }
+
+  Result<int> deploy_and_tell(const Config& config) {
+    const auto outcome = deploy(config);
+    if (!outcome) return fail(outcome.error());
+    if (outcome->end == aws::DeployEnd::shown ||
+        (call_.has("--dry-run") && outcome->end == aws::DeployEnd::unchanged)) {
+      print_costs(config);
+    }
+    if (!call_.has("--dry-run") &&
+        (outcome->end == aws::DeployEnd::changed || outcome->end == aws::DeployEnd::unchanged)) {
+      if (auto back = bring_groups_back(config, session_, stop_); !back) return fail(back.error());
+    }
+    return finish(*outcome, stack_);
+  }
+
+  // The image is made with the stack's own profile and security group: where there is no stack yet, it comes first.
+  Result<int> with_image() {
+    Config config = call_.config();
+    const auto images = open_images(config, session_);
+    auto image = existing_image(*images, config, session_, limits());
+    if (!image) return fail(image.error());
+    if (!*image && call_.has("--dry-run")) {
+      talk_.say(
+          "There is no image of these settings: one would be made, and the workers' launch template be pointed at "
+          "it. Besides that:");
+      return deploy_and_tell(config);
+    }
+    if (!*image) {
+      auto stack = stack_at_rest(config);
+      if (!stack) return fail(stack.error());
+      if (!*stack) return kExitItemFailed;
+      auto made = build(config, *images, **stack);
+      if (!made) return fail(made.error());
+      if (!*made) return kExitItemFailed;
+      *image = **made;
+    }
+    config.aws.prebaked_image = **image;
+    talk_.say("Workers start from the image " + **image + ".");
+    const auto code = deploy_and_tell(config);
+    if (!code || *code != kExitOk || call_.has("--dry-run")) return code;
+    const auto pruned = aws::prune_images(*images, **image, kImagesKept, talk_.say, limits());
+    if (!pruned) return fail(pruned.error());
+    std::printf(
+        "\n# For [aws] in the settings, so that the next imgrec deploy, and a controller with them, keep it:\n"
+        "prebaked_image = \"%s\"\n",
+        (*image)->c_str());
+    return kExitOk;
+  }
+
+  // Nothing: the stack was not made, which was told.
+  Result<std::optional<aws::Stack>> stack_at_rest(const Config& config) {
+    auto stack = service_.describe(stack_, limits());
+    if (!stack) return fail(stack.error());
+    if (*stack && aws::next_step((*stack)->status) == aws::StackStep::update) return stack;
+    const auto code = deploy_and_tell(config);
+    if (!code) return fail(code.error());
+    if (*code != kExitOk) return std::nullopt;
+    return service_.describe(stack_, limits());
+  }
+
+  // Nothing: the answer was no.
+  Result<std::optional<std::string>> build(const Config& config, aws::ImageService& images, const aws::Stack& stack) {
+    auto task = image_task(config, session_, service_, stack, limits());
+    if (!task) return fail(task.error());
+    task->holder.take_over = call_.has("--take-over");
+    const auto consent = talk_.confirm("Make an image of the workers' machine? That launches one " +
+                                       task->builder.instance_type + " for some minutes.");
+    if (!consent) return fail(consent.error());
+    if (!*consent) {
+      std::printf("No image was made.\n");
+      return std::nullopt;
+    }
+    auto made =
+        aws::make_image(images, *task, talk_.say, [] { return random_hex(system_rng(), 32); }, system_clock(), stop_);
+    if (!made) return fail(made.error());
+    return *std::move(made);
+  }
+
+  const Invocation& call_;
+  aws::Session& session_;
+  aws::CloudFormation service_;
+  const std::string stack_;
+  const std::stop_token stop_;
+  const aws::DeployTalk talk_;
+};
+
 int run_deploy(const Invocation& call) {
-  const Config& config = call.config();
-  auto session = open_aws_session(config, system_clock(), system_rng());
+  auto session = open_aws_session(call.config(), system_clock(), system_rng());
   if (!session) return report(session.error());
-  const auto text = stack_template(config, **session);
-  if (!text) return report(text.error());
+  // What is wrong with the settings is said before anything is asked.
+  if (const auto text = stack_template(call.config(), **session); !text) return report(text.error());
   Interrupts interrupts;
-  aws::CloudFormation service(**session);
-  aws::DeployRequest request{.change = {.stack = stack_of(call),
-                                        .name = std::string(aws::kChangeSetPrefix) + random_hex(system_rng(), 8),
-                                        .template_text = {},
-                                        .parameters = {},
-                                        // Not the tag of workers: stacks give theirs to the machines of a group too.
-                                        .tags = {{"imgrec:stack", config.aws.fleet}},
-                                        .description = {},
-                                        .role = call.option("--role")},
-                             .self = this_process(),
-                             .is_running = is_running,
-                             .take_over = call.has("--take-over"),
-                             .only_show = call.has("--dry-run")};
-  const CallLimits limits(Deadline::in(system_clock(), request.limits.call), interrupts.token());
-  if (!call.has("--skip-rights-check")) {
-    auto allowed = require_rights(**session, config, service, {request.change.stack, request.change.role}, limits);
-    if (!allowed) return report(allowed.error());
-  }
-  if (auto placed = place_template(config, **session, *text, limits, request.change); !placed) {
-    return report(placed.error());
-  }
-  auto parameters = parameters_of(call, service, limits);
-  if (!parameters) return report(parameters.error());
-  request.change.parameters = *std::move(parameters);
-  const auto outcome = aws::deploy_stack(service, request, deploy_talk(call.has("--yes"), interrupts.token()),
-                                         system_clock(), interrupts.token());
-  if (!outcome) return report(outcome.error());
-  if (outcome->end == aws::DeployEnd::shown || (request.only_show && outcome->end == aws::DeployEnd::unchanged)) {
-    print_costs(config);
-  }
-  if ((outcome->end == aws::DeployEnd::changed || outcome->end == aws::DeployEnd::unchanged) && !request.only_show) {
-    if (auto back = bring_groups_back(config, **session, interrupts.token()); !back) return report(back.error());
-  }
-  return finish(*outcome, request.change.stack);
+  const auto code = Deploying(call, **session, interrupts.token()).run();
+  return code ? *code : report(code.error());
 }
 
 }  // namespace
@@ -208,22 +295,30 @@ Command deploy_command() {
       .settings = kConfigCommand,
       .examples = {{"imgrec deploy --config aws.toml", "shows what would change, asks, and follows it to its end"},
                    {"imgrec deploy --config aws.toml --dry-run",
-                    "what would change, and what a month costs; changes nothing"}},
+                    "what would change, and what a month costs; changes nothing"},
+                   {"imgrec deploy --config aws.toml --prebaked",
+                    "workers start from an image with the bundle in it, without a download"}},
       .options = {{"--stack", "NAME", "the stack's name (as aws.fleet: imgrec)"},
                   {"--yes", "", "do not ask"},
                   {"--dry-run", "", "show the changes and what a month costs; change nothing"},
+                  {"--prebaked", "",
+                   "make an image with the bundle in it, where there is none, and point workers at it"},
                   {"--role", "ARN", "what CloudFormation acts as (configs/iam/stack.json), now and later; else as you"},
                   {"--vpc", "ID", "the VPC of the settings' subnets, when the stack is made"},
                   {"--skip-rights-check", "",
                    "do not ask IAM whether all rights are there (imgrec doctor --for deployer)"},
-                  {"--take-over", "", "remove the change set of another imgrec deploy that is at it no more"}},
+                  {"--take-over", "",
+                   "remove the change set, or end the builder, of another imgrec deploy that is at it no more"}},
       .notes =
           "It begins with the rights: of the caller and of what CloudFormation acts as, by IAM's policy simulator. "
           "What\n"
           "it needs, and what is in the stack: imgrec deploy template --help. Interrupted at any point, run it\n"
           "again: it follows what CloudFormation does meanwhile, and goes on. A template of more than 51200 bytes, as "
           "with\n"
-          "many tags, is put into aws.bundle_bucket for CloudFormation. It exits with 1 when the change failed,\n"
+          "many tags, is put into aws.bundle_bucket for CloudFormation. --prebaked launches one machine, which "
+          "installs the\n"
+          "bundle and stops, makes an image of it, ends it, and keeps the last two images. It exits with 1 when the "
+          "change failed,\n"
           "whose first cause it prints, or when the answer is no; with 3 when another imgrec deploy is at it.",
       .run = run_deploy};
 }

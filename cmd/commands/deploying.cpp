@@ -1,7 +1,10 @@
 #include "cmd/commands/deploying.hpp"
 
 #include <poll.h>
+#include <signal.h>
+#include <unistd.h>
 
+#include <cerrno>
 #include <cmath>
 #include <cstdio>
 #include <optional>
@@ -44,6 +47,16 @@ aws::AlarmRules alarm_rules() {
 }
 
 }  // namespace
+
+aws::StackHolder this_process() {
+  char host[256] = {};
+  ::gethostname(host, sizeof host - 1);
+  return {.host = host, .process = ::getpid()};
+}
+
+bool is_running(long process) {
+  return ::kill(static_cast<pid_t>(process), 0) == 0 || errno == EPERM;
+}
 
 std::string stack_of(const Invocation& call) {
   return call.has("--stack") ? call.option("--stack") : call.config().aws.fleet;

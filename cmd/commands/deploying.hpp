@@ -12,6 +12,11 @@
 
 namespace imgrec {
 
+/// Who holds what this process begins.
+aws::StackHolder this_process();
+/// Whether a process of this machine runs.
+bool is_running(long process);
+
 /// --stack, or else aws.fleet.
 std::string stack_of(const Invocation& call);
 

@@ -22,7 +22,10 @@ class Ec2Doctor {
   void run() {
     const auto options = ec2_fleet_options(config_, session_.endpoints());
     if (!options) return checks_.push_back(call_failed("instances", options.error(), "See [aws] in configs/aws.toml."));
-    check_image();
+    check_image(aws_.image_id,
+                "Correct aws.image_id: a Debian 12 of this region "
+                "(https://wiki.debian.org/Cloud/AmazonEC2Image/Bookworm).");
+    check_image(aws_.prebaked_image, "`imgrec deploy --prebaked` makes one and prints aws.prebaked_image.");
     check_things("subnets", aws::Ec2Thing::subnet, list_of(aws_.subnets), "aws.subnets");
     check_things("security groups", aws::Ec2Thing::security_group, list_of(aws_.security_groups),
                  "aws.security_groups");
@@ -68,12 +71,10 @@ class Ec2Doctor {
     checks_.push_back(passed(name, std::to_string(*count) + (*count == 1 ? " is there" : " are there")));
   }
 
-  void check_image() {
-    if (aws_.image_id.empty()) return;
-    const std::string name = "image " + aws_.image_id;
-    const std::string fix =
-        "Correct aws.image_id: a Debian 12 of this region (https://wiki.debian.org/Cloud/AmazonEC2Image/Bookworm).";
-    const auto image = aws::describe_image(session_, aws_.image_id, limits());
+  void check_image(const std::string& id, const std::string& fix) {
+    if (id.empty()) return;
+    const std::string name = "image " + id;
+    const auto image = aws::describe_image(session_, id, limits());
     if (!image) return not_asked_or_failed(name, image.error(), fix);
     if (image->state != "available") {
       return checks_.push_back(

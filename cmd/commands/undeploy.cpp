@@ -14,6 +14,7 @@
 #include "cmd/cli/terminal.hpp"
 #include "cmd/commands/commands.hpp"
 #include "cmd/commands/deploying.hpp"
+#include "cmd/commands/prebaking.hpp"
 #include "cmd/platform/platforms.hpp"
 #include "lib/base/text.hpp"
 #include "lib/job/leader_lease.hpp"
@@ -32,7 +33,8 @@ class Undeployment {
         session_(session),
         buckets_(std::move(buckets)),
         stop_(std::move(stop)),
-        talk_(deploy_talk(call.has("--yes"), stop_)) {}
+        talk_(deploy_talk(call.has("--yes"), stop_)),
+        images_(open_images(config_, session_)) {}
 
   Result<int> run() {
     aws::CloudFormation service(session_);
@@ -40,7 +42,9 @@ class Undeployment {
     if (!stack) return fail(stack.error());
     const auto machines = list_machines(limits());
     if (!machines) return fail(machines.error());
-    if (!*stack && machines->empty() && !deletes_data_) {
+    const auto images = images_->images(limits());
+    if (!images) return fail(images.error());
+    if (!*stack && machines->empty() && images->empty() && !deletes_data_) {
       std::printf("There is no stack %s in region %s, and no machine of the fleet %s.\n", printable(stack_).c_str(),
                   session_.region().c_str(), printable(config_.aws.fleet).c_str());
       return kExitOk;
@@ -50,7 +54,7 @@ class Undeployment {
     if (!*web) {  // it would end with the controller in it
       if (auto told = tell_controller(); !told) return fail(told.error());
     }
-    const auto consent = talk_.confirm(question(stack->has_value(), *web, machines->size()));
+    const auto consent = talk_.confirm(question(stack->has_value(), *web, machines->size(), images->size()));
     if (!consent) return fail(consent.error());
     if (!*consent) {
       std::printf("Nothing was changed.\n");
@@ -60,6 +64,7 @@ class Undeployment {
       if (auto ended = end_web(); !ended) return fail(ended.error());
     }
     if (auto ended = end_fleet(); !ended) return fail(ended.error());
+    if (auto removed = aws::prune_images(*images_, "", 0, talk_.say, limits()); !removed) return fail(removed.error());
     const auto end = aws::delete_whole_stack(service, stack_, {}, talk_, system_clock(), stop_);
     if (!end) return fail(end.error());
     if (*end == aws::DeployEnd::failed) return kExitItemFailed;
@@ -78,10 +83,11 @@ class Undeployment {
     return buckets_.input + (buckets_.output == buckets_.input ? "" : " and " + buckets_.output);
   }
 
-  std::string question(bool has_stack, bool has_web, std::size_t machines) const {
+  std::string question(bool has_stack, bool has_web, std::size_t machines, std::size_t images) const {
     std::string out;
     if (has_web) out += "End the web instance. ";
     if (machines > 0) out += "End " + std::to_string(machines) + " of the fleet's machines. ";
+    if (images > 0) out += "Remove " + std::to_string(images) + " of its machine images. ";
     if (has_stack) out += "Delete the stack " + stack_ + " with its queues, and what waits in them. ";
     if (deletes_data_) out += "Delete " + bucket_names() + " with every image, result and key in them. ";
     return out + "Go on?";
@@ -136,6 +142,11 @@ class Undeployment {
     if (!found) return fail(found.error());
     std::vector<InstanceId> out;
     for (const aws::Ec2Instance& one : *found) out.push_back(one.id);
+    const auto builders = images_->builders(within);
+    if (!builders) return fail(builders.error());
+    for (const aws::Builder& one : *builders) {
+      if (one.state != "terminated") out.push_back(one.id);
+    }
     return out;
   }
 
@@ -181,6 +192,7 @@ class Undeployment {
   const AwsBuckets buckets_;
   const std::stop_token stop_;
   const aws::DeployTalk talk_;
+  const std::unique_ptr<aws::ImageService> images_;
 };
 
 int run_undeploy(const Invocation& call) {
@@ -211,7 +223,8 @@ Command undeploy_command() {
                       {"--yes", "", "do not ask"},
                       {"--delete-data", "", "also empty and delete the buckets of images and results"}},
           .notes =
-              "Stop an imgrec web and imgrec controller outside the stack first. The bundle's bucket stays. "
+              "Stop an imgrec web and imgrec controller outside the stack first. Machine images go too. The bundle's "
+              "bucket stays. "
               "Interrupted at any point, run it\n"
               "again: it goes on. It exits with 1 when the stack cannot be deleted, or when the answer is no.",
           .run = run_undeploy};

@@ -55,12 +55,6 @@ aws::QueueSetup queue_setup(const std::string& word, QueueOwner owner) {
   return word == "check" ? aws::QueueSetup::check : aws::QueueSetup::create;
 }
 
-std::map<std::string, std::string> tags_of(const AwsConfig& aws) {
-  std::map<std::string, std::string> tags;
-  for (const std::string& tag : list_of(aws.tags)) tags[tag.substr(0, tag.find('='))] = tag.substr(tag.find('=') + 1);
-  return tags;
-}
-
 // Conditional puts are sure on S3 itself; not on what only speaks like it.
 bool is_aws_itself(const aws::Session& session) {
   const auto& overrides = session.endpoints().overrides;
@@ -163,12 +157,18 @@ std::optional<std::string> region_source(const Config& config) {
   return "profile " + profiles->selected;
 }
 
+std::map<std::string, std::string> tags_of(const AwsConfig& aws) {
+  std::map<std::string, std::string> tags;
+  for (const std::string& tag : list_of(aws.tags)) tags[tag.substr(0, tag.find('='))] = tag.substr(tag.find('=') + 1);
+  return tags;
+}
+
 Result<aws::Ec2FleetOptions> ec2_fleet_options(const Config& config, const aws::EndpointSettings& endpoints) {
   const AwsConfig& aws = config.aws;
   aws::Ec2FleetOptions options{.name = aws.fleet,
                                .launch_template = aws.launch_template,
                                .template_version = aws.launch_template_version,
-                               .image_id = aws.image_id,
+                               .image_id = worker_image(aws),
                                .instance_types = list_of(aws.instance_types),
                                .subnets = list_of(aws.subnets),
                                .zones = list_of(aws.zones),

@@ -1,6 +1,7 @@
 // The platforms themselves. For cmd/platform/platform.cpp, and for commands that exist on one of them alone.
 #pragma once
 
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -26,6 +27,9 @@ Result<std::unique_ptr<aws::Session>> open_aws_session(const Config& config, Clo
 /// What names the region where aws.region does not: "env AWS_REGION", "env AWS_DEFAULT_REGION", "profile NAME".
 /// Nothing: the default is taken.
 std::optional<std::string> region_source(const Config& config);
+
+/// aws.tags, of what is made.
+std::map<std::string, std::string> tags_of(const AwsConfig& aws);
 
 /// What [aws] says about instances, with the user-data that they get. Errors: as worker_user_data().
 Result<aws::Ec2FleetOptions> ec2_fleet_options(const Config& config, const aws::EndpointSettings& endpoints);

@@ -88,6 +88,15 @@ std::string unit_environment(const Config& config, const aws::EndpointSettings& 
   return out;
 }
 
+// Comments are for who reads the file here: user-data has a limit.
+std::string without_comments(std::string_view text) {
+  std::string out;
+  for (const std::string_view line : split(text, '\n')) {
+    if (!line.starts_with('#')) out += std::string(line) + "\n";
+  }
+  return out;
+}
+
 std::string worker_unit(const Config& config, const aws::EndpointSettings& endpoints) {
   const auto drain = std::chrono::ceil<Seconds>(config.worker.drain_timeout);
   const Replacement replacements[] = {
@@ -96,7 +105,7 @@ std::string worker_unit(const Config& config, const aws::EndpointSettings& endpo
       {"<DRAIN>", std::to_string(drain.count())},
       {"<STOP>", std::to_string((drain + kStopMargin).count())},
       {"<MEMORY>", std::to_string(config.aws.worker_memory_percent)}};
-  return fill(kWorkerUnitTemplate, replacements);
+  return fill(without_comments(kWorkerUnitTemplate), replacements);
 }
 
 std::string as_yaml_list(const std::vector<std::string>& words) {
@@ -189,7 +198,7 @@ std::string web_unit(const Config& config, const aws::EndpointSettings& endpoint
   const Replacement replacements[] = {{"<ENVIRONMENT>", unit_environment(config, endpoints)},
                                       {"<DRAIN>", std::to_string(drain.count())},
                                       {"<STOP>", std::to_string((drain + kStopMargin).count())}};
-  return fill(kWebUnitTemplate, replacements);
+  return fill(without_comments(kWebUnitTemplate), replacements);
 }
 
 // Of the stack's machine that runs web and controller.
@@ -204,7 +213,8 @@ std::string web_settings(const Config& config, const aws::EndpointSettings& endp
   // What the stack's template says of workers is not said again.
   web.aws.launch_template = instance.launch_template;
   web.aws.launch_template_version = "$Latest";
-  web.aws.image_id = web.aws.security_groups = web.aws.instance_profile = web.aws.key_name = "";
+  web.aws.image_id = web.aws.prebaked_image = web.aws.security_groups = web.aws.instance_profile = web.aws.key_name =
+      "";
   return settings_file(web, [](const Setting& setting) {
     return (setting.commands & (kWebCommand | kControllerCommand | kWorkerCommand)) != 0 ||
            setting.key == "deploy.address" || setting.key == "deploy.web_price";
@@ -229,6 +239,17 @@ Result<std::string> worker_user_data(const Config& config, const aws::EndpointSe
                                       {"<INSTALLER>", std::string(kInstaller)},
                                       {"<COMMAND>", as_yaml_list(*command)}};
   return within_limit(fill(kUserDataTemplate, replacements));
+}
+
+Result<std::string> builder_user_data(const Config& config, const aws::EndpointSettings& endpoints) {
+  auto command = install_command(config, endpoints, false);  // the script powers it off, after it has said why
+  if (!command) return fail(command.error());
+  command->insert(command->begin(), {"/bin/sh", "/usr/local/sbin/imgrec-bake"});
+  command->emplace_back("--bake");
+  const Replacement replacements[] = {{"<INSTALLER>", std::string(kInstaller)},
+                                      {"<BAKER>", std::string(kBaker)},
+                                      {"<COMMAND>", as_yaml_list(*command)}};
+  return within_limit(fill(kBuilderTemplate, replacements));
 }
 
 Result<std::string> web_user_data(const Config& config, const aws::EndpointSettings& endpoints,

@@ -30,11 +30,15 @@ struct WebInstance {
 Result<std::string> web_user_data(const Config& config, const aws::EndpointSettings& endpoints,
                                   const WebInstance& instance);
 
+/// For the machine of which the workers' image is made: it installs the bundle, removes what is its own, powers off and
+/// says on its console how that ended. Errors: as worker_user_data().
+Result<std::string> builder_user_data(const Config& config, const aws::EndpointSettings& endpoints);
+
 /// The settings of a worker on an instance, as a TOML file.
 std::string worker_settings(const Config& config, const aws::EndpointSettings& endpoints);
 
 /// The files of configs/user-data, embedded at build time.
 extern const std::string_view kUserDataTemplate, kWorkerUnitTemplate, kWebUserDataTemplate, kWebUnitTemplate,
-    kInstaller;
+    kInstaller, kBuilderTemplate, kBaker;
 
 }  // namespace imgrec

@@ -1,7 +1,6 @@
 #!/usr/bin/python3
-"""Installs imgrec: fetches the bundle with the instance's role, checks it, unpacks it, starts units of it.
-
-Runs once, from cloud-init, with what a stock Debian 12 has: Python's standard library and systemd.
+"""Installs imgrec: fetches the bundle with the instance's role, checks it, unpacks it, starts units of it. What the machine's
+image has already is not fetched. Runs once, from cloud-init, with what a stock Debian 12 has.
 """
 import argparse
 import datetime
@@ -11,6 +10,7 @@ import hmac
 import http.client
 import json
 import os
+import pathlib
 import random
 import re
 import shutil
@@ -194,7 +194,7 @@ def say(message):
     print(f"imgrec-install: {message}", file=sys.stderr, flush=True)
 
 
-def install(options):
+def fetch(options):
     os.makedirs(os.path.dirname(options.folder), exist_ok=True)
     path = options.folder + ".tar.gz"
     try:
@@ -204,6 +204,15 @@ def install(options):
     finally:
         if os.path.exists(path):
             os.remove(path)
+
+
+def install(options):
+    mark = pathlib.Path(options.folder, "sha256")
+    if not mark.exists() or mark.read_text() != options.sha256:
+        fetch(options)
+        mark.write_text(options.sha256)
+    if options.bake:
+        return
     with open(options.environment, "w") as file:
         file.write(identity())
     subprocess.run(["systemctl", "daemon-reload"], check=True)
@@ -224,6 +233,7 @@ def main():
     parser.add_argument("--proxy", default="", help="for the download")
     parser.add_argument("--no-proxy", default="", help="hosts that are asked without it")
     parser.add_argument("--ca-bundle", default="", help="PEM file of the only authorities to be trusted")
+    parser.add_argument("--bake", action="store_true", help="start nothing")
     parser.add_argument("--poweroff", action="store_true", help="power off when it cannot be done")
     options = parser.parse_args()
     try:

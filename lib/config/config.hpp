@@ -168,6 +168,7 @@ struct AwsConfig {
   std::string launch_template;          // id or name; what is set below overrides what it says
   std::string launch_template_version;  // empty: the template's default
   std::string image_id;                 // ami-…, a Debian 12; needed without a launch template
+  std::string prebaked_image;           // ami-… that `imgrec deploy --prebaked` made of it; empty: workers install
   std::string instance_types;           // list, tried in turn; needed without a launch template
   std::string subnets;                  // list, tried in turn; empty: the VPC's default
   std::string zones;                    // list, tried in turn, in the default VPC; only without subnets

@@ -148,6 +148,9 @@ void add_instances(std::vector<Setting>& all, auto at) {
   one({"aws.launch_template_version", "its version: a number, $Latest or $Default; empty: $Default"},
       &AwsConfig::launch_template_version, kId);
   one({"aws.image_id", "machine image (ami-…), a Debian 12"}, &AwsConfig::image_id, kId);
+  one({"aws.prebaked_image",
+       "image with the bundle in it (imgrec deploy --prebaked), which workers start from instead"},
+      &AwsConfig::prebaked_image, kId);
   one({"aws.instance_types", "instance types, tried in turn where capacity lacks"}, &AwsConfig::instance_types, kTypes);
   one({"aws.subnets", "subnets, tried in turn; empty: the default VPC's"}, &AwsConfig::subnets, kIds);
   one({"aws.zones", "zones (us-east-1a), tried in turn in the default VPC; only without subnets"}, &AwsConfig::zones,
@@ -221,6 +224,10 @@ Result<void> validate_aws(const AwsConfig& aws) {
     }
   }
   return {};
+}
+
+const std::string& worker_image(const AwsConfig& aws) {
+  return aws.prebaked_image.empty() ? aws.image_id : aws.prebaked_image;
 }
 
 std::vector<std::string> list_of(std::string_view text) {

@@ -18,4 +18,7 @@ Result<void> validate_aws(const AwsConfig& aws);
 /// The elements of a LIST setting: "a, b" is {"a", "b"}; empty ones are left out.
 std::vector<std::string> list_of(std::string_view text);
 
+/// The image that workers start from: prebaked_image, or else image_id.
+const std::string& worker_image(const AwsConfig& aws);
+
 }  // namespace imgrec

@@ -125,7 +125,7 @@ TEST_F(UserDataTest, TheWorkersEnvironmentNamesWhatIsNoSetting) {
   for (const char* line : {"AWS_USE_FIPS_ENDPOINT=true", "AWS_USE_DUALSTACK_ENDPOINT=true",
                            "AWS_CA_BUNDLE=/etc/ssl/own.pem", "https_proxy=http://proxy.example:3128",
                            "http_proxy=http://proxy.example:3128", "no_proxy=.vpce.amazonaws.com,10.0.0.0/8"}) {
-    EXPECT_THAT(text(), HasSubstr("\n    Environment=\"" + std::string(line) + "\"\n"));
+    EXPECT_THAT(text(), HasSubstr("\n   Environment=\"" + std::string(line) + "\"\n"));
   }
   EXPECT_THAT(text(), HasSubstr("https://in-bucket.s3-fips.dualstack.eu-central-1.amazonaws.com/bundles/"));
   EXPECT_THAT(text(),
@@ -146,12 +146,12 @@ TEST_F(UserDataTest, AProxysPasswordIsRefusedWithoutBeingShown) {
 
 TEST_F(UserDataTest, TheUnitLeavesTimeToDrain) {
   config_.worker.drain_timeout = Millis(90'500);
-  EXPECT_THAT(text(), HasSubstr("\n    TimeoutStopSec=121\n"));
-  EXPECT_THAT(text(), HasSubstr("\n    MemoryMax=90%\n"));
+  EXPECT_THAT(text(), HasSubstr("\n   TimeoutStopSec=121\n"));
+  EXPECT_THAT(text(), HasSubstr("\n   MemoryMax=90%\n"));
 }
 
 TEST_F(UserDataTest, PowersOffWhereConfigured) {
-  EXPECT_THAT(text(), HasSubstr("\n    SuccessAction=poweroff\n    FailureAction=poweroff\n"));
+  EXPECT_THAT(text(), HasSubstr("\n   SuccessAction=poweroff\n   FailureAction=poweroff\n"));
   EXPECT_THAT(text(), HasSubstr("\"--poweroff\"]"));
   config_.aws.poweroff_on_exit = false;
   EXPECT_THAT(text(), Not(HasSubstr("Action=poweroff")));
@@ -169,6 +169,21 @@ TEST_F(UserDataTest, WhatIsMissingOrTooMuchIsSaid) {
   endpoints_.overrides.clear();
   config_.aws.input_bucket.clear();
   EXPECT_EQ(worker_user_data(config_, endpoints_).error().code, "no_bucket");
+}
+
+TEST_F(UserDataTest, ABuilderInstallsAndStartsNothing) {
+  config_.aws.worker_proxy = "http://proxy.example:3128";
+  const auto made = builder_user_data(config_, endpoints_);
+  ASSERT_TRUE(made) << made.error().message;
+  EXPECT_LE(made->size(), kUserDataBytesMax);
+  EXPECT_THAT(*made, HasSubstr(R"(- ["/bin/sh", "/usr/local/sbin/imgrec-bake", "/usr/bin/python3", )"));
+  EXPECT_THAT(*made, HasSubstr(R"("http://proxy.example:3128")"));
+  EXPECT_THAT(*made, HasSubstr(R"("--bake"])"));
+  EXPECT_THAT(*made, Not(HasSubstr("--poweroff\"]")));
+  EXPECT_THAT(*made, Not(HasSubstr("worker.toml"))) << "settings are those of whoever starts from the image";
+  EXPECT_THAT(*made, Not(testing::ContainsRegex("<[A-Z_]+>[^(<]"))) << "a placeholder is left";
+  config_.aws.bundle_key.clear();
+  EXPECT_EQ(builder_user_data(config_, endpoints_).error().code, "no_bundle");
 }
 
 TEST_F(UserDataTest, HostileSettingsStayInTheirPlace) {

@@ -208,15 +208,21 @@ def test_launching_is_bound_to_the_fleet_and_to_one_role(role):
         assert not more
     assert passing["Resource"].endswith(":role/imgrec-worker")
     assert passing["Condition"] == {"StringEquals": {"iam:PassedToService": ["ec2.amazonaws.com", "ec2.amazonaws.com.cn"]}}
-    tagged = {"StringEquals": {"aws:RequestTag/imgrec:fleet": "imgrec"}}
-    for statement in by_action["ec2:RunInstances"]:
-        for resource in statement["Resource"]:
-            if re.search(r":(instance|volume)/", resource):
-                assert statement["Condition"] == tagged
-    tagging, = by_action["ec2:CreateTags"]
-    assert tagging["Condition"] == {"StringEquals": {"ec2:CreateAction": "RunInstances"}}
-    ending, = by_action["ec2:TerminateInstances"]
-    assert ending["Condition"] == {"StringEquals": {"aws:ResourceTag/imgrec:fleet": "imgrec"}}
+    tags = ["imgrec:fleet", "imgrec:image-of"] if role == "deployer" else ["imgrec:fleet"]  # workers; builders of images
+
+    def conditions(action, resources=r":(instance|volume)/"):
+        return [one["Condition"]["StringEquals"] for one in by_action[action] if re.search(resources, json.dumps(one["Resource"]))]
+    assert conditions("ec2:RunInstances") == [{f"aws:RequestTag/{tag}": "imgrec"} for tag in tags]
+    assert conditions("ec2:TerminateInstances") == [{f"aws:ResourceTag/{tag}": "imgrec"} for tag in reversed(tags)]
+    assert conditions("ec2:CreateTags", ".") == [{"ec2:CreateAction": ["RunInstances", "CreateImage"] if role == "deployer" else "RunInstances"}]
+    if role == "deployer":
+        made, of = by_action["ec2:CreateImage"]
+        assert made["Condition"] == {"StringEquals": {"aws:RequestTag/imgrec:image-of": "imgrec"}}
+        assert of["Condition"] == {"StringEquals": {"aws:ResourceTag/imgrec:image-of": "imgrec"}} and of["Resource"].endswith(":instance/*")
+        for action in ("ec2:DeregisterImage", "ec2:DeleteSnapshot"):
+            assert conditions(action, ".") == [{"aws:ResourceTag/imgrec:image-of": "imgrec"}]
+    else:
+        assert not by_action.keys() & {"ec2:CreateImage", "ec2:DeregisterImage", "ec2:DeleteSnapshot"}
 
 
 @pytest.mark.parametrize("role", ROLES)

@@ -8,6 +8,7 @@ import http.server
 import io
 import pathlib
 import re
+import shutil
 import subprocess
 import tarfile
 import threading
@@ -122,6 +123,7 @@ def test_it_downloads_through_the_proxy_that_is_named(account, machine):
         named = machine.install("http://bucket.invalid/bundles/k", account.bundle, "--proxy", proxy, "--no-proxy", ".example.org")
         assert named.returncode == 0, named.stderr
         assert [request["host"] for request in requests] == ["bucket.invalid"], "the bundle alone, no metadata"
+        shutil.rmtree(machine.folder / "opt")  # else it has the bundle already
         done = machine.install("http://bucket.invalid/bundles/k", account.bundle, "--proxy", proxy, "--no-proxy", ".invalid")
         assert done.returncode == 1 and len(requests) == 1
 
@@ -136,6 +138,28 @@ def test_a_newer_bundle_replaces_the_old_one_whole(account, machine):
     (machine.folder / "opt/imgrec/lib/old.so").write_text("old")
     assert machine.install(account.url + "/bundle-bucket/bundles/imgrec.tar.gz", account.bundle).returncode == 0
     assert not (machine.folder / "opt/imgrec/lib").exists()
+
+
+def test_what_the_image_has_is_not_fetched_again(account, machine):
+    url, sha256 = account.url + "/bundle-bucket/bundles/imgrec.tar.gz", hashlib.sha256(account.bundle).hexdigest()
+    baked = machine.install(url, account.bundle, "--bake")
+    assert baked.returncode == 0, baked.stderr
+    assert machine.told_systemd() == [] and not (machine.folder / "etc/worker.env").exists(), "it starts nothing and takes no name"
+    (machine.folder / "opt/imgrec/kept").touch()
+    started = machine.install("http://127.0.0.1:9/none", sha256)
+    assert started.returncode == 0, started.stderr
+    assert machine.told_systemd()[-1].endswith("imgrec-worker.service") and (machine.folder / "opt/imgrec/kept").exists()
+    assert (machine.folder / "etc/worker.env").read_text().startswith("IMGREC_WORKER_ID=i-0123\n")
+
+
+def test_an_image_with_another_bundle_fetches(account, machine):
+    assert machine.install(account.url + "/bundle-bucket/bundles/imgrec.tar.gz", account.bundle, "--bake").returncode == 0
+    (machine.folder / "opt/imgrec/old").touch()
+    newer = make_bundle(("bin/imgrec", "newer"))
+    with server_of(whole(newer)) as (url, requests):
+        assert machine.install(url, newer).returncode == 0 and len(requests) == 1
+    assert (machine.folder / "opt/imgrec/newer").exists() and not (machine.folder / "opt/imgrec/old").exists()
+    assert (machine.folder / "opt/imgrec/sha256").read_text() == hashlib.sha256(newer).hexdigest()
 
 
 def test_another_sha256_is_not_installed(account, machine):

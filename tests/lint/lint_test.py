@@ -53,7 +53,7 @@ ARROWS = {
     "aws/client/wire": BASE | {"lib/ports"},
     "aws/client": BASE | {"lib/ports", "lib/http/client", "aws/client/wire"},
     "aws/inspect": BASE | {"aws/client", "aws/client/wire", "aws/adapters"},
-    "aws/deploy": BASE | {"lib/config", "lib/queues", "aws/client", "aws/client/wire"},
+    "aws/deploy": BASE | {"lib/config", "lib/queues", "aws/adapters", "aws/client", "aws/client/wire"},
     "cmd/cli": BASE | {"lib/config"},
     "cmd/platform": PORTS | {"lib/local", "lib/queues", "aws/client", "aws/adapters"},
     "aws/adapters": BASE | {"lib/ports", "aws/client", "aws/client/wire"},

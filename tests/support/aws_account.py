@@ -66,11 +66,12 @@ class Moto:
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.log = pathlib.Path(folder) / "moto.log"
+        self.consoles = pathlib.Path(folder).resolve() / "consoles"  # a file for each instance that has one: hypervisor.py
         more = [str(path) for path in pathlib.Path(venv).glob("lib/python3*/site-packages")] if venv else []
         with open(self.log, "wb") as log:
             self.process = subprocess.Popen([PYTHON, str(ROOT / "tests/aws/moto_service.py"), str(self.port)],
                                             stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                                            env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1", "PYTHONPATH": os.pathsep.join(more)})
+                                            env={**os.environ, "IMGREC_TEST_CONSOLES": str(self.consoles), "PYTHONDONTWRITEBYTECODE": "1", "PYTHONPATH": os.pathsep.join(more)})
         end = time.monotonic() + 60
         while True:
             try:

@@ -1,5 +1,6 @@
 """Makes moto's instances real: boots each as processes with exactly its user-data (instance_init.py), ends them when they
-are terminated, and terminates those that power themselves off."""
+are terminated, and terminates or stops those that power themselves off, as they were launched to. An image of a machine that
+stopped is what that left in its folder."""
 import base64
 import pathlib
 import shutil
@@ -15,8 +16,8 @@ GONE = ("shutting-down", "terminated", "stopping", "stopped")
 
 
 class Booted:
-    def __init__(self, process, metadata, folder):
-        self.process, self.metadata, self.folder = process, metadata, folder
+    def __init__(self, process, metadata, folder, recipe=None):
+        self.process, self.metadata, self.folder, self.recipe = process, metadata, folder, recipe
         self.told_to_end = False
 
 
@@ -31,6 +32,7 @@ class Hypervisor:
         self.stock = stock_debian.root(build_dir)
         self.ec2 = account.client("ec2")
         self.machines = {}
+        self.stopped = {}   # value of the tag imgrec:recipe → root folder of the machine that stopped with it
         self.most = 0       # instances of the account at a time
         self.errors = []
         self.stopping = threading.Event()
@@ -57,12 +59,26 @@ class Hypervisor:
         ids = {one["InstanceId"] for one in alive}
         for name, machine in self.machines.items():
             if machine.process.poll() is not None:
-                if name in ids:  # shutdown behaviour: terminate
-                    self.ec2.terminate_instances(InstanceIds=[name])
+                if name in ids:
+                    self.end(name, machine)
                 machine.metadata.stop()
             elif name not in ids and not machine.told_to_end:
                 machine.told_to_end = True
                 self.press_power_button(machine)
+
+    def end(self, name, machine):
+        how = self.ec2.describe_instance_attribute(InstanceId=name, Attribute="instanceInitiatedShutdownBehavior")
+        if how["InstanceInitiatedShutdownBehavior"]["Value"] == "stop":
+            self.stopped[machine.recipe] = machine.folder / "root"
+            self.ec2.stop_instances(InstanceIds=[name])
+        else:
+            self.ec2.terminate_instances(InstanceIds=[name])
+
+    def image_root(self, image):
+        """What a machine that stopped left, when the image was made of one."""
+        found = self.ec2.describe_images(ImageIds=[image])["Images"]
+        tags = {tag["Key"]: tag["Value"] for one in found for tag in one.get("Tags", [])}
+        return self.stopped.get(tags.get("imgrec:recipe"))
 
     def boot(self, one):
         name = one["InstanceId"]
@@ -73,12 +89,15 @@ class Hypervisor:
         values = {"instance-id": name, "ami-launch-index": str(one["AmiLaunchIndex"])}
         values |= {f"tags/instance/{tag['Key']}": tag["Value"] for tag in one.get("Tags", [])}
         metadata = instance_metadata.InstanceMetadata(self.credentials_of(one), values)
+        self.account.consoles.mkdir(exist_ok=True)
+        (self.account.consoles / name).symlink_to(folder / "console")
+        image = self.image_root(one["ImageId"])
         with open(folder / "console", "wb") as console:
             process = subprocess.Popen(
                 [*self.isolation, "/usr/bin/python3", str(pathlib.Path(__file__).with_name("instance_init.py")), str(self.stock),
-                 str(folder / "root"), str(folder / "user-data"), metadata.url],
+                 str(folder / "root"), str(folder / "user-data"), metadata.url, *([str(image)] if image else [])],
                 stdin=subprocess.DEVNULL, stdout=console, stderr=console)
-        return Booted(process, metadata, folder)
+        return Booted(process, metadata, folder, values.get("tags/instance/imgrec:recipe"))
 
     @staticmethod
     def press_power_button(machine):

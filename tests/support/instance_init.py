@@ -1,10 +1,10 @@
 """The first process of a test's instance: boots a folder as EC2 boots a Debian 12 image with user-data.
 
-    unshare … python3 instance_init.py STOCK_ROOT INSTANCE_ROOT USER_DATA METADATA_URL
+    unshare … python3 instance_init.py STOCK_ROOT INSTANCE_ROOT USER_DATA METADATA_URL [IMAGE_ROOT]
 
 It mounts the stock system's /usr (read-only) and this instance's own folders, goes into them, does what cloud-init does
 with the user-data (write_files, then runcmd), and what systemd does with the units that systemctl then names. SIGTERM is
-the power button. It ends with 0 when the instance is powered off.
+the power button. IMAGE_ROOT: the folder of an instance of which its image was made. It ends with 0 when the instance is powered off.
 
 Of units it knows what changes how a service starts, ends and is started again; keys that only confine it are listed, and
 any other key is an error, so that a unit cannot mean something that is not tried here.
@@ -13,6 +13,7 @@ import json
 import os
 import pathlib
 import resource
+import secrets
 import signal
 import socket
 import subprocess
@@ -39,11 +40,34 @@ def mount(*words):
     subprocess.run(["mount", *map(str, words)], check=True)
 
 
-def enter(stock, root):
+CLOUD_INIT = """#!/bin/sh
+[ "$*" = "clean --logs --seed" ] || exit 2
+rm -rf /var/lib/cloud /var/log/cloud-init*
+"""
+
+
+def first_start(root):
+    """What each Debian of a cloud makes for itself alone."""
+    own = {"etc/machine-id": secrets.token_hex(16) + "\n", "etc/hostname": f"ip-{secrets.randbelow(256)}\n", "var/lib/cloud/instance/id": "i-0\n",
+           "etc/ssh/ssh_host_ed25519_key": secrets.token_hex(32), "root/.ssh/authorized_keys": "ssh-ed25519 AAAA\n",
+           "var/log/cloud-init-output.log": "Cloud-init finished\n"}
+    for name, text in own.items():
+        file = root / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        if not file.exists() or not file.read_text() or name == "etc/hostname":
+            file.write_text(text)
+    (root / "local/sbin/cloud-init").write_text(CLOUD_INIT)
+    (root / "local/sbin/cloud-init").chmod(0o755)
+
+
+def enter(stock, root, image):
     """Only what is copied or mounted here can be seen from now on."""
     for name in ("local/sbin", "local/bin", "usr", "proc", "dev", "run", "tmp", "opt", "var/lib", "var/log", "root"):
         (root / name).mkdir(parents=True, exist_ok=True)
-    subprocess.run(["cp", "-a", str(stock / "etc"), str(root / "etc")], check=True)
+    subprocess.run(["cp", "-a", str((image or stock) / "etc"), str(root / "etc")], check=True)
+    if image:
+        subprocess.run(["cp", "-a", str(image / "opt"), str(image / "local"), str(root)], check=True)
+    first_start(root)
     for name in ("bin", "sbin", "lib", "lib64"):
         (root / name).symlink_to("usr/" + name)
     mount("--bind", stock / "usr", root / "usr")
@@ -195,15 +219,15 @@ def boot(user_data, environment, system):
         path.write_text(file["content"])
         path.chmod(int(file["permissions"], 8))
     for command in config["runcmd"]:
-        done = subprocess.run(command, env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", **environment}).returncode
+        done = subprocess.run(command, env={"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", **environment}).returncode
         say(f"runcmd ended with {done}")
 
 
 def main():
-    stock, root, user_data, metadata = sys.argv[1:]
+    stock, root, user_data, metadata, *image = sys.argv[1:]
     user_data = pathlib.Path(user_data).read_text()
     environment = {"AWS_EC2_METADATA_SERVICE_ENDPOINT": metadata}
-    enter(pathlib.Path(stock), pathlib.Path(root))
+    enter(pathlib.Path(stock), pathlib.Path(root), pathlib.Path(image[0]) if image else None)
     system = System(environment)
     signal.signal(signal.SIGTERM, lambda *_: system.off.set())
     threading.Thread(target=system.serve, daemon=True).start()

@@ -61,9 +61,9 @@ TEST_F(SimulatedRights, QuestionsAreOfTheDeployersFile) {
   const RightsQuestion* change = question_with(all, "cloudformation:ExecuteChangeSet");
   ASSERT_NE(change, nullptr);
   EXPECT_EQ(change->resources.front(), "arn:aws-cn:cloudformation:cn-north-1:123456789012:stack/imgrec/*");
-  const RightsQuestion* end = question_with(all, "ec2:TerminateInstances");
+  const RightsQuestion* end = question_with(all, "ec2:DeregisterImage");
   ASSERT_NE(end, nullptr);
-  EXPECT_EQ(end->contexts.front(), (std::pair<std::string, std::string>("aws:ResourceTag/imgrec:fleet", "imgrec")));
+  EXPECT_EQ(end->contexts.front(), (std::pair<std::string, std::string>("aws:ResourceTag/imgrec:image-of", "imgrec")));
   const RightsQuestion* key = question_with(all, "kms:Decrypt");
   ASSERT_NE(key, nullptr);
   EXPECT_EQ(key->contexts.front().second, "sqs.cn-north-1.amazonaws.com") << "a value that fulfils a pattern";

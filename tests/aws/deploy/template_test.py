@@ -297,6 +297,15 @@ def test_alarms_size_the_group_as_the_policy_alarm_does(tmp_path):
     assert refused.returncode != 0 and 'aws.fleet_kind = "asg"' in refused.stderr
 
 
+def test_workers_start_from_the_prebaked_image_where_there_is_one(tmp_path):
+    plain = rendered(tmp_path)
+    baked = rendered(tmp_path, {"prebaked_image": "ami-0fedcba9876543210"})
+    data = baked["Resources"]["WorkerLaunchTemplate"]["Properties"]["LaunchTemplateData"]
+    assert data["ImageId"] == "ami-0fedcba9876543210"
+    data["ImageId"] = SETTINGS["image_id"]
+    assert baked == plain, "nothing else changes: also the user-data is the same"
+
+
 def test_the_user_data_is_what_workers_get(tmp_path):
     data = rendered(tmp_path)["Resources"]["WorkerLaunchTemplate"]["Properties"]["LaunchTemplateData"]
     printed = imgrec.run("user-data", "worker", "--config", tmp_path / "aws.toml")
