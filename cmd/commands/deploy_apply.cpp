@@ -82,7 +82,7 @@ Result<void> place_template(const Config& config, aws::Session& session, const s
 }
 
 void print_costs(const Config& config) {
-  const double worker = config.controller.price;
+  const double worker = config.controller.dearest_price();
   if (worker > 0) {
     aws::StackPrices prices{.worker = worker};
     std::string web;
@@ -90,11 +90,13 @@ void print_costs(const Config& config) {
       prices.web = dollars_per_hour_of(config, 0) + aws::kAddressPrice;
       web = ", beside the web instance with its address (" + number_text(prices.web) + ", deploy.web_price)";
     }
-    std::printf("Workers cost, at %s dollars an hour (controller.price)%s, when they run all the time:\n%s",
-                number_text(worker).c_str(), web.c_str(),
-                as_columns(aws::cost_rows(prices, instance_limit(scaling_rules(config.controller)))).c_str());
+    std::printf(
+        "Workers cost, at %s dollars an hour (the dearest of controller.prices)%s, when they run all the time:\n%s",
+        number_text(worker).c_str(), web.c_str(),
+        as_columns(aws::cost_rows(prices, instance_limit(scaling_rules(config.controller)))).c_str());
   } else {
-    std::printf("What the machines cost is not known: set controller.price, the dollars an hour of one worker.\n");
+    std::printf(
+        "What the machines cost is not known: set controller.prices, the dollars an hour of each instance type.\n");
   }
   std::printf("Not counted: %sthe machines' volumes, calls of SQS and S3, stored images and results, traffic.\n\n",
               config.deploy.web ? "" : "the machines of web and controller, ");

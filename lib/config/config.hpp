@@ -1,7 +1,9 @@
 // Every setting with its default and its unit. settings.cpp names them for files, environment and flags.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
+#include <map>
 #include <string>
 
 #include "lib/base/duration_range.hpp"
@@ -134,8 +136,20 @@ struct ControllerConfig {
   Millis keep_alive{300'000};      // one worker is kept through gaps between images that are no longer than this
   Millis boot_time{1'000};         // from a worker's launch to its first image, while none has been measured
   Millis image_time{1'000};        // of one busy worker for each image, while none has been measured
-  double price = 0;                // dollars an hour of one worker machine; 0: nothing
-  double max_dollars_per_hour = 0;  // 0: no limit but max
+  double price = 0;                // dollars an hour of a worker machine whose type is not in `prices`; 0: nothing
+  std::map<std::string, double> prices = {};  // dollars an hour by instance type
+  double max_dollars_per_hour = 0;            // 0: no limit but max
+
+  double price_of(const std::string& instance_type) const {
+    const auto found = prices.find(instance_type);
+    return found == prices.end() ? price : found->second;
+  }
+  /// Of all that may be launched.
+  double dearest_price() const {
+    double dearest = price;
+    for (const auto& [type, dollars] : prices) dearest = std::max(dearest, dollars);
+    return dearest;
+  }
 };
 
 /// What a process tells about itself.
@@ -194,7 +208,7 @@ struct DeployConfig {
   std::string allowed_cidr;         // list of ranges that may reach it; needed with web
   std::string web_type;             // empty: the first of aws.instance_types
   std::string web_subnets;          // list; empty: aws.subnets
-  double web_price = 0;             // dollars an hour; 0: as controller.price
+  double web_price = 0;             // dollars an hour; 0: as controller.prices
   std::string address;              // allocation id of the Elastic IP; the stack gives it to the machine
   bool alarms = false;              // CloudWatch's alarms size the workers' group, as the policy alarm does
   int max_workers = 0;              // controller.max may not be more; 0: no limit

@@ -114,13 +114,6 @@ inline Setting duration_range(const Words& words, auto at, Millis max) {
   return setting;
 }
 
-// Shortest form that reads back as the same number.
-inline std::string format_fraction(double value) {
-  char text[32];
-  const auto end = std::to_chars(text, text + sizeof text, value).ptr;
-  return {text, end};
-}
-
 // A number from 0 to `max`, with a fraction. Words of help: `value_name` and `allowed`.
 struct RealRule {
   const char* value_name;

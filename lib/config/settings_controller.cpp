@@ -17,6 +17,19 @@ Setting dollars(const Words& words, auto at) {
   return real(words, at, {"DOLLARS", "a number from 0 to 1000000 (such as 0.0893)", 1e6});
 }
 
+Setting prices(const Words& words, auto at) {
+  Setting setting = begin(words);
+  setting.value_name = "LIST";
+  setting.allowed = "instance types and their prices, such as c7i.large=0.0893,c7a.large=0.0821";
+  setting.get = [at](const Config& config) { return format_prices(at(config)); };
+  setting.set = [at](Config& config, std::string_view text) {
+    auto value = parse_prices(text);
+    if (value) at(config) = *std::move(value);
+    return value.has_value();
+  };
+  return setting;
+}
+
 void add_rounds(std::vector<Setting>& all) {
   all.push_back(text({"controller.policy",
                       "scaling policy: slo, backlog, depth, per-batch, warm, drain-pool or alarm",
@@ -95,15 +108,19 @@ void add_rules(std::vector<Setting>& all) {
                In{&Config::controller, &ControllerConfig::image_time}, {Millis(1), hours(1)}));
   all.push_back(
       dollars({"controller.price",
-               "dollars an hour of one worker machine, the dearest that may be launched; 0: they cost nothing",
+               "dollars an hour of a worker machine of a type that controller.prices does not name; 0: nothing",
                {},
                kFleet},
               In{&Config::controller, &ControllerConfig::price}));
-  all.push_back(dollars({"controller.max_dollars_per_hour",
-                         "no more workers than cost this, at controller.price each; 0: no limit but controller.max",
-                         {"--max-dollars-per-hour"},
-                         kFleet},
-                        In{&Config::controller, &ControllerConfig::max_dollars_per_hour}));
+  all.push_back(
+      prices({"controller.prices", "dollars an hour by instance type: of all types that may be launched", {}, kFleet},
+             In{&Config::controller, &ControllerConfig::prices}));
+  all.push_back(
+      dollars({"controller.max_dollars_per_hour",
+               "no more workers than cost this, were they all of the dearest type; 0: no limit but controller.max",
+               {"--max-dollars-per-hour"},
+               kFleet},
+              In{&Config::controller, &ControllerConfig::max_dollars_per_hour}));
 }
 
 }  // namespace

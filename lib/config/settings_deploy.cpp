@@ -42,7 +42,10 @@ const RealRule kDollars = {"DOLLARS", "a number from 0 to 1000000 (such as 0.089
 
 double web_price_of(const Config& config) {
   if (!config.deploy.web) return 0;
-  return config.deploy.web_price > 0 ? config.deploy.web_price : config.controller.price;
+  if (config.deploy.web_price > 0) return config.deploy.web_price;
+  const std::string& types = config.aws.instance_types;
+  return config.controller.price_of(config.deploy.web_type.empty() ? types.substr(0, types.find(','))
+                                                                   : config.deploy.web_type);
 }
 
 }  // namespace
@@ -61,7 +64,7 @@ void add_deploy_settings(std::vector<Setting>& all) {
   all.push_back(
       text({"deploy.web_subnets", "its subnets, which lead to the internet; empty: aws.subnets", {}, kConfigCommand},
            at(&DeployConfig::web_subnets), kSubnets));
-  all.push_back(real({"deploy.web_price", "dollars an hour of it; 0: as controller.price", {}, kConfigCommand},
+  all.push_back(real({"deploy.web_price", "dollars an hour of it; 0: as controller.prices", {}, kConfigCommand},
                      at(&DeployConfig::web_price), kDollars));
   all.push_back(text({"deploy.address",
                       "Elastic IP that `imgrec address` takes; the stack says it to that machine",
@@ -80,14 +83,14 @@ void add_deploy_settings(std::vector<Setting>& all) {
                         kControllerCommand},
                        at(&DeployConfig::max_workers), {0, 1000}));
   all.push_back(real({"deploy.max_dollars_per_hour",
-                      "the same for what all machines cost together, at controller.price and deploy.web_price",
+                      "the same for what all machines cost together, at controller.prices and deploy.web_price",
                       {},
                       kControllerCommand},
                      at(&DeployConfig::max_dollars_per_hour), kDollars));
 }
 
 double dollars_per_hour_of(const Config& config, int workers_max) {
-  return workers_max * config.controller.price + web_price_of(config);
+  return workers_max * config.controller.dearest_price() + web_price_of(config);
 }
 
 Result<void> validate_deploy(const Config& config) {
@@ -113,8 +116,10 @@ Result<void> check_cost_limit(const Config& config, int workers_max) {
   const double limit = config.deploy.max_dollars_per_hour;
   if (limit <= 0) return {};
   const auto wrong = [](std::string message) { return fail(ErrorKind::invalid, "bad_setting", std::move(message)); };
-  if (config.controller.price <= 0) {
-    return wrong("deploy.max_dollars_per_hour needs controller.price: what one worker machine costs an hour.");
+  if (config.controller.dearest_price() <= 0) {
+    return wrong(
+        "deploy.max_dollars_per_hour needs controller.prices or controller.price: what a worker machine costs an "
+        "hour.");
   }
   const double dollars = dollars_per_hour_of(config, workers_max);
   if (dollars <= limit + kRoundingDollars) return {};

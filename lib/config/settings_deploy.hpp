@@ -16,7 +16,8 @@ Result<void> validate_deploy(const Config& config);
 /// deploy.alarms is for a group and its own policy. Errors: invalid "bad_setting".
 Result<void> check_alarms(const Config& config);
 
-/// The most dollars an hour that machines cost: workers_max of them at controller.price, and the web instance.
+/// The most dollars an hour that machines cost: workers_max of them, all of the dearest type, and the web
+/// instance.
 double dollars_per_hour_of(const Config& config, int workers_max);
 
 /// deploy.max_dollars_per_hour holds for whoever sizes the fleet. workers_max: how many the controller may have.

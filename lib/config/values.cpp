@@ -1,5 +1,6 @@
 #include "lib/config/values.hpp"
 
+#include <algorithm>
 #include <array>
 #include <charconv>
 #include <utility>
@@ -8,6 +9,8 @@
 
 namespace imgrec {
 namespace {
+
+constexpr double kDollarsMax = 1e6;  // an hour
 
 constexpr std::int64_t kScaledMax = std::int64_t{1} << 52;  // 100 years in ms and 4 PiB in bytes both lie below
 
@@ -85,6 +88,41 @@ std::string format_duration(Millis duration) {
     if (unit.name != "min" && ms % unit.factor == 0) return std::to_string(ms / unit.factor) + std::string(unit.name);
   }
   return std::to_string(ms) + "ms";
+}
+
+std::string format_fraction(double value) {
+  char text[32];
+  const auto end = std::to_chars(text, text + sizeof text, value).ptr;
+  return {text, end};
+}
+
+std::optional<std::map<std::string, double>> parse_prices(std::string_view text) {
+  std::map<std::string, double> prices;
+  if (trim(text).empty()) return prices;
+  for (const std::string_view piece : split(text, ',')) {
+    const std::string_view one = trim(piece);
+    const std::size_t equals = one.find('=');
+    if (equals == one.npos) return std::nullopt;
+    const std::string_view type = trim(one.substr(0, equals)), number = trim(one.substr(equals + 1));
+    const bool is_type = type.size() <= 64 && type.find('.') != type.npos && std::ranges::all_of(type, [](char c) {
+                           return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' || c == '.';
+                         });
+    double dollars = -1;
+    const auto [end, error] = std::from_chars(number.data(), number.data() + number.size(), dollars);
+    const bool is_number = error == std::errc() && end == number.data() + number.size();
+    if (!is_type || !is_number || !(dollars >= 0 && dollars <= kDollarsMax)) return std::nullopt;
+    if (!prices.emplace(type, dollars).second) return std::nullopt;
+  }
+  return prices;
+}
+
+std::string format_prices(const std::map<std::string, double>& prices) {
+  std::string text;
+  for (const auto& [type, dollars] : prices) {
+    if (!text.empty()) text += ',';
+    text += type + "=" + format_fraction(dollars);
+  }
+  return text;
 }
 
 std::optional<DurationRange> parse_duration_range(std::string_view text) {

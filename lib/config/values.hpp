@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -30,6 +31,16 @@ std::optional<std::uint64_t> parse_size(std::string_view text);
 
 /// The shortest exact form in binary units: "20MiB", "1000B"; parse_size reads it back.
 std::string format_size(std::uint64_t bytes);
+
+/// "c7i.large=0.0893,c7a.large=0.0821": dollars an hour, from 0 to a million, by instance type. Nothing when it is
+/// none, or names a type twice.
+std::optional<std::map<std::string, double>> parse_prices(std::string_view text);
+
+/// parse_prices reads it back.
+std::string format_prices(const std::map<std::string, double>& prices);
+
+/// The shortest form that reads back as the same number.
+std::string format_fraction(double value);
 
 /// A whole decimal number with nothing around it.
 std::optional<std::int64_t> parse_whole(std::string_view text);

@@ -187,7 +187,7 @@ std::string to_json(const ServiceStatus& status) {
   if (status.boot_s) json.member("boot_s", *status.boot_s);
   json.begin_object("cost").member("since", to_rfc3339(status.cost.since));
   json.member("machine_seconds", status.cost.machine_seconds);
-  json.member("dollars_per_hour", status.cost.dollars_per_hour).end_object();
+  json.member("dollars_per_hour", status.cost.dollars_per_hour).member("dollars", status.cost.dollars).end_object();
   json.begin_list("decisions");
   for (std::size_t i = 0; i < std::min(status.decisions.size(), ServiceStatus::kDecisionsMax); ++i) {
     write_decision(json, status.decisions[i]);
@@ -234,9 +234,12 @@ Result<ServiceStatus> parse_service_status(std::string_view text) {
   status.boot_s = members.number("boot_s");
   if (const Json* found = members.find("cost")) {
     const Members cost(*found);
+    const double seconds = cost.number("machine_seconds").value_or(0),
+                 price = cost.number("dollars_per_hour").value_or(0);
     status.cost = {.since = cost.time("since").value_or(*at),
-                   .machine_seconds = cost.number("machine_seconds").value_or(0),
-                   .dollars_per_hour = cost.number("dollars_per_hour").value_or(0)};
+                   .machine_seconds = seconds,
+                   .dollars_per_hour = price,
+                   .dollars = cost.number("dollars").value_or(seconds / 3600 * price)};  // earlier versions
   }
   for (const Json& decision : members.list("decisions", ServiceStatus::kDecisionsMax)) {
     if (auto read = read_decision(decision)) status.decisions.push_back(*std::move(read));

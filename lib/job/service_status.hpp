@@ -75,8 +75,8 @@ struct MachineCounts {
 struct ServiceCost {
   WallTime since{};
   double machine_seconds = 0;
-  double dollars_per_hour = 0;  // of one machine; 0: they cost nothing
-  double dollars() const { return machine_seconds / 3600 * dollars_per_hour; }
+  double dollars_per_hour = 0;  // of one machine, the mean of those there are; 0: they cost nothing
+  double dollars = 0;           // of all that time, each machine at the price of its type
 };
 
 struct ServiceStatus {

@@ -264,11 +264,15 @@ Result<void> check(const ControllerConfig& config) {
   }
   if (config.interval < Millis(10)) return bad("controller.interval is 10 ms or more.");
   if (config.idle_cooldown < Millis(0)) return bad("controller.idle_cooldown is 0 or more.");
-  if (config.max_dollars_per_hour > 0 && config.price <= 0) {
-    return bad("controller.max_dollars_per_hour needs controller.price: what one worker machine costs an hour.");
+  if (config.max_dollars_per_hour > 0 && config.dearest_price() <= 0) {
+    return bad(
+        "controller.max_dollars_per_hour needs controller.prices or controller.price: what a worker machine costs an "
+        "hour.");
   }
   if (config.max_dollars_per_hour > 0 && instance_limit(scaling_rules(config)) < 1) {
-    return bad("controller.max_dollars_per_hour is less than one worker machine costs (controller.price): raise it.");
+    return bad(
+        "controller.max_dollars_per_hour is less than the dearest worker machine costs (controller.prices, "
+        "controller.price): raise it.");
   }
   return {};
 }

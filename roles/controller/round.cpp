@@ -11,7 +11,7 @@ ScalingRules scaling_rules(const ControllerConfig& config) {
                      .idle_cooldown = config.idle_cooldown,
                      .wanted_wait = config.wanted_wait,
                      .keep_alive = config.keep_alive,
-                     .instance_dollars_per_hour = config.price,
+                     .instance_dollars_per_hour = config.dearest_price(),
                      .assumed_boot = config.boot_time,
                      .assumed_image_time = config.image_time};
   if (config.max_dollars_per_hour > 0) rules.dollars_per_hour_max = config.max_dollars_per_hour;

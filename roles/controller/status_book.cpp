@@ -63,10 +63,14 @@ void StatusBook::add_machines(ServiceStatus& status, const Observation& observat
   }
   if (counted_at_) {
     const auto gap = std::clamp<MonoTime::duration>(observation.at - *counted_at_, Seconds(0), kGapMax);
-    machine_seconds_ += std::chrono::duration<double>(gap).count() * static_cast<double>(counted_);
+    const double seconds = std::chrono::duration<double>(gap).count();
+    machine_seconds_ += seconds * static_cast<double>(counted_);
+    dollars_ += seconds / 3600 * dollars_per_hour_;
   }
   counted_at_ = observation.at;
   counted_ = observation.instances.size();
+  dollars_per_hour_ = 0;
+  for (const Instance& instance : observation.instances) dollars_per_hour_ += config_.price_of(instance.type);
 }
 
 void StatusBook::add_decision(const DecisionRecord& record) {
@@ -127,7 +131,11 @@ ServiceStatus StatusBook::add(const Observation* observation, const DecisionReco
     if (observation->signals.boot_mean) status.boot_s = to_s(*observation->signals.boot_mean);
     add_machines(status, *observation);
   }
-  status.cost = {.since = *begun_, .machine_seconds = machine_seconds_, .dollars_per_hour = config_.price};
+  status.cost = {
+      .since = *begun_,
+      .machine_seconds = machine_seconds_,
+      .dollars_per_hour = counted_ > 0 ? dollars_per_hour_ / static_cast<double>(counted_) : config_.dearest_price(),
+      .dollars = dollars_};
   add_decision(record);
   add_sample(status);
   status.decisions.assign(decisions_.begin(), decisions_.end());

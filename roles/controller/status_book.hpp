@@ -35,7 +35,8 @@ class StatusBook {
   std::optional<WallTime> begun_;
   std::optional<MonoTime> counted_at_;  // until when machine_seconds_ counts
   std::size_t counted_ = 0;             // instances since then
-  double machine_seconds_ = 0;
+  double dollars_per_hour_ = 0;         // of all of them
+  double machine_seconds_ = 0, dollars_ = 0;
   std::optional<int> wanted_before_;
   std::string error_before_;
   std::deque<DecisionStatus> decisions_;  // newest first

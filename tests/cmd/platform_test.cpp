@@ -137,7 +137,8 @@ TEST(PlatformDefaults, AreAllowed) {
   }
 }
 
-// configs/aws.toml names every setting of [aws] with its default, and those whose default is another one on AWS.
+// configs/aws.toml names every setting of [aws] with its default, those whose default is another one on AWS, and those
+// that bound what machines cost.
 TEST(SampleOfAws, NamesEverySettingWithItsDefault) {
   const std::filesystem::path sample(IMGREC_SAMPLE_CONFIG_AWS);
   const auto as_it_is = load_config({.file = sample, .environment = {}, .flags = {}});
@@ -155,7 +156,8 @@ TEST(SampleOfAws, NamesEverySettingWithItsDefault) {
   ASSERT_TRUE(loaded) << loaded.error().message;
   std::map<std::string, std::string> wanted = {{"platform", "aws"}};
   for (const Setting& setting : settings()) {
-    if (setting.key.starts_with("aws.") || setting.key.starts_with("deploy."))
+    const bool bounds_costs = setting.key == "controller.prices" || setting.key == "controller.max_dollars_per_hour";
+    if (setting.key.starts_with("aws.") || setting.key.starts_with("deploy.") || bounds_costs)
       wanted[setting.key] = setting.get(Config());
   }
   for (const auto& [key, value] : platform_defaults("aws")) wanted[std::string(key)] = value;

@@ -103,7 +103,7 @@ void write_service(JsonWriter& json, const ServiceSeen& service, WallTime now) {
   if (service.status) {
     json.begin_object("cost").member("since", to_rfc3339(latest.cost.since));
     json.member("machine_seconds", rounded(latest.cost.machine_seconds));
-    json.member("dollars_per_hour", latest.cost.dollars_per_hour).member("dollars", latest.cost.dollars()).end_object();
+    json.member("dollars_per_hour", latest.cost.dollars_per_hour).member("dollars", latest.cost.dollars).end_object();
   } else {
     json.member_json("cost", "null");
   }

@@ -38,6 +38,7 @@ inline std::string other_value(const Setting& setting) {
                                                             {"local.boot_delay", "8s..15s"},
                                                             {"aws.fleet_kind", "asg"},
                                                             {"aws.instance_types", "c7i.large,c7a.large"},
+                                                            {"controller.prices", "c7a.large=0.0821,c7i.large=0.0893"},
                                                             {"aws.subnets", "subnet-1a,subnet-2b"},
                                                             {"aws.zones", "us-east-1a,us-east-1b"},
                                                             {"aws.security_groups", "sg-1a,sg-2b"},

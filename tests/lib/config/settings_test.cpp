@@ -117,6 +117,9 @@ TEST(Settings, NumbersOutsideTheirRangeAreRefusedAndChangeNothing) {
       {"aws.bundle_key", {"/x", "x/", "a b"}},
       {"aws.bundle_sha256", {std::string(63, 'a'), std::string(64, 'A'), std::string(64, 'g')}},
       {"aws.instance_types", {"c7i", "c7i.large;c7a.large", "C7i.large"}},
+      {"controller.prices",
+       {"c7i.large", "0.1", "c7i.large=", "c7i.large=x", "c7i.large=-1", "c7i.large=nan", "c7i.large=2000000",
+        "c7i.large=1;c7a.large=1", "c7i.large=1,c7i.large=2", "C7i.large=1", "c7i=1"}},
       {"aws.subnets", {"subnet 1", "subnet-1\nsubnet-2"}},
       {"aws.tags", {"team", "=x", "aws:x=1", "imgrec:fleet=other", "a=b\nc=d"}},
       {"aws.worker_memory_percent", {"9", "101"}}};

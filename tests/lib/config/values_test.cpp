@@ -90,5 +90,13 @@ TEST(Whole, TakesOneNumberAndNothingElse) {
   }
 }
 
+TEST(Prices, AreReadBack) {
+  const auto prices = parse_prices(" c7i.large = 0.0893, c7a.large=0.0821 ");
+  ASSERT_TRUE(prices);
+  EXPECT_EQ(*prices, (std::map<std::string, double>{{"c7a.large", 0.0821}, {"c7i.large", 0.0893}}));
+  EXPECT_EQ(format_prices(*prices), "c7a.large=0.0821,c7i.large=0.0893");
+  EXPECT_EQ(parse_prices(""), (std::map<std::string, double>{}));
+}
+
 }  // namespace
 }  // namespace imgrec

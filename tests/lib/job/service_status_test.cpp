@@ -29,7 +29,7 @@ ServiceStatus full() {
   status.error = "no \"capacity\"";
   status.arrivals_per_s = 1.5;
   status.boot_s = 41.5;
-  status.cost = {.since = kAt - Seconds(3600), .machine_seconds = 1'800, .dollars_per_hour = 0.5};
+  status.cost = {.since = kAt - Seconds(3600), .machine_seconds = 1'800, .dollars_per_hour = 0.5, .dollars = 0.75};
   status.decisions = {{.at = kAt, .wanted = 2, .launch = 1, .why = "more work", .error = "no capacity"},
                       {.at = kAt - Seconds(90), .terminate = 3, .why = "idle", .error = {}}};
   status.samples = {{.at = kAt - Seconds(1), .values = {1, 2, 3, 4.5, 1, 0, 1, 0, 2, 1'799}},
@@ -57,12 +57,20 @@ TEST(ServiceStatus, SurvivesTheStore) {
   EXPECT_EQ(parsed->arrivals_per_s, status.arrivals_per_s);
   EXPECT_EQ(parsed->boot_s, status.boot_s);
   EXPECT_EQ(parsed->cost.since, status.cost.since);
-  EXPECT_DOUBLE_EQ(parsed->cost.dollars(), 0.25);
+  EXPECT_DOUBLE_EQ(parsed->cost.dollars, 0.75);
   EXPECT_EQ(parsed->decisions, status.decisions);
   ASSERT_EQ(parsed->samples.size(), 2U);
   EXPECT_EQ(parsed->samples[0].at, status.samples[0].at);
   EXPECT_EQ(parsed->samples[0].values, status.samples[0].values);
   for (const double value : parsed->samples[1].values) EXPECT_TRUE(std::isnan(value));
+}
+
+TEST(ServiceStatus, OfAnEarlierVersionCostsOnePriceForAll) {
+  std::string document = to_json(full());
+  const std::string dollars = ",\"dollars\":0.75";
+  ASSERT_NE(document.find(dollars), std::string::npos) << document;
+  document.erase(document.find(dollars), dollars.size());
+  EXPECT_DOUBLE_EQ(parse_service_status(document)->cost.dollars, 0.25);
 }
 
 TEST(ServiceStatus, WhatCouldNotBeReadIsAbsent) {

@@ -531,6 +531,13 @@ TEST_F(ControllerTest, RefusesRulesThatContradictThemselves) {
               config.price = 2;
             }),
             "bad_scaling_rules");
+  EXPECT_EQ(error_of([](auto& config) {
+              config.max_dollars_per_hour = 1;
+              config.price = 0.5;
+              config.prices = {{"c7i.large", 0.25}, {"c7i.4xlarge", 2}};
+            }),
+            "bad_scaling_rules")
+      << "the dearest may be launched";
   EXPECT_EQ(error_of([](auto& config) { config.policy = "cpu"; }), "no_such_policy");
 }
 

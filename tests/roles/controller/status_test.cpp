@@ -44,6 +44,21 @@ class StatusBookTest : public testing::Test {
   Drains drains_;
 };
 
+TEST_F(StatusBookTest, EachMachineCostsThePriceOfItsType) {
+  config_.prices = {{"c7i.large", 0.09}, {"c7i.xlarge", 0.18}};
+  const auto of_type = [](std::string type) {
+    return Instance{.id = InstanceId(type), .app_tier_id = {}, .type = type, .launched_at = kStart};
+  };
+  EXPECT_DOUBLE_EQ(look(Seconds(0)).cost.dollars_per_hour, 0.36) << "the dearest that may come";
+  instances_ = {of_type("c7i.large"), of_type("c7i.xlarge"), of_type("m7i.large")};
+  EXPECT_EQ(look(Seconds(60)).cost.dollars, 0) << "there was none until now";
+  instances_.pop_back();
+  EXPECT_DOUBLE_EQ(look(Seconds(120)).cost.dollars, (0.09 + 0.18 + 0.36) / 60);
+  const ServiceStatus status = look(Seconds(180));
+  EXPECT_DOUBLE_EQ(status.cost.dollars, (2 * 0.09 + 2 * 0.18 + 0.36) / 60);
+  EXPECT_DOUBLE_EQ(status.cost.dollars_per_hour, (0.09 + 0.18) / 2);
+}
+
 TEST_F(StatusBookTest, TellsWhatEachMachineDoes) {
   const auto instance = [](std::string id, InstanceState state, Seconds launched) {
     return Instance{.id = InstanceId(std::move(id)),
@@ -96,7 +111,8 @@ TEST_F(StatusBookTest, CountsMachineTimeAndDollars) {
   blind(Seconds(20));
   const ServiceStatus status = look(Seconds(25));
   EXPECT_EQ(status.cost.machine_seconds, 30) << "nobody looked, and they went on";
-  EXPECT_DOUBLE_EQ(status.cost.dollars(), 30.0 / 3600 * 0.36);
+  EXPECT_DOUBLE_EQ(status.cost.dollars, 30.0 / 3600 * 0.36);
+  EXPECT_DOUBLE_EQ(status.cost.dollars_per_hour, 0.36);
   EXPECT_EQ(look(Seconds(25 + 3600)).cost.machine_seconds, 30 + 600) << "nobody looked for an hour: five minutes count";
 }
 

@@ -29,7 +29,7 @@ class ServiceViewTest : public testing::Test {
     made.wanted = 2;
     made.why = "7 messages";
     made.boot_s = 9.5;
-    made.cost = {.since = made.at, .machine_seconds = 7'200, .dollars_per_hour = 0.5};
+    made.cost = {.since = made.at, .machine_seconds = 7'200, .dollars_per_hour = 0.5, .dollars = 1};
     return made;
   }
   void publish(const ServiceStatus& made) { ASSERT_TRUE(store_.put(service_status_key(), to_json(made), {})); }
