@@ -61,7 +61,11 @@ class AsgFleet final : public Fleet {
 
   std::string pending_id(int number) const { return options_.group + "/pending-" + std::to_string(number); }
   Result<Seen> look(const CallLimits& limits);
-  Result<std::map<InstanceId, WallTime>> launch_times(const CallLimits& limits);
+  struct Origin {
+    WallTime launched_at{};
+    std::string image = {};
+  };
+  Result<std::map<InstanceId, Origin>> origins(const CallLimits& limits);
   Result<std::vector<Instance>> wait_for(Launched& launched, int count, const CallLimits& limits);
   static std::vector<Instance> as_now(const std::vector<InstanceId>& ids, const std::vector<Instance>& now);
 
@@ -71,19 +75,19 @@ class AsgFleet final : public Fleet {
   Ec2Api instances_;
   std::mutex mutex_;  // one call at a time: sizes are read and then set
   std::map<InstanceId, MonoTime> ended_;
-  std::map<InstanceId, WallTime> launched_at_;  // of those that are there
-  WallTime pending_since_{};                    // the oldest of those that are yet to be launched
+  std::map<InstanceId, Origin> origins_;  // of those that are there
+  WallTime pending_since_{};              // the oldest of those that are yet to be launched
   int pending_ = 0;
   std::vector<Launched> launches_;  // the latest
   bool unprotected_told_ = false;
 };
 
-Result<std::map<InstanceId, WallTime>> AsgFleet::launch_times(const CallLimits& limits) {
+Result<std::map<InstanceId, AsgFleet::Origin>> AsgFleet::origins(const CallLimits& limits) {
   const auto seen = instances_.describe({{"tag:aws:autoscaling:groupName", {options_.group}}}, limits);
   if (!seen) return fail(seen.error());
-  std::map<InstanceId, WallTime> times;
-  for (const Ec2Instance& one : *seen) times.emplace(one.id, one.launched_at);
-  return times;
+  std::map<InstanceId, Origin> out;
+  for (const Ec2Instance& one : *seen) out.emplace(one.id, Origin{.launched_at = one.launched_at, .image = one.image});
+  return out;
 }
 
 // With mutex_ held.
@@ -98,11 +102,11 @@ Result<AsgFleet::Seen> AsgFleet::look(const CallLimits& limits) {
   }
   std::erase_if(group->instances, [](const AsgInstance& one) { return is_gone(one.lifecycle); });
   const bool knows_all =
-      std::ranges::all_of(group->instances, [&](const AsgInstance& one) { return launched_at_.contains(one.id); });
+      std::ranges::all_of(group->instances, [&](const AsgInstance& one) { return origins_.contains(one.id); });
   if (!knows_all) {
-    auto times = launch_times(limits);
-    if (!times) return fail(times.error());
-    launched_at_ = *std::move(times);
+    auto found = origins(limits);
+    if (!found) return fail(found.error());
+    origins_ = *std::move(found);
   }
   const MonoTime now = session_.clock().mono_now();
   const WallTime wall = session_.clock().wall_now();
@@ -112,9 +116,13 @@ Result<AsgFleet::Seen> AsgFleet::look(const CallLimits& limits) {
     InstanceState state = state_of(one.lifecycle);
     if (ended_.contains(one.id)) state = InstanceState::stopping;
     seen.active += state != InstanceState::stopping;
-    const auto at = launched_at_.try_emplace(one.id, wall).first->second;
-    seen.instances.push_back(
-        {.id = one.id, .state = state, .app_tier_id = one.id.str(), .type = one.type, .launched_at = at});
+    const Origin& origin = origins_.try_emplace(one.id, Origin{.launched_at = wall}).first->second;
+    seen.instances.push_back({.id = one.id,
+                              .state = state,
+                              .app_tier_id = one.id.str(),
+                              .type = one.type,
+                              .launched_at = origin.launched_at,
+                              .image = origin.image});
   }
   std::ranges::sort(seen.instances, {}, [](const Instance& one) { return std::tie(one.launched_at, one.id); });
   const int pending = std::max(0, seen.group.desired - seen.active);

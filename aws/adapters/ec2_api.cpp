@@ -19,6 +19,7 @@ Ec2Instance read_instance(const XmlElement& item) {
   if (const XmlElement* state = item.at({"instanceState", "name"})) out.state = state->text;
   if (const XmlElement* reason = item.at({"stateReason", "message"})) out.state_reason = reason->text;
   out.type = item.value("instanceType");
+  out.image = item.value("imageId");
   const std::string index = item.value("amiLaunchIndex");
   std::from_chars(index.data(), index.data() + index.size(), out.launch_index);
   if (const auto time = parse_expiry(item.value("launchTime"))) out.launched_at = *time;

@@ -17,6 +17,7 @@ struct Ec2Instance {
   InstanceId id;
   std::string state;     // pending, running, shutting-down, terminated, stopping, stopped
   std::string type{};    // "c7i.large"
+  std::string image{};   // "ami-…"
   int launch_index = 0;  // its place in the launch
   WallTime launched_at{};
   std::string state_reason;  // EC2's words: why it ended, or did not start; often empty

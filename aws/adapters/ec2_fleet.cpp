@@ -136,7 +136,8 @@ Ec2Fleet::Known Ec2Fleet::known(const Ec2Instance& instance) const {
                   .state = state_of(instance.state),
                   .app_tier_id = out.number > 0 ? "app-tier-" + std::to_string(out.number) : "",
                   .type = instance.type,
-                  .launched_at = instance.launched_at};
+                  .launched_at = instance.launched_at,
+                  .image = instance.image};
   return out;
 }
 

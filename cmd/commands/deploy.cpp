@@ -5,6 +5,7 @@
 #include "aws/deploy/stack_state.hpp"
 #include "cmd/cli/exit_code.hpp"
 #include "cmd/cli/terminal.hpp"
+#include "cmd/commands/boot_times.hpp"
 #include "cmd/commands/commands.hpp"
 #include "cmd/commands/deploying.hpp"
 #include "cmd/platform/platforms.hpp"
@@ -67,6 +68,9 @@ int run_deploy_status(const Invocation& call) {
   std::printf("\n");
   print_resources(*resources);
   print_address((*stack)->outputs);
+  const auto boots = boot_times(call.config(), **session, limits);
+  if (!boots) complain("How long machines took to start is not known. " + boots.error().message);
+  if (boots && !boots->empty()) std::printf("\n%s", boots->c_str());
   if (failed && !print_cause(service, **stack, limits)) return kExitUnreachable;
   return failed ? kExitItemFailed : kExitOk;
 }
@@ -94,7 +98,9 @@ Command deploy_template_command() {
 
 Command deploy_status_command() {
   return {.name = "deploy status",
-          .summary = "Show a CloudFormation stack, its resources, and the first cause when it failed",
+          .summary =
+              "Show a CloudFormation stack, its resources, how long machines took to start, and the first cause of a "
+              "failure",
           .settings = kConfigCommand,
           .examples = {{"imgrec deploy status --config aws.toml", "the stack that is called as aws.fleet says"}},
           .options = {{"--stack", "NAME", "the stack's name (as aws.fleet: imgrec)"}},

@@ -185,6 +185,15 @@ std::string to_json(const ServiceStatus& status) {
   if (!status.error.empty()) json.member("error", status.error);
   if (status.arrivals_per_s) json.member("arrivals_per_s", *status.arrivals_per_s);
   if (status.boot_s) json.member("boot_s", *status.boot_s);
+  if (!status.boots.empty()) {
+    json.begin_list("boots");
+    for (std::size_t i = 0; i < std::min(status.boots.size(), ServiceStatus::kBootsMax); ++i) {
+      const BootStatus& boot = status.boots[i];
+      json.begin_object().member("image", boot.image).member("machines", boot.machines);
+      json.member("mean_s", boot.mean_s).member("slowest_s", boot.slowest_s).end_object();
+    }
+    json.end_list();
+  }
   json.begin_object("cost").member("since", to_rfc3339(status.cost.since));
   json.member("machine_seconds", status.cost.machine_seconds);
   json.member("dollars_per_hour", status.cost.dollars_per_hour).member("dollars", status.cost.dollars).end_object();
@@ -232,6 +241,14 @@ Result<ServiceStatus> parse_service_status(std::string_view text) {
   status.error = members.text("error");
   status.arrivals_per_s = members.number("arrivals_per_s");
   status.boot_s = members.number("boot_s");
+  for (const Json& boot : members.list("boots", ServiceStatus::kBootsMax)) {
+    const Members one(boot);
+    const auto machines = one.small("machines");
+    const auto mean_s = one.number("mean_s"), slowest_s = one.number("slowest_s");
+    if (!machines || !mean_s || !slowest_s) continue;
+    status.boots.push_back(
+        {.image = one.text("image"), .machines = *machines, .mean_s = *mean_s, .slowest_s = *slowest_s});
+  }
   if (const Json* found = members.find("cost")) {
     const Members cost(*found);
     const double seconds = cost.number("machine_seconds").value_or(0),

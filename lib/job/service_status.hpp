@@ -60,6 +60,14 @@ struct ServiceSample {
   std::array<double, kServiceColumns.size()> values{};
 };
 
+/// The latest boots of machines from one image, each from launch to ready.
+struct BootStatus {
+  std::string image = {};  // "ami-…"; empty: not known
+  int machines = 0;
+  double mean_s = 0, slowest_s = 0;
+  bool operator==(const BootStatus&) const = default;
+};
+
 struct QueueStatus {
   std::uint64_t visible = 0, in_flight = 0, delayed = 0;
   std::optional<Millis> oldest_age = {};
@@ -82,6 +90,7 @@ struct ServiceCost {
 struct ServiceStatus {
   static constexpr std::size_t kMachinesMax = 500;  // further ones are only counted
   static constexpr std::size_t kDecisionsMax = 50;
+  static constexpr std::size_t kBootsMax = 4;
   static constexpr std::size_t kSamplesMax = 300;
 
   using Queue = QueueStatus;
@@ -102,6 +111,7 @@ struct ServiceStatus {
   std::string error = {};                     // what could not be read or done in the latest look
   std::optional<double> arrivals_per_s = {};  // images that web nodes take in, over about 30 s
   std::optional<double> boot_s = {};          // from launch to ready: measured, else as the settings assume
+  std::vector<BootStatus> boots = {};         // measured, by image; the latest image last
   Cost cost = {};
   std::vector<DecisionStatus> decisions = {};  // newest first
   std::vector<ServiceSample> samples = {};     // oldest first, one a second at most

@@ -30,6 +30,7 @@ struct Instance {
   std::string app_tier_id;  // "app-tier-1": the number is the lowest free one
   std::string type = {};    // "c7i.large"; empty: not known, or a process of this machine
   WallTime launched_at{};
+  std::string image = {};  // "ami-…" that it started from; empty: not known, or a process of this machine
 };
 
 struct LaunchRequest {

@@ -10,7 +10,8 @@ namespace {
 static_assert(kGathered == kWebSignalEvery, "policies see no signals, but count on how late they are");
 
 constexpr Seconds kShort{30}, kLong{300};
-constexpr std::size_t kGapsMax = 20, kBootsMax = 20, kReadyMax = 100;
+constexpr std::size_t kGapsMax = 20, kReadyMax = 100;
+constexpr std::size_t kBootsMax = 20, kImagesMax = 4;  // of each image; the latest images
 constexpr double kSaturated = 0.9;
 constexpr Seconds kReportsKept{600};
 constexpr std::uint64_t kReportImagesMin = 3;  // fewer say nothing about the time of one
@@ -119,13 +120,28 @@ double SignalBook::arrived_within(MonoTime now, Seconds span) const {
   return images;
 }
 
+void SignalBook::booted(const std::string& image, Millis took) {
+  auto found = std::ranges::find(boots_, image, &Boots::image);
+  Boots boots = found == boots_.end() ? Boots{.image = image, .times = {}} : std::move(*found);
+  if (found != boots_.end()) boots_.erase(found);
+  boots.times.push_back(took);
+  if (boots.times.size() > kBootsMax) boots.times.pop_front();
+  boots_.push_back(std::move(boots));
+  if (boots_.size() > kImagesMax) boots_.pop_front();
+}
+
+// What comes is like the latest: with another image a boot may take much less.
 void SignalBook::add_boots(Signals& signals) const {
-  if (boots_.empty()) return;
-  std::vector<Millis> sorted(boots_.begin(), boots_.end());
-  std::ranges::sort(sorted);
-  const Millis sum = std::accumulate(sorted.begin(), sorted.end(), Millis(0));
-  signals.boot_mean = sum / static_cast<std::int64_t>(sorted.size());
-  signals.boot_high = sorted[sorted.size() * 9 / 10];
+  for (const Boots& boots : boots_) {
+    std::vector<Millis> sorted(boots.times.begin(), boots.times.end());
+    std::ranges::sort(sorted);
+    const Millis sum = std::accumulate(sorted.begin(), sorted.end(), Millis(0));
+    const Millis mean = sum / static_cast<std::int64_t>(sorted.size());
+    signals.boots.push_back(
+        {.image = boots.image, .machines = static_cast<int>(sorted.size()), .mean = mean, .slowest = sorted.back()});
+    signals.boot_mean = mean;
+    signals.boot_high = sorted[sorted.size() * 9 / 10];
+  }
 }
 
 // While a worker has less to do than it could, an image's time is mostly that of waiting for stores and queues, which
@@ -167,8 +183,7 @@ Signals SignalBook::read(MonoTime now, const std::vector<Instance>& instances) {
       continue;
     }
     if (sender.ready_wall && *sender.ready_wall >= instances[i].launched_at) {
-      boots_.push_back(*sender.ready_wall - instances[i].launched_at);
-      if (boots_.size() > kBootsMax) boots_.pop_front();
+      booted(instances[i].image, *sender.ready_wall - instances[i].launched_at);
     }
     sender.ready_wall.reset();
     any = true;

@@ -68,6 +68,7 @@ class SignalBook {
   bool arrived(const Signal& signal, MonoTime now);
   void forget(MonoTime now);
   double arrived_within(MonoTime now, Seconds span) const;
+  void booted(const std::string& image, Millis took);
   void add_boots(Signals& signals) const;
   std::optional<double> image_seconds() const;
 
@@ -78,7 +79,11 @@ class SignalBook {
   double arrived_ = 0;  // images in all
   std::deque<Millis> gaps_;
   std::deque<Report> reports_;
-  std::deque<Millis> boots_;
+  struct Boots {
+    std::string image;
+    std::deque<Millis> times;
+  };
+  std::deque<Boots> boots_;  // by image, that of the latest boot last
   std::deque<ReadyWorker> ready_lately_;
 };
 

@@ -129,6 +129,12 @@ ServiceStatus StatusBook::add(const Observation* observation, const DecisionReco
                     .oldest_age = depth.oldest_age};
     status.arrivals_per_s = observation->signals.arrivals_per_s;
     if (observation->signals.boot_mean) status.boot_s = to_s(*observation->signals.boot_mean);
+    for (const ImageBoots& boots : observation->signals.boots) {
+      status.boots.push_back({.image = boots.image,
+                              .machines = boots.machines,
+                              .mean_s = to_s(boots.mean),
+                              .slowest_s = to_s(boots.slowest)});
+    }
     add_machines(status, *observation);
   }
   status.cost = {

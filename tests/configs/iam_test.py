@@ -110,6 +110,7 @@ S3 = {
     "controller": {("out-bucket", "status/worker-start"): {"get"}, ("out-bucket", "status/service"): {"get", "put"},
                    ("out-bucket", "status/leader"): {"get", "put"}},
     "deployer": {("bundle-bucket", "bundles/a"): {"get", "put"}, ("out-bucket", "status/leader"): {"get"},
+                 ("out-bucket", "status/service"): {"get"}, ("out-bucket", "status/worker-start"): {"get"},
                  ("out-bucket", "access/keys.json"): {"get", "put"}},
 }
 

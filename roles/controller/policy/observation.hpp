@@ -32,6 +32,13 @@ struct ToldArrivals {
 
 constexpr Millis kGathered{5'000};
 
+/// The latest boots from one image, each from launch to ready.
+struct ImageBoots {
+  std::string image;  // "ami-…"; empty: not known
+  int machines = 0;
+  Millis mean{0}, slowest{0};
+};
+
 /// A worker that has told that it is ready, when that was heard.
 struct ReadyWorker {
   std::string app_tier_id;
@@ -47,8 +54,9 @@ struct Signals {
   /// Latest times without an arrival that were longer than kQuiet, oldest first.
   std::vector<Millis> quiet_gaps{};
   std::optional<double> image_seconds{};  // of one busy instance: its time divided by the images it finished
-  std::optional<Millis> boot_mean{};      // from launch to ready
+  std::optional<Millis> boot_mean{};      // from launch to ready, from the image of the latest boot
   std::optional<Millis> boot_high{};      // the same: 9 of 10 boots take no longer
+  std::vector<ImageBoots> boots{};        // latest image last
   std::optional<MonoTime> unread_at{};    // when signals could last not be read
   /// One for each element of Observation::instances, in the same order; empty: nothing is known of any.
   std::vector<InstanceSignals> instances{};

@@ -147,6 +147,26 @@ def test_from_nothing_to_a_stack(account, tmp_path):
     assert status.returncode == 0 and "Stack imgrec: UPDATE_COMPLETE" in status.stdout
 
 
+def test_status_tells_how_long_machines_took_to_start_by_kind_of_image(account, tmp_path):
+    """As a controller writes it (service_status_test.cpp): of a stock image, and of one of ours."""
+    ec2, s3 = account.client("ec2"), account.client("s3")
+    machine = ec2.run_instances(ImageId="ami-12c6146b", MinCount=1, MaxCount=1)["Instances"][0]["InstanceId"]
+    baked = ec2.create_image(InstanceId=machine, Name="baked", TagSpecifications=[
+        {"ResourceType": "image", "Tags": [{"Key": "imgrec:image-of", "Value": "imgrec"}]}])["ImageId"]
+    ec2.terminate_instances(InstanceIds=[machine])
+    assert "from launch to ready" not in run(account, tmp_path, "deploy", "status").stdout
+    boots = [{"image": "ami-12c6146b", "machines": 20, "mean_s": 93.04, "slowest_s": 120},
+             {"image": baked, "machines": 3, "mean_s": 31.5, "slowest_s": 40.25}]
+    s3.put_object(Bucket="out-bucket", Key="status/service", Body=json.dumps({"v": 1, "at": "2026-11-28T00:00:00Z", "boots": boots}))
+    shown = run(account, tmp_path, "deploy", "status")
+    assert shown.returncode == 0, shown.stderr
+    rows = [line.split() for line in shown.stdout[shown.stdout.index("IMAGE"):].splitlines()]
+    assert rows[1] == ["ami-12c6146b", "fetches", "the", "bundle", "20", "93.0", "s", "120.0", "s"]
+    assert rows[2] == [baked, "has", "the", "bundle", "3", "31.5", "s", "40.2", "s"]
+    ec2.deregister_image(ImageId=baked)
+    s3.delete_object(Bucket="out-bucket", Key="status/service")
+
+
 def test_another_who_holds_the_stack_is_named(account, tmp_path):
     cloud = account.client("cloudformation")
     cloud.create_change_set(StackName="held", ChangeSetName="imgrec-deploy-0", ChangeSetType="CREATE", TemplateBody='{"Resources": {}}',

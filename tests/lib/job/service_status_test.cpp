@@ -29,6 +29,8 @@ ServiceStatus full() {
   status.error = "no \"capacity\"";
   status.arrivals_per_s = 1.5;
   status.boot_s = 41.5;
+  status.boots = {{.image = "ami-1", .machines = 20, .mean_s = 93.5, .slowest_s = 120},
+                  {.image = "", .machines = 1, .mean_s = 41.5, .slowest_s = 41.5}};
   status.cost = {.since = kAt - Seconds(3600), .machine_seconds = 1'800, .dollars_per_hour = 0.5, .dollars = 0.75};
   status.decisions = {{.at = kAt, .wanted = 2, .launch = 1, .why = "more work", .error = "no capacity"},
                       {.at = kAt - Seconds(90), .terminate = 3, .why = "idle", .error = {}}};
@@ -56,6 +58,7 @@ TEST(ServiceStatus, SurvivesTheStore) {
   EXPECT_EQ(parsed->error, status.error);
   EXPECT_EQ(parsed->arrivals_per_s, status.arrivals_per_s);
   EXPECT_EQ(parsed->boot_s, status.boot_s);
+  EXPECT_EQ(parsed->boots, status.boots);
   EXPECT_EQ(parsed->cost.since, status.cost.since);
   EXPECT_DOUBLE_EQ(parsed->cost.dollars, 0.75);
   EXPECT_EQ(parsed->decisions, status.decisions);

@@ -117,6 +117,25 @@ TEST_F(SignalBookTest, MeasuresBootsAndTheTimeOfAnImage) {
   EXPECT_EQ(read(Seconds(61), one(Millis(0))).boot_mean, Seconds(40)) << "measured once";
 }
 
+TEST_F(SignalBookTest, BootsAreToldByImageAndTheLatestImageSaysWhatIsExpected) {
+  std::vector<Instance> machine = one(Millis(0));
+  machine.front().image = "ami-plain";
+  hear(worker(SignalKind::ready, "1"), Seconds(90));
+  read(Seconds(90), machine);
+  machine = one(Seconds(100));
+  machine.front().image = "ami-baked";
+  hear(worker(SignalKind::ready, "2"), Seconds(130));
+  const Signals signals = read(Seconds(130), machine);
+  ASSERT_EQ(signals.boots.size(), 2U);
+  EXPECT_EQ(signals.boots[0].image, "ami-plain");
+  EXPECT_EQ(signals.boots[0].mean, Seconds(90));
+  EXPECT_EQ(signals.boots[1].image, "ami-baked");
+  EXPECT_EQ(signals.boots[1].machines, 1);
+  EXPECT_EQ(signals.boots[1].slowest, Seconds(30));
+  EXPECT_EQ(signals.boot_mean, Seconds(30));
+  EXPECT_EQ(signals.boot_high, Seconds(30));
+}
+
 TEST_F(SignalBookTest, ALateReportDoesNotUndoANewerOne) {
   hear(worker(SignalKind::ready), Seconds(0));
   const Signal older = worked(10, 1), newer = worked(0, 0, Seconds(10));
