@@ -24,8 +24,9 @@ Setting prices(const Words& words, auto at) {
   setting.get = [at](const Config& config) { return format_prices(at(config)); };
   setting.set = [at](Config& config, std::string_view text) {
     auto value = parse_prices(text);
-    if (value) at(config) = *std::move(value);
-    return value.has_value();
+    if (!value) return false;
+    at(config) = *std::move(value);
+    return true;
   };
   return setting;
 }

@@ -60,8 +60,8 @@ std::span<const Operation> operations();
 struct Route {
   Endpoint endpoint = Endpoint::none;
   std::string_view name = "none";  // Operation::name, of another method when this one is not allowed
-  std::string_view path = "";      // Operation::path
-  std::string_view allowed = "";   // methods, as the Allow header lists them
+  std::string_view path = {};      // Operation::path
+  std::string_view allowed = {};   // methods, as the Allow header lists them
   Access access = Access::open;
   bool compatible = false;
   const PageFile* file = nullptr;  // of Endpoint::page

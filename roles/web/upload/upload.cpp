@@ -50,8 +50,9 @@ void Uploader::stop() {
 
 void Uploader::start(std::vector<ImageUpload> images) {
   for (ImageUpload& image : images) {
+    const bool is_last = &image == &images.back();
     auto upload = std::make_shared<Upload>(Upload{.image = std::move(image)});
-    if (&image == &images.back()) {
+    if (is_last) {
       attempt(upload);
     } else {
       enqueue(std::move(upload));
