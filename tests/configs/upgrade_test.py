@@ -390,9 +390,17 @@ def test_a_removal_keeps_settings_and_images_and_a_purge_nothing(machine):
 
 
 def kill(process):
-    """With all that it started: the power button would do no more to dpkg."""
+    """With all that it started, and waits for their end: the power button would do no more to dpkg."""
     os.killpg(process.pid, signal.SIGKILL)
     process.wait(60)
+
+    def ended():
+        try:
+            os.killpg(process.pid, 0)
+        except ProcessLookupError:
+            return True
+        return False
+    imgrec.wait_until(ended, what="the end of all that was killed")  # one that writes holds dpkg's lock until it is done
 
 
 def kill_at(process, stages):
