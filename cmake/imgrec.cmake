@@ -95,17 +95,18 @@ function(imgrec_test name)
   endif()
 endfunction()
 
-# imgrec_python_test(NAME FILE a_test.py [PROGRAMS target…] [LABELS …] [TIMEOUT s] [ALONE]): one pytest file run against the built
+# imgrec_python_test(NAME a_test.py… [PROGRAMS target…] [LABELS …] [TIMEOUT s] [ALONE]): pytest files run against the built
 # binary. PROGRAMS: what else it runs. They are built for it, and it finds them with imgrec.program(), which knows no others.
 # ALONE: it measures time, so that nothing runs beside it. The label emulated: `./dev test --arm64` runs it too.
-function(imgrec_python_test name file)
+function(imgrec_python_test name)
   cmake_parse_arguments(ARG "ALONE" "TIMEOUT" "PROGRAMS;LABELS" ${ARGN})
+  list(TRANSFORM ARG_UNPARSED_ARGUMENTS PREPEND ${CMAKE_CURRENT_SOURCE_DIR}/ OUTPUT_VARIABLE files)
   set(programs "")
   foreach(program ${ARG_PROGRAMS})
     string(APPEND programs "${program}=$<TARGET_FILE:${program}>:")
     add_dependencies(release_tests ${program})
   endforeach()
-  add_test(NAME ${name} COMMAND ${IMGREC_PYTHON} -m pytest -q -rs -p no:cacheprovider ${CMAKE_CURRENT_SOURCE_DIR}/${file})
+  add_test(NAME ${name} COMMAND ${IMGREC_PYTHON} -m pytest -q -rs -p no:cacheprovider ${files})
   set_tests_properties(${name} PROPERTIES LABELS "e2e;${ARG_LABELS}" TIMEOUT 600 RUN_SERIAL ${ARG_ALONE}
     ENVIRONMENT "IMGREC_BINARY=$<TARGET_FILE:imgrec>;IMGREC_BUILD_DIR=${CMAKE_BINARY_DIR};IMGREC_TEST_PROGRAMS=${programs};PYTHONDONTWRITEBYTECODE=1;PYTHONPATH=${PROJECT_SOURCE_DIR}/tests/support;${IMGREC_TEST_ENVIRONMENT}")
   if(ARG_TIMEOUT)
