@@ -5,7 +5,9 @@
 #include "aws/adapters/s3_store.hpp"
 #include "cmd/cli/exit_code.hpp"
 #include "cmd/cli/terminal.hpp"
+#include "cmd/commands/bundle_contents.hpp"
 #include "cmd/commands/commands.hpp"
+#include "cmd/platform/architecture.hpp"
 #include "cmd/platform/platforms.hpp"
 #include "lib/base/digest.hpp"
 #include "lib/base/file.hpp"
@@ -31,6 +33,12 @@ int run_bundle_upload(const Invocation& call) {
   const std::filesystem::path file = call.arguments.front();
   const auto bytes = read_bundle(file);
   if (!bytes) return report(bytes.error());
+  const auto contents = bundle_contents(*bytes);
+  if (!contents) {
+    return report({contents.error().kind, contents.error().code, file.string() + ": " + contents.error().message});
+  }
+  const BundleArchitecture bundle{.name = file.filename().string(), .architecture = contents->architecture};
+  if (const auto fitting = check_architecture(call.config(), bundle); !fitting) return report(fitting.error());
   const auto buckets = aws_buckets(settings);
   if (!buckets) return report(buckets.error());
   auto session = open_aws_session(call.config(), system_clock(), system_rng());
@@ -58,16 +66,19 @@ int run_bundle_upload(const Invocation& call) {
 }  // namespace
 
 Command bundle_upload_command() {
-  return {.name = "bundle upload",
-          .summary = "Put a worker's bundle (./dev bundle) into S3 and print the settings that name it",
-          .arguments = "FILE",
-          .arguments_min = 1,
-          .arguments_max = 1,
-          .settings = kConfigCommand,
-          .examples = {{"imgrec bundle upload --config aws.toml build/bundle/imgrec-0.1.0-x86_64-0123456789ab.tar.gz",
-                        "prints the lines for the end of aws.toml"}},
-          .notes = "It goes to aws.bundle_bucket, or else to aws.input_bucket, under bundles/.",
-          .run = run_bundle_upload};
+  return {
+      .name = "bundle upload",
+      .summary = "Put a worker's bundle (./dev bundle) into S3 and print the settings that name it",
+      .arguments = "FILE",
+      .arguments_min = 1,
+      .arguments_max = 1,
+      .settings = kConfigCommand,
+      .examples = {{"imgrec bundle upload --config aws.toml build/bundle/imgrec-0.1.0-x86_64-0123456789ab.tar.gz",
+                    "prints the lines for the end of aws.toml"}},
+      .notes =
+          "It goes to aws.bundle_bucket, or else to aws.input_bucket, under bundles/. It has to be for the processor\n"
+          "that aws.instance_types and deploy.web_type have.",
+      .run = run_bundle_upload};
 }
 
 }  // namespace imgrec

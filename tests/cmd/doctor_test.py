@@ -247,6 +247,34 @@ def test_what_an_upload_prints_can_be_appended_to_the_sample(account, ready, tmp
             assert value in line and file.name in line
 
 
+@pytest.mark.parametrize("architecture,flags,words", [
+    ("aarch64", ["--aws-instance-types", "c7i.large"], "imgrec-upload.tar.gz is for another processor than c7i.large has (x86_64)"),
+    ("x86_64", ["--aws-instance-types", "c7g.large,t4g.small"], "another processor than c7g.large has (aarch64)"),
+    ("x86_64", ["--deploy-web-type", "t4g.small"], "another processor than t4g.small has (aarch64)"),
+    ("x86_64", ["--aws-instance-types", "c7i.large,c7g.large"], "of one architecture"),
+    ("aarch64", ["--aws-instance-types", "c7g.large", "--deploy-web-type", "t4g.small"], None),
+    ("aarch64", [], None)])  # a launch template's types
+def test_a_bundle_is_uploaded_for_the_processor_of_the_settings(account, ready, tmp_path, architecture, flags, words):
+    path = tmp_path / "imgrec-upload.tar.gz"  # its name says nothing
+    path.write_bytes(packed({"bundle.json": json.dumps({"version": "0.1.0", "architecture": architecture, "models": []}).encode()}))
+    done = imgrec.run("bundle", "upload", "--aws-input-bucket", "in-bucket", "--aws-bundle-bucket", "bundle-bucket", *flags, path,
+                      env=account.variables(account.admin))
+    s3 = account.client("s3", account.admin)
+    stored = s3.list_objects_v2(Bucket="bundle-bucket", Prefix="bundles/imgrec-upload").get("KeyCount")
+    s3.delete_object(Bucket="bundle-bucket", Key="bundles/imgrec-upload.tar.gz")
+    if words is None:
+        assert done.returncode == 0 and stored == 1, done.stderr
+    else:
+        assert done.returncode == 2 and words in done.stderr and stored == 0
+
+
+def test_what_is_no_bundle_is_not_uploaded(account, ready, tmp_path):
+    path = tmp_path / "photos.tar.gz"
+    path.write_bytes(packed({"photo.jpg": b"x" * 5000}))
+    done = imgrec.run("bundle", "upload", "--aws-bundle-bucket", "bundle-bucket", path, env=account.variables(account.admin))
+    assert done.returncode == 2 and "photos.tar.gz" in done.stderr and "no bundle.json" in done.stderr
+
+
 def test_a_bundle_without_the_model_of_the_settings(account, ready):
     bundle = aws(account, "deployer", *ready, "--model", "resnet50")["bundle"]
     assert bundle["status"] == "failed" and "resnet50 but: mobile, resnet18" in bundle["detail"]
