@@ -38,7 +38,7 @@ Result<std::string> boot_times(const Config& config, aws::Session& session, cons
   for (const BootStatus& boot : status->boots) {
     const bool is_baked = std::ranges::find(*images, boot.image, &aws::MachineImage::id) != images->end();
     rows.push_back({printable(boot.image), is_baked ? "has the bundle" : "fetches the bundle",
-                    std::to_string(boot.machines), seconds_text(boot.mean_s), seconds_text(boot.slowest_s)});
+                    std::to_string(boot.times_s.size()), seconds_text(boot.mean_s()), seconds_text(boot.slowest_s())});
   }
   return "Latest machines, from launch to ready, as the controller measured at " + to_rfc3339(status->at) + ":\n" +
          as_columns(rows);

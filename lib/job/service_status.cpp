@@ -4,6 +4,8 @@
 #include <cmath>
 #include <limits>
 #include <nlohmann/json.hpp>
+#include <numeric>
+#include <span>
 
 #include "lib/base/clock.hpp"
 #include "lib/base/json_writer.hpp"
@@ -103,6 +105,18 @@ std::optional<MachineStatus> read_machine(const Json& json) {
                        .busy_share = members.number("busy_share")};
 }
 
+// Times that no machine takes, negative ones among them, are left out.
+std::optional<BootStatus> read_boots(const Json& json) {
+  constexpr double kTimeMax = 7 * 24 * 3600;
+  const Members members(json);
+  BootStatus boots{.image = members.text("image")};
+  for (const Json& time : members.list("times_s", ServiceStatus::kBootTimesMax)) {
+    const double value = time.is_number() ? time.get<double>() : -1;
+    if (value >= 0 && value <= kTimeMax) boots.times_s.push_back(value);
+  }
+  return boots.times_s.empty() ? std::nullopt : std::optional(std::move(boots));
+}
+
 std::optional<DecisionStatus> read_decision(const Json& json) {
   const Members members(json);
   const auto at = members.time("at");
@@ -155,6 +169,14 @@ std::string_view to_text(MachineState state) {
   return "booting";
 }
 
+double BootStatus::mean_s() const {
+  return std::accumulate(times_s.begin(), times_s.end(), 0.0) / static_cast<double>(times_s.size());
+}
+
+double BootStatus::slowest_s() const {
+  return *std::ranges::max_element(times_s);
+}
+
 ObjectKey service_status_key() {
   return ObjectKey("status/service");
 }
@@ -189,8 +211,11 @@ std::string to_json(const ServiceStatus& status) {
     json.begin_list("boots");
     for (std::size_t i = 0; i < std::min(status.boots.size(), ServiceStatus::kBootsMax); ++i) {
       const BootStatus& boot = status.boots[i];
-      json.begin_object().member("image", boot.image).member("machines", boot.machines);
-      json.member("mean_s", boot.mean_s).member("slowest_s", boot.slowest_s).end_object();
+      json.begin_object().member("image", boot.image).begin_list("times_s");
+      for (const double time :
+           std::span(boot.times_s).first(std::min(boot.times_s.size(), ServiceStatus::kBootTimesMax)))
+        json.element(time);
+      json.end_list().end_object();
     }
     json.end_list();
   }
@@ -242,12 +267,7 @@ Result<ServiceStatus> parse_service_status(std::string_view text) {
   status.arrivals_per_s = members.number("arrivals_per_s");
   status.boot_s = members.number("boot_s");
   for (const Json& boot : members.list("boots", ServiceStatus::kBootsMax)) {
-    const Members one(boot);
-    const auto machines = one.small("machines");
-    const auto mean_s = one.number("mean_s"), slowest_s = one.number("slowest_s");
-    if (!machines || !mean_s || !slowest_s) continue;
-    status.boots.push_back(
-        {.image = one.text("image"), .machines = *machines, .mean_s = *mean_s, .slowest_s = *slowest_s});
+    if (auto read = read_boots(boot)) status.boots.push_back(*std::move(read));
   }
   if (const Json* found = members.find("cost")) {
     const Members cost(*found);

@@ -62,9 +62,10 @@ struct ServiceSample {
 
 /// The latest boots of machines from one image, each from launch to ready.
 struct BootStatus {
-  std::string image = {};  // "ami-…"; empty: not known
-  int machines = 0;
-  double mean_s = 0, slowest_s = 0;
+  std::string image = {};            // "ami-…"; empty: not known
+  std::vector<double> times_s = {};  // oldest first; at least one
+  double mean_s() const;
+  double slowest_s() const;
   bool operator==(const BootStatus&) const = default;
 };
 
@@ -90,7 +91,8 @@ struct ServiceCost {
 struct ServiceStatus {
   static constexpr std::size_t kMachinesMax = 500;  // further ones are only counted
   static constexpr std::size_t kDecisionsMax = 50;
-  static constexpr std::size_t kBootsMax = 4;
+  static constexpr std::size_t kBootsMax = 4;       // images
+  static constexpr std::size_t kBootTimesMax = 20;  // of each
   static constexpr std::size_t kSamplesMax = 300;
 
   using Queue = QueueStatus;
@@ -111,7 +113,8 @@ struct ServiceStatus {
   std::string error = {};                     // what could not be read or done in the latest look
   std::optional<double> arrivals_per_s = {};  // images that web nodes take in, over about 30 s
   std::optional<double> boot_s = {};          // from launch to ready: measured, else as the settings assume
-  std::vector<BootStatus> boots = {};         // measured, by image; the latest image last
+  std::vector<BootStatus> boots = {};         // measured, by image, that of the latest boot last; the next controller
+                                              // goes on with them
   Cost cost = {};
   std::vector<DecisionStatus> decisions = {};  // newest first
   std::vector<ServiceSample> samples = {};     // oldest first, one a second at most

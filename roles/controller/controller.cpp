@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <atomic>
+#include <cmath>
 #include <limits>
 #include <memory>
 #include <optional>
@@ -10,6 +11,7 @@
 #include <tuple>
 
 #include "lib/base/log.hpp"
+#include "lib/job/service_status.hpp"
 #include "lib/job/worker_start.hpp"
 #include "roles/controller/apply.hpp"
 #include "roles/controller/drainer.hpp"
@@ -32,6 +34,8 @@ constexpr int kIdleFactor = 8;       // of the interval, where that is short
 constexpr Millis kNewsPause{1'000};  // between two looks, whatever the news
 
 constexpr Millis kRoundMax{60'000};  // of all calls of a round: an EC2 launch may take half of it
+
+constexpr Millis kRecallMax{5'000};
 
 constexpr Millis kLastLookMax{3'000};  // at the end: SIGTERM is obeyed in seconds
 constexpr std::size_t kInstancesNamedMax = 20;
@@ -95,6 +99,9 @@ class Controller {
                         [wanted = wanted_] { return wanted->load(); });
   }
 
+  /// Takes over what the controller before this one measured and a look cannot tell.
+  void recall(const std::stop_token& stop);
+
   /// One round; a stop ends the calls of it.
   void step(const std::stop_token& stop);
 
@@ -126,6 +133,26 @@ class Controller {
   Metrics::Counter& blind_;
   std::optional<Summary> explained_;
 };
+
+void Controller::recall(const std::stop_token& stop) {
+  if (ports_.results == nullptr) return;
+  const auto object =
+      ports_.results->get(service_status_key(), kServiceStatusBytesMax, {Deadline::in(ports_.clock, kRecallMax), stop});
+  if (!object && (object.error().kind == ErrorKind::not_found || object.error().kind == ErrorKind::cancelled)) return;
+  const auto status = object ? parse_service_status(object->bytes) : fail(object.error());
+  if (!status) {
+    log::warning(
+        "what the controller before this one measured is not known: boots are taken to last as the settings say",
+        {{"error", describe(status.error())}});
+    return;
+  }
+  std::vector<ImageBoots> boots;
+  for (const BootStatus& one : status->boots) {
+    ImageBoots& added = boots.emplace_back(ImageBoots{.image = one.image, .times = {}});
+    for (const double time_s : one.times_s) added.times.emplace_back(std::llround(time_s * 1000));
+  }
+  listener_.book().recall_boots(std::move(boots));
+}
 
 void Controller::step(const std::stop_token& stop) {
   const CallLimits limits(Deadline::in(ports_.clock, kRoundMax), stop);
@@ -319,6 +346,7 @@ Result<void> run_controller(const ControllerConfig& config, ControllerPorts port
                                  {"dry_run", config.dry_run}});
   const auto lead = [&](Leadership* leadership, const std::stop_token& over) {
     Controller controller(config, ports, policy->decide, leadership);
+    controller.recall(over);
     while (!over.stop_requested()) {
       controller.step(over);
       controller.pause(over);

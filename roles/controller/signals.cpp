@@ -16,6 +16,11 @@ constexpr double kSaturated = 0.9;
 constexpr Seconds kReportsKept{600};
 constexpr std::uint64_t kReportImagesMin = 3;  // fewer say nothing about the time of one
 
+template <class T>
+void keep_latest(std::vector<T>& all, std::size_t most) {
+  if (all.size() > most) all.erase(all.begin(), all.end() - static_cast<std::ptrdiff_t>(most));
+}
+
 double to_s(Millis time) {
   return static_cast<double>(time.count()) / 1000;
 }
@@ -121,27 +126,30 @@ double SignalBook::arrived_within(MonoTime now, Seconds span) const {
 }
 
 void SignalBook::booted(const std::string& image, Millis took) {
-  auto found = std::ranges::find(boots_, image, &Boots::image);
-  Boots boots = found == boots_.end() ? Boots{.image = image, .times = {}} : std::move(*found);
-  if (found != boots_.end()) boots_.erase(found);
-  boots.times.push_back(took);
-  if (boots.times.size() > kBootsMax) boots.times.pop_front();
-  boots_.push_back(std::move(boots));
-  if (boots_.size() > kImagesMax) boots_.pop_front();
+  auto found = std::ranges::find(boots_, image, &ImageBoots::image);
+  if (found == boots_.end()) found = boots_.insert(found, {.image = image, .times = {}});
+  std::rotate(found, found + 1, boots_.end());
+  keep_latest(boots_.back().times, kBootsMax - 1);
+  boots_.back().times.push_back(took);
+  keep_latest(boots_, kImagesMax);
+}
+
+void SignalBook::recall_boots(std::vector<ImageBoots> boots) {
+  boots_ = std::move(boots);
+  std::erase_if(boots_, [](const ImageBoots& one) { return one.times.empty(); });
+  for (ImageBoots& one : boots_) keep_latest(one.times, kBootsMax);
+  keep_latest(boots_, kImagesMax);
 }
 
 // What comes is like the latest: with another image a boot may take much less.
 void SignalBook::add_boots(Signals& signals) const {
-  for (const Boots& boots : boots_) {
-    std::vector<Millis> sorted(boots.times.begin(), boots.times.end());
-    std::ranges::sort(sorted);
-    const Millis sum = std::accumulate(sorted.begin(), sorted.end(), Millis(0));
-    const Millis mean = sum / static_cast<std::int64_t>(sorted.size());
-    signals.boots.push_back(
-        {.image = boots.image, .machines = static_cast<int>(sorted.size()), .mean = mean, .slowest = sorted.back()});
-    signals.boot_mean = mean;
-    signals.boot_high = sorted[sorted.size() * 9 / 10];
-  }
+  signals.boots = boots_;
+  if (boots_.empty()) return;
+  std::vector<Millis> sorted = boots_.back().times;
+  std::ranges::sort(sorted);
+  const Millis sum = std::accumulate(sorted.begin(), sorted.end(), Millis(0));
+  signals.boot_mean = sum / static_cast<std::int64_t>(sorted.size());
+  signals.boot_high = sorted[sorted.size() * 9 / 10];
 }
 
 // While a worker has less to do than it could, an image's time is mostly that of waiting for stores and queues, which

@@ -34,6 +34,9 @@ class SignalBook {
   /// instance is known by its App Tier ID; what was heard before its launch was said by another.
   Signals read(MonoTime now, const std::vector<Instance>& instances);
 
+  /// What an earlier controller measured, as Signals::boots; before anything is read.
+  void recall_boots(std::vector<ImageBoots> boots);
+
   /// Whether any web node was ever heard: then the next image will be told too.
   bool hears_web_nodes() const { return last_arrival_.has_value(); }
 
@@ -79,11 +82,7 @@ class SignalBook {
   double arrived_ = 0;  // images in all
   std::deque<Millis> gaps_;
   std::deque<Report> reports_;
-  struct Boots {
-    std::string image;
-    std::deque<Millis> times;
-  };
-  std::deque<Boots> boots_;  // by image, that of the latest boot last
+  std::vector<ImageBoots> boots_;
   std::deque<ReadyWorker> ready_lately_;
 };
 

@@ -129,14 +129,14 @@ ServiceStatus StatusBook::add(const Observation* observation, const DecisionReco
                     .oldest_age = depth.oldest_age};
     status.arrivals_per_s = observation->signals.arrivals_per_s;
     if (observation->signals.boot_mean) status.boot_s = to_s(*observation->signals.boot_mean);
+    boots_.clear();
     for (const ImageBoots& boots : observation->signals.boots) {
-      status.boots.push_back({.image = boots.image,
-                              .machines = boots.machines,
-                              .mean_s = to_s(boots.mean),
-                              .slowest_s = to_s(boots.slowest)});
+      std::ranges::transform(boots.times, std::back_inserter(boots_.emplace_back().times_s), to_s);
+      boots_.back().image = boots.image;
     }
     add_machines(status, *observation);
   }
+  status.boots = boots_;
   status.cost = {
       .since = *begun_,
       .machine_seconds = machine_seconds_,

@@ -39,6 +39,7 @@ class StatusBook {
   double machine_seconds_ = 0, dollars_ = 0;
   std::optional<int> wanted_before_;
   std::string error_before_;
+  std::vector<BootStatus> boots_;
   std::deque<DecisionStatus> decisions_;  // newest first
   std::deque<ServiceSample> samples_;     // oldest first
 };

@@ -64,6 +64,7 @@ void StatusPublisher::put(ServiceStatus status, Millis timeout) {
   if (earlier_) {
     status.cost.since = earlier_->since;
     status.cost.machine_seconds += earlier_->machine_seconds;
+    status.cost.dollars += earlier_->dollars;
     for (ServiceSample& sample : status.samples) sample.values.back() += earlier_->machine_seconds;
   }
   const auto stored = store_.put(service_status_key(), to_json(status), {.content_type = "application/json"},

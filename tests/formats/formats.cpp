@@ -102,6 +102,7 @@ ServiceStatus status() {
   status.error = "no capacity";
   status.arrivals_per_s = 1.5;
   status.boot_s = 41.5;
+  status.boots = {{.image = "ami-0123456789abcdef0", .times_s = {41.5, 40}}};
   status.cost = {.since = kAt - Seconds(3600), .machine_seconds = 1'800, .dollars_per_hour = 0.5};
   status.decisions = {{.at = kAt,
                        .wanted = 2,

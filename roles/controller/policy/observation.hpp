@@ -34,9 +34,8 @@ constexpr Millis kGathered{5'000};
 
 /// The latest boots from one image, each from launch to ready.
 struct ImageBoots {
-  std::string image;  // "ami-…"; empty: not known
-  int machines = 0;
-  Millis mean{0}, slowest{0};
+  std::string image;          // "ami-…"; empty: not known
+  std::vector<Millis> times;  // oldest first; at least one
 };
 
 /// A worker that has told that it is ready, when that was heard.
@@ -56,7 +55,7 @@ struct Signals {
   std::optional<double> image_seconds{};  // of one busy instance: its time divided by the images it finished
   std::optional<Millis> boot_mean{};      // from launch to ready, from the image of the latest boot
   std::optional<Millis> boot_high{};      // the same: 9 of 10 boots take no longer
-  std::vector<ImageBoots> boots{};        // latest image last
+  std::vector<ImageBoots> boots{};        // that of the latest boot last
   std::optional<MonoTime> unread_at{};    // when signals could last not be read
   /// One for each element of Observation::instances, in the same order; empty: nothing is known of any.
   std::vector<InstanceSignals> instances{};

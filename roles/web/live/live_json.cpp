@@ -116,6 +116,22 @@ void write_service(JsonWriter& json, const ServiceSeen& service, WallTime now) {
   json.end_list();
 }
 
+// As long as the controller is away it does not change.
+void write_boots(JsonWriter& json, const ServiceSeen& service) {
+  if (!service.status) {
+    json.member_json("boots", "null");
+    return;
+  }
+  json.begin_list("boots");
+  for (const BootStatus& boots : service.status->boots) {
+    json.begin_object();
+    text_or_null(json, "image", boots.image);
+    json.member("machines", boots.times_s.size()).member("mean_s", rounded(boots.mean_s()));
+    json.member("slowest_s", rounded(boots.slowest_s())).end_object();
+  }
+  json.end_list();
+}
+
 }  // namespace
 
 std::string status_json(const ServiceSeen& service, const NodeStatus& node, WallTime now) {
@@ -134,6 +150,7 @@ std::string fleet_json(const ServiceSeen& service, WallTime now) {
   JsonWriter json(16 * kKiB);
   json.begin_object().member("now", to_rfc3339(now));
   write_age(json, service);
+  write_boots(json, service);
   if (!service.current || !service.status->counts) {
     return json.member_json("machines", "null").member_json("total", "null").end_object().finish();
   }

@@ -29,8 +29,7 @@ ServiceStatus full() {
   status.error = "no \"capacity\"";
   status.arrivals_per_s = 1.5;
   status.boot_s = 41.5;
-  status.boots = {{.image = "ami-1", .machines = 20, .mean_s = 93.5, .slowest_s = 120},
-                  {.image = "", .machines = 1, .mean_s = 41.5, .slowest_s = 41.5}};
+  status.boots = {{.image = "ami-1", .times_s = {93.5, 120}}, {.image = "", .times_s = {41.5}}};
   status.cost = {.since = kAt - Seconds(3600), .machine_seconds = 1'800, .dollars_per_hour = 0.5, .dollars = 0.75};
   status.decisions = {{.at = kAt, .wanted = 2, .launch = 1, .why = "more work", .error = "no capacity"},
                       {.at = kAt - Seconds(90), .terminate = 3, .why = "idle", .error = {}}};
@@ -68,6 +67,12 @@ TEST(ServiceStatus, SurvivesTheStore) {
   for (const double value : parsed->samples[1].values) EXPECT_TRUE(std::isnan(value));
 }
 
+TEST(ServiceStatus, BootsHaveAMeanAndASlowest) {
+  const BootStatus boots{.image = "ami-1", .times_s = {90, 30, 60}};
+  EXPECT_DOUBLE_EQ(boots.mean_s(), 60);
+  EXPECT_DOUBLE_EQ(boots.slowest_s(), 90);
+}
+
 TEST(ServiceStatus, OfAnEarlierVersionCostsOnePriceForAll) {
   std::string document = to_json(full());
   const std::string dollars = ",\"dollars\":0.75";
@@ -92,10 +97,14 @@ TEST(ServiceStatus, WhatCouldNotBeReadIsAbsent) {
 TEST(ServiceStatus, IsBounded) {
   ServiceStatus status = full();
   status.machines.resize(2'000, status.machines[0]);
+  status.boots =
+      std::vector<BootStatus>(9, {.image = std::string(30, 'a'), .times_s = std::vector<double>(99, 93.125)});
   status.decisions.resize(500, {.at = kAt, .why = std::string(500, 'x'), .error = std::string(500, 'y')});
   const std::string json = to_json(status);
   EXPECT_LT(json.size(), kServiceStatusBytesMax);
   EXPECT_EQ(parse_service_status(json)->machines.size(), ServiceStatus::kMachinesMax);
+  EXPECT_EQ(parse_service_status(json)->boots.size(), ServiceStatus::kBootsMax);
+  EXPECT_EQ(parse_service_status(json)->boots[0].times_s.size(), ServiceStatus::kBootTimesMax);
 }
 
 TEST(ServiceStatus, ReadsNothingElse) {
@@ -105,6 +114,10 @@ TEST(ServiceStatus, ReadsNothingElse) {
     ASSERT_FALSE(parsed) << text;
     EXPECT_EQ(parsed.error().code, "bad_service_status");
   }
+  // What no boot takes is left out, and an image without any.
+  const auto boots = parse_service_status(
+      R"({"v":1,"at":"2026-11-22T08:15:30Z","boots":[{"image":"a","times_s":[-1,1e300,"x",7.5]},{"image":"b","times_s":[-1]},{"image":"c"},4]})");
+  EXPECT_EQ(boots->boots, (std::vector<BootStatus>{{.image = "a", .times_s = {7.5}}}));
   // Members of other types count as missing.
   const auto odd = parse_service_status(
       R"({"v":1,"at":"2026-11-22T08:15:30Z","queue":7,"machines":[3,{"id":"i"}],"decisions":{},"samples":[],"every_ms":-4})");

@@ -5,6 +5,7 @@
 
 #include <thread>
 
+#include "lib/job/service_status.hpp"
 #include "lib/job/signal.hpp"
 #include "lib/job/worker_start.hpp"
 #include "tests/support/fake_clock.hpp"
@@ -18,6 +19,7 @@ namespace {
 using test::FaultAt;
 using test::FleetCall;
 using test::QueueCall;
+using testing::AllOf;
 using testing::HasSubstr;
 using testing::Not;
 
@@ -472,6 +474,27 @@ TEST_F(ControllerTest, ALaunchThatFailsIsInTheHistory) {
   push(1);
   start(kConfig);
   EXPECT_THAT(decisions_.latest(1).at(0).error, Not(testing::IsEmpty()));
+}
+
+TEST_F(ControllerTest, ExpectsOfABootWhatTheControllerBeforeItMeasured) {
+  test::MemoryStore results(clock_);
+  results_ = &results;
+  ControllerConfig config = kConfig;
+  config.policy = "slo";
+  config.boot_time = Seconds(77);
+  push(1);
+  const auto why_after = [&](const std::string& stored) {
+    EXPECT_TRUE(results.put(service_status_key(), stored, {}));
+    testing::internal::CaptureStderr();
+    start(config);
+    stop();
+    return decisions_.latest(1).at(0).why + "\n" + testing::internal::GetCapturedStderr();
+  };
+  ServiceStatus status{.at = clock_.wall_now(), .controller = "c", .policy = "slo"};
+  EXPECT_THAT(why_after(to_json(status)), HasSubstr("after a boot of 77 s"));
+  status.boots = {{.image = "ami-1", .times_s = {20, 30}}};
+  EXPECT_THAT(why_after(to_json(status)), HasSubstr("after a boot of 25 s"));
+  EXPECT_THAT(why_after(R"({"v":2})"), AllOf(HasSubstr("after a boot of 77 s"), HasSubstr("measured is not known")));
 }
 
 // A fleet whose instances are gone before the next look.

@@ -128,12 +128,30 @@ TEST_F(SignalBookTest, BootsAreToldByImageAndTheLatestImageSaysWhatIsExpected) {
   const Signals signals = read(Seconds(130), machine);
   ASSERT_EQ(signals.boots.size(), 2U);
   EXPECT_EQ(signals.boots[0].image, "ami-plain");
-  EXPECT_EQ(signals.boots[0].mean, Seconds(90));
+  EXPECT_THAT(signals.boots[0].times, ElementsAre(Seconds(90)));
   EXPECT_EQ(signals.boots[1].image, "ami-baked");
-  EXPECT_EQ(signals.boots[1].machines, 1);
-  EXPECT_EQ(signals.boots[1].slowest, Seconds(30));
+  EXPECT_THAT(signals.boots[1].times, ElementsAre(Seconds(30)));
   EXPECT_EQ(signals.boot_mean, Seconds(30));
   EXPECT_EQ(signals.boot_high, Seconds(30));
+}
+
+TEST_F(SignalBookTest, BootsOfAnEarlierControllerCountOn) {
+  std::vector<ImageBoots> earlier(6, {.image = "ami-old", .times = {Seconds(80)}});
+  earlier.push_back({.image = "ami-plain", .times = std::vector<Millis>(25, Seconds(60))});
+  earlier.push_back({.image = "ami-baked", .times = {Seconds(20)}});
+  earlier.push_back({.image = "ami-none", .times = {}});
+  book_.recall_boots(earlier);
+  EXPECT_EQ(read(Seconds(0)).boot_mean, Seconds(20)) << "of the image of the latest boot";
+  std::vector<Instance> machine = one(Millis(0));
+  machine.front().image = "ami-plain";
+  hear(worker(SignalKind::ready), Seconds(100));
+  const Signals signals = read(Seconds(100), machine);
+  ASSERT_EQ(signals.boots.size(), 4U);
+  EXPECT_EQ(signals.boots[2].image, "ami-baked");
+  EXPECT_EQ(signals.boots[3].image, "ami-plain");
+  EXPECT_EQ(signals.boots[3].times.size(), 20U);
+  EXPECT_EQ(signals.boot_mean, Seconds(62));
+  EXPECT_EQ(signals.boot_high, Seconds(60)) << "9 of 10";
 }
 
 TEST_F(SignalBookTest, ALateReportDoesNotUndoANewerOne) {

@@ -129,6 +129,14 @@ TEST_F(StatusBookTest, WhatCouldNotBeReadIsUnknownAndNot0) {
   EXPECT_EQ(column(status.samples[1], "machine_seconds"), "unknown");
 }
 
+TEST_F(StatusBookTest, BootsAreToldAlsoWhenNothingCanBeRead) {
+  EXPECT_TRUE(look(Seconds(0)).boots.empty());
+  signals_.boots = {{.image = "ami-1", .times = {Millis(93'500), Millis(30'000)}}};
+  const std::vector<BootStatus> told = {{.image = "ami-1", .times_s = {93.5, 30}}};
+  EXPECT_EQ(look(Seconds(1)).boots, told);
+  EXPECT_EQ(blind(Seconds(2)).boots, told) << "the next controller reads them";
+}
+
 TEST_F(StatusBookTest, OneSampleASecondAndFiveMinutesOfThem) {
   for (int i = 0; i < 10; ++i) book_.add(nullptr, {.at = kStart + Millis(100 * i)});
   EXPECT_EQ(look(Seconds(1)).samples.size(), 2U);
@@ -173,7 +181,8 @@ class StatusPublisherTest : public testing::Test {
   ServiceStatus status(int visible, double machine_seconds = 0) {
     ServiceStatus made{.at = clock_.wall_now(), .controller = "c-1", .policy = "depth"};
     made.queue.emplace().visible = static_cast<std::uint64_t>(visible);
-    made.cost = {.since = since_, .machine_seconds = machine_seconds, .dollars_per_hour = 1};
+    made.cost = {
+        .since = since_, .machine_seconds = machine_seconds, .dollars_per_hour = 1, .dollars = machine_seconds / 3600};
     made.samples = {{.at = clock_.wall_now(), .values = {}}};
     made.samples[0].values.back() = machine_seconds;
     return made;
@@ -240,6 +249,7 @@ TEST_F(StatusPublisherTest, CountsOnWhereTheControllerBeforeItEnded) {
     ASSERT_TRUE(appears(clock_.wall_now()));
   }
   EXPECT_EQ(stored()->cost.machine_seconds, 105);
+  EXPECT_DOUBLE_EQ(stored()->cost.dollars, 105.0 / 3600);
   EXPECT_EQ(stored()->cost.since, since);
   EXPECT_EQ(stored()->samples.back().values.back(), 105);
 }

@@ -65,6 +65,23 @@ TEST_F(ServiceViewTest, TellsWhatTheControllerTold) {
   EXPECT_EQ(fleet()["machines"][0]["images"], nullptr);
 }
 
+TEST_F(ServiceViewTest, TellsHowLongMachinesTookToStartAlsoWithoutAController) {
+  EXPECT_EQ(fleet()["boots"], nullptr) << "not known";
+  ServiceStatus made = status();
+  publish(made);
+  view_.refresh(Millis(0), {});
+  EXPECT_EQ(fleet()["boots"], Json::array());
+  made.boots = {{.image = "ami-1", .times_s = {90, 30.25}}, {.image = "", .times_s = {2}}};
+  publish(made);
+  view_.refresh(Millis(0), {});
+  const Json told = Json::parse(R"([{"image": "ami-1", "machines": 2, "mean_s": 60.125, "slowest_s": 90.0},
+                                    {"image": null, "machines": 1, "mean_s": 2.0, "slowest_s": 2.0}])");
+  EXPECT_EQ(fleet()["boots"], told);
+  clock_.advance(Seconds(3600));
+  EXPECT_EQ(fleet()["machines"], nullptr);
+  EXPECT_EQ(fleet()["boots"], told);
+}
+
 TEST_F(ServiceViewTest, ForeseesWhenTheFirstMachineIsReady) {
   ServiceStatus made = status();
   made.machines.push_back({.id = "i-2", .state = MachineState::booting, .launched_at = made.at - Seconds(2)});
