@@ -14,10 +14,6 @@ constexpr std::string_view kBakeLine = "imgrec-bake: ";
 constexpr std::size_t kLinesShown = 40;  // of a console
 constexpr int kLaunchesMax = 2;          // of one run: more than that is somebody who ends them
 
-bool is_over(const Builder& builder) {
-  return builder.state == "terminated" || builder.state == "shutting-down";
-}
-
 bool is_being_made(const MachineImage& image) {
   return image.state == "pending" || image.state == "transient";
 }
@@ -185,6 +181,10 @@ class ImageWork {
 };
 
 }  // namespace
+
+bool is_over(const Builder& builder) {
+  return builder.state == "terminated" || builder.state == "shutting-down";
+}
 
 NextImageStep next_image_step(std::span<const MachineImage> images, std::span<const Builder> builders,
                               const std::string& recipe, const ImageHolder& holder) {

@@ -38,6 +38,9 @@ struct ImageHolder {
   bool take_over = false;                      // end the builders of others
 };
 
+/// It has ended, or is about to.
+bool is_over(const Builder& builder);
+
 /// What to do next to have an image of the recipe. Pure.
 NextImageStep next_image_step(std::span<const MachineImage> images, std::span<const Builder> builders,
                               const std::string& recipe, const ImageHolder& holder);

@@ -68,9 +68,12 @@ std::string as_columns(const std::vector<std::vector<std::string>>& rows) {
 }
 
 std::string printable(std::string_view text) {
-  std::string out = to_valid_utf8(text);
-  for (char& c : out) {
-    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7F) c = '?';
+  std::string out;
+  for (const char c : to_valid_utf8(text)) {
+    // U+0080 to U+009F, which terminals obey as well, are C2 80 to C2 9F.
+    const bool is_c1 = !out.empty() && out.back() == '\xC2' && static_cast<unsigned char>(c) < 0xA0;
+    if (is_c1) out.pop_back();
+    out += is_c1 || static_cast<unsigned char>(c) < 0x20 || c == 0x7F ? '?' : c;
   }
   return out;
 }

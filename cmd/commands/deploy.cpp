@@ -8,6 +8,7 @@
 #include "cmd/commands/boot_times.hpp"
 #include "cmd/commands/commands.hpp"
 #include "cmd/commands/deploying.hpp"
+#include "cmd/commands/prebaking.hpp"
 #include "cmd/platform/platforms.hpp"
 #include "lib/base/text.hpp"
 
@@ -71,6 +72,11 @@ int run_deploy_status(const Invocation& call) {
   const auto boots = boot_times(call.config(), **session, limits);
   if (!boots) complain("How long machines took to start is not known. " + boots.error().message);
   if (boots && !boots->empty()) std::printf("\n%s", boots->c_str());
+  const auto builders = open_images(call.config(), **session)->builders(limits);
+  if (!builders) complain("Whether a machine is there to make an image is not known. " + builders.error().message);
+  for (const std::string& line : builders ? describe_builders(*builders) : std::vector<std::string>()) {
+    std::printf("\n%s\n", printable(line).c_str());
+  }
   if (failed && !print_cause(service, **stack, limits)) return kExitUnreachable;
   return failed ? kExitItemFailed : kExitOk;
 }
@@ -105,8 +111,8 @@ Command deploy_status_command() {
           .examples = {{"imgrec deploy status --config aws.toml", "the stack that is called as aws.fleet says"}},
           .options = {{"--stack", "NAME", "the stack's name (as aws.fleet: imgrec)"}},
           .notes =
-              "With the address of the web instance. It exits with 1 when the stack's latest change failed or was "
-              "rolled back.",
+              "With the address of the web instance, and a machine that imgrec deploy --prebaked left when it was\n"
+              "interrupted. It exits with 1 when the stack's latest change failed or was rolled back.",
           .run = run_deploy_status};
 }
 

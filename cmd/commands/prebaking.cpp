@@ -74,6 +74,25 @@ Result<std::optional<std::string>> existing_image(aws::ImageService& images, con
   return next.step == aws::ImageStep::use ? std::optional(next.image->id) : std::nullopt;
 }
 
+std::vector<std::string> describe_builders(std::span<const aws::Builder> builders) {
+  std::vector<std::string> out;
+  for (const aws::Builder& one : builders) {
+    if (aws::is_over(one)) continue;
+    const std::string begin = "The machine " + one.id.str() + " is there to make an image, and is " + one.state + ". ";
+    const auto holder = aws::parse_holder(one.holder);
+    const bool is_here = holder && holder->host == this_process().host;
+    if (is_here && is_running(holder->process)) {
+      out.push_back(begin + "Process " + std::to_string(holder->process) + " of this machine sees to it.");
+      continue;
+    }
+    out.push_back(begin + "It was launched by \"" + one.holder + "\"" +
+                  (is_here ? ", which has ended." : "; if that has ended, nobody sees to it.") +
+                  " It costs money until `imgrec deploy --prebaked` goes on with it or ends it, or `imgrec undeploy` "
+                  "ends it.");
+  }
+  return out;
+}
+
 std::unique_ptr<aws::ImageService> open_images(const Config& config, aws::Session& session) {
   return std::make_unique<aws::Ec2Images>(session, config.aws.fleet, tags_of(config.aws));
 }

@@ -3,7 +3,9 @@
 
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
+#include <vector>
 
 #include "aws/client/session.hpp"
 #include "aws/deploy/cloud_formation.hpp"
@@ -23,6 +25,10 @@ Result<aws::ImageTask> image_task(const Config& config, aws::Session& session, a
 /// The id of the image of these settings, where it is there already.
 Result<std::optional<std::string>> existing_image(aws::ImageService& images, const Config& config,
                                                   const aws::Session& session, const CallLimits& limits);
+
+/// A line for people for each machine that is there to make an image: who launched it, and what ends it. Its deployer
+/// may have gone, and nothing else does.
+std::vector<std::string> describe_builders(std::span<const aws::Builder> builders);
 
 /// The port to this fleet's images.
 std::unique_ptr<aws::ImageService> open_images(const Config& config, aws::Session& session);

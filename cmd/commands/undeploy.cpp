@@ -133,7 +133,14 @@ class Undeployment {
   }
 
   Result<std::vector<InstanceId>> list_machines(const CallLimits& within) {
-    return list_tagged(aws::fleet_filters(config_.aws.fleet), within);
+    auto out = list_tagged(aws::fleet_filters(config_.aws.fleet), within);
+    if (!out) return out;
+    const auto builders = images_->builders(within);
+    if (!builders) return fail(builders.error());
+    for (const aws::Builder& one : *builders) {
+      if (one.state != "terminated") out->push_back(one.id);
+    }
+    return out;
   }
 
   Result<std::vector<InstanceId>> list_tagged(const std::vector<aws::Ec2Filter>& filters, const CallLimits& within) {
@@ -142,11 +149,6 @@ class Undeployment {
     if (!found) return fail(found.error());
     std::vector<InstanceId> out;
     for (const aws::Ec2Instance& one : *found) out.push_back(one.id);
-    const auto builders = images_->builders(within);
-    if (!builders) return fail(builders.error());
-    for (const aws::Builder& one : *builders) {
-      if (one.state != "terminated") out.push_back(one.id);
-    }
     return out;
   }
 

@@ -7,6 +7,8 @@ states, calls_test.py the outputs and what the calls say).
 import contextlib
 import json
 import os
+import socket
+import subprocess
 
 import pytest
 
@@ -166,6 +168,33 @@ def test_status_tells_how_long_machines_took_to_start_by_kind_of_image(account, 
     s3.delete_object(Bucket="out-bucket", Key="status/service")
 
 
+def launch_builder(account, holder):
+    """As `imgrec deploy --prebaked` launches it, and stopped, as it leaves itself."""
+    ec2 = account.client("ec2")
+    tags = {"imgrec:image-of": "imgrec", "imgrec:recipe": "0123", "imgrec:holder": holder}
+    builder = ec2.run_instances(ImageId="ami-12c6146b", MinCount=1, MaxCount=1, TagSpecifications=[
+        {"ResourceType": "instance", "Tags": [{"Key": name, "Value": value} for name, value in tags.items()]}])["Instances"][0]["InstanceId"]
+    ec2.stop_instances(InstanceIds=[builder])
+    return builder
+
+
+def test_status_names_a_machine_whose_deployer_may_have_gone(account, tmp_path):
+    with subprocess.Popen(["true"]) as ended:
+        ended.wait()
+    here = socket.gethostname()
+    holders = {f"imgrec deploy, process {ended.pid} on {here}": "which has ended. It costs money until `imgrec deploy --prebaked` goes on",
+               "imgrec deploy, process 1 on another": "if that has ended, nobody sees to it. It costs money until",
+               f"imgrec deploy, process {os.getpid()} on {here}": f"Process {os.getpid()} of this machine sees to it."}
+    for holder, said in holders.items():
+        builder = launch_builder(account, holder)
+        shown = run(account, tmp_path, "deploy", "status")
+        assert shown.returncode == 0, shown.stderr
+        line, = [line for line in shown.stdout.splitlines() if builder in line]
+        assert line.startswith(f"The machine {builder} is there to make an image, and is stopped. ") and said in line
+        account.client("ec2").terminate_instances(InstanceIds=[builder])
+    assert "to make an image" not in run(account, tmp_path, "deploy", "status").stdout
+
+
 def test_another_who_holds_the_stack_is_named(account, tmp_path):
     cloud = account.client("cloudformation")
     cloud.create_change_set(StackName="held", ChangeSetName="imgrec-deploy-0", ChangeSetType="CREATE", TemplateBody='{"Resources": {}}',
@@ -252,6 +281,7 @@ def test_undeploy_ends_machines_and_leaves_the_data_unless_told(account, tmp_pat
     made = run(account, tmp_path, "deploy", "--yes", "--stack", "imgrec")
     assert made.returncode == 0, made.stderr
     ours, theirs = launch("imgrec"), launch("another")
+    builder = launch_builder(account, "imgrec deploy, process 1 on another")
     s3.put_bucket_versioning(Bucket="in-bucket", VersioningConfiguration={"Status": "Enabled"})
     for key in ("inputs/a", "inputs/a", "odd name + more%20.jpg", "inputs/b"):
         s3.put_object(Bucket="in-bucket", Key=key, Body=b"x")
@@ -263,7 +293,8 @@ def test_undeploy_ends_machines_and_leaves_the_data_unless_told(account, tmp_pat
 
     gone = run(account, tmp_path, "undeploy", "--yes")
     assert gone.returncode == 0, gone.stderr
-    assert "Ending 1 machine." in gone.stdout and "imgrec  DELETE_COMPLETE" in gone.stdout and "imgrec" not in stacks(account)
+    assert "Ending 2 machines." in gone.stdout and state(builder) == "terminated"
+    assert "imgrec  DELETE_COMPLETE" in gone.stdout and "imgrec" not in stacks(account)
     assert state(ours) == "terminated" and state(theirs) == "running"
     assert not any("imgrec-requests" in url for url in account.client("sqs").list_queues().get("QueueUrls", []))
     assert s3.get_object(Bucket="in-bucket", Key="inputs/a")["Body"].read() == b"x"

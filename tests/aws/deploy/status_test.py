@@ -1,4 +1,4 @@
-"""`imgrec deploy status` against a server that answers as CloudFormation does."""
+"""`imgrec deploy status` against a server that answers as CloudFormation does, and as EC2 without a machine."""
 import urllib.parse
 
 import imgrec
@@ -30,18 +30,23 @@ FAILED = [[event("imgrec", STACK, "ROLLBACK_COMPLETE", id=ARN),
 
 
 class CloudFormation:
-    def __init__(self, status, events=()):
+    def __init__(self, status, events=(), outputs=None, machines=(200, b"<DescribeInstancesResponse><reservationSet/></DescribeInstancesResponse>")):
         self.status, self.events, self.asked = status, events, []
+        self.outputs, self.machines = outputs or {}, machines
 
     def __call__(self, request):
         form = dict(urllib.parse.parse_qsl(request.body.decode()))
+        if "/ec2/aws4_request" in request.headers["authorization"]:
+            assert form["Action"] == "DescribeInstances" and form["Filter.1.Name"] == "tag:imgrec:image-of"
+            return self.machines[0], "text/xml", self.machines[1]
         assert form["Version"] == "2010-05-15" and "/cloudformation/aws4_request" in request.headers["authorization"]
         self.asked.append((form["Action"], form["StackName"], form.get("NextToken")))
         if form["Action"] == "DescribeStacks":
             if self.status is None:
                 error = element("Error", Type="Sender", Code="ValidationError", Message=f"Stack with id {form['StackName']} does not exist")
                 return 400, "text/xml", f"<ErrorResponse>{error}</ErrorResponse>".encode()
-            inner = "<Stacks>" + element("member", StackId=ARN, StackName="imgrec", StackStatus=self.status) + "</Stacks>"
+            outputs = "".join(element("member", OutputKey=name, OutputValue=value) for name, value in self.outputs.items())
+            inner = "<Stacks>" + element("member", StackId=ARN, StackName="imgrec", StackStatus=self.status, Outputs=outputs) + "</Stacks>"
         elif form["Action"] == "DescribeStackResources":
             inner = "<StackResources>" + event("RequestQueue", "AWS::SQS::Queue", "CREATE_COMPLETE", id="https://sqs/imgrec-requests") + "</StackResources>"
         else:
@@ -55,7 +60,7 @@ class CloudFormation:
 def status(service, *flags):
     with small_server.SmallServer(service) as server:
         return imgrec.run("deploy", "status", *flags, env={
-            "AWS_ENDPOINT_URL_CLOUDFORMATION": server.url, "AWS_REGION": "eu-central-1", "AWS_ACCESS_KEY_ID": "AKIDEXAMPLE",
+            "AWS_ENDPOINT_URL": server.url, "AWS_REGION": "eu-central-1", "AWS_ACCESS_KEY_ID": "AKIDEXAMPLE",
             "AWS_SECRET_ACCESS_KEY": "x", "AWS_EC2_METADATA_DISABLED": "true", "AWS_CONFIG_FILE": "/nonexistent",
             "AWS_SHARED_CREDENTIALS_FILE": "/nonexistent"})
 
@@ -68,6 +73,25 @@ def test_a_stack_and_its_resources():
     assert "RequestQueue  CREATE_COMPLETE  https://sqs/imgrec-requests" in done.stdout
     assert "failure" not in done.stdout
     assert service.asked == [("DescribeStacks", "imgrec", None), ("DescribeStackResources", ARN, None)]
+
+
+def test_the_address_of_the_web_instance():
+    done = status(CloudFormation("UPDATE_COMPLETE", outputs={"LaunchTemplate": "lt-0123", "Address": "http://192.0.2.1:8000/"}))
+    assert done.returncode == 0, done.stderr
+    assert "\nThe service answers at http://192.0.2.1:8000/ (a new machine needs two minutes or so).\n" in done.stdout
+    assert done.stdout.index("RequestQueue") < done.stdout.index("answers at") and "lt-0123" not in done.stdout
+    # With deploy.web = false there is none.
+    assert "answers at" not in status(CloudFormation("UPDATE_COMPLETE", outputs={"LaunchTemplate": "lt-0123"})).stdout
+    # It comes from AWS: nothing in it acts on the terminal.
+    hostile = status(CloudFormation("UPDATE_COMPLETE", outputs={"Address": "http://\x9b31m/"}))
+    assert "answers at" in hostile.stdout and "\x9b" not in hostile.stdout
+
+
+def test_machines_that_cannot_be_listed_are_not_none():
+    refused = element("Error", Code="UnauthorizedOperation", Message="You are not authorized.")
+    done = status(CloudFormation("UPDATE_COMPLETE", machines=(403, f"<Response><Errors>{refused}</Errors></Response>".encode())))
+    assert done.returncode == 0 and "Stack imgrec: UPDATE_COMPLETE" in done.stdout
+    assert "Whether a machine is there to make an image is not known." in done.stderr and "not authorized" in done.stderr
 
 
 def test_a_failed_stack_says_what_failed_first():
