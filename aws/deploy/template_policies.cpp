@@ -113,6 +113,7 @@ bool is_left_out(const std::string& sid, const Config& config, PolicyOf who) {
   }
   if (!config.deploy.web && is_one_of({"EndTheWebInstance", "ReadTheWebInstance"})) return true;
   if (!is_group && is_one_of({"SeeTheGroup", "SizeTheGroup"})) return true;
+  if (config.deploy.alarms && who == PolicyOf::role && sid == "SizeTheGroup") return true;  // the controller watches
   if (is_group && who == PolicyOf::role &&
       is_one_of({"LaunchFromAnything", "LaunchOwnFleetOnly", "TagAtLaunchOnly", "GiveWorkersTheirRoleOnly",
                  "EndOwnFleetOnly"})) {

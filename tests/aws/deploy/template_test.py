@@ -22,7 +22,7 @@ SETTINGS = {"region": aws_account.REGION, "input_bucket": "in-bucket", "output_b
 GROUP = {"fleet_kind": "asg", "auto_scaling_group": "the-group", "spot": True}
 WEB = '[deploy]\nallowed_cidr = "203.0.113.7/32"\n'
 NO_WEB = "[deploy]\nweb = false\n"
-ALARMS = '[controller]\npolicy = "alarm"\nmax = 19\n' + WEB + "alarms = true\n"
+ALARMS, ALARMS_NO_WEB = ('[controller]\npolicy = "alarm"\nmax = 19\n' + web + "alarms = true\n" for web in (WEB, NO_WEB))
 SUBNETS = {"subnets": ["subnet-0123456789abcdef0"], "key_name": "a-key", "output_bucket": "in-bucket"}
 ENCRYPTED = {"sqs_kms_key": KEYS[0], "s3_kms_key": f"arn:aws:kms:us-east-1:123456789012:key/{KEYS[1]}"}
 
@@ -105,11 +105,14 @@ SIZING = {"SeeTheGroup", "SizeTheGroup"}
 
 
 @pytest.mark.parametrize("role", ["web", "worker", "controller", "web-instance"])
-@pytest.mark.parametrize("change,without", [({}, SIZING), (GROUP, LAUNCHING)], ids=["ec2", "asg"])
-@pytest.mark.parametrize("web", [WEB, NO_WEB], ids=["with web instance", "without"])
-def test_the_policies_are_those_of_configs_iam(tmp_path, role, change, without, web):
-    if role == "web-instance" and web == NO_WEB:
+@pytest.mark.parametrize("change,without,webs", [({}, SIZING, (WEB, NO_WEB)), (GROUP, LAUNCHING, (WEB, NO_WEB)),
+                                                 (GROUP, LAUNCHING | {"SizeTheGroup"}, (ALARMS, ALARMS_NO_WEB))],
+                         ids=["ec2", "asg", "asg sized by alarms"])
+@pytest.mark.parametrize("has_web", [True, False], ids=["with web instance", "without"])
+def test_the_policies_are_those_of_configs_iam(tmp_path, role, change, without, webs, has_web):
+    if role == "web-instance" and not has_web:
         return
+    web = webs[0 if has_web else 1]
     wanted, known = of_file(role, without | {"UseTheKey"}, AUTO_SCALING_GROUP="the-group", ALLOCATION_ID=ADDRESS)
     assert role != "controller" or without <= known
     got = policy_of(rendered(tmp_path, change, web=web), role)
