@@ -158,12 +158,25 @@ std::optional<std::string> principal_of(Session& session, const std::string& arn
 }
 
 std::string describe_missing(std::span<const MissingRight> missing, std::size_t most) {
-  std::string out;
-  for (const MissingRight& one : missing.first(std::min(most, missing.size()))) {
-    out += (out.empty() ? "" : ", ") + one.action + (one.resource == "*" ? "" : " on " + one.resource) +
-           (one.why.empty() ? "" : " (" + one.why + ")");
+  // By action: one may lack on many resources.
+  std::vector<std::pair<const MissingRight*, std::size_t>> actions;
+  for (const MissingRight& one : missing) {
+    const auto same = [&](const auto& known) {
+      return known.first->action == one.action && known.first->why == one.why;
+    };
+    if (const auto found = std::ranges::find_if(actions, same); found != actions.end()) {
+      ++found->second;
+    } else {
+      actions.emplace_back(&one, 0);
+    }
   }
-  if (missing.size() > most) out += " and " + std::to_string(missing.size() - most) + " more";
+  std::string out;
+  for (const auto& [first, others] : std::span(actions).first(std::min(most, actions.size()))) {
+    out += (out.empty() ? "" : ", ") + first->action + (first->resource == "*" ? "" : " on " + first->resource) +
+           (others == 0 ? "" : " and " + std::to_string(others) + (others == 1 ? " other" : " others")) +
+           (first->why.empty() ? "" : " (" + first->why + ")");
+  }
+  if (actions.size() > most) out += "; and " + std::to_string(actions.size() - most) + " more actions";
   return out;
 }
 

@@ -184,10 +184,13 @@ const Command* choose(Line& line, const CommandTable& table, int& exit_code) {
     line.words.erase(line.words.begin());
     return command;
   }
-  if (const Command* command = table.find(line.command)) return command;
   Words inner;
   for (const Command& command : table.commands) {
     if (command.name.starts_with(line.command + " ")) inner.push_back(command.name.substr(line.command.size() + 1));
+  }
+  if (const Command* command = table.find(line.command)) {
+    const bool is_argument = command->arguments_max > 0 || word.empty() || word.starts_with("-");
+    if (is_argument || inner.empty()) return command;
   }
   if (inner.empty()) {
     exit_code = unknown_command(line.command, table);

@@ -3,6 +3,8 @@
 #include <cstdio>
 #include <string>
 
+#include "cmd/cli/terminal.hpp"
+
 namespace imgrec {
 
 void complain(std::string_view message) {
@@ -13,11 +15,14 @@ void complain(std::string_view message) {
       char escape[8];
       std::snprintf(escape, sizeof escape, "\\x%02x", static_cast<unsigned>(static_cast<unsigned char>(c)));
       line += escape;
+    } else if (ends_c1(line.back(), c)) {
+      line.back() = '?';
     } else {
       line += c;
     }
   }
   line += '\n';
+  std::fflush(stdout);  // where both go to one file, they stay in order
   std::fwrite(line.data(), 1, line.size(), stderr);
 }
 

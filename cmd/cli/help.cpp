@@ -154,7 +154,7 @@ std::string command_help(const Command& command) {
     rows.emplace_back(option.flag + (option.value_name.empty() ? "" : " " + option.value_name),
                       option.help + (option.required ? " (required)" : ""));
   }
-  rows.emplace_back("--config FILE", "settings from a TOML file (configs/local.toml is a sample)");
+  rows.emplace_back("--config FILE", "settings from a TOML file (samples: configs/local.toml, configs/aws.toml)");
   rows.emplace_back("--help", "this text");
   out += two_columns(rows, 32);
   if (command.name != "version" && command.settings != kConfigCommand) {

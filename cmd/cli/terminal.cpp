@@ -67,11 +67,15 @@ std::string as_columns(const std::vector<std::vector<std::string>>& rows) {
   return out;
 }
 
+bool ends_c1(char before, char c) {
+  const auto last = static_cast<unsigned char>(c);
+  return before == '\xC2' && last >= 0x80 && last < 0xA0;
+}
+
 std::string printable(std::string_view text) {
   std::string out;
   for (const char c : to_valid_utf8(text)) {
-    // U+0080 to U+009F, which terminals obey as well, are C2 80 to C2 9F.
-    const bool is_c1 = !out.empty() && out.back() == '\xC2' && static_cast<unsigned char>(c) < 0xA0;
+    const bool is_c1 = !out.empty() && ends_c1(out.back(), c);
     if (is_c1) out.pop_back();
     out += is_c1 || static_cast<unsigned char>(c) < 0x20 || c == 0x7F ? '?' : c;
   }

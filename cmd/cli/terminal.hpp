@@ -40,6 +40,9 @@ std::string as_columns(const std::vector<std::vector<std::string>>& rows);
 /// The text padded with spaces to that many columns (UTF-8 code points).
 std::string padded(std::string_view text, std::size_t columns);
 
+/// Returns true when these two bytes of UTF-8 are one of U+0080 to U+009F, which terminals obey as they obey escapes.
+bool ends_c1(char before, char c);
+
 /// Control characters and bytes that are no UTF-8 made harmless: file names and labels are shown on a terminal.
 std::string printable(std::string_view text);
 

@@ -66,6 +66,11 @@ int run_deploy_status(const Invocation& call) {
   const bool failed = aws::has_failed((*stack)->status);
   std::printf("Stack %s: %s\n", printable(name).c_str(), printable((*stack)->status).c_str());
   if (!(*stack)->reason.empty()) std::printf("%s\n", printable((*stack)->reason).c_str());
+  if ((*stack)->status == "REVIEW_IN_PROGRESS") {
+    std::printf(
+        "Nothing is made yet: an imgrec deploy waits for its answer, or was broken off. The same command again goes "
+        "on.\n");
+  }
   std::printf("\n");
   print_resources(*resources);
   print_address((*stack)->outputs);

@@ -278,9 +278,20 @@ class Deploying {
   const aws::DeployTalk talk_;
 };
 
+// Else CloudFormation would say so, after the rights and the bundle were looked at.
+Result<void> check_role(const std::string& role) {
+  if (role.starts_with("arn:") && role.find(":iam::") != role.npos && role.find(":role/") != role.npos) return {};
+  return fail(ErrorKind::invalid, "no_role",
+              json_quote(role) +
+                  " is not the ARN of a role: --role takes one such as arn:aws:iam::123456789012:role/imgrec-stack.");
+}
+
 int run_deploy(const Invocation& call) {
   auto session = open_aws_session(call.config(), system_clock(), system_rng());
   if (!session) return report(session.error());
+  if (call.has("--role")) {
+    if (auto checked = check_role(call.option("--role")); !checked) return report(checked.error());
+  }
   // What is wrong with the settings is said before anything is asked.
   if (const auto text = stack_template(call.config(), **session); !text) return report(text.error());
   Interrupts interrupts;
@@ -312,16 +323,14 @@ Command deploy_command() {
                   {"--take-over", "",
                    "remove the change set, or end the builder, of another imgrec deploy that is at it no more"}},
       .notes =
-          "It begins with the rights: of the caller and of what CloudFormation acts as, by IAM's policy simulator. "
-          "What\n"
-          "it needs, and what is in the stack: imgrec deploy template --help. Interrupted at any point, run it\n"
-          "again: it follows what CloudFormation does meanwhile, and goes on. A template of more than 51200 bytes, as "
-          "with\n"
-          "many tags, is put into aws.bundle_bucket for CloudFormation. --prebaked launches one machine, which "
-          "installs the\n"
-          "bundle and stops, makes an image of it, ends it, and keeps the last two images. It exits with 1 when the "
-          "change failed,\n"
-          "whose first cause it prints, or when the answer is no; with 3 when another imgrec deploy is at it.",
+          "imgrec deploy status shows what there is, imgrec deploy logs why a machine does not start, imgrec deploy\n"
+          "template what is in the stack and which settings it needs; imgrec undeploy removes it.\n"
+          "It begins with the rights: of the caller and of what CloudFormation acts as, by IAM's policy simulator.\n"
+          "Interrupted at any point, run it again: it follows what CloudFormation does meanwhile, and goes on. A\n"
+          "template of more than 51200 bytes, as with many tags, is put into aws.bundle_bucket for CloudFormation.\n"
+          "--prebaked launches one machine, which installs the bundle and stops, makes an image of it, ends it, and\n"
+          "keeps the last two images. It exits with 1 when the change failed, whose first cause it prints, or when\n"
+          "the answer is no; with 3 when another imgrec deploy is at it.",
       .run = run_deploy};
 }
 

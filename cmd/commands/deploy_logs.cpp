@@ -5,6 +5,7 @@
 #include "aws/adapters/ec2_api.hpp"
 #include "aws/adapters/ec2_launch.hpp"
 #include "cmd/cli/exit_code.hpp"
+#include "cmd/cli/terminal.hpp"
 #include "cmd/commands/commands.hpp"
 #include "cmd/platform/platforms.hpp"
 #include "lib/base/text.hpp"
@@ -25,7 +26,7 @@ Result<aws::Ec2Instance> wanted_instance(const Invocation& call, aws::Ec2Api& ec
   if (found->empty()) {
     const std::string what = call.has("--instance") ? "no instance " + json_quote(call.option("--instance"))
                              : call.has("--web")    ? "no web instance"
-                                                    : "none";
+                                                    : "no instance";
     return fail(
         ErrorKind::not_found, "no_instance",
         "The fleet " + json_quote(fleet) + " has " + what + ". EC2 forgets instances about an hour after they ended.");
@@ -37,7 +38,10 @@ Result<aws::Ec2Instance> wanted_instance(const Invocation& call, aws::Ec2Api& ec
 void print_text(const std::string& text) {
   std::string out;
   for (const char c : text) {
-    if (static_cast<unsigned char>(c) >= 0x20 ? c != 0x7F : c == '\n' || c == '\t') out += c;
+    if (!out.empty() && ends_c1(out.back(), c)) {
+      out.pop_back();
+    } else if (static_cast<unsigned char>(c) >= 0x20 ? c != 0x7F : c == '\n' || c == '\t')
+      out += c;
   }
   if (!out.ends_with('\n')) out += '\n';
   std::fwrite(out.data(), 1, out.size(), stdout);

@@ -62,7 +62,36 @@ std::string stack_of(const Invocation& call) {
   return call.has("--stack") ? call.option("--stack") : call.config().aws.fleet;
 }
 
+namespace {
+
+// Where several are missing, all at once; a single one is told, with more words, by who needs it.
+Result<void> check_given(const Config& config) {
+  const std::pair<bool, const char*> needed[] = {
+      {config.aws.input_bucket.empty(), "aws.input_bucket: a name for the images' bucket, which nobody else has"},
+      {config.aws.bundle_bucket.empty(), "aws.bundle_bucket: the bucket of the bundle, which is not the stack's"},
+      {config.aws.bundle_key.empty() || config.aws.bundle_sha256.empty(),
+       "aws.bundle_key and aws.bundle_sha256: `./dev bundle` makes a bundle, `imgrec bundle upload` prints them"},
+      {config.aws.image_id.empty(), "aws.image_id: a Debian 12 image (ami-…) of your region"},
+      {config.aws.instance_types.empty(), "aws.instance_types: the types of workers, such as c7i.large"},
+      {config.deploy.web && config.deploy.allowed_cidr.empty(),
+       "deploy.allowed_cidr: the addresses that may reach the web instance, such as 203.0.113.7/32; or deploy.web = "
+       "false"}};
+  std::string missing;
+  int count = 0;
+  for (const auto& [is_missing, what] : needed) {
+    if (!is_missing) continue;
+    ++count;
+    missing += std::string("\n  ") + what;
+  }
+  if (count < 2) return {};
+  return fail(ErrorKind::invalid, "settings_missing",
+              "The stack needs settings that are empty (--config FILE; configs/aws.toml is a sample):" + missing);
+}
+
+}  // namespace
+
 Result<std::string> stack_template(const Config& config, const aws::Session& session) {
+  if (auto given = check_given(config); !given) return fail(given.error());
   const int workers_max = instance_limit(scaling_rules(config.controller));
   if (auto checked = check_cost_limit(config, workers_max); !checked) return fail(checked.error());
   if (auto checked = check_alarms(config); !checked) return fail(checked.error());

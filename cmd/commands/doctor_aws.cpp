@@ -211,12 +211,7 @@ class AwsDoctor {
   void check_stack_maker() {
     const CallLimits limits = Deadline::in(clock_, kRightsDeadline);
     Check check = rights_check("rights of CloudFormation", stack_rights(*session_, config_, caller_, "", limits));
-    if (check.status == CheckStatus::failed) {
-      check.status = CheckStatus::warning;
-      check.fix =
-          "Make a role that cloudformation.amazonaws.com may assume, with configs/iam/stack.json, and name it: `imgrec "
-          "deploy --role ARN`. Without one CloudFormation acts as the identity above, which then needs that file too.";
-    }
+    if (check.status == CheckStatus::failed) check.status = CheckStatus::warning;
     checks_.push_back(std::move(check));
   }
 

@@ -59,7 +59,12 @@ Result<void> require(const RightsAnswer& answer) {
 RightsAnswer deployer_rights(aws::Session& session, const Config& config, const std::string& caller,
                              const CallLimits& limits) {
   return rights_of(session, config, aws::kDeployerPolicy,
-                   {.who = caller, .file = "configs/iam/deployer.json", .actions = 0, .missing = {}, .unknown = {}},
+                   {.who = caller,
+                    .file = "configs/iam/deployer.json",
+                    .is_caller = true,
+                    .actions = 0,
+                    .missing = {},
+                    .unknown = {}},
                    limits);
 }
 
@@ -68,6 +73,7 @@ RightsAnswer stack_rights(aws::Session& session, const Config& config, const std
   return rights_of(session, config, aws::kStackPolicy,
                    {.who = role.empty() ? caller : role,
                     .file = "configs/iam/stack.json",
+                    .is_caller = role.empty(),
                     .actions = 0,
                     .missing = {},
                     .unknown = {}},
@@ -84,6 +90,12 @@ std::string describe(const RightsAnswer& answer) {
 }
 
 std::string advice(const RightsAnswer& answer) {
+  const bool is_of_stack = answer.file == "configs/iam/stack.json";
+  if (is_of_stack && answer.is_caller) {
+    return "Make a role that cloudformation.amazonaws.com may assume, with configs/iam/stack.json, and name it: "
+           "`imgrec "
+           "deploy --role ARN`. Without one CloudFormation acts as the caller, who then needs that file too.";
+  }
   return "Attach " + answer.file + " to it, its words in capitals replaced as configs/iam/README.md says.";
 }
 

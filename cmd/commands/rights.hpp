@@ -15,6 +15,7 @@ namespace imgrec {
 struct RightsAnswer {
   std::string who;          // ARN of the caller, or of the role that CloudFormation acts as
   std::string file;         // "configs/iam/deployer.json"
+  bool is_caller = true;    // who is the caller
   std::size_t actions = 0;  // that were asked about
   std::vector<aws::MissingRight> missing;
   std::string unknown;  // why IAM did not say; empty: it did

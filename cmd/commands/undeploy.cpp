@@ -216,20 +216,20 @@ int run_undeploy(const Invocation& call) {
 }  // namespace
 
 Command undeploy_command() {
-  return {.name = "undeploy",
-          .summary = "End the service's machines and delete its CloudFormation stack; asks first",
-          .settings = kConfigCommand,
-          .examples = {{"imgrec undeploy --config aws.toml", "all but the buckets with images and results"},
-                       {"imgrec undeploy --config aws.toml --delete-data", "those too"}},
-          .options = {{"--stack", "NAME", "the stack's name (as aws.fleet: imgrec)"},
-                      {"--yes", "", "do not ask"},
-                      {"--delete-data", "", "also empty and delete the buckets of images and results"}},
-          .notes =
-              "Stop an imgrec web and imgrec controller outside the stack first. Machine images go too. The bundle's "
-              "bucket stays. "
-              "Interrupted at any point, run it\n"
-              "again: it goes on. It exits with 1 when the stack cannot be deleted, or when the answer is no.",
-          .run = run_undeploy};
+  return {
+      .name = "undeploy",
+      .summary = "End the service's machines and delete its CloudFormation stack; asks first",
+      .settings = kConfigCommand,
+      .examples = {{"imgrec undeploy --config aws.toml", "all but the buckets with images and results"},
+                   {"imgrec undeploy --config aws.toml --delete-data", "those too"}},
+      .options = {{"--stack", "NAME", "the stack's name (as aws.fleet: imgrec)"},
+                  {"--yes", "", "do not ask"},
+                  {"--delete-data", "", "also empty and delete the buckets of images and results"}},
+      .notes =
+          "Stop an imgrec web and imgrec controller outside the stack first. Machine images go too. The bundle's\n"
+          "bucket stays. Interrupted at any point, run it again: it goes on. It exits with 1 when the stack cannot\n"
+          "be deleted, or when the answer is no.",
+      .run = run_undeploy};
 }
 
 }  // namespace imgrec

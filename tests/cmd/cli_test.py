@@ -62,6 +62,7 @@ def test_without_a_command_it_prints_its_help():
     (["wbe"], "did you mean web?"),
     (["clasify", "x.jpg"], "did you mean classify?"),
     (["model", "pul"], "did you mean model pull?"),
+    (["deploy", "stauts"], "did you mean deploy status?"),
     (["web", "--prot", "1"], "did you mean --port?"),
     (["web", "--prot=1"], "did you mean --port?"),
     (["web", "--max-workers", "3"], "imgrec local has"),

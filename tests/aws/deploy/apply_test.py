@@ -76,6 +76,10 @@ def test_the_deployers_rights_are_checked_before_anything_is_made(account, tmp_p
 
     without_role = run(account, tmp_path, "deploy", "--yes", who=deployer)
     assert without_role.returncode == 2 and "configs/iam/stack.json" in without_role.stderr and "iam:" in without_role.stderr
+    assert "lacks of configs/iam/stack.json: sqs:DeleteQueue on arn:aws:sqs:us-east-1:123456789012:imgrec-requests and " in without_role.stderr
+    assert "`imgrec deploy --role ARN`" in without_role.stderr
+    no_role = run(account, tmp_path, "deploy", "--yes", "--role", "imgrec-stack", who=deployer)
+    assert no_role.returncode == 2 and '"imgrec-stack" is not the ARN of a role' in no_role.stderr
     with policy_without(account, "cloudformation:ExecuteChangeSet"):
         refused = run(account, tmp_path, "deploy", "--yes", "--role", ROLE, who=deployer)
         assert refused.returncode == 2, refused.stderr
@@ -110,6 +114,9 @@ def test_where_iam_may_not_be_asked_reads_are_tried(account, tmp_path, deployer)
 def test_from_nothing_to_a_stack(account, tmp_path):
     refused = run(account, tmp_path, "deploy")
     assert refused.returncode == 2 and "--yes" in refused.stderr
+    in_one_file = subprocess.run([*imgrec.EMULATOR, imgrec.BINARY, "deploy", "--config", tmp_path / "aws.toml"], stdin=subprocess.DEVNULL, text=True,
+                                 env=imgrec.environment(account.variables()), stdout=subprocess.PIPE, stderr=subprocess.STDOUT).stdout
+    assert in_one_file.index("Add     RequestQueue") < in_one_file.index("Make this stack?")
     assert "Add     RequestQueue" in refused.stdout and stacks(account) == {}
 
     dry = run(account, tmp_path, "deploy", "--dry-run")
@@ -262,6 +269,8 @@ def test_the_console_of_an_instance(account, tmp_path):
     assert "Linux version" in shown.stdout and instance in shown.stderr and "late" in shown.stderr
     named = run(account, tmp_path, "deploy", "logs", "--instance", instance, fleet="consoles")
     assert named.stdout == shown.stdout
+    none = run(account, tmp_path, "deploy", "logs", fleet="nobody")
+    assert none.returncode == 2 and 'The fleet "nobody" has no instance. EC2 forgets' in none.stderr
     other = run(account, tmp_path, "deploy", "logs", "--instance", instance)
     assert other.returncode == 2 and "imgrec" in other.stderr and other.stdout == ""
     ec2.terminate_instances(InstanceIds=[instance])

@@ -43,10 +43,10 @@ def logs(service):
 
 
 def test_the_newest_instance_without_what_a_terminal_would_obey():
-    service = Ec2(b"booting\r\n\x1b[2Jno bundle: " + b"x" * 200 + b"\n")
+    service = Ec2("booting\r\n\x1b[2J\x9b2Jno bundle: ".encode() + b"x" * 200 + b"\n")
     done = logs(service)
     assert done.returncode == 0, done.stderr
-    assert done.stdout == "booting\n[2Jno bundle: " + "x" * 200 + "\n"
+    assert done.stdout == "booting\n[2J2Jno bundle: " + "x" * 200 + "\n"
     assert "i-2" in done.stderr and "terminated (it shut down)" in done.stderr and "2026-01-03T00:05:00.000Z" in done.stderr
     assert service.asked[1:] == [("GetConsoleOutput", "i-2", "true")]
 

@@ -117,7 +117,9 @@ TEST_F(SimulatedRights, WhatIsAskedAndWhatIsDenied) {
   EXPECT_EQ(aws::describe_missing(*missing, 5),
             "s3:GetObject on arn:aws:s3:::a, s3:ListBucket on arn:aws:s3:::b (denied explicitly), "
             "ec2:DescribeImages (denied by the organization)");
-  EXPECT_EQ(aws::describe_missing(*missing, 1), "s3:GetObject on arn:aws:s3:::a and 2 more");
+  EXPECT_EQ(aws::describe_missing(*missing, 1), "s3:GetObject on arn:aws:s3:::a; and 2 more actions");
+  std::vector<aws::MissingRight> many(3, missing->front());
+  EXPECT_EQ(aws::describe_missing(many, 1), "s3:GetObject on arn:aws:s3:::a and 2 others");
   auto form = world_.imposter.last().form();
   EXPECT_EQ(form.at("PolicySourceArn"), kUser);
   EXPECT_EQ(form.at("ActionNames.member.2"), "s3:GetObject");

@@ -112,6 +112,11 @@ def test_only_the_latest_change_is_read():
     assert len(service.asked) == 3
 
 
+def test_a_stack_that_waits_for_an_answer():
+    done = status(CloudFormation("REVIEW_IN_PROGRESS"))
+    assert done.returncode == 0 and "Nothing is made yet: an imgrec deploy waits for its answer" in done.stdout
+
+
 def test_no_such_stack():
     done = status(CloudFormation(None), "--stack", "another")
     assert done.returncode == 2 and 'There is no stack "another" in region eu-central-1' in done.stderr

@@ -300,6 +300,16 @@ def test_alarms_size_the_group_as_the_policy_alarm_does(tmp_path):
     assert refused.returncode != 0 and 'aws.fleet_kind = "asg"' in refused.stderr
 
 
+def test_all_settings_that_are_missing_are_named_at_once(tmp_path):
+    nothing = run(tmp_path, {name: None for name in SETTINGS}, web="")
+    assert nothing.returncode == 2
+    for name in ("aws.input_bucket", "aws.bundle_bucket", "aws.bundle_key and aws.bundle_sha256", "aws.image_id", "aws.instance_types",
+                 "deploy.allowed_cidr"):
+        assert f"\n  {name}: " in nothing.stderr, nothing.stderr
+    two = run(tmp_path, {"image_id": None, "instance_types": None}, web=NO_WEB)
+    assert two.stderr.count("\n  ") == 2 and "aws.image_id" in two.stderr and "aws.instance_types" in two.stderr
+
+
 def test_workers_start_from_the_prebaked_image_where_there_is_one(tmp_path):
     plain = rendered(tmp_path)
     baked = rendered(tmp_path, {"prebaked_image": "ami-0fedcba9876543210"})
