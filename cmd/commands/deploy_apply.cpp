@@ -55,6 +55,34 @@ Result<std::vector<aws::StackParameter>> parameters_of(const Invocation& call, a
   return std::vector<aws::StackParameter>{{.name = "VpcId", .value = std::nullopt}};
 }
 
+Result<std::unique_ptr<ObjectStore>> open_bundle_bucket(const Config& config, aws::Session& session) {
+  const auto buckets = aws_buckets(config.aws);
+  if (!buckets) return fail(buckets.error());
+  aws::S3StoreOptions options = store_options(config.aws);
+  options.bucket = buckets->bundle;
+  options.setup = aws::BucketSetup::use;
+  return aws::open_s3_store(session, options);
+}
+
+// Without it the stack would be made and no machine in it could start.
+Result<void> check_bundle(const Config& config, aws::Session& session, const CallLimits& limits) {
+  const auto store = open_bundle_bucket(config, session);
+  if (!store) return fail(store.error());
+  const auto found = (*store)->head(ObjectKey(config.aws.bundle_key), limits);
+  if (found) return {};
+  const std::string name = "s3://" + config.aws.bundle_bucket + "/" + config.aws.bundle_key;
+  if (found.error().kind == ErrorKind::not_found) {
+    return fail(
+        ErrorKind::not_found, "no_bundle",
+        "There is no bundle " + json_quote(name) +
+            ", which the instances install: `imgrec bundle upload` puts it there, and prints aws.bundle_key and "
+            "aws.bundle_sha256.");
+  }
+  if (found.error().kind != ErrorKind::denied) return fail(found.error());
+  complain("Whether the bundle " + name + " is there is not known. " + found.error().message);
+  return {};
+}
+
 // The template as a call carries it; one that is too long for that is put beside the bundle, from where CloudFormation
 // reads it with the caller's rights.
 Result<void> place_template(const Config& config, aws::Session& session, const std::string& text,
@@ -66,10 +94,7 @@ Result<void> place_template(const Config& config, aws::Session& session, const s
   }
   const auto buckets = aws_buckets(config.aws);
   if (!buckets) return fail(buckets.error());
-  aws::S3StoreOptions options = store_options(config.aws);
-  options.bucket = buckets->bundle;
-  options.setup = aws::BucketSetup::use;
-  const auto store = aws::open_s3_store(session, options);
+  const auto store = open_bundle_bucket(config, session);
   if (!store) return fail(store.error());
   const std::string key = "bundles/" + change.stack + "-stack.json";
   const auto stored = (*store)->put(ObjectKey(key), compact, {.content_type = "application/json"}, limits);
@@ -163,6 +188,7 @@ class Deploying {
         return fail(allowed.error());
       }
     }
+    if (auto there = check_bundle(call_.config(), session_, limits()); !there) return fail(there.error());
     return call_.has("--prebaked") ? with_image() : deploy_and_tell(call_.config());
   }
 
@@ -325,7 +351,8 @@ Command deploy_command() {
       .notes =
           "imgrec deploy status shows what there is, imgrec deploy logs why a machine does not start, imgrec deploy\n"
           "template what is in the stack and which settings it needs; imgrec undeploy removes it.\n"
-          "It begins with the rights: of the caller and of what CloudFormation acts as, by IAM's policy simulator.\n"
+          "It begins with the rights, of the caller and of what CloudFormation acts as, by IAM's policy simulator,\n"
+          "and with the bundle, which has to be in its bucket.\n"
           "Interrupted at any point, run it again: it follows what CloudFormation does meanwhile, and goes on. A\n"
           "template of more than 51200 bytes, as with many tags, is put into aws.bundle_bucket for CloudFormation.\n"
           "--prebaked launches one machine, which installs the bundle and stops, makes an image of it, ends it, and\n"

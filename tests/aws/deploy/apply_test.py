@@ -24,6 +24,9 @@ SETTINGS = {"region": aws_account.REGION, "input_bucket": "in-bucket", "output_b
 def account(tmp_path_factory):
     venv = os.environ.get("IMGREC_TEST_CFN_VENV") or pytest.skip("IMGREC_TEST_CFN_VENV is not set: ./dev test sets it")
     with aws_account.Moto(tmp_path_factory.mktemp("moto"), venv) as server:  # its CloudFormation needs more than the rest of moto
+        s3 = server.client("s3")
+        s3.create_bucket(Bucket="bundle-bucket")
+        s3.put_object(Bucket="bundle-bucket", Key="bundles/imgrec.tar.gz", Body=b"a bundle")
         yield server
 
 
@@ -109,6 +112,14 @@ def test_where_iam_may_not_be_asked_reads_are_tried(account, tmp_path, deployer)
     assert unknown["stack"]["status"] == "ok" and "changing it was not tried" in unknown["stack"]["detail"]
     goes_on = run(account, tmp_path, "deploy", "--dry-run", who=("AKIANOBODY", "x", None))
     assert goes_on.returncode == 0 and "were not checked" in goes_on.stderr
+
+
+def test_a_bundle_that_is_not_there_is_missed_before_anything_is_made(account, tmp_path):
+    other = run(account, tmp_path, "deploy", "--yes", bundle_key="bundles/other.tar.gz")
+    assert other.returncode == 2 and 'There is no bundle "s3://bundle-bucket/bundles/other.tar.gz"' in other.stderr
+    no_bucket = run(account, tmp_path, "deploy", "--dry-run", bundle_bucket="nowhere")
+    assert no_bucket.returncode == 2 and "imgrec bundle upload" in no_bucket.stderr
+    assert stacks(account) == {}
 
 
 def test_from_nothing_to_a_stack(account, tmp_path):
@@ -213,7 +224,6 @@ def test_another_who_holds_the_stack_is_named(account, tmp_path):
 def test_a_template_that_is_too_long_for_a_call_goes_by_s3(account, tmp_path):
     """Many tags, which each resource has. moto reads templates of a host that is called localhost."""
     s3 = account.client("s3")
-    s3.create_bucket(Bucket="bundle-bucket")
     long = {"tags": [f"name-{number}={'v' * 90}" for number in range(38)], "fleet": "long"}
     names = {f"queue.{key}": f"long-{key}" for key in ("request", "dead_letter", "signals", "shutdown_request", "shutdown_confirmed")}
     head = "[queue]\n" + "".join(f'{name.partition(".")[2]} = "{value}"\n' for name, value in names.items())
