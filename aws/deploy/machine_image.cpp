@@ -40,7 +40,7 @@ class ImageWork {
       const auto waits = act(*next);
       if (!waits) return fail(waits.error());
       if (*waits && !clock_.sleep_for(task_.limits.poll, stop_)) {
-        return fail(ErrorKind::cancelled, "cancelled", "Interrupted: the same command again goes on.");
+        return fail(ErrorKind::cancelled, "cancelled", interrupted(*next));
       }
     }
     return fail(ErrorKind::transient, "timeout", "EC2 does not finish the image: the same command again follows it.");
@@ -59,6 +59,15 @@ class ImageWork {
       if (one.id == launched_) launched_seen_ = true;
     }
     return next_image_step(*images, *builders, recipe(), task_.holder);
+  }
+
+  // Of what costs money and nobody waits for any more.
+  std::string interrupted(const NextImageStep& next) const {
+    const std::string builder = next.builder ? next.builder->id.str() : launched_.str();
+    if (builder.empty()) return "Interrupted: the same command again goes on.";
+    return "Interrupted. The builder " + builder +
+           " stops by itself when it is done, and costs money until the same command again goes on with it, or `imgrec "
+           "undeploy` ends it.";
   }
 
   // Nobody pays for a builder any longer than needed.

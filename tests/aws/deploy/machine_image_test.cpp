@@ -1,5 +1,6 @@
 #include "aws/deploy/machine_image.hpp"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include "tests/aws/deploy/fake_image_service.hpp"
@@ -10,6 +11,7 @@ namespace {
 
 using aws::ImageStep;
 using test::PassingClock;
+using testing::HasSubstr;
 
 const std::string kRecipe = "0123456789abcdef";
 
@@ -98,6 +100,8 @@ TEST_F(MakeImage, InterruptedByAPersonItSaysSoAndLeavesTheBuilderToTheNextRun) {
         aws::make_image(service_, task_, [](const std::string&) {}, [] { return "t"; }, clock, stop_.get_token());
     ASSERT_FALSE(first) << at;
     EXPECT_EQ(first.error().kind, ErrorKind::cancelled);
+    EXPECT_THAT(first.error().message, HasSubstr("The builder " + service_.machines.front().builder.id.str())) << at;
+    EXPECT_THAT(first.error().message, HasSubstr("`imgrec undeploy` ends it"));
     stop_ = {};
     ASSERT_TRUE(make()) << at;
     EXPECT_EQ(service_.creations, 1) << at;
