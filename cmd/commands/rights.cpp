@@ -40,11 +40,19 @@ RightsAnswer rights_of(aws::Session& session, const Config& config, std::string_
     return answer;
   }
   answer.who = *who;
-  if (auto asked = ask(session, config, policy, answer, limits); !asked) answer.unknown = asked.error().message;
+  if (auto asked = ask(session, config, policy, answer, limits); !asked) {
+    answer.unknown = asked.error().message;
+    answer.is_gone = !answer.is_caller && asked.error().kind == ErrorKind::not_found;
+  }
   return answer;
 }
 
 Result<void> require(const RightsAnswer& answer) {
+  if (answer.is_gone) {
+    return fail(ErrorKind::not_found, "no_role",
+                "There is no role " + answer.who + " that CloudFormation could act as: make it with " + answer.file +
+                    " (configs/iam/README.md), or name another with --role.");
+  }
   if (!answer.unknown.empty()) {
     complain("The rights of " + answer.file + " were not checked. " + describe(answer));
     return {};
@@ -64,7 +72,8 @@ RightsAnswer deployer_rights(aws::Session& session, const Config& config, const 
                     .is_caller = true,
                     .actions = 0,
                     .missing = {},
-                    .unknown = {}},
+                    .unknown = {},
+                    .is_gone = false},
                    limits);
 }
 
@@ -76,7 +85,8 @@ RightsAnswer stack_rights(aws::Session& session, const Config& config, const std
                     .is_caller = role.empty(),
                     .actions = 0,
                     .missing = {},
-                    .unknown = {}},
+                    .unknown = {},
+                    .is_gone = false},
                    limits);
 }
 

@@ -18,7 +18,8 @@ struct RightsAnswer {
   bool is_caller = true;    // who is the caller
   std::size_t actions = 0;  // that were asked about
   std::vector<aws::MissingRight> missing;
-  std::string unknown;  // why IAM did not say; empty: it did
+  std::string unknown;   // why IAM did not say; empty: it did
+  bool is_gone = false;  // there is no such role
 };
 
 /// The deployer's rights of the caller whom STS tells as `caller`.

@@ -83,6 +83,8 @@ def test_the_deployers_rights_are_checked_before_anything_is_made(account, tmp_p
     assert "`imgrec deploy --role ARN`" in without_role.stderr
     no_role = run(account, tmp_path, "deploy", "--yes", "--role", "imgrec-stack", who=deployer)
     assert no_role.returncode == 2 and '"imgrec-stack" is not the ARN of a role' in no_role.stderr
+    gone = run(account, tmp_path, "deploy", "--yes", "--role", ROLE + "-of-another", who=deployer)
+    assert gone.returncode == 2 and f"There is no role {ROLE}-of-another that CloudFormation could act as" in gone.stderr
     with policy_without(account, "cloudformation:ExecuteChangeSet"):
         refused = run(account, tmp_path, "deploy", "--yes", "--role", ROLE, who=deployer)
         assert refused.returncode == 2, refused.stderr
