@@ -312,9 +312,20 @@ Result<void> check_role(const std::string& role) {
                   " is not the ARN of a role: --role takes one such as arn:aws:iam::123456789012:role/imgrec-stack.");
 }
 
+Result<void> check_stack_name(const std::string& name) {
+  const auto is_letter = [](char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); };
+  const auto is_allowed = [&](char c) { return is_letter(c) || (c >= '0' && c <= '9') || c == '-'; };
+  if (!name.empty() && name.size() <= 128 && is_letter(name.front()) && std::ranges::all_of(name, is_allowed))
+    return {};
+  return fail(ErrorKind::invalid, "bad_stack_name",
+              "A CloudFormation stack cannot be called " + json_quote(name) +
+                  ": give it a name of letters, digits and hyphens with a letter first (--stack; else as aws.fleet).");
+}
+
 int run_deploy(const Invocation& call) {
   auto session = open_aws_session(call.config(), system_clock(), system_rng());
   if (!session) return report(session.error());
+  if (auto checked = check_stack_name(stack_of(call)); !checked) return report(checked.error());
   if (call.has("--role")) {
     if (auto checked = check_role(call.option("--role")); !checked) return report(checked.error());
   }

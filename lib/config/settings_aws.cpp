@@ -72,6 +72,14 @@ const TextRule kSha256 = {"SHA256", "64 hex digits in small letters", [](std::st
                           }};
 const TextRule kId = {"ID", "up to 255 of the characters A-Z a-z 0-9 - _ . : / + = , @ ( )",
                       [](std::string_view value) { return value.size() <= 255 && is_plain(value, "-_.:/+=,@()$"); }};
+const TextRule kImage = {"ID", "an image's id such as ami-0123456789abcdef0, or resolve:ssm: and a parameter's name",
+                         [](std::string_view value) {
+                           if (value.starts_with("resolve:ssm:")) {
+                             return value.size() > 12 && value.size() <= 255 && is_plain(value, "-_.:/");
+                           }
+                           return value.empty() ||
+                                  (value.starts_with("ami-") && value.size() <= 64 && is_lower(value, "-"));
+                         }};
 const TextRule kTypes = {"LIST", "instance types with commas between them, such as c7i.large,c7a.large",
                          [](std::string_view value) {
                            return every(value, [](std::string_view one) {
@@ -147,10 +155,10 @@ void add_instances(std::vector<Setting>& all, auto at) {
       &AwsConfig::launch_template, kId);
   one({"aws.launch_template_version", "its version: a number, $Latest or $Default; empty: $Default"},
       &AwsConfig::launch_template_version, kId);
-  one({"aws.image_id", "machine image (ami-…), a Debian 12"}, &AwsConfig::image_id, kId);
+  one({"aws.image_id", "machine image (ami-…), a Debian 12"}, &AwsConfig::image_id, kImage);
   one({"aws.prebaked_image",
        "image with the bundle in it (imgrec deploy --prebaked), which workers start from instead"},
-      &AwsConfig::prebaked_image, kId);
+      &AwsConfig::prebaked_image, kImage);
   one({"aws.instance_types", "instance types, tried in turn where capacity lacks"}, &AwsConfig::instance_types, kTypes);
   one({"aws.subnets", "subnets, tried in turn; empty: the default VPC's"}, &AwsConfig::subnets, kIds);
   one({"aws.zones", "zones (us-east-1a), tried in turn in the default VPC; only without subnets"}, &AwsConfig::zones,

@@ -116,11 +116,15 @@ def test_where_iam_may_not_be_asked_reads_are_tried(account, tmp_path, deployer)
     assert goes_on.returncode == 0 and "were not checked" in goes_on.stderr
 
 
-def test_a_bundle_that_is_not_there_is_missed_before_anything_is_made(account, tmp_path):
+def test_what_cannot_become_a_stack_is_refused_before_anything_is_made(account, tmp_path):
     other = run(account, tmp_path, "deploy", "--yes", bundle_key="bundles/other.tar.gz")
     assert other.returncode == 2 and 'There is no bundle "s3://bundle-bucket/bundles/other.tar.gz"' in other.stderr
     no_bucket = run(account, tmp_path, "deploy", "--dry-run", bundle_bucket="nowhere")
     assert no_bucket.returncode == 2 and "imgrec bundle upload" in no_bucket.stderr
+    named = run(account, tmp_path, "deploy", "--yes", "--stack", "my_stack")
+    assert named.returncode == 2 and 'cannot be called "my_stack"' in named.stderr
+    no_image = run(account, tmp_path, "deploy", "--yes", image_id="debian-12")
+    assert no_image.returncode == 2 and 'aws.image_id cannot be "debian-12"' in no_image.stderr and "ami-" in no_image.stderr
     assert stacks(account) == {}
 
 

@@ -37,6 +37,8 @@ inline std::string other_value(const Setting& setting) {
                                                             {"local.worker_executable", "/opt/other"},
                                                             {"local.boot_delay", "8s..15s"},
                                                             {"aws.fleet_kind", "asg"},
+                                                            {"aws.image_id", "ami-0123456789abcdef0"},
+                                                            {"aws.prebaked_image", "ami-0123456789abcdef0"},
                                                             {"aws.instance_types", "c7i.large,c7a.large"},
                                                             {"controller.prices", "c7a.large=0.0821,c7i.large=0.0893"},
                                                             {"aws.subnets", "subnet-1a,subnet-2b"},
