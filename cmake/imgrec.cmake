@@ -55,6 +55,13 @@ function(imgrec_library name)
   endif()
 endfunction()
 
+# imgrec_emulated(NAME): the test NAME learns how to start programs of this build in the emulator, and may take long.
+function(imgrec_emulated name)
+  list(JOIN CMAKE_CROSSCOMPILING_EMULATOR " " emulator)
+  set_property(TEST ${name} APPEND PROPERTY ENVIRONMENT "IMGREC_TEST_EMULATOR=${emulator}")
+  set_tests_properties(${name} PROPERTIES TIMEOUT 3000)
+endfunction()
+
 # imgrec_test(NAME SOURCES a_test.cpp … [LINKS …] [LABELS …] [TIMEOUT s]): one GoogleTest program, one ctest entry. `./dev test`
 # runs each with the address sanitizer, but for those with these labels:
 #   no-sanitizers  in the release build alone      release-too  in both
@@ -81,7 +88,7 @@ function(imgrec_test name)
     set_tests_properties(${name} PROPERTIES TIMEOUT ${ARG_TIMEOUT} COST ${ARG_TIMEOUT})
   endif()
   if(CMAKE_CROSSCOMPILING)
-    set_tests_properties(${name} PROPERTIES TIMEOUT 3000)
+    imgrec_emulated(${name})
   endif()
   if(NOT no-sanitizers IN_LIST ARG_LABELS)
     add_dependencies(unit_tests ${name}_test)
@@ -114,9 +121,8 @@ function(imgrec_python_test name)
     set_tests_properties(${name} PROPERTIES TIMEOUT ${ARG_TIMEOUT} COST ${ARG_TIMEOUT})
   endif()
   if(CMAKE_CROSSCOMPILING)
-    list(JOIN CMAKE_CROSSCOMPILING_EMULATOR " " emulator)
+    imgrec_emulated(${name})
     # dpkg-query in the test then knows the packages of the other system.
-    set_property(TEST ${name} APPEND PROPERTY ENVIRONMENT "IMGREC_TEST_EMULATOR=${emulator};DPKG_ADMINDIR=${CMAKE_SYSROOT}/var/lib/dpkg")
-    set_tests_properties(${name} PROPERTIES TIMEOUT 3000)
+    set_property(TEST ${name} APPEND PROPERTY ENVIRONMENT "DPKG_ADMINDIR=${CMAKE_SYSROOT}/var/lib/dpkg")
   endif()
 endfunction()
