@@ -66,8 +66,9 @@ def collect(program, system):
 
 def copy_licences(libraries, target, system):
     """Debian's copyright files, one per package; for a library of no package the licences beside it."""
+    owners = system.owners(libraries.values())
     for path in libraries.values():
-        package = system.owner(path)
+        package = owners.get(path)
         source = pathlib.Path(system.root or "/", f"usr/share/doc/{package}/copyright") if package else None
         if source and source.exists():
             (target / package).mkdir(parents=True, exist_ok=True)
@@ -87,9 +88,6 @@ def stage(options, folder, system, architecture):
     (folder / "share/doc/imgrec/imgrec.cdx.json").write_text(sbom.text(program, system))
     for name in options.model:
         source = pathlib.Path(options.model_dir) / name
-        if not (source / "model.json").exists():
-            sys.exit(f"bundle: the model {name} is not in {options.model_dir}. Install it with `imgrec model pull {name}`, or "
-                     "give --model-dir.")
         (folder / "models" / name).mkdir(parents=True)
         for file in source.iterdir():
             if file.is_file() and not file.name.startswith("."):
@@ -126,6 +124,10 @@ def main():
     parser.add_argument("--output", default="build/bundle", help="folder of the result [build/bundle]")
     sbom.System.add_options(parser)
     options = parser.parse_args()
+    for name in options.model:
+        if not pathlib.Path(options.model_dir, name, "model.json").exists():
+            sys.exit(f"bundle: the model {name} is not in {options.model_dir}. Install it with `imgrec model pull {name}`, or "
+                     "give --model-dir.")
     system = sbom.System(options.root, options.emulator)
     architecture = architecture_of(pathlib.Path(options.build) / "imgrec")
     output = pathlib.Path(options.output)

@@ -65,14 +65,17 @@ class System:
                 found[name] = self.root / path[1:]
         return found
 
-    def owner(self, file):
-        """The Debian package of a file, or None. /usr/lib and /lib are one folder, and dpkg may know the file by either."""
-        bare = str(file).removeprefix("/usr")
-        for path in (str(file), bare, "/usr" + bare):
-            found = subprocess.run([*self._query, "-S", path], capture_output=True, text=True)
-            if found.returncode == 0:
-                return found.stdout.split(":")[0]
-        return None
+    def owners(self, files):
+        """File → its Debian package, for those that have one. /usr/lib and /lib are one folder, and dpkg may know a file by either.
+        One question for all files: dpkg-query reads all it knows for each."""
+        asked = {}
+        for file in files:
+            bare = str(file).removeprefix("/usr")
+            asked |= {path: file for path in (str(file), bare, "/usr" + bare)}
+        if not asked:
+            return {}
+        listed = subprocess.run([*self._query, "-S", *asked], capture_output=True, text=True).stdout
+        return {asked[path]: package for package, path in re.findall(r"^([^\s:,]+)\S*: (/.*)$", listed, re.M)}
 
     def debian(self, package, name=None, licence=None, **more):
         version, architecture = output(*self._query, "-W", "-f", "${Version} ${Architecture}", package).split()
@@ -81,11 +84,13 @@ class System:
 
 
 def shared_libraries(binary, system):
+    libraries = {name: file.resolve() for name, file in system.libraries(binary).items()}
+    owners = system.owners(libraries.values())
     packages, bundled = set(), []
-    for name, file in system.libraries(binary).items():
+    for name, file in libraries.items():
         if any(part.startswith("openvino") for part in file.parts):
             bundled.append(name)
-        elif package := system.owner(file.resolve()):
+        elif package := owners.get(file):
             packages.add(package)
         else:
             raise SystemExit(f"sbom.py: no Debian package has {file}: where does this library come from?")
