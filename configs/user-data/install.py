@@ -32,6 +32,10 @@ class Failure(Exception):
     """What went wrong, and what to do about it."""
 
 
+class Final(Failure):
+    """Another attempt would end in the same way."""
+
+
 FAILURES = (Failure, OSError, ValueError, EOFError, http.client.HTTPException, tarfile.TarError,
             subprocess.CalledProcessError)
 
@@ -138,24 +142,24 @@ class Download:
         while piece := response.read(1 << 20):
             received += len(piece)
             if received > BUNDLE_BYTES_MAX:
-                raise Failure("The bundle has more than 4 GiB: this is no bundle.")
+                raise Final("The bundle has more than 4 GiB: this is no bundle.")
             digest.update(piece)
             file.write(piece)
         file.flush()
         if received != expected:
             raise Failure(f"The connection was cut after {received} of {expected} bytes.")
         if digest.hexdigest() != self.options.sha256:
-            raise Failure(f"{self.options.url} has the SHA-256 {digest.hexdigest()}, not {self.options.sha256}. It is not "
+            raise Final(f"{self.options.url} has the SHA-256 {digest.hexdigest()}, not {self.options.sha256}. It is not "
                           "installed. Set aws.bundle_key and aws.bundle_sha256 to what `imgrec bundle upload` prints.")
 
     def run(self, file):
-        """Tries again whatever failed: roles, buckets and networks of a new machine may need a minute to be there."""
+        """Tries again what may pass: roles, buckets and networks of a new machine may need a minute to be there."""
         for number in range(1, self.options.attempts + 1):
             try:
                 return self.attempt(file)
             except FAILURES as error:
                 say(f"attempt {number} of {self.options.attempts}: {error}")
-                if number == self.options.attempts:
+                if number == self.options.attempts or isinstance(error, Final):
                     raise
             time.sleep(random.uniform(0.5, 1) * min(30, self.options.pause * 2 ** (number - 1)))
 

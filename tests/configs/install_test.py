@@ -165,7 +165,7 @@ def test_an_image_with_another_bundle_fetches(account, machine):
 def test_another_sha256_is_not_installed(account, machine):
     done = machine.install(account.url + "/bundle-bucket/bundles/imgrec.tar.gz", "0" * 64)
     error = machine.refused(done, hashlib.sha256(account.bundle).hexdigest(), "0" * 64, "imgrec bundle upload")
-    assert len(re.findall(r"attempt \d of 3", error)) == 3
+    assert len(re.findall(r"attempt \d of 3", error)) == 1, "another attempt would get the same bytes"
 
 
 def test_a_bucket_that_the_role_may_not_read(account, machine):
