@@ -62,26 +62,37 @@ function(imgrec_emulated name)
   set_tests_properties(${name} PROPERTIES TIMEOUT 3000)
 endfunction()
 
-# imgrec_test(NAME SOURCES a_test.cpp … [LINKS …] [LABELS …] [TIMEOUT s]): one GoogleTest program, one ctest entry. `./dev test`
-# runs each with the address sanitizer, but for those with these labels:
+# `./dev test` runs four tests at once for each processor: most wait for something, for most of their time. A program of unit tests
+# counts as two of the four, and a Python test that is BUSY, because it keeps a processor busy by itself, as three. These begin
+# first, with what waits beside them.
+
+# imgrec_test(NAME SOURCES a_test.cpp … [LINKS …] [LABELS …] [TIMEOUT s] [ONE_THREAD suite.test …]): one GoogleTest program, one
+# ctest entry. `./dev test` runs each with the address sanitizer, but for those with these labels:
 #   no-sanitizers  in the release build alone      release-too  in both
 #   threads        with the thread sanitizer too
+# ONE_THREAD: patterns of tests that take long and have a single thread, in which the thread sanitizer has nothing to find.
 # unit_tests, release_tests and thread_tests (tests/CMakeLists.txt) build what each of these runs needs.
 function(imgrec_test name)
-  cmake_parse_arguments(ARG "" "TIMEOUT" "SOURCES;LINKS;LABELS" ${ARGN})
+  cmake_parse_arguments(ARG "" "TIMEOUT" "SOURCES;LINKS;LABELS;ONE_THREAD" ${ARGN})
   add_executable(${name}_test ${ARG_SOURCES})
   target_link_libraries(${name}_test PRIVATE imgrec_flags ${ARG_LINKS} GTest::gmock GTest::gtest_main)
   target_precompile_headers(${name}_test REUSE_FROM imgrec_precompiled_tests)
-  set(filter "")
+  set(left_out "")
+  if(IMGREC_SANITIZERS STREQUAL "thread")
+    set(left_out ${ARG_ONE_THREAD})
+  endif()
   if(CMAKE_CROSSCOMPILING)
     # Lines of three: the program, its tests that an emulator cannot run (as GoogleTest's filters say it), why.
     file(STRINGS ${PROJECT_SOURCE_DIR}/cmake/arm64/not-emulated.txt left_out REGEX "^${name} ")
     list(TRANSFORM left_out REPLACE "^[^ ]+ +([^ ]+) .*" "\\1")
+  endif()
+  set(filter "")
+  if(left_out)
     list(JOIN left_out ":" left_out)
     set(filter --gtest_filter=-${left_out})
   endif()
   add_test(NAME ${name} COMMAND ${name}_test --gtest_brief=1 ${filter})
-  set_tests_properties(${name} PROPERTIES LABELS "unit;${ARG_LABELS}" TIMEOUT 300
+  set_tests_properties(${name} PROPERTIES LABELS "unit;${ARG_LABELS}" TIMEOUT 300 PROCESSORS 2
     ENVIRONMENT "${IMGREC_TEST_ENVIRONMENT}")
   if(ARG_TIMEOUT)
     # What may take long begins first, so that the run does not end with one processor waiting for it.
@@ -102,11 +113,11 @@ function(imgrec_test name)
   endif()
 endfunction()
 
-# imgrec_python_test(NAME a_test.py… [PROGRAMS target…] [LABELS …] [TIMEOUT s] [ALONE]): pytest files run against the built
+# imgrec_python_test(NAME a_test.py… [PROGRAMS target…] [LABELS …] [TIMEOUT s] [ALONE] [BUSY]): pytest files run against the built
 # binary. PROGRAMS: what else it runs. They are built for it, and it finds them with imgrec.program(), which knows no others.
 # ALONE: it measures time, so that nothing runs beside it. The label emulated: `./dev test --arm64` runs it too.
 function(imgrec_python_test name)
-  cmake_parse_arguments(ARG "ALONE" "TIMEOUT" "PROGRAMS;LABELS" ${ARGN})
+  cmake_parse_arguments(ARG "ALONE;BUSY" "TIMEOUT" "PROGRAMS;LABELS" ${ARGN})
   list(TRANSFORM ARG_UNPARSED_ARGUMENTS PREPEND ${CMAKE_CURRENT_SOURCE_DIR}/ OUTPUT_VARIABLE files)
   set(programs "")
   foreach(program ${ARG_PROGRAMS})
@@ -116,6 +127,9 @@ function(imgrec_python_test name)
   add_test(NAME ${name} COMMAND ${IMGREC_PYTHON} -m pytest -q -rs -p no:cacheprovider ${files})
   set_tests_properties(${name} PROPERTIES LABELS "e2e;${ARG_LABELS}" TIMEOUT 600 RUN_SERIAL ${ARG_ALONE}
     ENVIRONMENT "IMGREC_BINARY=$<TARGET_FILE:imgrec>;IMGREC_BUILD_DIR=${CMAKE_BINARY_DIR};IMGREC_TEST_PROGRAMS=${programs};PYTHONDONTWRITEBYTECODE=1;PYTHONPATH=${PROJECT_SOURCE_DIR}/tests/support;${IMGREC_TEST_ENVIRONMENT}")
+  if(ARG_BUSY)
+    set_tests_properties(${name} PROPERTIES PROCESSORS 3 COST 10000)
+  endif()
   if(ARG_TIMEOUT)
     # What may take long begins first, so that the run does not end with one processor waiting for it.
     set_tests_properties(${name} PROPERTIES TIMEOUT ${ARG_TIMEOUT} COST ${ARG_TIMEOUT})

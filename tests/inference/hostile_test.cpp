@@ -7,7 +7,6 @@
 #include <algorithm>
 #include <array>
 #include <cstdio>
-#include <cstdlib>
 #include <fstream>
 #include <map>
 #include <memory>
@@ -20,6 +19,7 @@
 #include "tests/inference/tiny_ir.hpp"
 #include "tests/inference/tiny_onnx.hpp"
 #include "tests/support/emulator.hpp"
+#include "tests/support/long_run.hpp"
 #include "tests/support/shared_data.hpp"
 #include "tests/support/temp_dir.hpp"
 
@@ -52,15 +52,9 @@ std::vector<fs::path> files_of(const fs::path& folder) {
   return files;
 }
 
-// Everything (./dev test --long), or less of the same kind.
-bool long_run() {
-  const char* wanted = std::getenv("IMGREC_TEST_LONG");
-  return wanted != nullptr && std::string(wanted) == "1";
-}
-
 // In the everyday run the first of each kind (folder and extension) and every fourth after it: always the same ones.
 std::vector<fs::path> sample(const std::vector<fs::path>& files) {
-  if (long_run()) return files;
+  if (test::long_run()) return files;
   std::map<std::pair<fs::path, fs::path>, int> seen;
   std::vector<fs::path> some;
   for (const fs::path& file : files) {
@@ -313,7 +307,7 @@ TEST(Memory, IsTheSameAfterThousandsOfImages) {
   ASSERT_EQ(photos.size(), 100U);
   const bool fast = test::can_run("openvino-f32");
   const std::string engine = test::can_run("openvino-bf16") ? "openvino-bf16" : fast ? "openvino-f32" : "opencv";
-  const int times = long_run() ? 10'000 : 2'000, times_opencv = long_run() ? 500 : 200;
+  const int times = test::long_run() ? 10'000 : 2'000, times_opencv = test::long_run() ? 500 : 200;
   EXPECT_LT(growth_kib(engine, mobilenet, "tf", fast ? times : times_opencv, photos), 4 * 1024) << engine;
   EXPECT_LT(growth_kib("opencv", mobilenet, "tf", times_opencv, photos), 4 * 1024);
 }

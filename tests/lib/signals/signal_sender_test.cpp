@@ -8,6 +8,7 @@
 #include "lib/signals/signalling_queue.hpp"
 #include "tests/support/fake_clock.hpp"
 #include "tests/support/memory_queue.hpp"
+#include "tests/support/wait_until.hpp"
 
 namespace imgrec {
 namespace {
@@ -27,10 +28,7 @@ class SignalSenderTest : public testing::Test {
   }
   // What was sent since the last call; waits for the first of it.
   std::vector<Signal> sent(std::size_t expected) {
-    const auto give_up = std::chrono::steady_clock::now() + Seconds(20);
-    while (queue_.bodies().size() < seen_ + expected && std::chrono::steady_clock::now() < give_up) {
-      std::this_thread::yield();
-    }
+    test::wait_until([&] { return queue_.bodies().size() >= seen_ + expected; });
     std::vector<Signal> signals;
     const auto bodies = queue_.bodies();
     for (std::size_t i = seen_; i < bodies.size(); ++i) signals.push_back(*parse_signal(bodies[i]));
@@ -135,10 +133,7 @@ TEST_F(SignalSenderTest, WhatCannotBeSentIsDroppedAndSaidOnce) {
   queue_.faults.set_outage(test::injected_error());
   for (int i = 0; i < 3; ++i) {
     sender_->enqueued(1);
-    const auto give_up = std::chrono::steady_clock::now() + Seconds(20);
-    while (queue_.faults.calls(QueueCall::send) <= i && std::chrono::steady_clock::now() < give_up) {
-      std::this_thread::yield();
-    }
+    test::wait_until([&] { return queue_.faults.calls(QueueCall::send) > i; });
     clock_.wait_for_sleepers(1);
     pass(Seconds(10));
   }

@@ -12,6 +12,7 @@
 #include "tests/support/fake_fleet.hpp"
 #include "tests/support/memory_queue.hpp"
 #include "tests/support/memory_store.hpp"
+#include "tests/support/wait_until.hpp"
 
 namespace imgrec {
 namespace {
@@ -55,11 +56,8 @@ class ControllerTest : public testing::Test {
     for (int i = 0; i < count; ++i) {
       const int before = queue_.faults.calls(QueueCall::depth);
       clock_.advance(interval_);
-      const auto give_up = std::chrono::steady_clock::now() + Seconds(20);
-      while (queue_.faults.calls(QueueCall::depth) == before && std::chrono::steady_clock::now() < give_up) {
-        std::this_thread::yield();
-      }
-      ASSERT_NE(queue_.faults.calls(QueueCall::depth), before) << "no round in 20 s";
+      ASSERT_TRUE(test::wait_until([&] { return queue_.faults.calls(QueueCall::depth) != before; }))
+          << "no round in 20 s";
       clock_.wait_for_sleepers(1);
     }
   }
@@ -171,8 +169,7 @@ TEST_F(ControllerTest, AnImageAfterAQuietTimeIsSeenWithoutWaitingForTheInterval)
   clock_.advance(Seconds(30));
   push(1);
   signal_queue_.push(image_enqueued(1));
-  const auto give_up = std::chrono::steady_clock::now() + Seconds(20);
-  while (fleet_.launched() == 0 && std::chrono::steady_clock::now() < give_up) std::this_thread::yield();
+  test::wait_until([&] { return fleet_.launched() > 0; });
   EXPECT_EQ(fleet_.launched(), 1);
   EXPECT_TRUE(signal_queue_.bodies().empty()) << "what was heard is removed";
   stop();
@@ -313,11 +310,7 @@ TEST(ControllerTokens, TheSameTokenIsUsedUntilTheOutcomeIsKnownAndThenNoMore) {
                                   .series = series},
                                  stop));
     });
-    const auto until = [&](auto condition) {
-      const auto give_up = std::chrono::steady_clock::now() + Seconds(20);
-      while (!condition() && std::chrono::steady_clock::now() < give_up) std::this_thread::yield();
-      ASSERT_TRUE(condition());
-    };
+    const auto until = [&](auto condition) { ASSERT_TRUE(test::wait_until(condition)); };
     until([&] { return fleet.tokens().size() == 1; });
     clock.wait_for_sleepers(1);
     clock.advance(Millis(1'000));

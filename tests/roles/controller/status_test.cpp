@@ -7,6 +7,7 @@
 #include "roles/controller/status_publisher.hpp"
 #include "tests/support/fake_clock.hpp"
 #include "tests/support/memory_store.hpp"
+#include "tests/support/wait_until.hpp"
 
 namespace imgrec {
 namespace {
@@ -171,12 +172,10 @@ class StatusPublisherTest : public testing::Test {
   }
   /// Waits, in real time, until the stored status is that of `at`.
   bool appears(WallTime at) {
-    const auto give_up = std::chrono::steady_clock::now() + Seconds(20);
-    while (std::chrono::steady_clock::now() < give_up) {
-      if (const auto status = stored(); status && status->at == at) return true;
-      std::this_thread::yield();
-    }
-    return false;
+    return test::wait_until([&] {
+      const auto status = stored();
+      return status && status->at == at;
+    });
   }
   ServiceStatus status(int visible, double machine_seconds = 0) {
     ServiceStatus made{.at = clock_.wall_now(), .controller = "c-1", .policy = "depth"};

@@ -2,9 +2,9 @@
 // controller itself.
 #include <gtest/gtest.h>
 
-#include "lib/base/environment.hpp"
 #include "lib/base/rng.hpp"
 #include "tests/roles/simulate/run.hpp"
+#include "tests/support/long_run.hpp"
 
 namespace imgrec::simulate {
 namespace {
@@ -13,7 +13,7 @@ using test::run;
 
 // Of each policy; with IMGREC_TEST_LONG ten times as many.
 int count_runs() {
-  return environment_variable("IMGREC_TEST_LONG") ? 1'000 : 100;
+  return test::long_run() ? 1'000 : 100;
 }
 
 // Faults within half an hour, and then an hour in which nothing fails.

@@ -17,6 +17,7 @@
 #include "tests/support/fake_clock.hpp"
 #include "tests/support/memory_queue.hpp"
 #include "tests/support/memory_store.hpp"
+#include "tests/support/wait_until.hpp"
 
 namespace imgrec::test {
 
@@ -99,8 +100,7 @@ class WorkerFixture : public testing::Test {
       ASSERT_LT(std::chrono::steady_clock::now(), give_up) << "the condition never came true";
       if (step > Millis(0)) clock_.advance(step);
       // Time must not run away from the threads that live in it: a lease would end before its keeper could act.
-      const auto pause = std::chrono::steady_clock::now() + std::chrono::microseconds(100);
-      while (!condition() && std::chrono::steady_clock::now() < pause) std::this_thread::yield();
+      wait_until(condition, std::chrono::microseconds(100));
     }
   }
   /// Waits for it without a moment passing on the worker's clock.
