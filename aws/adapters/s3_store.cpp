@@ -65,10 +65,11 @@ class S3Store final : public ObjectStore {
                                                   const CallLimits& limits);
   Result<PutOutcome> look_and_put(const ObjectKey& key, ByteView bytes, const PutOptions& options,
                                   const CallLimits& limits);
+  void try_conditions(const ObjectKey& key, ByteView stored, const PutOptions& options, const CallLimits& limits);
   void give_up_conditions(std::string_view why);
 
   // Whether the service obeys the conditions of a put.
-  enum class Conditions { unknown, work, missing };
+  enum class Conditions { unknown, being_tried, work, missing };
 
   Session& session_;
   Caller& caller_;
@@ -93,17 +94,21 @@ Result<PutOutcome> S3Store::put(const ObjectKey& key, ByteView bytes, const PutO
     return look_and_put(key, bytes, options, within);
   }
   if (!done) return fail(done.error().error);
-  if (has_condition && conditions_ == Conditions::unknown) {
-    if (*done == PutOutcome::stored && options.only_if_absent) {
-      // The same bytes again: a service that obeys says that they are there, one that does not changes nothing.
-      const auto again = put_once(key, bytes, options, within);
-      if (again && *again == PutOutcome::stored) give_up_conditions("it ignores them");
-      if (again && *again == PutOutcome::already_there) conditions_ = Conditions::work;
-    } else if (*done != PutOutcome::stored) {
-      conditions_ = Conditions::work;
-    }
-  }
+  if (has_condition && *done != PutOutcome::stored) conditions_ = Conditions::work;
+  if (options.only_if_absent && *done == PutOutcome::stored) try_conditions(key, bytes, options, within);
   return *done;
+}
+
+// The same bytes again: a service that obeys says that they are there, one that does not changes nothing. Of the puts
+// that run side by side one tries.
+void S3Store::try_conditions(const ObjectKey& key, ByteView stored, const PutOptions& options,
+                             const CallLimits& limits) {
+  Conditions now = Conditions::unknown;
+  if (!conditions_.compare_exchange_strong(now, Conditions::being_tried)) return;
+  const auto again = put_once(key, stored, options, limits);
+  if (again && *again == PutOutcome::stored) return give_up_conditions("it ignores them");
+  now = Conditions::being_tried;  // unless another put has found it out
+  conditions_.compare_exchange_strong(now, again ? Conditions::work : Conditions::unknown);
 }
 
 std::expected<PutOutcome, CallFailure> S3Store::put_once(const ObjectKey& key, ByteView bytes,

@@ -2,6 +2,11 @@
 
 #include <gmock/gmock.h>
 
+#include <latch>
+#include <map>
+#include <mutex>
+#include <thread>
+
 #include "aws/client/encoding.hpp"
 #include "lib/base/digest.hpp"
 #include "tests/aws/imposter.hpp"
@@ -91,6 +96,34 @@ TEST_F(S3StoreTest, AProbeIsMadeOnceWhereConditionsWork) {
   imposter.then(Reply{});
   EXPECT_EQ(put({.only_if_absent = true}), PutOutcome::stored);
   EXPECT_EQ(imposter.last().headers.at("if-none-match"), "*");
+}
+
+TEST_F(S3StoreTest, OfPutsSideBySideOneProbes) {
+  store_ =
+      open_s3_store(world.session, {.bucket = "photos", .setup = BucketSetup::use, .probe_conditions = true}).value();
+  constexpr int kPuts = 4;
+  std::latch all_are_there(kPuts);  // so that all are answered while nobody knows yet
+  std::mutex mutex;
+  std::map<std::string, int> puts;
+  imposter.always([&](const Seen& seen) {
+    int count = 0;
+    {
+      std::lock_guard lock(mutex);
+      count = ++puts[seen.target];
+    }
+    if (count > 1) return error(412, "PreconditionFailed");
+    all_are_there.arrive_and_wait();
+    return Reply{};
+  });
+  {
+    std::vector<std::jthread> threads;
+    for (int i = 0; i < kPuts; ++i) {
+      threads.emplace_back([&, key = ObjectKey("in/" + std::to_string(i))] {
+        EXPECT_EQ(store_->put(key, "bytes", {.only_if_absent = true}), PutOutcome::stored);
+      });
+    }
+  }
+  EXPECT_EQ(imposter.seen().size(), kPuts + 1U);
 }
 
 TEST_F(S3StoreTest, SwapsByTheETag) {
