@@ -35,8 +35,7 @@ class WorkerFixture : public testing::Test {
   ~WorkerFixture() override {
     classifiers_.release();
     worker_.request_stop();
-    if (worker_.joinable()) until([&] { return ended_.load(); });
-    if (worker_.joinable()) worker_.join();
+    end();
   }
 
   /// Stores an image and queues the request for it.
@@ -92,10 +91,10 @@ class WorkerFixture : public testing::Test {
       ended_ = true;
     });
   }
-  /// Lets time pass until the condition holds; fails the test when it does not within 30 s of real time.
+  /// Lets time pass until the condition holds; fails the test when it does not within two minutes of real time.
   template <class Condition>
   void until(Condition condition, Millis step = Millis(10)) {
-    const auto give_up = std::chrono::steady_clock::now() + Seconds(30);
+    const auto give_up = std::chrono::steady_clock::now() + Seconds(120);
     while (!condition()) {
       ASSERT_LT(std::chrono::steady_clock::now(), give_up) << "the condition never came true";
       if (step > Millis(0)) clock_.advance(step);
@@ -108,10 +107,19 @@ class WorkerFixture : public testing::Test {
   void at_once(Condition condition) {
     until(condition, Millis(0));
   }
+  /// Time goes on until the worker has ended: after a failure too, where waiting for a worker that sleeps would never
+  /// end.
+  void end() {
+    while (worker_.joinable() && !ended_) {
+      clock_.advance(Millis(10));
+      wait_until([&] { return ended_.load(); }, std::chrono::microseconds(100));
+    }
+    if (worker_.joinable()) worker_.join();
+  }
   /// Until the worker ended by itself (idle).
   void finish() {
     until([&] { return ended_.load(); });
-    if (worker_.joinable()) worker_.join();
+    end();
   }
   void run() {
     start();
