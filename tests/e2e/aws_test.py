@@ -120,7 +120,8 @@ def test_a_hundred_photos_from_zero_instances_and_back(account, deployed, tmp_pa
     of_images = {its: sum(n for call, n in counts.items() if call[0] == its and call not in BY_TIME) for its in ("sqs", "s3", "ec2")}
     assert of_images["sqs"] <= PHOTOS and of_images["s3"] <= 3.2 * PHOTOS and of_images["ec2"] <= 2 * INSTANCES_MAX, of_images
     by_time = sum(counts[call] for call in BY_TIME)
-    assert by_time <= 10 * seconds, (by_time, seconds)
+    # Of these some are each image's all the same: ten messages come by one receive.
+    assert by_time <= PHOTOS / 2 + 8 * seconds, (by_time, seconds)
 
 
 def a_hundred_photos_from_zero_and_back(account, deployed, tmp_path, proxy):
