@@ -30,14 +30,14 @@ TEST(DecisionHistory, GivesTheNewestFirst) {
 
 TEST(DecisionHistory, IsBoundedInNumberAndText) {
   DecisionHistory history(10);
-  for (int i = 0; i < 1'000; ++i) {
+  for (int i = 0; i < 10'000; ++i) {
     auto record = decision(i);
     record.why = record.error = std::string(100'000, 'x');
     history.record(record);
   }
   const auto latest = history.latest(10'000);
   EXPECT_EQ(latest.size(), 10U);
-  EXPECT_EQ(latest.front().wanted, 999);
+  EXPECT_EQ(latest.front().wanted, 9'999);
   for (const auto& record : latest) {
     EXPECT_EQ(record.why.size(), DecisionHistory::kTextBytesMax);
     EXPECT_EQ(record.error.size(), DecisionHistory::kTextBytesMax);
