@@ -20,6 +20,13 @@ if(IMGREC_SANITIZERS)
   set(IMGREC_TEST_ENVIRONMENT TBB_ENABLE_SANITIZERS=1
     LSAN_OPTIONS=suppressions=${PROJECT_SOURCE_DIR}/tests/support/leaks.txt:print_suppressions=0)
 endif()
+if(IMGREC_SANITIZERS STREQUAL "thread")
+  # The thread sanitizer of g++ 12 cannot use addresses that are chosen at random among very many.
+  execute_process(COMMAND setarch -R true RESULT_VARIABLE refused OUTPUT_QUIET ERROR_QUIET)
+  if(NOT refused)
+    set(IMGREC_TEST_LAUNCHER setarch -R)
+  endif()
+endif()
 
 # The standard headers that nearly every file reads, compiled once for all libraries; those of tests are in tests/CMakeLists.txt.
 # Asio, OpenCV, nlohmann's JSON and the like stay out: loading them costs the files that do not use them more than it saves.
@@ -62,16 +69,50 @@ function(imgrec_emulated name)
   set_tests_properties(${name} PROPERTIES TIMEOUT 3000)
 endfunction()
 
-# `./dev test` runs four tests at once for each processor: most wait for something, for most of their time. A program of unit tests
-# counts as two of the four, and a Python test that is BUSY, because it keeps a processor busy by itself, as three. These begin
-# first, with what waits beside them.
+# `./dev test` runs those tests of this build that have the label "everyday", and builds the target everyday_tests for them.
+# Builds with sanitizers name them after those, because the tests of three builds run as one (web, web.address, web.thread).
+# Four at once for each processor: most wait for something, for most of their time. A program of unit tests counts as two of the
+# four, and a Python test that is BUSY, because it keeps a processor busy by itself, as three. These begin first, with what waits
+# beside them.
+add_custom_target(everyday_tests)
+string(REGEX REPLACE "^([a-z]+).*" ".\\1" IMGREC_TEST_SUFFIX "${IMGREC_SANITIZERS}")
+
+# imgrec_everyday(TEST LABELS TARGET…): makes the test an everyday one, if its labels say so, and has the targets built for it.
+function(imgrec_everyday test labels)
+  if(IMGREC_SANITIZERS STREQUAL "thread")
+    set(wanted threads)
+  elseif(IMGREC_SANITIZERS)
+    set(wanted unit)
+    set(unwanted no-sanitizers)
+  elseif(CMAKE_CROSSCOMPILING)
+    set(wanted unit emulated)
+  else()
+    set(wanted e2e no-sanitizers release-too)
+    set(unwanted models)
+  endif()
+  set(everyday OFF)
+  foreach(label ${wanted})
+    if(label IN_LIST labels)
+      set(everyday ON)
+    endif()
+  endforeach()
+  foreach(label ${unwanted})
+    if(label IN_LIST labels)
+      set(everyday OFF)
+    endif()
+  endforeach()
+  if(everyday)
+    list(APPEND labels everyday)
+    add_dependencies(everyday_tests ${ARGN})
+  endif()
+  set_tests_properties(${test} PROPERTIES LABELS "${labels}")
+endfunction()
 
 # imgrec_test(NAME SOURCES a_test.cpp … [LINKS …] [LABELS …] [TIMEOUT s] [ONE_THREAD suite.test …]): one GoogleTest program, one
 # ctest entry. `./dev test` runs each with the address sanitizer, but for those with these labels:
 #   no-sanitizers  in the release build alone      release-too  in both
 #   threads        with the thread sanitizer too
 # ONE_THREAD: patterns of tests that take long and have a single thread, in which the thread sanitizer has nothing to find.
-# unit_tests, release_tests and thread_tests (tests/CMakeLists.txt) build what each of these runs needs.
 function(imgrec_test name)
   cmake_parse_arguments(ARG "" "TIMEOUT" "SOURCES;LINKS;LABELS;ONE_THREAD" ${ARGN})
   add_executable(${name}_test ${ARG_SOURCES})
@@ -91,25 +132,20 @@ function(imgrec_test name)
     list(JOIN left_out ":" left_out)
     set(filter --gtest_filter=-${left_out})
   endif()
-  add_test(NAME ${name} COMMAND ${name}_test --gtest_brief=1 ${filter})
-  set_tests_properties(${name} PROPERTIES LABELS "unit;${ARG_LABELS}" TIMEOUT 300 PROCESSORS 2
-    ENVIRONMENT "${IMGREC_TEST_ENVIRONMENT}")
+  set(test ${name}${IMGREC_TEST_SUFFIX})
+  set(program ${name}_test)
+  if(IMGREC_TEST_LAUNCHER)
+    set(program ${IMGREC_TEST_LAUNCHER} $<TARGET_FILE:${name}_test>)
+  endif()
+  add_test(NAME ${test} COMMAND ${program} --gtest_brief=1 ${filter})
+  imgrec_everyday(${test} "unit;${ARG_LABELS}" ${name}_test)
+  set_tests_properties(${test} PROPERTIES TIMEOUT 300 PROCESSORS 2 ENVIRONMENT "${IMGREC_TEST_ENVIRONMENT}")
   if(ARG_TIMEOUT)
     # What may take long begins first, so that the run does not end with one processor waiting for it.
-    set_tests_properties(${name} PROPERTIES TIMEOUT ${ARG_TIMEOUT} COST ${ARG_TIMEOUT})
+    set_tests_properties(${test} PROPERTIES TIMEOUT ${ARG_TIMEOUT} COST ${ARG_TIMEOUT})
   endif()
   if(CMAKE_CROSSCOMPILING)
-    imgrec_emulated(${name})
-  endif()
-  if(NOT no-sanitizers IN_LIST ARG_LABELS)
-    add_dependencies(unit_tests ${name}_test)
-  endif()
-  if(no-sanitizers IN_LIST ARG_LABELS OR release-too IN_LIST ARG_LABELS)
-    add_dependencies(release_tests ${name}_test)
-    add_dependencies(release_units ${name}_test)
-  endif()
-  if(threads IN_LIST ARG_LABELS)
-    add_dependencies(thread_tests ${name}_test)
+    imgrec_emulated(${test})
   endif()
 endfunction()
 
@@ -122,21 +158,22 @@ function(imgrec_python_test name)
   set(programs "")
   foreach(program ${ARG_PROGRAMS})
     string(APPEND programs "${program}=$<TARGET_FILE:${program}>:")
-    add_dependencies(release_tests ${program})
   endforeach()
-  add_test(NAME ${name} COMMAND ${IMGREC_PYTHON} -m pytest -q -rs -p no:cacheprovider ${files})
-  set_tests_properties(${name} PROPERTIES LABELS "e2e;${ARG_LABELS}" TIMEOUT 600 RUN_SERIAL ${ARG_ALONE}
+  set(test ${name}${IMGREC_TEST_SUFFIX})
+  add_test(NAME ${test} COMMAND ${IMGREC_PYTHON} -m pytest -q -rs -p no:cacheprovider ${files})
+  imgrec_everyday(${test} "e2e;${ARG_LABELS}" imgrec ${ARG_PROGRAMS})
+  set_tests_properties(${test} PROPERTIES TIMEOUT 600 RUN_SERIAL ${ARG_ALONE}
     ENVIRONMENT "IMGREC_BINARY=$<TARGET_FILE:imgrec>;IMGREC_BUILD_DIR=${CMAKE_BINARY_DIR};IMGREC_TEST_PROGRAMS=${programs};PYTHONDONTWRITEBYTECODE=1;PYTHONPATH=${PROJECT_SOURCE_DIR}/tests/support;${IMGREC_TEST_ENVIRONMENT}")
   if(ARG_BUSY)
-    set_tests_properties(${name} PROPERTIES PROCESSORS 3 COST 10000)
+    set_tests_properties(${test} PROPERTIES PROCESSORS 3 COST 10000)
   endif()
   if(ARG_TIMEOUT)
     # What may take long begins first, so that the run does not end with one processor waiting for it.
-    set_tests_properties(${name} PROPERTIES TIMEOUT ${ARG_TIMEOUT} COST ${ARG_TIMEOUT})
+    set_tests_properties(${test} PROPERTIES TIMEOUT ${ARG_TIMEOUT} COST ${ARG_TIMEOUT})
   endif()
   if(CMAKE_CROSSCOMPILING)
-    imgrec_emulated(${name})
+    imgrec_emulated(${test})
     # dpkg-query in the test then knows the packages of the other system.
-    set_property(TEST ${name} APPEND PROPERTY ENVIRONMENT "DPKG_ADMINDIR=${CMAKE_SYSROOT}/var/lib/dpkg")
+    set_property(TEST ${test} APPEND PROPERTY ENVIRONMENT "DPKG_ADMINDIR=${CMAKE_SYSROOT}/var/lib/dpkg")
   endif()
 endfunction()

@@ -4,6 +4,7 @@
 - CloudFormation releases the Elastic IPs of a stack that is deleted (moto: it forgets them).
 - IAM has SimulatePrincipalPolicy (moto: none), for users and roles with policies of their own: see policy_simulator.py.
 - CreateImage takes tags of snapshots (moto: none), and refuses a name that is taken.
+- ReceiveMessage gives a message to one of those that ask at the same time (moto: now and then to two).
 - GetConsoleOutput shows the console that hypervisor.py writes for an instance (moto: always the same text).
 
 Usage: moto_service.py PORT, run by the interpreter that has moto. INITIAL_NO_AUTH_ACTION_COUNT as moto documents it.
@@ -11,6 +12,7 @@ Usage: moto_service.py PORT, run by the interpreter that has moto. INITIAL_NO_AU
 import os
 import pathlib
 import sys
+import threading
 
 import policy_simulator
 from moto.ec2.exceptions import EC2ClientError
@@ -21,12 +23,16 @@ from moto.ec2.responses import general
 from moto.ec2.responses.instances import InstanceResponse
 from moto.iam.responses import IamResponse
 from moto.server import main
+from moto.sqs.models import Queue, SQSBackend
 
 run_instances = InstanceBackend.run_instances
 create_image = AmiBackend.create_image
 get_console_output = general.General.get_console_output
 sample_console = general.SAMPLE_CONSOLE_OUTPUT
 respond = InstanceResponse.run_instances
+receive_message = SQSBackend.receive_message
+wait_for_messages = Queue.wait_for_messages
+receiving = threading.Lock()
 launches = {}  # (account, region, ClientToken) → reservation
 
 
@@ -73,6 +79,22 @@ def get_own_console_output(self):
     return get_console_output(self)
 
 
+def receive_message_alone(self, *arguments, **kwargs):
+    with receiving:
+        return receive_message(self, *arguments, **kwargs)
+
+
+def wait_for_messages_beside_others(self, seconds):
+    """receive_message calls it, and looks at the queue anew after it."""
+    receiving.release()
+    try:
+        wait_for_messages(self, seconds)
+    finally:
+        receiving.acquire()
+
+
+SQSBackend.receive_message = receive_message_alone
+Queue.wait_for_messages = wait_for_messages_beside_others
 ElasticAddress.delete = release_address
 AmiBackend.create_image = create_image_with_snapshot_tags
 general.General.get_console_output = get_own_console_output

@@ -30,7 +30,7 @@ def main():
         if not path.exists():
             continue
         for (test, reason), count in skipped(path.read_text(errors="replace")).items():
-            print(f"    {test} ({path.parts[-4]}): {reason}" + (f" ({count} times)" if count > 1 else ""))
+            print(f"    {test}: {reason}" + (f" ({count} times)" if count > 1 else ""))
 
 
 if __name__ == "__main__":
