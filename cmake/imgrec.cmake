@@ -72,8 +72,8 @@ endfunction()
 # `./dev test` runs those tests of this build that have the label "everyday", and builds the target everyday_tests for them.
 # Builds with sanitizers name them after those, because the tests of three builds run as one (web, web.address, web.thread).
 # Four at once for each processor: most wait for something, for most of their time. A program of unit tests counts as two of the
-# four, and a Python test that is BUSY, because it keeps a processor busy by itself, as three. These begin first, with what waits
-# beside them.
+# four, and a Python test that is BUSY, because it keeps a processor busy by itself, as three. What takes long begins first (COST), so
+# that the run does not end with one processor waiting for it.
 add_custom_target(everyday_tests)
 string(REGEX REPLACE "^([a-z]+).*" ".\\1" IMGREC_TEST_SUFFIX "${IMGREC_SANITIZERS}")
 
@@ -140,8 +140,10 @@ function(imgrec_test name)
   add_test(NAME ${test} COMMAND ${program} --gtest_brief=1 ${filter})
   imgrec_everyday(${test} "unit;${ARG_LABELS}" ${name}_test)
   set_tests_properties(${test} PROPERTIES TIMEOUT 300 PROCESSORS 2 ENVIRONMENT "${IMGREC_TEST_ENVIRONMENT}")
+  if(IMGREC_SANITIZERS)
+    set_tests_properties(${test} PROPERTIES COST 500)
+  endif()
   if(ARG_TIMEOUT)
-    # What may take long begins first, so that the run does not end with one processor waiting for it.
     set_tests_properties(${test} PROPERTIES TIMEOUT ${ARG_TIMEOUT} COST ${ARG_TIMEOUT})
   endif()
   if(CMAKE_CROSSCOMPILING)
@@ -168,7 +170,6 @@ function(imgrec_python_test name)
     set_tests_properties(${test} PROPERTIES PROCESSORS 3 COST 10000)
   endif()
   if(ARG_TIMEOUT)
-    # What may take long begins first, so that the run does not end with one processor waiting for it.
     set_tests_properties(${test} PROPERTIES TIMEOUT ${ARG_TIMEOUT} COST ${ARG_TIMEOUT})
   endif()
   if(CMAKE_CROSSCOMPILING)

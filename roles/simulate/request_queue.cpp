@@ -34,7 +34,7 @@ void RequestQueue::take(MonoTime now, std::uint32_t images) {
   record(now);
 }
 
-void RequestQueue::give_back(std::uint32_t job, std::uint32_t images, MonoTime now) {
+void RequestQueue::return_to_head(std::uint32_t job, std::uint32_t images, MonoTime now) {
   visible_.push_front(job);
   visible_images_ += images;
   in_flight_images_ -= images;

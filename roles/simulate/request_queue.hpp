@@ -23,7 +23,7 @@ class RequestQueue {
   void take(MonoTime now, std::uint32_t images);
   std::uint32_t front() const { return visible_.front(); }
   /// A job that was in flight comes back at the head: a worker that ends returns what it had not begun.
-  void give_back(std::uint32_t job, std::uint32_t images, MonoTime now);
+  void return_to_head(std::uint32_t job, std::uint32_t images, MonoTime now);
   /// A job that was in flight is removed, or comes back with add().
   void leave_flight(std::uint32_t images, MonoTime now);
   /// The same, at a later time; `at` never goes back.

@@ -187,7 +187,7 @@ void Simulation::stop_taking_work(std::uint32_t index) {
   const std::vector<std::uint32_t> unbegun = std::exchange(machine.ahead, {});
   for (auto job = unbegun.rbegin(); job != unbegun.rend(); ++job) {
     --attempts_[*job];
-    queue_.give_back(*job, jobs_[*job].images, now_);
+    queue_.return_to_head(*job, jobs_[*job].images, now_);
   }
   hand_out();
 }

@@ -19,7 +19,7 @@ constexpr double kEnough = 30;  // images in a short window, for its rate to say
 constexpr std::size_t kGapsMax = 20;
 constexpr std::size_t kGapsMin = 2;
 // Were the gaps exponential, 1 % would be longer than so many times their mean.
-constexpr double kPatienceFactor = 4.5;
+constexpr double kLongestExpectedFactor = 4.5;
 
 double seconds_between(MonoTime from, MonoTime to) {
   return std::chrono::duration<double>(to - from).count();
@@ -145,7 +145,7 @@ std::optional<MonoTime> Gaps::last_arrival(const Observation& observation) const
   return observation.signals.last_arrival ? observation.signals.last_arrival : last_seen_;
 }
 
-Millis Gaps::patience(const Observation& observation, const ScalingRules& rules) const {
+Millis Gaps::longest_expected(const Observation& observation, const ScalingRules& rules) const {
   std::vector<Millis> gaps = observation.signals.quiet_gaps;
   if (gaps.empty()) gaps.assign(gaps_.begin(), gaps_.end());
   if (gaps.size() > kGapsMax) gaps.erase(gaps.begin(), gaps.end() - static_cast<std::ptrdiff_t>(kGapsMax));
@@ -153,7 +153,7 @@ Millis Gaps::patience(const Observation& observation, const ScalingRules& rules)
   const Millis mean = std::accumulate(gaps.begin(), gaps.end(), Millis(0)) / static_cast<std::int64_t>(gaps.size());
   // Of exponential gaps half are longer than their mean times ln 2.
   if (std::chrono::duration<double>(mean) * std::numbers::ln2 > rules.keep_alive) return Millis(0);
-  return std::chrono::duration_cast<Millis>(kPatienceFactor * mean);
+  return std::chrono::duration_cast<Millis>(kLongestExpectedFactor * mean);
 }
 
 }  // namespace imgrec

@@ -49,7 +49,7 @@ class Gaps {
   /// How long after the latest arrival the next one is still expected: until the silence fits the gaps so far no more.
   /// 0: too little is known, or the next one is likelier than not to
   /// come later than keep_alive after the latest.
-  Millis patience(const Observation& observation, const ScalingRules& rules) const;
+  Millis longest_expected(const Observation& observation, const ScalingRules& rules) const;
   std::optional<MonoTime> last_arrival(const Observation& observation) const;
 
  private:

@@ -173,11 +173,11 @@ LastOne consider_last_one(const Observation& observation, const Memory& memory, 
                      observation.at - *memory.empty_since >= rules.idle_cooldown;
   if (!sound) return {.stays_because = "one stays for the idle cooldown"};
   const auto last = memory.gaps.last_arrival(observation);
-  const Millis patience = memory.gaps.patience(observation, rules);
-  if (last && observation.at - *last < patience) {
+  const Millis longest = memory.gaps.longest_expected(observation, rules);
+  if (last && observation.at - *last < longest) {
     return {.stays_because =
-                "one stays, since by the gaps so far the next image comes within " + seconds_text(to_s(patience)),
-            .for_minutes = *last + patience - observation.at > kMinutes};
+                "one stays, since by the gaps so far the next image comes within " + seconds_text(to_s(longest)),
+            .for_minutes = *last + longest - observation.at > kMinutes};
   }
   return {};
 }

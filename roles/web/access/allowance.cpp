@@ -145,7 +145,7 @@ Taken take_from(UseDocument& use, const AccessKey& key, std::uint64_t returned, 
   const Time at = Millis(use.at_ms);
   if (has_rate) {
     bucket.take(0, at);
-    bucket.give_back(static_cast<double>(returned));
+    bucket.refund(static_cast<double>(returned));
   }
   const std::uint64_t left = key.images_per_day - std::min(key.images_per_day, use.images);
   const Time wait = has_rate ? bucket.wait(static_cast<double>(images), at) : Time(0);

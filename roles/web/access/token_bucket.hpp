@@ -36,7 +36,7 @@ class TokenBucket {
     refill(now);
     tokens_ -= count;
   }
-  void give_back(double count) { tokens_ = std::min(tokens_ + count, capacity_); }
+  void refund(double count) { tokens_ = std::min(tokens_ + count, capacity_); }
 
   double tokens() const { return tokens_; }
   double capacity() const { return capacity_; }

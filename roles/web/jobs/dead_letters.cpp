@@ -55,7 +55,7 @@ Result<bool> DeadLetters::look(std::size_t letters_max, const Visit& visit, cons
     if (!letters || letters->empty()) break;
     for (const Message& message : *letters) {
       ++seen;
-      if (visit(message) == Then::give_back) held.push_back(message.receipt);
+      if (visit(message) == Then::keep) held.push_back(message.receipt);
     }
   }
   for (std::span<const Receipt> rest = held; !rest.empty();) {
@@ -75,7 +75,7 @@ Result<DeadLetters::Listing> DeadLetters::list(std::size_t letters_max) {
       std::min(letters_max, kDeadLettersLookedAt),
       [&](const Message& message) {
         listing.letters.push_back(explain(message));
-        return Then::give_back;
+        return Then::keep;
       },
       [] { return false; });
   if (!complete) return fail(complete.error());
@@ -133,13 +133,13 @@ Result<std::vector<DeadLetters::Done>> DeadLetters::each(std::span<const Message
     return ids.empty() || std::ranges::find(ids, id) != ids.end();
   };
   const auto visit = [&](const Message& message) {
-    if (!is_wanted(message.id)) return Then::give_back;
+    if (!is_wanted(message.id)) return Then::keep;
     const auto acted = act(message);
     const auto address = find_reply_address(message.body);
     done.push_back({.id = message.id, .job = address ? address->job : JobId(), .error = {}});
     if (acted) return Then::gone;
     done.back().error = acted.error();
-    return Then::give_back;
+    return Then::keep;
   };
   const auto looked = look(kDeadLettersLookedAt, visit, [&] { return !ids.empty() && done.size() >= ids.size(); });
   if (!looked && done.empty()) return fail(looked.error());

@@ -71,7 +71,7 @@ class DeadLetters {
   Result<std::vector<Done>> drop(std::span<const MessageId> ids);
 
  private:
-  enum class Then { give_back, gone };
+  enum class Then { keep, gone };
   using Visit = std::function<Then(const Message&)>;
   Result<bool> look(std::size_t letters_max, const Visit& visit, const std::function<bool()>& enough);
   Result<std::vector<Done>> each(std::span<const MessageId> ids,

@@ -240,7 +240,7 @@ byId('show-all').addEventListener('click', () => {
   arrange();
 });
 byId('form').addEventListener('submit', (event) => event.preventDefault());
-byId('now').addEventListener('click', () => sender.hurry());
+byId('now').addEventListener('click', () => sender.retryNow());
 byId('cancel').addEventListener('click', () => { for (const photo of rows.keys()) sender.cancel(photo); });
 byId('retry').addEventListener('click', () => { for (const photo of retryable()) sender.send(photo); });
 byId('csv').addEventListener('click', () => save('csv', 'text/csv', forms.csv(shownPhotos())));

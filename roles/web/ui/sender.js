@@ -1,7 +1,7 @@
 // Sends photos and asks for their results, a few at a time, through outages of the server. A photo that the server accepted is
 // asked about by its job id and not sent again. If the answer to an upload was lost, nobody knows whether it was accepted: it is
 // sent again, and the first job, if there is one, answers to nobody.
-import { Gate } from './gate.js';
+import { Backoff } from './backoff.js';
 import { Refusal, Unavailable, UnknownJob, cancelJob, isReachable, lookUp, upload } from './server.js';
 
 // A browser opens six connections to one host: the look-ups, which are held, of two open pages leave room to send.
@@ -24,6 +24,8 @@ async function isReadable(file) {
 // (error), cancelled, removed.
 export class Sender {
   #onPhoto;
+  #uploadBackoff;
+  #lookUpBackoff;
   #queue = [];    // photos that are not sent, in order
   #accepted = []; // photos to ask about, in turn
   #uploads = 0;
@@ -33,19 +35,20 @@ export class Sender {
   // onPhoto(photo): its state changed. onConnection(): `interruption` changed.
   constructor(onPhoto, onConnection) {
     this.#onPhoto = onPhoto;
-    this.intake = new Gate(isReachable, onConnection);
-    this.answers = new Gate(isReachable, onConnection);
+    this.#uploadBackoff = new Backoff(isReachable, onConnection);
+    this.#lookUpBackoff = new Backoff(isReachable, onConnection);
   }
 
-  // What holds requests back: {reason, until} of the gate that opens first, or null.
+  // What holds requests back: {reason, until} of the pause that ends first, or null.
   get interruption() {
-    const closed = [this.intake.closed, this.answers.closed].filter(Boolean);
-    return closed.sort((a, b) => a.until - b.until)[0] ?? null;
+    const pauses = [this.#uploadBackoff.pause, this.#lookUpBackoff.pause].filter(Boolean);
+    return pauses.sort((a, b) => a.until - b.until)[0] ?? null;
   }
 
-  hurry() {
-    this.intake.hurry();
-    this.answers.hurry();
+  // Ends the interruption: tries now.
+  retryNow() {
+    this.#uploadBackoff.retryNow();
+    this.#lookUpBackoff.retryNow();
   }
 
   // Takes a new photo, or one that failed or was cancelled once more.
@@ -93,10 +96,10 @@ export class Sender {
     this.#onPhoto(photo);
   }
 
-  #answered(gate) {
-    gate.succeeded();
-    this.intake.reached();
-    this.answers.reached();
+  #answered(backoff) {
+    backoff.succeeded();
+    this.#uploadBackoff.reached();
+    this.#lookUpBackoff.reached();
   }
 
   #work() {
@@ -124,13 +127,13 @@ export class Sender {
   // Resolves with the photo when it is in the server's queue; with nothing when there is no more to do.
   async #upload(photo) {
     for (;;) {
-      await this.intake.pass();
+      await this.#uploadBackoff.wait();
       if (photo.state !== 'queued') return null;
       this.#set(photo, 'sending');
       try {
         photo.sends += 1;
         const answer = await upload(photo.file, photo.abort.signal);
-        this.#answered(this.intake);
+        this.#answered(this.#uploadBackoff);
         if (photo.state !== 'sending') return null;
         if (answer.result) return this.#finish(photo, answer.result);
         photo.location = answer.location;
@@ -143,7 +146,7 @@ export class Sender {
         const hopeless = error.broken ? await this.#hopeless(photo) : null;
         if (hopeless) return this.#fail(photo, hopeless);
         if (!error.broken) photo.sends -= 1; // the server said it: the photo is not the cause
-        this.intake.close(error);
+        this.#uploadBackoff.failed(error);
         this.#set(photo, 'queued');
       }
     }
@@ -161,12 +164,12 @@ export class Sender {
 
   // Resolves with the photo while its job is pending; with nothing when there is no more to ask.
   async #lookUp(photo) {
-    await this.answers.pass();
+    await this.#lookUpBackoff.wait();
     if (photo.state !== 'waiting') return null;
     const start = performance.now();
     try {
       const { result, state, place } = await lookUp(photo.location, photo.abort.signal);
-      this.#answered(this.answers);
+      this.#answered(this.#lookUpBackoff);
       if (photo.state !== 'waiting') return null;
       if (result) return this.#finish(photo, result);
       Object.assign(photo, { running: state === 'running', place });
@@ -176,7 +179,7 @@ export class Sender {
     } catch (error) {
       if (photo.state !== 'waiting') return null;
       if (error instanceof Unavailable) {
-        this.answers.close(error);
+        this.#lookUpBackoff.failed(error);
         return photo;
       }
       if (!(error instanceof UnknownJob) || photo.sends >= SENDS_MAX) return this.#fail(photo, error);

@@ -78,7 +78,7 @@ TEST(RequestQueue, WhatIsGivenBackComesFirstAndWhatLeavesLaterIsInFlightUntilThe
   for (std::uint32_t job = 0; job < 3; ++job) queue.add(job, 1, at(10));
   queue.take(at(11), 1);
   queue.take(at(11), 1);
-  queue.give_back(1, 1, at(12));
+  queue.return_to_head(1, 1, at(12));
   EXPECT_EQ(queue.front(), 1U);
   queue.leave_flight_later(1, at(14));
   EXPECT_EQ(queue.read(at(13), Span(0), rng).in_flight, 1U);

@@ -3,26 +3,26 @@
 const DELAYS_MS = [1000, 2000, 4000, 8000, 15000]; // after the first failure in a row, the second, …
 const JITTER = 0.2;                                // so that many pages do not come back in the same moment
 
-export class Gate {
+export class Backoff {
   #isReachable;
   #onChange;
   #failures = 0;
-  #closed = null;
+  #pause = null;
 
-  // isReachable: asks the server, cheaply, whether it is there. onChange: called when it closes, opens or waits longer.
+  // isReachable: asks the server, cheaply, whether it is there. onChange: called when a pause begins, ends or becomes longer.
   constructor(isReachable, onChange) {
     this.#isReachable = isReachable;
     this.#onChange = onChange;
   }
 
-  // Null while open; else why it is closed, and when (performance.now()) the next attempt comes.
-  get closed() {
-    return this.#closed && { reason: this.#closed.reason, until: this.#closed.until };
+  // Null while requests may be made; else why they may not, and when (performance.now()) the next attempt comes.
+  get pause() {
+    return this.#pause && { reason: this.#pause.reason, until: this.#pause.until };
   }
 
   // Resolves when a request may be made.
-  async pass() {
-    while (this.#closed) await this.#closed.opened;
+  async wait() {
+    while (this.#pause) await this.#pause.ended;
   }
 
   // A request succeeded: the next failure is the first of its row.
@@ -32,21 +32,21 @@ export class Gate {
 
   // Another request was answered: there is no need to wait until the server is there.
   reached() {
-    if (this.#closed?.unreachable) this.hurry();
+    if (this.#pause?.unreachable) this.retryNow();
   }
 
   // A request failed with an Unavailable. Requests that were under way at the same time fail with it: the first counts.
-  close({ reason, retryAfterMs, unreachable }) {
-    if (this.#closed) return;
-    const closed = { reason, unreachable, until: 0, hurry: () => {} };
-    closed.opened = new Promise((resolve) => { closed.open = resolve; });
-    this.#closed = closed;
-    this.#openLater(closed, retryAfterMs);
+  failed({ reason, retryAfterMs, unreachable }) {
+    if (this.#pause) return;
+    const pause = { reason, unreachable, until: 0, retryNow: () => {} };
+    pause.ended = new Promise((resolve) => { pause.end = resolve; });
+    this.#pause = pause;
+    this.#endLater(pause, retryAfterMs);
   }
 
   // Tries now, whatever the time is.
-  hurry() {
-    this.#closed?.hurry();
+  retryNow() {
+    this.#pause?.retryNow();
   }
 
   #delay() {
@@ -56,21 +56,21 @@ export class Gate {
   }
 
   // A photo is sent again only when the server is known to be there: large bodies are not wasted on attempts.
-  async #openLater(closed, retryAfterMs) {
+  async #endLater(pause, retryAfterMs) {
     for (let delay = retryAfterMs ?? this.#delay(); ; delay = this.#delay()) {
       const ms = delay * (1 + JITTER * Math.random());
-      closed.until = performance.now() + ms;
+      pause.until = performance.now() + ms;
       this.#onChange();
       await new Promise((resolve) => {
-        closed.hurry = resolve;
+        pause.retryNow = resolve;
         setTimeout(resolve, ms);
       });
-      closed.until = performance.now();
+      pause.until = performance.now();
       this.#onChange();
-      if (!closed.unreachable || await this.#isReachable()) break;
+      if (!pause.unreachable || await this.#isReachable()) break;
     }
-    this.#closed = null;
-    closed.open();
+    this.#pause = null;
+    pause.end();
     this.#onChange();
   }
 }
