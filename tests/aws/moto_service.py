@@ -4,7 +4,8 @@
 - CloudFormation releases the Elastic IPs of a stack that is deleted (moto: it forgets them).
 - IAM has SimulatePrincipalPolicy (moto: none), for users and roles with policies of their own: see policy_simulator.py.
 - CreateImage takes tags of snapshots (moto: none), and refuses a name that is taken.
-- ReceiveMessage gives a message to one of those that ask at the same time (moto: now and then to two).
+- Requests are answered one at a time, but for the waiting of ReceiveMessage: moto, whose server has threads, gives a message to two who
+  ask at the same time, or fails.
 - GetConsoleOutput shows the console that hypervisor.py writes for an instance (moto: always the same text).
 
 Usage: moto_service.py PORT, run by the interpreter that has moto. INITIAL_NO_AUTH_ACTION_COUNT as moto documents it.
@@ -22,17 +23,18 @@ from moto.ec2.models.instances import InstanceBackend
 from moto.ec2.responses import general
 from moto.ec2.responses.instances import InstanceResponse
 from moto.iam.responses import IamResponse
+from moto.moto_server.werkzeug_app import DomainDispatcherApplication
 from moto.server import main
-from moto.sqs.models import Queue, SQSBackend
+from moto.sqs.models import Queue
 
 run_instances = InstanceBackend.run_instances
 create_image = AmiBackend.create_image
 get_console_output = general.General.get_console_output
 sample_console = general.SAMPLE_CONSOLE_OUTPUT
 respond = InstanceResponse.run_instances
-receive_message = SQSBackend.receive_message
+answer = DomainDispatcherApplication.__call__
 wait_for_messages = Queue.wait_for_messages
-receiving = threading.Lock()
+answering = threading.Lock()
 launches = {}  # (account, region, ClientToken) → reservation
 
 
@@ -79,22 +81,22 @@ def get_own_console_output(self):
     return get_console_output(self)
 
 
-def receive_message_alone(self, *arguments, **kwargs):
-    with receiving:
-        return receive_message(self, *arguments, **kwargs)
+def answer_alone(self, environ, start_response):
+    with answering:
+        return answer(self, environ, start_response)
 
 
-def wait_for_messages_beside_others(self, seconds):
-    """receive_message calls it, and looks at the queue anew after it."""
-    receiving.release()
+def wait_while_others_are_answered(self, seconds):
+    """ReceiveMessage calls it, and looks at the queue anew after it."""
+    answering.release()
     try:
         wait_for_messages(self, seconds)
     finally:
-        receiving.acquire()
+        answering.acquire()
 
 
-SQSBackend.receive_message = receive_message_alone
-Queue.wait_for_messages = wait_for_messages_beside_others
+DomainDispatcherApplication.__call__ = answer_alone
+Queue.wait_for_messages = wait_while_others_are_answered
 ElasticAddress.delete = release_address
 AmiBackend.create_image = create_image_with_snapshot_tags
 general.General.get_console_output = get_own_console_output
