@@ -7,11 +7,11 @@
 namespace imgrec::aws {
 namespace {
 
-std::unexpected<Error> bad_response(const std::string& what) {
+std::unexpected<Error> bad_group_response(const std::string& what) {
   return fail(ErrorKind::transient, "bad_response", "Auto Scaling DescribeAutoScalingGroups failed: " + what);
 }
 
-std::optional<int> number(const XmlElement& parent, const char* name) {
+std::optional<int> group_number(const XmlElement& parent, const char* name) {
   const std::string text = parent.value(name);
   int value = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
@@ -20,7 +20,8 @@ std::optional<int> number(const XmlElement& parent, const char* name) {
 }
 
 std::optional<AsgGroup> read_group(const XmlElement& item) {
-  const auto min = number(item, "MinSize"), max = number(item, "MaxSize"), desired = number(item, "DesiredCapacity");
+  const auto min = group_number(item, "MinSize"), max = group_number(item, "MaxSize"),
+             desired = group_number(item, "DesiredCapacity");
   if (!min || !max || !desired) return std::nullopt;
   AsgGroup out{.name = item.value("AutoScalingGroupName"),
                .min = *min,
@@ -50,11 +51,11 @@ Result<AsgGroup> AsgApi::describe(const std::string& group, const CallLimits& li
   const auto document = parse_xml(got->body);
   if (!document) return fail(document.error());
   const XmlElement* groups = document->at({"DescribeAutoScalingGroupsResult", "AutoScalingGroups"});
-  if (groups == nullptr) return bad_response("the answer holds no list.");
+  if (groups == nullptr) return bad_group_response("the answer holds no list.");
   for (const XmlElement* item : groups->all("member")) {
     if (item->value("AutoScalingGroupName") != group) continue;
     auto read = read_group(*item);
-    if (!read) return bad_response("the group has no sizes.");
+    if (!read) return bad_group_response("the group has no sizes.");
     return *std::move(read);
   }
   return fail(ErrorKind::not_found, "no_such_group",

@@ -12,19 +12,19 @@
 namespace imgrec::aws {
 namespace {
 
-constexpr std::size_t kLaunchesKept = 100;
-constexpr int kInstancesMax = 1000;
-constexpr Millis kLookAgain{1'000};
+constexpr std::size_t kLaunchesRemembered = 100;
+constexpr int kGroupSizeMax = 1000;
+constexpr Millis kGroupLookAgain{1'000};
 constexpr Millis kEndedKept{300'000};  // told to end, and perhaps shown as in service still
 
 // https://docs.aws.amazon.com/autoscaling/ec2/userguide/ec2-auto-scaling-lifecycle.html
-InstanceState state_of(const std::string& lifecycle) {
+InstanceState state_in_group(const std::string& lifecycle) {
   if (lifecycle.starts_with("Pending")) return InstanceState::pending;
   if (lifecycle == "InService") return InstanceState::running;
   return InstanceState::stopping;
 }
 
-bool is_gone(const std::string& lifecycle) {
+bool has_left(const std::string& lifecycle) {
   return lifecycle == "Terminated" || lifecycle == "Detached";
 }
 
@@ -100,7 +100,7 @@ Result<AsgFleet::Seen> AsgFleet::look(const CallLimits& limits) {
         "--new-instances-protected-from-scale-in",
         {{"group", options_.group}});
   }
-  std::erase_if(group->instances, [](const AsgInstance& one) { return is_gone(one.lifecycle); });
+  std::erase_if(group->instances, [](const AsgInstance& one) { return has_left(one.lifecycle); });
   const bool knows_all =
       std::ranges::all_of(group->instances, [&](const AsgInstance& one) { return origins_.contains(one.id); });
   if (!knows_all) {
@@ -113,7 +113,7 @@ Result<AsgFleet::Seen> AsgFleet::look(const CallLimits& limits) {
   std::erase_if(ended_, [&](const auto& one) { return now - one.second >= kEndedKept; });
   Seen seen{.group = *std::move(group), .instances = {}};
   for (const AsgInstance& one : seen.group.instances) {
-    InstanceState state = state_of(one.lifecycle);
+    InstanceState state = state_in_group(one.lifecycle);
     if (ended_.contains(one.id)) state = InstanceState::stopping;
     seen.active += state != InstanceState::stopping;
     const Origin& origin = origins_.try_emplace(one.id, Origin{.launched_at = wall}).first->second;
@@ -171,7 +171,7 @@ Result<std::vector<Instance>> AsgFleet::launch(const LaunchRequest& request, con
     Launched one{
         .token = request.token, .desired = std::min(most, from + request.count), .before = {}, .instances = {}};
     for (const AsgInstance& there : seen->group.instances) one.before.push_back(there.id);
-    if (launches_.size() >= kLaunchesKept) launches_.erase(launches_.begin());
+    if (launches_.size() >= kLaunchesRemembered) launches_.erase(launches_.begin());
     launches_.push_back(std::move(one));
     launched = launches_.end() - 1;
   }
@@ -199,8 +199,8 @@ Result<std::vector<Instance>> AsgFleet::wait_for(Launched& launched, int count, 
       if (std::ranges::find(launched.before, one.id) == launched.before.end()) started.push_back(one);
     }
     if (static_cast<int>(started.size()) >= count) break;
-    if (within.deadline.left(session_.clock()) < kLookAgain) break;
-    if (!session_.clock().sleep_for(kLookAgain, within.stop)) break;
+    if (within.deadline.left(session_.clock()) < kGroupLookAgain) break;
+    if (!session_.clock().sleep_for(kGroupLookAgain, within.stop)) break;
   }
   for (const Instance& one : started) launched.instances.push_back(one.id);
   return started;
@@ -224,7 +224,7 @@ Result<void> AsgFleet::terminate(std::span<const InstanceId> ids, const CallLimi
   }
   for (const InstanceId& id : ids) {
     const auto found = std::ranges::find(seen->group.instances, id, &AsgInstance::id);
-    if (found == seen->group.instances.end() || state_of(found->lifecycle) == InstanceState::stopping) continue;
+    if (found == seen->group.instances.end() || state_in_group(found->lifecycle) == InstanceState::stopping) continue;
     // More may be there than the group was told, as it ends no protected instance: then its number stays. One that was
     // told before has lowered it, unless that was lost.
     const bool is_counted = !ended_.contains(id);
@@ -245,7 +245,7 @@ Result<std::unique_ptr<Fleet>> make_asg_fleet(Session& session, AsgFleetOptions 
     return fail(ErrorKind::invalid, "bad_fleet",
                 "No Auto Scaling group is named: set aws.auto_scaling_group, or aws.fleet_kind = \"ec2\".");
   }
-  if (options.instances_max < 1 || options.instances_max > kInstancesMax) {
+  if (options.instances_max < 1 || options.instances_max > kGroupSizeMax) {
     return fail(ErrorKind::invalid, "bad_fleet", "A fleet has at most 1 to 1000 instances.");
   }
   return std::make_unique<AsgFleet>(session, std::move(options));

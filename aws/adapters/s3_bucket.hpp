@@ -9,6 +9,9 @@
 
 namespace imgrec::aws {
 
+/// What S3 lists, and removes, in one call.
+inline constexpr int kPageMax = 1000;
+
 struct XmlElement;
 
 enum class BucketSetup {

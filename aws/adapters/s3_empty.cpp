@@ -10,8 +10,6 @@
 namespace imgrec::aws {
 namespace {
 
-constexpr int kPageMax = 1000;  // what S3 lists, and removes, in one call
-
 // Encoded as in a form, where '+' is a space, if the service says that it did as asked.
 std::string key_of(const XmlElement& entry, bool is_encoded) {
   std::string text = entry.value("Key");

@@ -10,7 +10,7 @@ namespace imgrec::aws {
 namespace {
 
 constexpr std::uint64_t kErrorBytesMax = 64 * kKiB;  // errors come in the body too
-constexpr Millis kCallDeadline{60'000};              // of one read, with its retries
+constexpr Millis kReadDeadline{60'000};              // of one read, with its retries
 
 class S3Reader final : public ObjectReader {
  public:
@@ -22,7 +22,7 @@ class S3Reader final : public ObjectReader {
     if (!endpoint) return fail(endpoint.error());
     auto got = get_object(session_.caller("s3"), *endpoint,
                           {.key = object.key, .version = object.version, .bytes_max = bytes_max},
-                          limits.at_most(session_.clock(), kCallDeadline));
+                          limits.at_most(session_.clock(), kReadDeadline));
     if (!got) return fail(got.error());
     return std::move(got->bytes);
   }

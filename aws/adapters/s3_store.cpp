@@ -18,7 +18,6 @@
 namespace imgrec::aws {
 namespace {
 
-constexpr int kPageMax = 1000;
 constexpr std::size_t kRemoveMax = 1000;
 constexpr int kRemoveRounds = 3;
 constexpr Millis kPresignedMax = std::chrono::hours(24 * 7);

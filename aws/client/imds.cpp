@@ -7,7 +7,7 @@ namespace imgrec::aws {
 namespace {
 
 constexpr Millis kAttemptTimeout{1'000};  // it answers in milliseconds, or is not there
-constexpr Millis kDeadline{6'000};
+constexpr Millis kImdsDeadline{6'000};
 constexpr Seconds kTokenLife{21'600};
 constexpr Seconds kTokenRenewal{120};  // before its end
 
@@ -63,7 +63,7 @@ Result<std::string> Imds::token(std::stop_token stop) {
   if (!token_.empty() && clock_.mono_now() < token_ends_) return token_;
   CallRequest ask = request("token", "PUT", "/latest/api/token");
   ask.headers = {{"X-aws-ec2-metadata-token-ttl-seconds", std::to_string(kTokenLife.count())}};
-  auto got = caller_.call(ask, Deadline::in(clock_, kDeadline), stop);
+  auto got = caller_.call(ask, Deadline::in(clock_, kImdsDeadline), stop);
   if (!got) {
     if (got.error().status == 403) {
       return fail(
@@ -83,7 +83,7 @@ Result<std::string> Imds::get(const std::string& path, std::stop_token stop) {
     if (!session) return fail(session.error());
     CallRequest ask = request("read", "GET", path);
     ask.headers = {{"X-aws-ec2-metadata-token", *session}};
-    auto got = caller_.call(ask, Deadline::in(clock_, kDeadline), stop);
+    auto got = caller_.call(ask, Deadline::in(clock_, kImdsDeadline), stop);
     if (got) return std::move(got->body);
     if (got.error().status != 401 || tries > 0) return fail(got.error().error);
     // The token ended early: the instance was stopped and started with its memory kept.

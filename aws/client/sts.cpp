@@ -11,7 +11,7 @@
 namespace imgrec::aws {
 namespace {
 
-constexpr Millis kDeadline{30'000};
+constexpr Millis kStsDeadline{30'000};
 
 std::string session_name(const std::string& given, const Clock& clock) {
   if (!given.empty()) return given;
@@ -56,7 +56,7 @@ Result<Credentials> call_sts(const StsContext& context, CredentialsProvider* cre
   request.body = to_query_string(form);
   request.timeout = Millis(10'000);
   Caller caller({.service = "sts", .retry = {}}, context.http, credentials, context.clock, context.rng);
-  auto response = caller.call(request, Deadline::in(context.clock, kDeadline), stop);
+  auto response = caller.call(request, Deadline::in(context.clock, kStsDeadline), stop);
   if (!response) return fail(response.error().error);
   return read_credentials(response->body, request.name.operation, role_arn);
 }

@@ -8,7 +8,7 @@
 namespace imgrec::aws {
 namespace {
 
-constexpr int kPagesMax = 50;  // of events there are 100 on each: a change of this stack has some hundred
+constexpr int kEventPagesMax = 50;  // of events there are 100 on each: a change of this stack has some hundred
 
 std::unexpected<Error> bad_response(const char* operation) {
   return fail(ErrorKind::transient, "bad_response",
@@ -106,7 +106,7 @@ Result<std::vector<StackResource>> CloudFormation::resources(const Stack& stack,
 Result<void> CloudFormation::read_pages(const char* operation, const QueryPairs& parameters, const OnPage& on_page,
                                         const CallLimits& limits) {
   std::string next;
-  for (int page = 0; page < kPagesMax; ++page) {
+  for (int page = 0; page < kEventPagesMax; ++page) {
     QueryPairs form = parameters;
     if (!next.empty()) form.emplace_back("NextToken", next);
     const auto got = call(operation, form, limits);

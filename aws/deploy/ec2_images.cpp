@@ -10,7 +10,7 @@
 namespace imgrec::aws {
 namespace {
 
-constexpr int kPagesMax = 50;
+constexpr int kImagePagesMax = 50;
 constexpr Millis kCallDeadline{60'000};
 constexpr const char* kRootDevice = "/dev/xvda";  // of Debian's images
 constexpr const char* kVolumeGib = "8";           // as they have, and as the workers' launch template says
@@ -64,7 +64,7 @@ QueryPairs own(const std::string& fleet) {
 Result<void> read_pages(Session& session, const char* operation, QueryPairs form, const char* set,
                         const std::function<void(const XmlElement&)>& on_item, const CallLimits& limits) {
   const std::size_t plain = form.size();
-  for (int page = 0; page < kPagesMax; ++page) {
+  for (int page = 0; page < kImagePagesMax; ++page) {
     const auto got = session.query({"ec2", operation}, form, limits.deadline, limits.stop);
     if (!got) return fail(got.error().error);
     const auto document = parse_xml(got->body);

@@ -5,7 +5,7 @@
 namespace imgrec::aws {
 namespace {
 
-constexpr int kLaunchesMax = 3;  // what was under way may still appear; more than that is somebody who launches
+constexpr int kStillLaunchedMax = 3;  // what was under way may still appear; more than that is somebody who launches
 
 std::string machines(std::size_t count) {
   return std::to_string(count) + (count == 1 ? " machine" : " machines");
@@ -29,7 +29,7 @@ Result<void> end_machines(const MachineCalls& calls, const MachineLimits& limits
       if (told.insert(id).second) fresh.push_back(id);
     }
     if (!fresh.empty()) {
-      if (++launches > kLaunchesMax) {
+      if (++launches > kStillLaunchedMax) {
         return fail(ErrorKind::transient, "machines_launched",
                     "Machines are launched anew all the time: stop `imgrec controller` first.");
       }

@@ -10,18 +10,18 @@
 namespace imgrec::aws {
 namespace {
 
-using Json = nlohmann::ordered_json;
+using nlohmann::ordered_json;
 
-constexpr int kPagesMax = 20;  // of 100 answers each
+constexpr int kAnswerPagesMax = 20;  // of 100 answers each
 constexpr std::string_view kAnyPartition = "arn:*:";
 
-std::vector<std::string> texts_of(const Json& one_or_many) {
+std::vector<std::string> texts_of(const ordered_json& one_or_many) {
   if (one_or_many.is_string()) return {one_or_many.get<std::string>()};
   return one_or_many.get<std::vector<std::string>>();
 }
 
 // A value that fulfils the condition: the first one, and of a pattern the part before its wildcard.
-std::vector<std::pair<std::string, std::string>> contexts_of(const Json& statement) {
+std::vector<std::pair<std::string, std::string>> contexts_of(const ordered_json& statement) {
   std::vector<std::pair<std::string, std::string>> out;
   if (!statement.contains("Condition")) return out;
   for (const auto& [test, keys] : statement["Condition"].items()) {
@@ -80,7 +80,7 @@ void read_result(const XmlElement& result, std::vector<MissingRight>& out) {
 
 Result<void> ask(Session& session, QueryPairs form, std::vector<MissingRight>& out, const CallLimits& limits) {
   const std::size_t plain = form.size();
-  for (int page = 0; page < kPagesMax; ++page) {
+  for (int page = 0; page < kAnswerPagesMax; ++page) {
     const auto answer = session.query({"iam", "SimulatePrincipalPolicy"}, form, limits.deadline, limits.stop);
     if (!answer) return fail(answer.error().error);
     const auto document = parse_xml(answer->body);
@@ -115,8 +115,8 @@ Result<std::vector<RightsQuestion>> questions_of(std::string_view policy, const 
                                    .who = policy == kStackPolicy ? PolicyOf::stack : PolicyOf::deployer});
   if (!text) return fail(text.error());
   std::vector<RightsQuestion> out;
-  const Json document = Json::parse(*text);
-  for (const Json& statement : document["Statement"]) {
+  const ordered_json document = ordered_json::parse(*text);
+  for (const ordered_json& statement : document["Statement"]) {
     RightsQuestion question{
         .actions = texts_of(statement["Action"]), .resources = {}, .contexts = contexts_of(statement)};
     std::erase_if(question.actions, [](const std::string& action) { return action.ends_with('*'); });

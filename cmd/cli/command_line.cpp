@@ -8,6 +8,7 @@
 
 #include "cmd/cli/exit_code.hpp"
 #include "cmd/cli/help.hpp"
+#include "cmd/cli/terminal.hpp"
 #include "lib/base/log.hpp"
 #include "lib/base/text.hpp"
 
@@ -15,10 +16,6 @@ namespace imgrec {
 namespace {
 
 using Words = std::vector<std::string>;
-
-void print(std::string_view text) {
-  std::fwrite(text.data(), 1, text.size(), stdout);
-}
 
 int usage_error(const std::string& message, const std::string& help_of) {
   complain(message + "\nTry `imgrec" + (help_of.empty() ? "" : " " + help_of) + " --help`.");

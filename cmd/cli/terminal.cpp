@@ -8,6 +8,16 @@
 #include "lib/base/text.hpp"
 
 namespace imgrec {
+
+void print(std::string_view text) {
+  std::fwrite(text.data(), 1, text.size(), stdout);
+}
+
+std::string number_text(double number) {
+  char text[40];
+  std::snprintf(text, sizeof text, "%g", number);
+  return text;
+}
 namespace {
 
 std::size_t columns_of(std::string_view text) {

@@ -31,6 +31,12 @@ class ProgressLine {
 
 bool is_terminal(int fd);
 
+/// On standard output, as it is.
+void print(std::string_view text);
+
+/// "0.25", "1e+06"
+std::string number_text(double number);
+
 /// "12.3 MiB"
 std::string readable_bytes(double bytes);
 

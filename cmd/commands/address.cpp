@@ -10,7 +10,7 @@
 namespace imgrec {
 namespace {
 
-constexpr Millis kDeadline{120'000};
+constexpr Millis kAddressDeadline{120'000};
 
 int run_address(const Invocation& call) {
   const std::string& address = call.config().deploy.address;
@@ -28,8 +28,8 @@ int run_address(const Invocation& call) {
                              "AWS_EC2_METADATA_DISABLED is set, and only an instance's metadata say which one this is.")
                       : imds->get("/latest/meta-data/instance-id", interrupts.token());
   if (!id) return report(id.error(), interrupts);
-  const CallLimits limits(Deadline::in(system_clock(), kDeadline), interrupts.token());
-  const auto taken = aws::Ec2Api(**session, kDeadline).associate_address(address, InstanceId(*id), limits);
+  const CallLimits limits(Deadline::in(system_clock(), kAddressDeadline), interrupts.token());
+  const auto taken = aws::Ec2Api(**session, kAddressDeadline).associate_address(address, InstanceId(*id), limits);
   if (!taken) return report(taken.error(), interrupts);
   std::printf("The address %s is now that of %s.\n", address.c_str(), id->c_str());
   return kExitOk;

@@ -71,7 +71,7 @@ std::vector<std::string> feature_names() {
 }
 
 // A number of an option, or its default; nothing when it is none or out of bounds.
-std::optional<double> number_of(const Invocation& call, const std::string& flag, double otherwise, double most) {
+std::optional<double> bench_number(const Invocation& call, const std::string& flag, double otherwise, double most) {
   if (!call.has(flag)) return otherwise;
   const std::string text = call.option(flag);
   double value = 0;
@@ -82,7 +82,7 @@ std::optional<double> number_of(const Invocation& call, const std::string& flag,
 
 // ---- What is measured ----
 
-void read_images(const Invocation& call, Bench& bench) {
+void read_bench_images(const Invocation& call, Bench& bench) {
   std::uint64_t bytes = 0;
   for (const ImageFile& file : find_image_files(call.arguments)) {
     if (bench.images.size() == kImagesMax || bytes > kImageBytesMax) break;
@@ -181,16 +181,16 @@ Result<void> measure(const Config& config, Bench& bench, const std::stop_token& 
 
 // ---- What is printed ----
 
-double rounded(double value) {
+double to_thousandth(double value) {
   return std::round(value * 1000) / 1000;
 }
 
-ordered_json json_of(const Samples& samples) {
+ordered_json samples_json(const Samples& samples) {
   ordered_json rounds = ordered_json::array();
-  for (const double value : samples.values) rounds.push_back(rounded(value));
-  return {{"median", rounded(samples.median())},
-          {"min", rounded(samples.min())},
-          {"max", rounded(samples.max())},
+  for (const double value : samples.values) rounds.push_back(to_thousandth(value));
+  return {{"median", to_thousandth(samples.median())},
+          {"min", to_thousandth(samples.min())},
+          {"max", to_thousandth(samples.max())},
           {"rounds", rounds}};
 }
 
@@ -200,7 +200,7 @@ double mean_bytes(const Bench& bench) {
   return bytes / static_cast<double>(bench.images.size());
 }
 
-std::string as_json(const Bench& bench) {
+std::string bench_json(const Bench& bench) {
   const ModelManifest& manifest = bench.engines.front().model.entry.manifest;
   ordered_json out;
   out["version"] = version();
@@ -211,9 +211,9 @@ std::string as_json(const Bench& bench) {
                    {"bytes_mean", std::round(mean_bytes(bench))}};
   out["rounds"] = bench.rounds;
   out["seconds"] = bench.seconds;
-  out["stages_ms"] = {{"decode_resize_tensor", json_of(bench.prepare.all_ms)},
-                      {"decode", json_of(bench.prepare.decode_ms)},
-                      {"resize_tensor", json_of(bench.prepare.preprocess_ms)}};
+  out["stages_ms"] = {{"decode_resize_tensor", samples_json(bench.prepare.all_ms)},
+                      {"decode", samples_json(bench.prepare.decode_ms)},
+                      {"resize_tensor", samples_json(bench.prepare.preprocess_ms)}};
   out["engines"] = ordered_json::array();
   for (const BenchEngine& engine : bench.engines) {
     Samples peak_mib;
@@ -221,14 +221,14 @@ std::string as_json(const Bench& bench) {
     out["engines"].push_back({{"engine", engine.model.engine},
                               {"precision", engine.model.precision},
                               {"why", engine.model.why},
-                              {"infer_ms", json_of(engine.infer_ms)},
-                              {"one_core_images_per_s", json_of(engine.one_core)},
-                              {"efficiency", json_of(engine.efficiency)},
-                              {"all_cores_images_per_s", json_of(engine.all_cores)},
-                              {"all_cores_over_one", json_of(engine.scaling)},
-                              {"first_label_ms", json_of(engine.cold_ms)},
-                              {"first_label_cached_ms", json_of(engine.cached_ms)},
-                              {"peak_resident_mib", json_of(peak_mib)}});
+                              {"infer_ms", samples_json(engine.infer_ms)},
+                              {"one_core_images_per_s", samples_json(engine.one_core)},
+                              {"efficiency", samples_json(engine.efficiency)},
+                              {"all_cores_images_per_s", samples_json(engine.all_cores)},
+                              {"all_cores_over_one", samples_json(engine.scaling)},
+                              {"first_label_ms", samples_json(engine.cold_ms)},
+                              {"first_label_cached_ms", samples_json(engine.cached_ms)},
+                              {"peak_resident_mib", samples_json(peak_mib)}});
   }
   out["unavailable"] = ordered_json::array();
   for (const Unavailable& one : bench.unavailable) {
@@ -245,7 +245,7 @@ std::string cell(const Samples& samples, int decimals) {
   return text;
 }
 
-std::string as_table(const Bench& bench) {
+std::string bench_table(const Bench& bench) {
   std::string features;
   for (const std::string& name : feature_names()) features += (features.empty() ? "" : " ") + name;
   char head[160];
@@ -282,8 +282,8 @@ std::string as_table(const Bench& bench) {
 
 int run_bench(const Invocation& call) {
   Bench bench;
-  const auto rounds = number_of(call, "--rounds", bench.rounds, kRoundsMax);
-  const auto seconds = number_of(call, "--seconds", bench.seconds, kSecondsMax);
+  const auto rounds = bench_number(call, "--rounds", bench.rounds, kRoundsMax);
+  const auto seconds = bench_number(call, "--seconds", bench.seconds, kSecondsMax);
   if (!rounds || *rounds != std::floor(*rounds) || !seconds) {
     complain("--rounds takes a whole number from 1 to 1000, --seconds a number above 0.");
     return kExitUsage;
@@ -291,7 +291,7 @@ int run_bench(const Invocation& call) {
   bench.rounds = static_cast<int>(*rounds);
   bench.seconds = *seconds;
   bench.cores = call.config().classify.threads;
-  read_images(call, bench);
+  read_bench_images(call, bench);
   if (!bench.images.empty()) load_engines(call, bench);
   if (!bench.images.empty() && bench.engines.empty()) {
     for (const Unavailable& one : bench.unavailable) complain(one.reason);
@@ -315,8 +315,8 @@ int run_bench(const Invocation& call) {
   const auto measured = measure(call.config(), bench, interrupts.token());
   if (!measured) return report(measured.error());
   if (interrupts.token().stop_requested()) return kExitInterrupted;
-  const std::string text = call.has("--json") ? as_json(bench) : as_table(bench);
-  std::fwrite(text.data(), 1, text.size(), stdout);
+  const std::string text = call.has("--json") ? bench_json(bench) : bench_table(bench);
+  print(text);
   return std::fflush(stdout) == 0 ? kExitOk : kExitItemFailed;
 }
 

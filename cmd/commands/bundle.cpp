@@ -15,7 +15,6 @@
 namespace imgrec {
 namespace {
 
-constexpr std::uint64_t kBundleBytesMax = 4ULL * 1024 * kMiB;  // S3 takes 5 GiB in one call
 constexpr Millis kUploadTimeout = std::chrono::hours(2);
 constexpr std::string_view kGzip = "\x1F\x8B";
 

@@ -9,6 +9,8 @@
 
 namespace imgrec {
 
+inline constexpr std::uint64_t kBundleBytesMax = 4ULL * 1024 * kMiB;  // S3 takes 5 GiB in one call
+
 struct BundleContents {
   std::string version;       // of the program in it: "0.1.0"
   std::string architecture;  // "x86_64", "aarch64"

@@ -184,12 +184,12 @@ int run_classify(const Invocation& call) {
   const auto printer = make_printer(call, files, *loaded);
   ProgressLine progress(is_terminal(STDERR_FILENO) && !is_terminal(STDOUT_FILENO), clock);
   // A line is there for the next program as soon as it is known.
-  const auto print = [](const std::string& text) {
-    std::fwrite(text.data(), 1, text.size(), stdout);
+  const auto print_now = [](const std::string& text) {
+    print(text);
     std::fflush(stdout);
   };
   std::size_t done = 0, failed = 0;
-  print(printer->head());
+  print_now(printer->head());
   const MonoTime begin = clock.mono_now();
   const auto classified = classify_files(
       files, *make_classifier,
@@ -197,7 +197,7 @@ int run_classify(const Invocation& call) {
       clock,
       [&](const FileOutcome& outcome) {
         ++done;
-        print(printer->lines(outcome));
+        print_now(printer->lines(outcome));
         if (!outcome.classification) {
           ++failed;
           progress.clear();

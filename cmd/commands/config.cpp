@@ -5,6 +5,7 @@
 #include <cstdio>
 
 #include "cmd/cli/exit_code.hpp"
+#include "cmd/cli/terminal.hpp"
 #include "cmd/commands/commands.hpp"
 
 namespace imgrec {
@@ -17,7 +18,7 @@ nlohmann::ordered_json json_value(const Setting& setting, const std::string& sho
   return shown;
 }
 
-std::string as_json(const LoadedConfig& loaded) {
+std::string settings_json(const LoadedConfig& loaded) {
   nlohmann::ordered_json all = nlohmann::ordered_json::object();
   for (const Setting& setting : settings()) {
     all[setting.key] = {{"value", json_value(setting, shown_value(setting, loaded.config))},
@@ -30,7 +31,7 @@ std::string as_json(const LoadedConfig& loaded) {
   return all.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
 }
 
-std::string as_table(const LoadedConfig& loaded) {
+std::string settings_table(const LoadedConfig& loaded) {
   std::size_t key_width = 0, value_width = 0;
   for (const Setting& setting : settings()) {
     key_width = std::max(key_width, setting.key.size());
@@ -48,8 +49,8 @@ std::string as_table(const LoadedConfig& loaded) {
 }
 
 int run_config_show(const Invocation& call) {
-  const std::string out = call.has("--json") ? as_json(call.loaded) : as_table(call.loaded);
-  std::fwrite(out.data(), 1, out.size(), stdout);
+  const std::string out = call.has("--json") ? settings_json(call.loaded) : settings_table(call.loaded);
+  print(out);
   return kExitOk;
 }
 

@@ -20,16 +20,16 @@ constexpr const char* kNotes =
     "the same time sees the others. On AWS it needs the rights of the web tier (configs/iam/web.json).";
 
 /// The dead letters of the settings' platform. Everything closes with it.
-struct Opened {
+struct OpenedLetters {
   Platform platform;
   std::unique_ptr<DeadLetters> letters;
 };
 
-Result<Opened> open(const Config& config, const Interrupts& interrupts) {
+Result<OpenedLetters> open(const Config& config, const Interrupts& interrupts) {
   auto platform =
       make_platform(config, system_clock(), system_rng(), {.make_stores = false, .stop = interrupts.token()});
   if (!platform) return fail(platform.error());
-  Opened opened{.platform = *std::move(platform), .letters = {}};
+  OpenedLetters opened{.platform = *std::move(platform), .letters = {}};
   opened.letters = std::make_unique<DeadLetters>(DeadLetters::Ports{.dead_letters = *opened.platform.dead_letters,
                                                                     .requests = *opened.platform.requests,
                                                                     .inputs = *opened.platform.inputs,

@@ -22,7 +22,7 @@ int run_deploy_template(const Invocation& call) {
   if (!session) return report(session.error());
   const auto text = stack_template(call.config(), **session);
   if (!text) return report(text.error());
-  std::fwrite(text->data(), 1, text->size(), stdout);
+  print(*text);
   return kExitOk;
 }
 

@@ -26,13 +26,7 @@
 namespace imgrec {
 namespace {
 
-constexpr Millis kCallDeadline{60'000};
-
-std::string number_text(double number) {
-  char text[40];
-  std::snprintf(text, sizeof text, "%g", number);
-  return text;
-}
+constexpr Millis kDeployCallDeadline{60'000};
 
 // VpcId, where the template has it: from --vpc, or as the stack has it.
 Result<std::vector<aws::StackParameter>> parameters_of(const Invocation& call, aws::StackService& service,
@@ -130,8 +124,8 @@ void print_costs(const Config& config) {
 // An undeploy that was interrupted has left a group empty that is never so, which no template says.
 Result<void> bring_back(aws::Session& session, const std::string& name, const aws::AsgApi::Size& size,
                         std::stop_token stop) {
-  const CallLimits limits(Deadline::in(system_clock(), kCallDeadline), std::move(stop));
-  aws::AsgApi groups(session, kCallDeadline);
+  const CallLimits limits(Deadline::in(system_clock(), kDeployCallDeadline), std::move(stop));
+  aws::AsgApi groups(session, kDeployCallDeadline);
   const auto group = groups.describe(name, limits);
   if (!group) return fail(group.error());
   if (group->max > 0) return {};

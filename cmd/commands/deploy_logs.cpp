@@ -13,7 +13,7 @@
 namespace imgrec {
 namespace {
 
-constexpr Millis kDeadline{60'000};
+constexpr Millis kLogsDeadline{60'000};
 
 // Of the fleet's own only: another's console is nobody's business here.
 Result<aws::Ec2Instance> wanted_instance(const Invocation& call, aws::Ec2Api& ec2, const CallLimits& limits) {
@@ -35,7 +35,7 @@ Result<aws::Ec2Instance> wanted_instance(const Invocation& call, aws::Ec2Api& ec
 }
 
 // Terminals take escapes from this text, which an instance wrote: of control characters only line ends and tabs stay.
-void print_text(const std::string& text) {
+void print_log_text(const std::string& text) {
   std::string out;
   for (const char c : text) {
     if (!out.empty() && ends_c1(out.back(), c)) {
@@ -44,14 +44,14 @@ void print_text(const std::string& text) {
       out += c;
   }
   if (!out.ends_with('\n')) out += '\n';
-  std::fwrite(out.data(), 1, out.size(), stdout);
+  print(out);
 }
 
 int run_deploy_logs(const Invocation& call) {
   auto session = open_aws_session(call.config(), system_clock(), system_rng());
   if (!session) return report(session.error());
-  const CallLimits limits = Deadline::in(system_clock(), kDeadline);
-  aws::Ec2Api ec2(**session, kDeadline);
+  const CallLimits limits = Deadline::in(system_clock(), kLogsDeadline);
+  aws::Ec2Api ec2(**session, kLogsDeadline);
   const auto instance = wanted_instance(call, ec2, limits);
   if (!instance) return report(instance.error());
   std::fprintf(stderr, "Instance %s, launched at %s: %s%s\n", instance->id.str().c_str(),
@@ -65,7 +65,7 @@ int run_deploy_logs(const Invocation& call) {
         "again later.");
     return kExitItemFailed;
   }
-  print_text(console->text);
+  print_log_text(console->text);
   std::fprintf(stderr, "This is the console as of %s: EC2 shows it late, so newer lines may be missing.\n",
                console->read_at.c_str());
   return kExitOk;

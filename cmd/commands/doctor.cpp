@@ -14,7 +14,7 @@
 namespace imgrec {
 namespace {
 
-std::string as_json(const std::vector<Check>& checks, bool ok) {
+std::string checks_json(const std::vector<Check>& checks, bool ok) {
   nlohmann::ordered_json all = {{"ok", ok}, {"checks", nlohmann::ordered_json::array()}};
   for (const Check& check : checks) {
     all["checks"].push_back({{"name", check.name},
@@ -119,8 +119,8 @@ int run_doctor(const Invocation& call) {
   const auto check = for_platform(call.config(), &check_local, &check_aws);
   const auto checks = check(call.loaded, *scope);
   const bool ok = std::ranges::count(checks, CheckStatus::failed, &Check::status) == 0;
-  const std::string out = call.has("--json") ? as_json(checks, ok) : as_text(checks);
-  std::fwrite(out.data(), 1, out.size(), stdout);
+  const std::string out = call.has("--json") ? checks_json(checks, ok) : as_text(checks);
+  print(out);
   return ok ? kExitOk : kExitItemFailed;
 }
 

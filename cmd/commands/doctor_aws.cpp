@@ -19,12 +19,11 @@
 namespace imgrec {
 namespace {
 
-constexpr Millis kCallDeadline{20'000};
+constexpr Millis kAwsCheckDeadline{20'000};
 constexpr Millis kRightsDeadline{60'000};
 constexpr Millis kProbeTimeout{5'000};
 constexpr Millis kSkewWarning{30'000};
 constexpr Millis kSkewMax{300'000};  // AWS refuses signatures that are further off
-constexpr std::uint64_t kBundleBytesMax = 4ULL * 1024 * kMiB;
 constexpr std::string_view kProbe = "written by imgrec doctor";
 
 class AwsDoctor {
@@ -83,7 +82,7 @@ class AwsDoctor {
       return false;
     }
     checks_.push_back(passed("credentials", "from " + credentials->source));
-    const auto identity = aws::caller_identity(*session_, Deadline::in(clock_, kCallDeadline));
+    const auto identity = aws::caller_identity(*session_, Deadline::in(clock_, kAwsCheckDeadline));
     if (!identity) {
       checks_.push_back(
           call_failed("identity", identity.error(), "These credentials are none of AWS's, or ended: renew them."));
@@ -192,7 +191,7 @@ class AwsDoctor {
   void check_stack_reads() {
     aws::CloudFormation service(*session_);
     const aws::Stack stack{.id = config_.aws.fleet, .status = {}, .reason = {}, .outputs = {}};
-    const CallLimits limits = Deadline::in(clock_, kCallDeadline);
+    const CallLimits limits = Deadline::in(clock_, kAwsCheckDeadline);
     std::string denied;
     const auto note = [&](const char* action, const auto& result) {
       if (!result && result.error().kind == ErrorKind::denied)
@@ -225,7 +224,7 @@ class AwsDoctor {
     auto store = aws::open_s3_store(*session_, {.bucket = buckets->output, .setup = aws::BucketSetup::use});
     if (!store) return checks_.push_back(call_failed(name, store.error(), fix));
     const ObjectKey key(config_.aws.output_prefix + leader_lease_key().str());
-    const auto object = (*store)->get(key, kLeaderLeaseBytesMax, Deadline::in(clock_, kCallDeadline));
+    const auto object = (*store)->get(key, kLeaderLeaseBytesMax, Deadline::in(clock_, kAwsCheckDeadline));
     if (!object && object.error().kind == ErrorKind::not_found) {
       return checks_.push_back(passed(name, "none has ever led"));
     }
@@ -273,7 +272,7 @@ class AwsDoctor {
     aws::S3StoreOptions options = store_options(config_.aws);
     options.bucket = bucket;
     options.setup = aws::BucketSetup::check;
-    options.call_deadline = kCallDeadline;
+    options.call_deadline = kAwsCheckDeadline;
     auto store = aws::open_s3_store(*session_, options);
     if (!store) return checks_.push_back(call_failed(title, store.error(), fix(store.error())));
     const ObjectKey probe(key);
@@ -295,7 +294,7 @@ class AwsDoctor {
     if (access == Access::write_once) {
       conditions = aws::probe_conditional_puts(
           *session_, {bucket, probe, std::string(kProbe), aws::s3_encryption_headers(config_.aws.s3_kms_key)},
-          Deadline::in(clock_, kCallDeadline));
+          Deadline::in(clock_, kAwsCheckDeadline));
     }
     const bool removed = (*store)->remove({&probe, 1}).has_value();
     if (!encryption) {
@@ -312,7 +311,7 @@ class AwsDoctor {
   // ", encrypted with ARN" where aws.s3_kms_key is set, else nothing. Only KMS knows whether that is the key meant.
   Result<std::string> encryption_found(const std::string& bucket, const ObjectKey& probe) {
     if (config_.aws.s3_kms_key.empty()) return std::string();
-    const auto found = aws::encryption_of(*session_, bucket, probe, Deadline::in(clock_, kCallDeadline));
+    const auto found = aws::encryption_of(*session_, bucket, probe, Deadline::in(clock_, kAwsCheckDeadline));
     if (!found) return fail(found.error());
     if (found->algorithm != "aws:kms") {
       return fail(ErrorKind::invalid, "not_encrypted",

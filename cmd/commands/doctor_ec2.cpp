@@ -12,7 +12,7 @@
 namespace imgrec {
 namespace {
 
-constexpr Millis kCallDeadline{20'000};
+constexpr Millis kEc2CheckDeadline{20'000};
 
 class Ec2Doctor {
  public:
@@ -45,7 +45,7 @@ class Ec2Doctor {
   }
 
  private:
-  CallLimits limits() const { return Deadline::in(session_.clock(), kCallDeadline); }
+  CallLimits limits() const { return Deadline::in(session_.clock(), kEc2CheckDeadline); }
 
   // Denied is no failure of the service: the controller itself need not describe these.
   void not_asked_or_failed(const std::string& name, const Error& error, const std::string& fix) {
@@ -168,7 +168,8 @@ void check_group(const Config& config, aws::Session& session, std::vector<Check>
                              .fix = "Name the group that the controller is to size."});
   }
   const std::string title = "Auto Scaling group " + name;
-  const auto group = aws::AsgApi(session, kCallDeadline).describe(name, Deadline::in(session.clock(), kCallDeadline));
+  const auto group =
+      aws::AsgApi(session, kEc2CheckDeadline).describe(name, Deadline::in(session.clock(), kEc2CheckDeadline));
   if (!group) {
     return checks.push_back(call_failed(title, group.error(),
                                         "Make the group, or correct aws.auto_scaling_group; its right is "

@@ -20,20 +20,20 @@ std::unique_ptr<KeyPlace> key_place_of(const Config& config, std::shared_ptr<Obj
 
 namespace {
 
-constexpr int kAttemptsMax = 10;
+constexpr int kWritesMax = 10;
 
-struct Opened {
+struct OpenedKeys {
   Platform platform;  // what the place uses
   std::unique_ptr<KeyPlace> place;
 };
 
-Result<Opened> open_place(const Config& config) {
+Result<OpenedKeys> open_place(const Config& config) {
   if (config.web.keys_file.empty()) {
     return fail(ErrorKind::invalid, "no_keys_file",
                 "No setting says where the keys are: web.keys_file, or --web-keys-file FILE here. (A web node asks for "
                 "keys where it is set: FILE, or `store` for an object that all nodes find.)");
   }
-  Opened opened;
+  OpenedKeys opened;
   if (config.web.keys_file == kKeysInStore) {
     auto platform = make_platform(config, system_clock(), system_rng());
     if (!platform) return fail(platform.error());
@@ -63,7 +63,7 @@ Result<Keys> read_keys(KeyPlace& place) {
 /// Applies a change to the keys as they are, again when somebody else was quicker.
 template <class Change>
 Result<void> change_keys(KeyPlace& place, Change change) {
-  for (int attempt = 0; attempt < kAttemptsMax; ++attempt) {
+  for (int attempt = 0; attempt < kWritesMax; ++attempt) {
     auto present = read_keys(place);
     if (!present) return fail(present.error());
     if (auto changed = change(present->keys); !changed) return changed;
@@ -118,12 +118,6 @@ int run_key_create(const Invocation& call) {
   return kExitOk;
 }
 
-std::string number_text(double number) {
-  char text[40];
-  std::snprintf(text, sizeof text, "%g", number);
-  return text;
-}
-
 int run_key_list(const Invocation& call) {
   const auto opened = open_place(call.config());
   if (!opened) return report(opened.error());
@@ -137,7 +131,7 @@ int run_key_list(const Invocation& call) {
                     to_rfc3339(key.created_at), printable(key.name)});
   }
   const std::string text = as_columns(rows);
-  std::fwrite(text.data(), 1, text.size(), stdout);
+  print(text);
   return kExitOk;
 }
 

@@ -22,7 +22,7 @@ namespace {
 
 using namespace load;
 
-constexpr int kAttemptsMax = 20;  // of what the 2026 generator sends again without end
+constexpr int kResendsMax = 20;  // of what the 2026 generator sends again without end
 constexpr Millis kAttemptPause{1'000};
 
 std::string progress_text(const LoadProgress& progress) {
@@ -100,7 +100,7 @@ Result<LoadResult> LoadCommand::send(const Interrupts& interrupts) {
   if (!all) return all;
   lines_.on_attempt(1, options_.plan.requests);
   if (options_.lines != LoadLines::generator_2026) return all;
-  for (int attempt = 2; attempt <= kAttemptsMax && !missing_.empty(); ++attempt) {
+  for (int attempt = 2; attempt <= kResendsMax && !missing_.empty(); ++attempt) {
     if (!clock_.sleep_for(kAttemptPause, interrupts.token())) break;
     const std::vector<LoadImage> again = std::exchange(missing_, {});
     LoadPlan plan = options_.plan;
@@ -121,7 +121,7 @@ Result<void> LoadCommand::write(const LoadReport& report) const {
   const auto write_to = [](const std::string& file, const std::string& text) -> Result<void> {
     if (file.empty()) return {};
     if (file == "-") {
-      std::fwrite(text.data(), 1, text.size(), stdout);
+      print(text);
       return {};
     }
     const auto written = write_file_atomic(file, text, WriteMode::replace);

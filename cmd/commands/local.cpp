@@ -81,7 +81,7 @@ class Background {
   std::jthread controller_, janitor_;
 };
 
-Result<void> check_model(const Config& config) {
+Result<void> check_classifier(const Config& config) {
   const auto usable = make_classifier_factory(classifier_options(config, 1));
   if (!usable) return fail(usable.error());
   return {};
@@ -98,7 +98,7 @@ int run_local_command(const Config& config) {
   if (!lock) return report(lock.error());
   auto platform = make_platform(config, system_clock(), system_rng(), {.stop = interrupts.token()});
   if (!platform) return report(platform.error(), interrupts);
-  if (auto usable = check_model(config); !usable) return report(usable.error());
+  if (auto usable = check_classifier(config); !usable) return report(usable.error());
   auto node_lock = lock_web_node(config);
   if (!node_lock) return report(node_lock.error());
   auto fleet = platform->make_fleet();

@@ -17,10 +17,6 @@
 namespace imgrec {
 namespace {
 
-void print(const std::string& text) {
-  std::fwrite(text.data(), 1, text.size(), stdout);
-}
-
 ModelStore store_of(const Invocation& call) {
   return ModelStore(call.config().model.dir);
 }

@@ -14,12 +14,12 @@
 namespace imgrec {
 namespace {
 
-std::unexpected<Error> bad_option(const std::string& text) {
+std::unexpected<Error> bad_import_option(const std::string& text) {
   return fail(ErrorKind::invalid, "bad_option", text);
 }
 
 template <class Number>
-std::optional<Number> number_of(const std::string& text) {
+std::optional<Number> import_number(const std::string& text) {
   Number value{};
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
   if (error != std::errc() || end != text.data() + text.size()) return std::nullopt;
@@ -28,14 +28,14 @@ std::optional<Number> number_of(const std::string& text) {
 
 Result<void> read_size_and_crop(const Invocation& call, ImportOptions& options) {
   if (call.has("--size")) {
-    options.input_size = number_of<int>(call.option("--size"));
+    options.input_size = import_number<int>(call.option("--size"));
     if (!options.input_size || *options.input_size < 1 || *options.input_size > 2048)
-      return bad_option("--size is the number of pixels a side that the network takes, from 1 to 2048.");
+      return bad_import_option("--size is the number of pixels a side that the network takes, from 1 to 2048.");
   }
   if (call.has("--crop")) {
-    options.crop = number_of<double>(call.option("--crop"));
+    options.crop = import_number<double>(call.option("--crop"));
     if (!options.crop || !(*options.crop >= 0.1 && *options.crop <= 1)) {
-      return bad_option(
+      return bad_import_option(
           "--crop is the part of the resized image that the centre crop keeps, from 0.1 to 1: 0.875 keeps 224 of 256 "
           "pixels.");
     }
@@ -43,7 +43,7 @@ Result<void> read_size_and_crop(const Invocation& call, ImportOptions& options) 
   return {};
 }
 
-Result<ImportOptions> options_of(const Invocation& call) {
+Result<ImportOptions> import_options_of(const Invocation& call) {
   ImportOptions options{.file = call.arguments.front(),
                         .name = call.option("--name"),
                         .labels = call.option("--labels"),
@@ -60,18 +60,18 @@ Result<ImportOptions> options_of(const Invocation& call) {
   if (const std::string channels = call.option("--channels"); channels == "bgr") {
     options.channels = ChannelOrder::bgr;
   } else if (!channels.empty() && channels != "rgb") {
-    return bad_option("--channels is rgb or bgr, not \"" + channels + "\".");
+    return bad_import_option("--channels is rgb or bgr, not \"" + channels + "\".");
   }
   if (const std::string kind = call.option("--output-kind"); !kind.empty()) {
     if (kind != "logits" && kind != "probabilities")
-      return bad_option("--output-kind is logits or probabilities, not \"" + kind + "\".");
+      return bad_import_option("--output-kind is logits or probabilities, not \"" + kind + "\".");
     options.output = kind == "logits" ? OutputKind::logits : OutputKind::probabilities;
   }
   return options;
 }
 
 int run_model_import(const Invocation& call) {
-  const auto options = options_of(call);
+  const auto options = import_options_of(call);
   if (!options) return report(options.error());
   if (auto made = make_state_dir(call.config()); !made) return report(made.error());
   ModelStore store(call.config().model.dir);
@@ -84,7 +84,7 @@ int run_model_import(const Invocation& call) {
   for (std::size_t i = 0; i < imported->runs_in.size(); ++i) text += (i == 0 ? "" : ", ") + imported->runs_in[i];
   text += "\n";
   for (const std::string& note : imported->notes) text += printable(note) + "\n";
-  std::fwrite(text.data(), 1, text.size(), stdout);
+  print(text);
   return kExitOk;
 }
 

@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "cmd/cli/exit_code.hpp"
+#include "cmd/cli/terminal.hpp"
 #include "cmd/commands/commands.hpp"
 #include "cmd/commands/image_files.hpp"
 #include "inference/input_tensor.hpp"
@@ -64,7 +65,7 @@ int cannot_write(const std::string& path) {
   return kExitUnreachable;
 }
 
-ordered_json json_of(const ModelEntry& entry) {
+ordered_json tensors_json(const ModelEntry& entry) {
   return {{"model", entry.manifest.name},
           {"weights", entry.weights().string()},
           {"sha256", entry.manifest.sha256},
@@ -99,7 +100,7 @@ int run_model_tensors(const Invocation& call) {
   InputTensors tensors(entry->manifest, call.config().image);
   const std::string path = call.option("--output");
   NpyFile out(path);
-  ordered_json document = json_of(*entry);
+  ordered_json document = tensors_json(*entry);
   bool all = true;
   for (const ImageFile& file : files) {
     const Result<std::string> bytes =
@@ -113,7 +114,7 @@ int run_model_tensors(const Invocation& call) {
   }
   if (!out.finish(entry->manifest.input_size)) return cannot_write(path);
   const std::string text = document.dump(-1, ' ', false, ordered_json::error_handler_t::replace) + "\n";
-  std::fwrite(text.data(), 1, text.size(), stdout);
+  print(text);
   return all ? kExitOk : kExitItemFailed;
 }
 

@@ -28,11 +28,7 @@ using nlohmann::ordered_json;
 
 constexpr std::size_t kPhotosMax = 100'000;
 
-void print(const std::string& text) {
-  std::fwrite(text.data(), 1, text.size(), stdout);
-}
-
-double rounded(double value) {
+double to_millionth(double value) {
   return std::round(value * 1e6) / 1e6;
 }
 
@@ -90,7 +86,7 @@ std::vector<std::vector<std::string>> different_rows(const Comparison& compared)
 }
 
 // The photos that were answered the same are only counted.
-void print_text(const Comparison& compared) {
+void print_comparison(const Comparison& compared) {
   const Agreement mean = compared.meter.mean();
   char text[400];
   std::snprintf(text, sizeof text,
@@ -105,8 +101,8 @@ void print_text(const Comparison& compared) {
   print(text + as_columns(different_rows(compared)));
 }
 
-ordered_json json_of(const Label& label) {
-  return {{"index", label.index}, {"label", label.label}, {"score", rounded(label.score)}};
+ordered_json difference_json(const Label& label) {
+  return {{"index", label.index}, {"label", label.label}, {"score", to_millionth(label.score)}};
 }
 
 void print_json(const Comparison& compared) {
@@ -119,13 +115,14 @@ void print_json(const Comparison& compared) {
                         {"top1", mean.top1},
                         {"top5_overlap", mean.top5_overlap},
                         {"score_error", mean.score_error},
-                        {"score_error_max", rounded(compared.meter.score_error_max())},
+                        {"score_error_max", to_millionth(compared.meter.score_error_max())},
                         {"time_ratio", compared.meter.time_ratio()},
                         {"different", ordered_json::array()},
                         {"skipped", ordered_json::array()}};
   for (const Difference& difference : compared.different) {
-    document["different"].push_back(
-        {{"file", difference.file}, {"f32", json_of(difference.f32)}, {"other", json_of(difference.other)}});
+    document["different"].push_back({{"file", difference.file},
+                                     {"f32", difference_json(difference.f32)},
+                                     {"other", difference_json(difference.other)}});
   }
   for (const Skipped& skipped : compared.skipped) {
     document["skipped"].push_back({{"file", skipped.file}, {"error", skipped.error.message}});
@@ -176,7 +173,7 @@ Result<Comparison> compare_with_f32(const Config& config, const ClassifierOption
   return compare(files, *f32->classifier, *other->classifier, config.image.bytes_max);
 }
 
-ClassifierOptions options_of(const Invocation& call) {
+ClassifierOptions classifier_options_of(const Invocation& call) {
   ClassifierOptions options = classifier_options(call.config(), 1);
   options.model = call.arguments.front();
   options.labels = "names";
@@ -218,9 +215,9 @@ int run_model_agreement(const Invocation& call) {
   if (auto ok = check_words(call); !ok) return report(ok.error());
   const auto files = photos_in(call.option("--images"));
   if (!files) return report(files.error());
-  const auto compared = compare_with_f32(call.config(), options_of(call), *files);
+  const auto compared = compare_with_f32(call.config(), classifier_options_of(call), *files);
   if (!compared) return measured_failed(compared.error());
-  call.has("--json") ? print_json(*compared) : print_text(*compared);
+  call.has("--json") ? print_json(*compared) : print_comparison(*compared);
   return kExitOk;
 }
 
@@ -241,13 +238,13 @@ int run_model_add_variant(const Invocation& call) {
   auto staged = StagedVariant::make(
       *entry, {.precision = *precision, .graph = call.option("--weights"), .made_by = call.option("--made-by")});
   if (!staged) return report(staged.error());
-  ClassifierOptions options = options_of(call);
+  ClassifierOptions options = classifier_options_of(call);
   options.model_dir = staged->models();
   const auto compared = compare_with_f32(call.config(), options, *files);
   if (!compared) return measured_failed(compared.error());
   const auto published = staged->publish(compared->meter, *bound, arithmetic_of(*precision));
   if (!published) return measured_failed(published.error());
-  call.has("--json") ? print_json(*compared) : print_text(*compared);
+  call.has("--json") ? print_json(*compared) : print_comparison(*compared);
   return kExitOk;
 }
 

@@ -23,7 +23,7 @@ using namespace simulate;
 constexpr std::uint64_t kTraceBytesMax = 256 * kMiB;
 constexpr std::uint64_t kTunedBytesMax = kMiB;
 constexpr std::uint64_t kCurveJobsMax = 1'000'000;
-constexpr double kSeedsMax = 1000, kMachinesMax = 100'000, kScaleMax = 1e9;
+constexpr double kSeedsMax = 1000, kMachinesMax = 100'000, kDemandScaleMax = 1e9;
 
 std::vector<std::string> names_of(const std::string& list) {
   std::vector<std::string> names;
@@ -34,7 +34,7 @@ std::vector<std::string> names_of(const std::string& list) {
 }
 
 /// The flag's number above 0 and up to `most`; nothing when it was not given.
-Result<std::optional<double>> number_option(const Invocation& call, const std::string& flag, double most) {
+Result<std::optional<double>> simulate_number(const Invocation& call, const std::string& flag, double most) {
   if (!call.has(flag)) return std::nullopt;
   const std::string text = call.option(flag);
   double value = 0;
@@ -97,7 +97,7 @@ Result<std::vector<Contender>> contenders(const Invocation& call) {
 }
 
 Result<void> add_trace(const Invocation& call, const WorkerKind& kind, std::vector<Course>& all) {
-  const auto scale = number_option(call, "--scale", kScaleMax);
+  const auto scale = simulate_number(call, "--scale", kDemandScaleMax);
   if (!scale) return fail(scale.error());
   if (!call.has("--trace")) return {};
   const std::string file = call.option("--trace");
@@ -134,7 +134,7 @@ Result<std::vector<Course>> courses(const Invocation& call) {
     if (!kind) return fail(kind.error());
     kinds = {*kind};
   }
-  const auto machines_max = number_option(call, "--max", kMachinesMax);
+  const auto machines_max = simulate_number(call, "--max", kMachinesMax);
   if (!machines_max) return fail(machines_max.error());
   std::vector<Course> all;
   for (const WorkerKind& kind : kinds) {
@@ -172,7 +172,7 @@ void print_curves(const Course& course, const std::vector<Contender>& all, int s
 int run_simulate(const Invocation& call) {
   // What the controller's code logs is no news here.
   log::configure({.level = log::Level::error, .format = log::Format::text, .role = ""});
-  const auto seeds = number_option(call, "--seeds", kSeedsMax);
+  const auto seeds = simulate_number(call, "--seeds", kSeedsMax);
   if (!seeds) return report(seeds.error());
   const auto all_courses = courses(call);
   if (!all_courses) return report(all_courses.error());

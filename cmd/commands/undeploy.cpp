@@ -22,7 +22,7 @@
 namespace imgrec {
 namespace {
 
-constexpr Millis kCallDeadline{60'000};
+constexpr Millis kUndeployCallDeadline{60'000};
 
 class Undeployment {
  public:
@@ -77,7 +77,7 @@ class Undeployment {
   }
 
  private:
-  CallLimits limits() const { return {Deadline::in(system_clock(), kCallDeadline), stop_}; }
+  CallLimits limits() const { return {Deadline::in(system_clock(), kUndeployCallDeadline), stop_}; }
 
   std::string bucket_names() const {
     return buckets_.input + (buckets_.output == buckets_.input ? "" : " and " + buckets_.output);
@@ -113,7 +113,7 @@ class Undeployment {
   std::string web_group() const { return aws::stack_name_of(config_, "web"); }
 
   Result<bool> has_web_group() {
-    const auto found = aws::AsgApi(session_, kCallDeadline).describe(web_group(), limits());
+    const auto found = aws::AsgApi(session_, kUndeployCallDeadline).describe(web_group(), limits());
     if (!found && found.error().kind == ErrorKind::not_found) return false;
     if (!found) return fail(found.error());
     return true;
@@ -123,7 +123,7 @@ class Undeployment {
   Result<void> end_web() {
     talk_.say("The web instance ends first, and the controller in it.");
     const auto end = [this](std::span<const InstanceId>, const CallLimits& within) {
-      return aws::AsgApi(session_, kCallDeadline).set_size(web_group(), {}, within);
+      return aws::AsgApi(session_, kUndeployCallDeadline).set_size(web_group(), {}, within);
     };
     if (auto emptied = end({}, limits()); !emptied) return emptied;
     const auto list = [this](const CallLimits& within) {
@@ -144,7 +144,7 @@ class Undeployment {
   }
 
   Result<std::vector<InstanceId>> list_tagged(const std::vector<aws::Ec2Filter>& filters, const CallLimits& within) {
-    aws::Ec2Api ec2(session_, kCallDeadline);
+    aws::Ec2Api ec2(session_, kUndeployCallDeadline);
     const auto found = ec2.describe(filters, within);
     if (!found) return fail(found.error());
     std::vector<InstanceId> out;
@@ -154,7 +154,7 @@ class Undeployment {
 
   Result<void> end_fleet() {
     if (config_.aws.fleet_kind == "asg") {  // it would replace what ends
-      aws::AsgApi groups(session_, kCallDeadline);
+      aws::AsgApi groups(session_, kUndeployCallDeadline);
       const auto there = groups.describe(config_.aws.auto_scaling_group, limits());
       if (!there && there.error().kind != ErrorKind::not_found) return fail(there.error());
       if (there && config_.deploy.alarms) {  // which would launch anew
@@ -164,7 +164,7 @@ class Undeployment {
       }
     }
     const auto end = [this](std::span<const InstanceId> ids, const CallLimits& within) -> Result<void> {
-      const auto ended = aws::Ec2Api(session_, kCallDeadline).terminate(ids, within);
+      const auto ended = aws::Ec2Api(session_, kUndeployCallDeadline).terminate(ids, within);
       if (!ended && ended.error().aws_code != "InvalidInstanceID.NotFound") return fail(ended.error().error);
       return {};
     };

@@ -4,6 +4,7 @@
 #include <cstdio>
 
 #include "cmd/cli/exit_code.hpp"
+#include "cmd/cli/terminal.hpp"
 #include "cmd/commands/commands.hpp"
 #include "cmd/platform/platforms.hpp"
 
@@ -16,7 +17,7 @@ int run_user_data_worker(const Invocation& call) {
   if (!session) return report(session.error());
   const auto text = worker_user_data(call.config(), (*session)->endpoints());
   if (!text) return report(text.error());
-  std::fwrite(text->data(), 1, text->size(), stdout);
+  print(*text);
   return kExitOk;
 }
 

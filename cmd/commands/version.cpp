@@ -3,6 +3,7 @@
 #include <cstdio>
 
 #include "cmd/cli/exit_code.hpp"
+#include "cmd/cli/terminal.hpp"
 #include "cmd/commands/commands.hpp"
 #include "cmd/commands/licences.hpp"
 #include "inference/engine/engine_openvino.hpp"
@@ -23,7 +24,7 @@ int run_version(const Invocation& call) {
     return kExitOk;
   }
   if (call.has("--licences")) {
-    std::fwrite(kLicences.data(), 1, kLicences.size(), stdout);
+    print(kLicences);
     return kExitOk;
   }
   std::printf("imgrec %s\n", std::string(version()).c_str());

@@ -11,7 +11,7 @@
 namespace imgrec {
 namespace {
 
-using Json = nlohmann::ordered_json;
+using nlohmann::ordered_json;
 
 constexpr std::size_t kDocumentBytesMax = kMiB;  // SQS carries no more
 constexpr std::size_t kLabelsMax = 1000;
@@ -23,30 +23,30 @@ struct BadMember : std::runtime_error {
 };
 struct OtherVersion {};  // thrown inside this file only
 
-const Json& member(const Json& object, const char* name) {
+const ordered_json& member(const ordered_json& object, const char* name) {
   const auto found = object.is_object() ? object.find(name) : object.end();
   if (found == object.end()) throw BadMember(std::string("has no \"") + name + "\"");
   return *found;
 }
 
-std::string text_of(const Json& object, const char* name) {
-  const Json& value = member(object, name);
+std::string text_of(const ordered_json& object, const char* name) {
+  const ordered_json& value = member(object, name);
   if (!value.is_string()) throw BadMember(std::string("\"") + name + "\" is no string");
   return value.get<std::string>();
 }
 
-std::string optional_text_of(const Json& object, const char* name) {
+std::string optional_text_of(const ordered_json& object, const char* name) {
   return object.contains(name) ? text_of(object, name) : std::string();
 }
 
-double number_of(const Json& object, const char* name) {
-  const Json& value = member(object, name);
+double number_of(const ordered_json& object, const char* name) {
+  const ordered_json& value = member(object, name);
   if (!value.is_number()) throw BadMember(std::string("\"") + name + "\" is no number");
   return value.get<double>();
 }
 
-std::int64_t integer_of(const Json& object, const char* name, std::int64_t max) {
-  const Json& value = member(object, name);
+std::int64_t integer_of(const ordered_json& object, const char* name, std::int64_t max) {
+  const ordered_json& value = member(object, name);
   if (!value.is_number_integer() || value.get<std::int64_t>() < 0 || value.get<std::int64_t>() > max) {
     throw BadMember(std::string("\"") + name + "\" is no whole number in range");
   }
@@ -59,20 +59,20 @@ T checked(Result<T> parsed, const char* name) {
   return *std::move(parsed);
 }
 
-Json parse_document(std::string_view text) {
+ordered_json parse_document(std::string_view text) {
   if (text.size() > kDocumentBytesMax) throw BadMember("is larger than 1 MiB");
-  Json document = Json::parse(text, nullptr, /*allow_exceptions=*/false);
+  ordered_json document = ordered_json::parse(text, nullptr, /*allow_exceptions=*/false);
   if (document.is_discarded() || !document.is_object()) throw BadMember("is no JSON object");
   if (integer_of(document, "v", INT64_MAX) != kJobVersion) throw OtherVersion();
   return document;
 }
 
 // There is none where whoever knows the job's id may ask for it, and in documents of earlier versions.
-OwnerId owner_of(const Json& document) {
+OwnerId owner_of(const ordered_json& document) {
   return document.contains("owner") ? checked(parse_owner_id(text_of(document, "owner")), "owner") : OwnerId();
 }
 
-StageTimings timings_of(const Json& object) {
+StageTimings timings_of(const ordered_json& object) {
   return {.queue_ms = number_of(object, "queue"),
           .fetch_ms = number_of(object, "fetch"),
           .decode_ms = number_of(object, "decode"),
@@ -138,24 +138,24 @@ std::string to_json(const JobResult& result) {
 }
 
 Result<JobRequest> parse_job_request(std::string_view json) try {
-  const Json document = parse_document(json);
+  const ordered_json document = parse_document(json);
   JobRequest request;
   request.job = checked(parse_job_id(text_of(document, "job")), "job");
   request.session = checked(parse_session_id(text_of(document, "session")), "session");
   request.owner = owner_of(document);
   request.name = text_of(document, "name");
-  const Json& input = member(document, "input");
+  const ordered_json& input = member(document, "input");
   request.input = {.bucket = text_of(input, "bucket"),
                    .key = ObjectKey(text_of(input, "key")),
                    .bytes = static_cast<std::uint64_t>(integer_of(input, "bytes", INT64_MAX)),
                    .sha256 = text_of(input, "sha256")};
   if (document.contains("object")) {
-    const Json& object = member(document, "object");
+    const ordered_json& object = member(document, "object");
     request.object = ObjectReference{.bucket = text_of(object, "bucket"),
                                      .key = ObjectKey(text_of(object, "key")),
                                      .version = optional_text_of(object, "version")};
   }
-  const Json& options = member(document, "options");
+  const ordered_json& options = member(document, "options");
   request.top_k = static_cast<int>(integer_of(options, "top_k", kLabelsMax));
   if (options.contains("thumbnail")) {
     request.thumbnail = static_cast<int>(integer_of(options, "thumbnail", INT32_MAX));
@@ -172,20 +172,20 @@ Result<JobRequest> parse_job_request(std::string_view json) try {
 }
 
 Result<JobResult> parse_job_result(std::string_view json) try {
-  const Json document = parse_document(json);
+  const ordered_json document = parse_document(json);
   JobResult result;
   result.job = checked(parse_job_id(text_of(document, "job")), "job");
   result.session = checked(parse_session_id(text_of(document, "session")), "session");
   result.owner = owner_of(document);
   result.name = text_of(document, "name");
-  const Json& model = member(document, "model");
+  const ordered_json& model = member(document, "model");
   result.model = {.name = text_of(model, "name"),
                   .sha256 = text_of(model, "sha256"),
                   .engine = text_of(model, "engine"),
                   .precision = text_of(model, "precision")};
   if (document.contains("error")) {
-    const Json& error = member(document, "error");
-    const Json& retryable = member(error, "retryable");
+    const ordered_json& error = member(document, "error");
+    const ordered_json& retryable = member(error, "retryable");
     if (!retryable.is_boolean()) throw BadMember("\"retryable\" is no boolean");
     result.error =
         JobError{.code = text_of(error, error.contains("code") ? "code" : "kind"),  // results of earlier versions
@@ -193,10 +193,10 @@ Result<JobResult> parse_job_result(std::string_view json) try {
                  .detail = text_of(error, "detail"),
                  .retryable = retryable.get<bool>()};
   } else {
-    const Json& labels = member(document, "labels");
+    const ordered_json& labels = member(document, "labels");
     if (!labels.is_array() || labels.empty() || labels.size() > kLabelsMax)
       throw BadMember("\"labels\" is no list of 1 to 1000");
-    for (const Json& label : labels) {
+    for (const ordered_json& label : labels) {
       result.labels.push_back({.index = static_cast<int>(integer_of(label, "index", INT32_MAX)),
                                .wnid = text_of(label, "wnid"),
                                .label = text_of(label, "label"),
@@ -205,7 +205,7 @@ Result<JobResult> parse_job_result(std::string_view json) try {
     result.thumbnail = optional_text_of(document, "thumbnail");
   }
   result.timings = timings_of(member(document, "timings_ms"));
-  const Json& worker = member(document, "worker");
+  const ordered_json& worker = member(document, "worker");
   result.worker = WorkerId(text_of(worker, "id"));
   result.app_tier_id = text_of(worker, "app_tier_id");
   result.completed_at = checked(parse_rfc3339(text_of(document, "completed_at")), "completed_at");
@@ -218,7 +218,7 @@ Result<JobResult> parse_job_result(std::string_view json) try {
 
 std::optional<ReplyAddress> find_reply_address(std::string_view json) try {
   if (json.size() > kDocumentBytesMax) return std::nullopt;
-  const Json document = Json::parse(json, nullptr, /*allow_exceptions=*/false);
+  const ordered_json document = ordered_json::parse(json, nullptr, /*allow_exceptions=*/false);
   ReplyAddress address;
   address.job = checked(parse_job_id(text_of(document, "job")), "job");
   address.reply_to = text_of(document, "reply_to");

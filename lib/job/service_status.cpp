@@ -50,9 +50,9 @@ void write_samples(JsonWriter& json, const std::vector<ServiceSample>& samples) 
 }
 
 // Members of a JSON object; what is missing or of another type is nothing.
-class Members {
+class StatusMembers {
  public:
-  explicit Members(const Json& json) : json_(json) {}
+  explicit StatusMembers(const Json& json) : json_(json) {}
 
   const Json* find(const char* name) const {
     if (!json_.is_object()) return nullptr;
@@ -92,7 +92,7 @@ class Members {
 };
 
 std::optional<MachineStatus> read_machine(const Json& json) {
-  const Members members(json);
+  const StatusMembers members(json);
   const auto launched_at = members.time("launched_at");
   const auto state = std::ranges::find(kStates, members.text("state"), to_text);
   if (members.text("id").empty() || !launched_at || state == kStates.end()) return std::nullopt;
@@ -108,7 +108,7 @@ std::optional<MachineStatus> read_machine(const Json& json) {
 // Times that no machine takes, negative ones among them, are left out.
 std::optional<BootStatus> read_boots(const Json& json) {
   constexpr double kTimeMax = 7 * 24 * 3600;
-  const Members members(json);
+  const StatusMembers members(json);
   BootStatus boots{.image = members.text("image")};
   for (const Json& time : members.list("times_s", ServiceStatus::kBootTimesMax)) {
     const double value = time.is_number() ? time.get<double>() : -1;
@@ -118,7 +118,7 @@ std::optional<BootStatus> read_boots(const Json& json) {
 }
 
 std::optional<DecisionStatus> read_decision(const Json& json) {
-  const Members members(json);
+  const StatusMembers members(json);
   const auto at = members.time("at");
   if (!at) return std::nullopt;
   return DecisionStatus{.at = *at,
@@ -134,7 +134,7 @@ std::optional<DecisionStatus> read_decision(const Json& json) {
 // A newer writer may have other columns: they are found by name.
 std::vector<ServiceSample> read_samples(const Json* json) {
   if (json == nullptr) return {};
-  const Members members(*json);
+  const StatusMembers members(*json);
   const auto columns = members.list("columns", 100);
   const auto place = [&](std::string_view name) {
     return static_cast<std::size_t>(std::ranges::find_if(columns, [&](const Json& column) { return column == name; }) -
@@ -233,7 +233,7 @@ std::string to_json(const ServiceStatus& status) {
 
 Result<ServiceStatus> parse_service_status(std::string_view text) {
   const Json json = Json::parse(text, nullptr, /*allow_exceptions=*/false);
-  const Members members(json);
+  const StatusMembers members(json);
   const auto at = members.time("at");
   if (members.small("v") != kServiceStatusVersion || !at) {
     return fail(ErrorKind::invalid, "bad_service_status",
@@ -245,14 +245,14 @@ Result<ServiceStatus> parse_service_status(std::string_view text) {
   const Json* ended = members.find("ended");
   status.ended = ended != nullptr && *ended == true;
   if (const Json* found = members.find("queue")) {
-    const Members queue(*found);
+    const StatusMembers queue(*found);
     status.queue = ServiceStatus::Queue{.visible = queue.count("visible").value_or(0),
                                         .in_flight = queue.count("in_flight").value_or(0),
                                         .delayed = queue.count("delayed").value_or(0)};
     if (const auto age = queue.small("oldest_age_ms")) status.queue->oldest_age = Millis(*age);
   }
   if (const Json* found = members.find("counts")) {
-    const Members counts(*found);
+    const StatusMembers counts(*found);
     status.counts = ServiceStatus::Counts{.booting = counts.small("booting").value_or(0),
                                           .ready = counts.small("ready").value_or(0),
                                           .busy = counts.small("busy").value_or(0),
@@ -270,7 +270,7 @@ Result<ServiceStatus> parse_service_status(std::string_view text) {
     if (auto read = read_boots(boot)) status.boots.push_back(*std::move(read));
   }
   if (const Json* found = members.find("cost")) {
-    const Members cost(*found);
+    const StatusMembers cost(*found);
     const double seconds = cost.number("machine_seconds").value_or(0),
                  price = cost.number("dollars_per_hour").value_or(0);
     status.cost = {.since = cost.time("since").value_or(*at),

@@ -12,9 +12,9 @@ namespace imgrec {
 namespace {
 
 // The members of a message of version 1, all of them text.
-class Members {
+class MessageMembers {
  public:
-  explicit Members(std::string_view json)
+  explicit MessageMembers(std::string_view json)
       : document_(nlohmann::json::parse(json, nullptr, /*allow_exceptions=*/false)) {
     if (!document_.is_object() || !document_.contains("v")) document_ = nullptr;
   }
@@ -32,7 +32,7 @@ class Members {
   nlohmann::json document_;
 };
 
-std::unexpected<Error> bad(const char* what) {
+std::unexpected<Error> bad_shutdown(const char* what) {
   return fail(ErrorKind::invalid, "bad_shutdown_message", std::string("The message is no shutdown ") + what + ".");
 }
 
@@ -52,18 +52,18 @@ std::string to_json(const ShutdownConfirmation& confirmation) {
 }
 
 Result<ShutdownRequest> parse_shutdown_request(std::string_view json) {
-  const Members members(json);
+  const MessageMembers members(json);
   if (members.is_other_version()) return other_version("request to stop");
   const auto at = parse_rfc3339(members.text("requested_at"));
-  if (members.text("request").empty() || !at) return bad("request");
+  if (members.text("request").empty() || !at) return bad_shutdown("request");
   return ShutdownRequest{.id = members.text("request"), .requested_at = *at};
 }
 
 Result<ShutdownConfirmation> parse_shutdown_confirmation(std::string_view json) {
-  const Members members(json);
+  const MessageMembers members(json);
   if (members.is_other_version()) return other_version("confirmation of a stop");
   const auto at = parse_rfc3339(members.text("confirmed_at"));
-  if (members.text("request").empty() || members.text("instance").empty() || !at) return bad("confirmation");
+  if (members.text("request").empty() || members.text("instance").empty() || !at) return bad_shutdown("confirmation");
   return ShutdownConfirmation{.request = members.text("request"),
                               .instance = InstanceId(members.text("instance")),
                               .app_tier_id = members.text("app_tier_id"),

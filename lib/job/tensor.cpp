@@ -12,7 +12,7 @@ constexpr std::string_view kMagic = "imgrec-tensor ";
 constexpr std::string_view kKind = "imgrec-tensor 1 f32 3 ";
 constexpr std::size_t kLineMax = 64;
 
-std::unexpected<Error> bad(std::string what) {
+std::unexpected<Error> bad_tensor(std::string what) {
   return fail(ErrorKind::invalid, "bad_tensor", std::move(what));
 }
 
@@ -47,23 +47,23 @@ Result<TensorView> parse_tensor(ByteView object) {
   std::string_view line = object.substr(0, kLineMax);
   line = line.substr(0, line.find('\n') + 1);
   const std::size_t header = line.size();
-  if (!line.starts_with(kKind)) return bad("The tensor is of another kind than 1 f32 3.");
+  if (!line.starts_with(kKind)) return bad_tensor("The tensor is of another kind than 1 f32 3.");
   line.remove_prefix(kKind.size());
   TensorView tensor;
   tensor.height = take_side(line, ' ');
   tensor.width = take_side(line, '\n');
-  if (tensor.height == 0 || tensor.width == 0) return bad("The tensor's size cannot be read.");
+  if (tensor.height == 0 || tensor.width == 0) return bad_tensor("The tensor's size cannot be read.");
   tensor.numbers = object.substr(header);
   const std::size_t count = 3 * static_cast<std::size_t>(tensor.height) * static_cast<std::size_t>(tensor.width);
   if (tensor.numbers.size() != count * sizeof(float)) {
-    return bad("The tensor has " + std::to_string(tensor.numbers.size()) + " bytes where its size needs " +
-               std::to_string(count * sizeof(float)) + ".");
+    return bad_tensor("The tensor has " + std::to_string(tensor.numbers.size()) + " bytes where its size needs " +
+                      std::to_string(count * sizeof(float)) + ".");
   }
   for (std::size_t i = 0; i < count; ++i) {
     float value = 0;
     std::memcpy(&value, tensor.numbers.data() + i * sizeof value, sizeof value);
     if (!(std::abs(value) <= kTensorValueMax)) {
-      return bad("Number " + std::to_string(i) + " of the tensor is not finite or beyond 10,000.");
+      return bad_tensor("Number " + std::to_string(i) + " of the tensor is not finite or beyond 10,000.");
     }
   }
   return tensor;

@@ -30,7 +30,7 @@ namespace {
 constexpr int kListMax = 1000;
 constexpr std::size_t kRemoveMax = 1000;
 constexpr int kPutAttempts = 100;  // each loses a race against a remove() that took an empty folder away
-constexpr Millis kLockWait{10'000};
+constexpr Millis kObjectLockWait{10'000};
 constexpr int kLockNapMs = 1;
 constexpr const char* kScratchFolder = ".tmp";
 
@@ -323,7 +323,7 @@ class DirStore final : public ObjectStore {
   static Result<Fd> lock(const Folders& folders, int mode, const CallLimits& limits) {
     Fd guard(::openat(folders.scratch.get(), ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
     if (!guard.ok()) return store_error("lock", "the store", errno);
-    const CallLimits within = limits.at_most(system_clock(), kLockWait);
+    const CallLimits within = limits.at_most(system_clock(), kObjectLockWait);
     while (::flock(guard.get(), mode | LOCK_NB) != 0) {
       if (errno != EWOULDBLOCK && errno != EINTR) return store_error("lock", "the store", errno);
       if (auto checked = within.check(system_clock()); !checked) return fail(checked.error());

@@ -22,8 +22,8 @@ namespace imgrec {
 namespace {
 
 constexpr std::size_t kTokensKept = 1000;
-constexpr Millis kLookAgain = std::chrono::minutes(1);  // for ended children when nobody asks
-constexpr int kReapIntervalMs = 10;                     // while the fleet is destroyed
+constexpr Millis kChildrenLookAgain = std::chrono::minutes(1);  // for ended children when nobody asks
+constexpr int kReapIntervalMs = 10;                             // while the fleet is destroyed
 
 struct Worker {
   Instance instance;
@@ -269,7 +269,7 @@ class ProcessFleet final : public Fleet {
   // on_death for those that died.
   void watch(const std::stop_token& stop) {
     while (!stop.stop_requested()) {
-      MonoTime next = clock_.mono_now() + kLookAgain;
+      MonoTime next = clock_.mono_now() + kChildrenLookAgain;
       std::stop_token changed;
       std::vector<pid_t> dead;
       {

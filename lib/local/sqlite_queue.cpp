@@ -14,7 +14,7 @@ namespace {
 
 constexpr std::size_t kQueueNameBytesMax = 80;
 // Nobody rings for a sender that was killed between its commit and its ring: so a poll also looks by itself, rarely.
-constexpr Millis kLookAgain = Seconds(5);
+constexpr Millis kDelayedLookAgain = Seconds(5);
 
 // What the queues of one file share; it lives as long as the last of them.
 struct Shared {
@@ -94,7 +94,7 @@ class SqliteQueue final : public MessageQueue {
       for (Message& message : delivery->messages) message.sent_at = shared_->to_wall(message.sent_at);
       if (delivery->dead_lettered) shared_->board->ring(row_.dead_letter);
       if (!delivery->messages.empty() || mono >= end) return std::move(delivery->messages);
-      MonoTime until = std::min(end, mono + kLookAgain);
+      MonoTime until = std::min(end, mono + kDelayedLookAgain);
       if (delivery->next_at) until = std::min(until, mono + (*delivery->next_at - now));
       shared_->board->wait(row_.id, seen, until, clock, stop);
     }
@@ -109,7 +109,7 @@ class SqliteQueue final : public MessageQueue {
     const auto good = shared_->store->extend(row_, receipts, visibility, shared_->real(limits));
     if (!good) return fail(good.error());
     // The pollers' next look may come earlier than they thought; only a longer lease needs no ring, and is the rule.
-    if (visibility < kLookAgain) shared_->board->ring(row_.id);
+    if (visibility < kDelayedLookAgain) shared_->board->ring(row_.id);
     return receipt_outcomes(*good);
   }
 

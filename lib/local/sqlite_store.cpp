@@ -13,7 +13,7 @@ namespace {
 
 constexpr std::int64_t kApplicationId = 0x696D6772;  // "imgr"
 constexpr std::int64_t kVersion = 1;
-constexpr Millis kLockWait{60'000};  // for another process that writes
+constexpr Millis kWriterWait{60'000};  // for another process that writes
 constexpr long kLockNapMinNs = 50'000, kLockNapMaxNs = 4'000'000;
 constexpr std::int64_t kDedupMs = 5 * 60'000;
 constexpr std::int64_t kDelayMaxMs = 15 * 60'000;  // of OutgoingMessage::delay
@@ -167,7 +167,7 @@ Result<void> SqliteStore::begin_boot(std::int64_t now) {
 }
 
 Result<void> SqliteStore::write(const CallLimits& limits, const std::function<Result<void>()>& body) {
-  const CallLimits within = limits.at_most(system_clock(), kLockWait);
+  const CallLimits within = limits.at_most(system_clock(), kWriterWait);
   timespec nap{0, kLockNapMinNs};
   while (true) {
     Result<void> done;

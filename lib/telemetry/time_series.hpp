@@ -5,6 +5,7 @@
 // Memory   is taken once, at construction: about 130 kB per column. A restart begins empty.
 #pragma once
 
+#include <limits>
 #include <mutex>
 #include <span>
 #include <string>
@@ -24,6 +25,9 @@ struct SeriesPoint {
   bool operator==(const SeriesPoint&) const = default;
 };
 
+/// What is recorded, and exported as a gauge, where nobody knows the value.
+inline constexpr double kUnknown = std::numeric_limits<double>::quiet_NaN();
+
 class TimeSeries {
  public:
   static constexpr int kSecondsKept = 60 * 60;
@@ -33,7 +37,7 @@ class TimeSeries {
   static constexpr std::size_t kColumnsMax = 64;
   explicit TimeSeries(std::vector<std::string> columns);
 
-  /// One value per column, in their order; NaN: unknown, which leaves a gap rather than a 0.
+  /// One value per column, in their order; kUnknown leaves a gap rather than a 0.
   void record(WallTime at, std::span<const double> values);
 
   /// The points of a column that begin at or after `since`, oldest first; none for a column that does not exist.

@@ -4,7 +4,6 @@
 #include <array>
 #include <atomic>
 #include <cmath>
-#include <limits>
 #include <memory>
 #include <optional>
 #include <thread>
@@ -25,8 +24,6 @@
 
 namespace imgrec {
 namespace {
-
-constexpr double kUnknown = std::numeric_limits<double>::quiet_NaN();
 
 // Two calls that wait for signals and one that reads the queue's counts, each 40 s, are 195,000 a month.
 constexpr Millis kIdlePause{40'000};

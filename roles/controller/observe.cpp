@@ -2,13 +2,12 @@
 
 #include <algorithm>
 #include <atomic>
-#include <limits>
 #include <utility>
+
+#include "lib/telemetry/time_series.hpp"
 
 namespace imgrec {
 namespace {
-
-constexpr double kUnknown = std::numeric_limits<double>::quiet_NaN();
 
 // A call that a stop ended says nothing about what was called.
 void tell(OutageLog& log, const auto& outcome) {

@@ -21,10 +21,6 @@ void keep_latest(std::vector<T>& all, std::size_t most) {
   if (all.size() > most) all.erase(all.begin(), all.end() - static_cast<std::ptrdiff_t>(most));
 }
 
-double to_s(Millis time) {
-  return static_cast<double>(time.count()) / 1000;
-}
-
 }  // namespace
 
 SignalBook::Sender* SignalBook::first_time(const Signal& signal, MonoTime now, WallTime wall, bool& is_newest) {

@@ -1,22 +1,17 @@
 #include "roles/controller/status_book.hpp"
 
 #include <algorithm>
-#include <limits>
 #include <utility>
+
+#include "lib/telemetry/time_series.hpp"
 
 namespace imgrec {
 namespace {
-
-constexpr double kUnknown = std::numeric_limits<double>::quiet_NaN();
 
 // A worker that ran before this controller is heard within this time, so one that is silent for longer does not boot.
 constexpr Seconds kBootingMax{150};
 
 constexpr Seconds kGapMax{300};  // not counted as machine time beyond that: nobody looked
-
-double to_s(Millis time) {
-  return static_cast<double>(time.count()) / 1000;
-}
 
 }  // namespace
 

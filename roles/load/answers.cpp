@@ -3,6 +3,7 @@
 #include <simdjson.h>
 
 #include "lib/base/text.hpp"
+#include "roles/load/json_private.hpp"
 
 namespace imgrec::load {
 namespace {
@@ -10,11 +11,6 @@ namespace {
 namespace dom = simdjson::dom;
 
 constexpr const char* kBadAnswer = "bad_answer";
-
-std::string text_of(const dom::element& object, std::string_view name) {
-  std::string_view text;
-  return object[name].get(text) == simdjson::SUCCESS ? std::string(text) : std::string();
-}
 
 // A result document, a pending job, or an error.
 ImageAnswer answer_of(const dom::element& item) {

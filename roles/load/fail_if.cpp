@@ -20,7 +20,7 @@ struct KnownFigure {
 };
 
 template <class T>
-std::optional<double> number(T value) {
+std::optional<double> limit_number(T value) {
   return static_cast<double>(value);
 }
 
@@ -34,11 +34,11 @@ constexpr std::array<KnownFigure, 14> kFigures = {{
     {"mean", Unit::time, [](const Figures& f) { return f.latencies.mean(); }},
     {"first_label", Unit::time, [](const Figures& f) { return f.first_label_s; }},
     {"accuracy", Unit::share, [](const Figures& f) { return f.accuracy; }},
-    {"ok", Unit::number, [](const Figures& f) { return number(f.ok); }},
-    {"failed", Unit::number, [](const Figures& f) { return number(f.failed); }},
-    {"late", Unit::number, [](const Figures& f) { return number(f.late); }},
-    {"images_per_s", Unit::number, [](const Figures& f) { return number(f.images_per_s); }},
-    {"calls_per_s", Unit::number, [](const Figures& f) { return number(f.calls_per_s); }},
+    {"ok", Unit::number, [](const Figures& f) { return limit_number(f.ok); }},
+    {"failed", Unit::number, [](const Figures& f) { return limit_number(f.failed); }},
+    {"late", Unit::number, [](const Figures& f) { return limit_number(f.late); }},
+    {"images_per_s", Unit::number, [](const Figures& f) { return limit_number(f.images_per_s); }},
+    {"calls_per_s", Unit::number, [](const Figures& f) { return limit_number(f.calls_per_s); }},
 }};
 
 const KnownFigure* find_figure(std::string_view name) {

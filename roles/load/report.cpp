@@ -13,7 +13,7 @@ constexpr std::pair<const char*, double> kShares[] = {{"p50", 0.5},  {"p90", 0.9
 
 constexpr double kBusyShare = 0.8;
 
-std::string number(double value, int digits) {
+std::string report_number(double value, int digits) {
   char text[64];
   std::snprintf(text, sizeof text, "%.*f", digits, value);
   return text;
@@ -48,9 +48,9 @@ void append_csv(std::string& out, std::string_view text) {
 std::string model_text(const LoadPlan& plan) {
   if (!plan.open) return "closed, " + std::to_string(plan.concurrency) + " requests at once";
   if (!plan.open->at_s.empty()) return "open, " + std::to_string(plan.open->at_s.size()) + " arrivals of a trace";
-  const std::string begin = number(plan.open->rate_begin, 1);
+  const std::string begin = report_number(plan.open->rate_begin, 1);
   if (plan.open->rate_begin == plan.open->rate_end) return "open, " + begin + " requests/s";
-  return "open, " + begin + " to " + number(plan.open->rate_end, 1) + " requests/s";
+  return "open, " + begin + " to " + report_number(plan.open->rate_end, 1) + " requests/s";
 }
 
 void add_service_rows(const LoadReport& report, std::vector<std::vector<std::string>>& rows) {
@@ -59,10 +59,10 @@ void add_service_rows(const LoadReport& report, std::vector<std::vector<std::str
     rows.push_back({"machines", "not known: " + service.problem});
     return;
   }
-  if (const auto most = service.machines_max()) rows.push_back({"machines at most", number(*most, 0)});
+  if (const auto most = service.machines_max()) rows.push_back({"machines at most", report_number(*most, 0)});
   if (const auto seconds = service.machine_seconds()) {
-    std::string text = number(*seconds, 1) + " s";
-    if (const auto dollars = service.dollars(); dollars && *dollars > 0) text += ", $" + number(*dollars, 6);
+    std::string text = report_number(*seconds, 1) + " s";
+    if (const auto dollars = service.dollars(); dollars && *dollars > 0) text += ", $" + report_number(*dollars, 6);
     rows.push_back({"machine-seconds", text});
   }
 }
@@ -71,9 +71,9 @@ void add_service_rows(const LoadReport& report, std::vector<std::vector<std::str
 
 std::string readable_seconds(std::optional<double> seconds) {
   if (!seconds) return "-";
-  if (*seconds < 0.0995) return number(*seconds * 1000, *seconds < 0.00995 ? 2 : 1) + " ms";
-  if (*seconds < 0.9995) return number(*seconds * 1000, 0) + " ms";
-  return number(*seconds, *seconds < 99.5 ? 2 : 0) + " s";
+  if (*seconds < 0.0995) return report_number(*seconds * 1000, *seconds < 0.00995 ? 2 : 1) + " ms";
+  if (*seconds < 0.9995) return report_number(*seconds * 1000, 0) + " ms";
+  return report_number(*seconds, *seconds < 99.5 ? 2 : 0) + " s";
 }
 
 std::vector<std::vector<std::string>> summary_rows(const LoadReport& report) {
@@ -82,9 +82,9 @@ std::vector<std::vector<std::string>> summary_rows(const LoadReport& report) {
       {"requests", std::to_string(figures.ok) + " ok, " + std::to_string(figures.failed) + " failed"},
       {"model", model_text(report.plan)},
       {"time", readable_seconds(figures.seconds)},
-      {"images", std::to_string(figures.images_ok) + " answered, " + number(figures.images_per_s, 1) + "/s"},
-      {"calls",
-       number(figures.calls_per_s, 1) + "/s over " + std::to_string(report.result.connections) + " connections"}};
+      {"images", std::to_string(figures.images_ok) + " answered, " + report_number(figures.images_per_s, 1) + "/s"},
+      {"calls", report_number(figures.calls_per_s, 1) + "/s over " + std::to_string(report.result.connections) +
+                    " connections"}};
   std::string latencies;
   for (const auto& [name, share] : kShares) {
     latencies +=
@@ -93,8 +93,9 @@ std::vector<std::vector<std::string>> summary_rows(const LoadReport& report) {
   rows.push_back({"latency", latencies});
   rows.push_back({"first label", readable_seconds(figures.first_label_s)});
   if (figures.accuracy) {
-    rows.push_back({"accuracy", number(100 * *figures.accuracy, 2) + " %: " + std::to_string(report.result.correct) +
-                                    " correct, " + std::to_string(report.result.wrong) + " wrong"});
+    rows.push_back({"accuracy", report_number(100 * *figures.accuracy, 2) +
+                                    " %: " + std::to_string(report.result.correct) + " correct, " +
+                                    std::to_string(report.result.wrong) + " wrong"});
   }
   for (const auto& [error, count] : figures.errors) rows.push_back({"error", std::to_string(count) + " " + error});
   if (figures.warmup > 0) rows.push_back({"warm-up", std::to_string(figures.warmup) + " requests, not counted above"});
@@ -105,7 +106,7 @@ std::vector<std::vector<std::string>> summary_rows(const LoadReport& report) {
   }
   if (const double share = report.result.duration_s > 0 ? report.cpu_seconds / report.result.duration_s : 0;
       share > 0) {
-    std::string text = number(100 * share, 1) + " % of a core";
+    std::string text = report_number(100 * share, 1) + " % of a core";
     if (share > kBusyShare && report.result.duration_s >= 1)
       text += ": so busy that this machine may be what was measured";
     rows.push_back({"this program", text});

@@ -122,7 +122,7 @@ std::string table_of(const Plot& plot) {
                html_table(rows, "Table: " + plot.title, 0), "</details>\n"});
 }
 
-std::string text_of(const ServiceDecision& decision) {
+std::string decision_text(const ServiceDecision& decision) {
   std::string text = decimal(decision.at_s) + " s";
   if (decision.wanted) text += ", wanted " + decimal(*decision.wanted, 0);
   if (decision.launch > 0) text += ", +" + std::to_string(decision.launch);
@@ -137,8 +137,8 @@ std::string decisions_of(const ServiceSeen& seen, std::vector<PlotMark>& marks) 
     const ServiceDecision& decision = seen.decisions[i];
     marks.push_back({.at_s = decision.at_s,
                      .kind = decision.launch > 0 ? MarkKind::more : MarkKind::fewer,
-                     .text = text_of(decision)});
-    out += join({"<li>", html_escaped(text_of(decision)), "</li>"});
+                     .text = decision_text(decision)});
+    out += join({"<li>", html_escaped(decision_text(decision)), "</li>"});
   }
   return out + "</ul>";
 }

@@ -17,10 +17,6 @@ constexpr std::uint64_t kAnswerBytesMax = 64 * kMiB;
 // A tag is the request's place among those under way, and the place of an image in it: 0 for the request itself.
 constexpr std::uint64_t kImageBits = 16;
 
-double to_s(Millis time) {
-  return static_cast<double>(time.count()) / 1000;
-}
-
 // A request that has not ended.
 struct UnderWay {
   LoadRecord record;

@@ -6,6 +6,8 @@
 #include <array>
 #include <map>
 
+#include "roles/load/json_private.hpp"
+
 namespace imgrec::load {
 namespace {
 
@@ -31,11 +33,6 @@ constexpr std::array<std::pair<std::string_view, std::optional<double> ServiceSa
 std::optional<double> number_of(const dom::element& object, std::string_view name) {
   double value = 0;
   return object[name].get(value) == simdjson::SUCCESS ? std::optional(value) : std::nullopt;
-}
-
-std::string text_of(const dom::element& object, std::string_view name) {
-  std::string_view text;
-  return object[name].get(text) == simdjson::SUCCESS ? std::string(text) : std::string();
 }
 
 int count_of(const dom::element& object, std::string_view name) {

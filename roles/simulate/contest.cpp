@@ -8,7 +8,7 @@ namespace {
 constexpr double kPeakMachines = 50;  // of a trace without a scale
 constexpr int kRoomOverPeak = 4;
 constexpr double kSamplesOfRecording = 400;
-constexpr std::uint64_t kJobsMax = 1'000'000;
+constexpr std::uint64_t kContestJobsMax = 1'000'000;
 
 }  // namespace
 
@@ -67,7 +67,7 @@ std::vector<Summary> run_course(const Course& course, const std::vector<Contende
   }
   for (int i = 1; i <= seeds; ++i) {
     const auto seed = static_cast<std::uint64_t>(i);
-    const Workload workload = course.workload(seed, kJobsMax);
+    const Workload workload = course.workload(seed, kContestJobsMax);
     for (std::size_t j = 0; j < contenders.size(); ++j) {
       Recording* recording = recordings != nullptr && i == 1 ? &(*recordings)[j] : nullptr;
       summaries[j].images_per_job = workload.images_per_job;

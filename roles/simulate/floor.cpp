@@ -3,11 +3,7 @@
 #include <algorithm>
 
 namespace imgrec::simulate {
-namespace {
-
-constexpr double kBilledMinS = 60;
-
-}  // namespace
+namespace {}  // namespace
 
 double floor_usd(const Workload& workload, const WorkerKind& kind) {
   if (workload.images == 0) return 0;

@@ -9,7 +9,6 @@
 namespace imgrec::simulate {
 namespace {
 
-constexpr double kBilledMinS = 60;
 constexpr Span kShutDown = std::chrono::seconds(3);  // shown as shutting-down, and not billed
 constexpr std::size_t kTokensMax = 64;
 constexpr std::string_view kIdPrefix = "i-";

@@ -12,7 +12,7 @@ namespace {
 
 constexpr double kLeast = 1e-9;  // so that nothing is infinitely good
 
-constexpr std::uint64_t kJobsMax = 50'000;
+constexpr std::uint64_t kTuningJobsMax = 50'000;
 constexpr std::uint64_t kSeed = 1;
 
 double score_of(const Peer& peer, const KnobValues& knobs, const std::vector<Course>& courses,
@@ -36,7 +36,7 @@ double score(const std::vector<Summary>& summaries) {
 
 KnobValues tune(const Peer& peer, const std::vector<Course>& courses, int passes_max) {
   std::vector<Workload> workloads;
-  for (const Course& one : courses) workloads.push_back(one.workload(kSeed, kJobsMax));
+  for (const Course& one : courses) workloads.push_back(one.workload(kSeed, kTuningJobsMax));
   KnobValues best = peer.documented();
   double best_score = score_of(peer, best, courses, workloads);
   for (int pass = 0; pass < passes_max; ++pass) {

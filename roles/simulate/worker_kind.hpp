@@ -10,6 +10,8 @@
 
 namespace imgrec::simulate {
 
+constexpr double kBilledMinS = 60;  // of each machine
+
 struct WorkerKind {
   std::string name;
   int slots = 1;             // images that it works on at a time

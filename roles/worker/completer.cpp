@@ -10,8 +10,8 @@
 namespace imgrec {
 namespace {
 
-constexpr std::size_t kWaitingMax = 64;  // answers; more than a batch, so that the next can gather
-constexpr Millis kCallMax{10'000};       // of one attempt to send or remove
+constexpr std::size_t kWaitingMax = 64;     // answers; more than a batch, so that the next can gather
+constexpr Millis kAttemptDeadline{10'000};  // of one attempt to send or remove
 constexpr std::size_t kLoggedNameMax = 256;
 
 // The queue is not there, or does not carry this message: another attempt changes nothing. Whatever else a queue
@@ -32,7 +32,7 @@ Completer::Completer(const WorkerPorts& ports, LeaseKeeper& leases, WorkerMetric
       queues_("sending and removing messages", ports.clock, ports.rng,
               {.backoff = {Millis(50), Millis(2'000)},
                .hold_max = options_.outage_hold_max,
-               .call_max = kCallMax,
+               .call_max = kAttemptDeadline,
                .is_outage = [](const Error& error) { return error.kind != ErrorKind::cancelled && !is_final(error); }}),
       answers_(ports.clock, {.batch_max = kBatchMax, .waiting_max = kWaitingMax, .linger = options_.linger}),
       removals_(ports.clock, {.batch_max = kBatchMax,

@@ -8,7 +8,7 @@
 namespace imgrec {
 namespace {
 
-constexpr Millis kCallMax{5'000};
+constexpr Millis kEndDeadline{5'000};
 
 }  // namespace
 
@@ -49,7 +49,7 @@ bool IdleEnd::is_orphan(MonoTime::duration idle, const std::stop_token& stop) {
   const Millis timeout = options_.orphan_timeout;
   if (timeout <= Millis(0) || idle < timeout / kLooks || now < look_at_) return false;
   look_at_ = now + timeout / kLooks;
-  const auto lease = results_.get(leader_lease_key(), kLeaderLeaseBytesMax, {Deadline::in(clock_, kCallMax), stop});
+  const auto lease = results_.get(leader_lease_key(), kLeaderLeaseBytesMax, {Deadline::in(clock_, kEndDeadline), stop});
   if (!lease && lease.error().kind != ErrorKind::not_found) {
     if (lease.error().kind != ErrorKind::cancelled) outage_.failed(lease.error());
     version_.reset();  // what happened meanwhile is not known

@@ -10,7 +10,7 @@
 namespace imgrec {
 namespace {
 
-constexpr Millis kCallMax{5'000};                               // nothing of this may keep a worker from its work
+constexpr Millis kShutdownDeadline{5'000};                      // nothing of this may keep a worker from its work
 constexpr Millis kLookForQueueAgain = std::chrono::minutes(5);  // a deployment may have none
 constexpr Millis kWaitForEndMax = std::chrono::minutes(10);
 constexpr Millis kLease{30'000};  // of a request between its receipt and its removal
@@ -29,7 +29,7 @@ bool Shutdown::take(const std::stop_token& stop) {
   const MonoTime now = clock_.mono_now();
   if (options_.check <= Millis(0) || now < look_at_) return false;
   look_at_ = now + options_.check;
-  const CallLimits limits(Deadline::in(clock_, kCallMax), stop);
+  const CallLimits limits(Deadline::in(clock_, kShutdownDeadline), stop);
   if (!requests_) {
     auto queue = queues_.open(options_.requests, limits);
     if (!queue) {
@@ -87,7 +87,7 @@ Result<void> Shutdown::send_confirmation(const CallLimits& limits) {
 }
 
 bool Shutdown::confirm(const std::stop_token& stop) {
-  const auto sent = send_confirmation(CallLimits(Deadline::in(clock_, kCallMax), stop));
+  const auto sent = send_confirmation(CallLimits(Deadline::in(clock_, kShutdownDeadline), stop));
   if (sent) {
     outage_.succeeded();
   } else if (sent.error().kind != ErrorKind::cancelled) {

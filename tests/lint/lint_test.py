@@ -206,6 +206,36 @@ def test_third_party_headers_stay_in_source_files():
     assert not wrong, "\n".join(wrong)
 
 
+UNITY = [p for top in ("cmd", "lib", "roles", "aws") for p in sorted((ROOT / top).rglob("CMakeLists.txt"))]
+LIBRARY = re.compile(r"imgrec_library\((\w+)\s+SOURCES\s+(.*?)(?=\s(?:LINKS|PRIVATE_LINKS)\s|\))", re.S)
+# A type, a constant or a function at the beginning of a line.
+LOCAL = re.compile(r"(?:struct|class|enum(?: class)?) (\w+)[^;]*\{|(?:constexpr|const|static) [^=;({]*?(\w+)(?:\[\w*\])? ?[={;]|[\w:<>,&*\s\[\]]*?[\w>&*\]]\s+[&*]?(\w+)\(")
+
+
+def local_names(path):
+    """What the anonymous namespaces of a file name, each with the namespace around."""
+    text = path.read_text()
+    around = re.search(r"^namespace ([\w:]+) \{", text, re.M)
+    for block in re.findall(r"^namespace \{\n(.*?)^\}  // namespace$", text, re.M | re.S):
+        for line in block.splitlines():
+            if found := LOCAL.match(line) if line and line[0] not in " /#}" else None:
+                yield around.group(1), next(name for name in found.groups() if name)
+
+
+def test_what_is_local_to_a_file_has_a_name_of_its_own_in_its_library():
+    """Several files of a library are compiled as one (cmake/imgrec.cmake): functions of one name would be taken for each other."""
+    wrong, seen = [], 0
+    for lists in UNITY:
+        for library, sources in LIBRARY.findall(lists.read_text()):
+            owners = {}
+            for file in (lists.parent / name for name in sources.split() if name.endswith(".cpp") and (lists.parent / name).exists()):
+                for name in set(local_names(file)):
+                    seen += 1
+                    if owners.setdefault(name, file) != file:
+                        wrong.append(f"{library}: {name[1]} is in {owners[name].relative_to(ROOT)} and in {file.relative_to(ROOT)}")
+    assert seen > 1000 and not wrong, "\n".join(wrong)
+
+
 @pytest.mark.parametrize("rule,pattern,allowed", [
     ("ambient time, randomness or environment", AMBIENT, ("lib/base/", "cmd/")),
     ("a call that is unsafe", UNSAFE, ()),

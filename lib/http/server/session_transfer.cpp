@@ -12,7 +12,7 @@ namespace {
 using asio::ip::tcp;
 using boost::system::error_code;
 
-constexpr std::size_t kReadBytes = 16 * kKiB;
+constexpr std::size_t kStreamReadBytes = 16 * kKiB;
 constexpr std::size_t kGrowthBytes = 256 * kKiB;
 constexpr std::string_view kSpeakTls =
     "HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain; charset=utf-8\r\nConnection: close\r\n\r\n"
@@ -87,7 +87,7 @@ std::ptrdiff_t Session::receive(std::string& into, std::size_t bytes_max) {
 // Appends what arrives next to in_; false at the end, on an error, and after the time limit.
 asio::awaitable<bool> Session::read_more() {
   while (!timed_out_ && !aborted_) {
-    const auto length = receive(in_, kReadBytes);
+    const auto length = receive(in_, kStreamReadBytes);
     if (length >= 0) co_return length > 0;
     const error_code failure = co_await wait_readable();
     if (failure) break;

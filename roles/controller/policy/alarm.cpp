@@ -29,7 +29,7 @@ using namespace alarm_rule;
 constexpr Seconds kPeriod{60};
 constexpr Seconds kWarmUp{kWarmUpSeconds};
 
-struct Memory {
+struct AlarmMemory {
   std::optional<int> desired;
   std::optional<MonoTime> datapoint_at;
   int before_warm_up = 0;  // the capacity before the instances that warm up
@@ -46,7 +46,7 @@ int step_for(std::span<const Step> steps, double distance) {
 }
 
 // What the datapoint makes of the desired capacity; the reason why.
-std::string evaluate(Memory& memory, double visible, MonoTime now, const ScalingRules& rules) {
+std::string evaluate(AlarmMemory& memory, double visible, MonoTime now, const ScalingRules& rules) {
   const bool warming = now < memory.warm_at;
   int& desired = *memory.desired;
   if (visible > kOutThreshold) {
@@ -70,7 +70,7 @@ std::string evaluate(Memory& memory, double visible, MonoTime now, const Scaling
 }  // namespace
 
 Decision decide_alarm(const Observation& observation, PolicyState& state, const ScalingRules& rules) {
-  auto& memory = state.get<Memory>();
+  auto& memory = state.get<AlarmMemory>();
   if (!memory.desired) memory.desired = std::max({1, rules.min, count_projected(observation)});
   const auto visible = observation.depth.visible;
   std::string reason = "between two datapoints";

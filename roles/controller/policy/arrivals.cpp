@@ -25,10 +25,6 @@ double seconds_between(MonoTime from, MonoTime to) {
   return std::chrono::duration<double>(to - from).count();
 }
 
-double to_s(Seconds time) {
-  return static_cast<double>(time.count());
-}
-
 }  // namespace
 
 // What came between two samples is taken to have come evenly.

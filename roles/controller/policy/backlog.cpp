@@ -15,7 +15,7 @@ namespace {
 using policy_words::plural;
 using policy_words::seconds_text;
 
-struct Memory {
+struct BacklogMemory {
   ImageTime image_time;
   // When fewer were wanted than there are, and the most wanted since then.
   std::optional<MonoTime> fewer_since;
@@ -25,7 +25,7 @@ struct Memory {
 }  // namespace
 
 Decision decide_backlog(const Observation& observation, PolicyState& state, const ScalingRules& rules) {
-  auto& memory = state.get<Memory>();
+  auto& memory = state.get<BacklogMemory>();
   const auto messages = count_messages(observation.depth);
   const Capacity capacity = find_capacity(observation, rules, static_cast<double>(messages));
   memory.image_time.observe(observation, capacity.ready, state.after_gap);

@@ -10,10 +10,6 @@ constexpr double kStuckFactor = 3;  // boots that took three times as long as ni
 constexpr Seconds kSeenKept{3'600};
 constexpr double kFallMin = 10;  // messages by which the backlog fell, before its speed says something
 
-double to_s(Millis time) {
-  return static_cast<double>(time.count()) / 1000;
-}
-
 // An overdue machine is expected soon, but not at once.
 double boot_left(double age_s, double boot_s) {
   return std::max(boot_s - age_s, boot_s / 10);

@@ -10,14 +10,14 @@ namespace {
 
 using policy_words::plural;
 
-struct Memory {
+struct DepthMemory {
   std::optional<MonoTime> empty_since;
 };
 
 }  // namespace
 
 Decision decide_depth(const Observation& observation, PolicyState& state, const ScalingRules& rules) {
-  auto& memory = state.get<Memory>();
+  auto& memory = state.get<DepthMemory>();
   if (state.after_gap) memory = {};
   const int limit = instance_limit(rules);
   const std::uint64_t messages = count_messages(observation.depth);

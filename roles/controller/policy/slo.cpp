@@ -59,7 +59,7 @@ class Needs {
   std::deque<Need> needs_;  // oldest first, each less than the one before
 };
 
-struct Memory {
+struct SloMemory {
   ImageTime image_time;
   Arrivals arrivals;
   Gaps gaps;
@@ -80,10 +80,6 @@ struct Forecast {
   double backlog_s = 0;  // machine-seconds that are left when an instance launched now is ready
 };
 
-double to_s(Millis time) {
-  return static_cast<double>(time.count()) / 1000;
-}
-
 int rounded_up(double instances, int limit) {
   return static_cast<int>(std::clamp(std::ceil(instances - 1e-9), 0.0, static_cast<double>(limit)));
 }
@@ -92,7 +88,7 @@ double with_spare(double load, double spare) {
   return load > 0 ? load + spare * std::sqrt(load) : 0;
 }
 
-Forecast predict(const Observation& observation, Memory& memory, const ScalingRules& rules, const Capacity& capacity,
+Forecast predict(const Observation& observation, SloMemory& memory, const ScalingRules& rules, const Capacity& capacity,
                  bool after_gap) {
   Forecast forecast;
   memory.image_time.observe(observation, capacity.ready, after_gap);
@@ -118,7 +114,7 @@ Forecast predict(const Observation& observation, Memory& memory, const ScalingRu
 
 // Instances that are launched again soon after others went have cost a boot, and images a wait: the next ones stay
 // twice as long. When none was missed for long enough, the next ones stay half as long.
-void learn_hold(Memory& memory, int here, int wanted, MonoTime now) {
+void learn_hold(SloMemory& memory, int here, int wanted, MonoTime now) {
   if (wanted > here && memory.shrunk_at) {
     const bool missed = here > 0 && now - *memory.shrunk_at < kRegretSpan;
     if (missed) memory.hold = std::min<Millis>(2 * memory.hold, kHoldMax);
@@ -146,14 +142,14 @@ int needed_to_keep_up(const Forecast& forecast, int limit) {
 
 // Those that are there because much had piled up go soon after it is worked off: only what keeps up with the arrivals
 // would be missed when the next ones come.
-int needed_to_stay(Memory& memory, const Forecast& forecast, const Capacity& capacity, int launch_for, int limit,
+int needed_to_stay(SloMemory& memory, const Forecast& forecast, const Capacity& capacity, int launch_for, int limit,
                    MonoTime now) {
   const int to_work_off = rounded_up(forecast.messages * forecast.image_s / kSoonS, limit);
   const int lately = memory.in_all.most(std::max({to_work_off, capacity.busy, launch_for}), now, kHoldMin);
   return std::max(lately, memory.to_keep_up.most(needed_to_keep_up(forecast, limit), now, memory.hold));
 }
 
-void count_empty_reading(Memory& memory, bool work, MonoTime now, bool after_gap) {
+void count_empty_reading(SloMemory& memory, bool work, MonoTime now, bool after_gap) {
   if (work || after_gap) memory.empty_since.reset();
   if (work) return;
   if (!memory.empty_since) {
@@ -168,7 +164,7 @@ struct LastOne {
   bool for_minutes = false;
 };
 
-LastOne consider_last_one(const Observation& observation, const Memory& memory, const ScalingRules& rules) {
+LastOne consider_last_one(const Observation& observation, const SloMemory& memory, const ScalingRules& rules) {
   const bool sound = memory.empty_since && memory.empty_readings >= kEmptyReadings &&
                      observation.at - *memory.empty_since >= rules.idle_cooldown;
   if (!sound) return {.stays_because = "one stays for the idle cooldown"};
@@ -192,7 +188,7 @@ std::string describe(const Forecast& forecast, const Capacity& capacity) {
 }  // namespace
 
 Decision decide_slo(const Observation& observation, PolicyState& state, const ScalingRules& rules) {
-  auto& memory = state.get<Memory>();
+  auto& memory = state.get<SloMemory>();
   const int limit = instance_limit(rules);
   const int here = std::max(0, count_projected(observation));
   const auto messages = count_messages(observation.depth);

@@ -14,7 +14,6 @@ namespace imgrec {
 namespace {
 
 constexpr int kTooManyRequests = 429;
-constexpr int kServiceUnavailable = 503;
 constexpr int kGatewayTimeout = 504;
 constexpr std::size_t kEtagDigits = 32;
 constexpr std::string_view kJson = "application/json";
@@ -212,6 +211,10 @@ void add_etag(Response& response, const Request& request, std::string etag) {
     response.body.clear();
   }
   response.headers.emplace_back("ETag", std::move(etag));
+}
+
+Response json_response(std::string body) {
+  return {.content_type = std::string(kJson), .headers = {{"Cache-Control", "no-store"}}, .body = std::move(body)};
 }
 
 Response pending_response(const JobId& job) {

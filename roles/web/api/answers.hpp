@@ -38,6 +38,9 @@ Response server_error_response(int status, std::string_view code, std::string_vi
 Response images_response(const AnswerForm& form, WaitEnd how, const std::vector<ImageSlot>& slots,
                          const RequestId& request);
 
+/// 200 and JSON of this moment, which no cache keeps.
+Response json_response(std::string body);
+
 /// 200 and the result document, be it labels or an error.
 Response document_response(const JobResult& result);
 

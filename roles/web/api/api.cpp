@@ -55,10 +55,6 @@ bool takes_images(const Route& route) {
          route.endpoint == Endpoint::detect_labels || route.endpoint == Endpoint::v2_infer;
 }
 
-Response json_response(std::string body) {
-  return {.content_type = "application/json", .headers = {{"Cache-Control", "no-store"}}, .body = std::move(body)};
-}
-
 /// A list on its way to a client. Everything runs on the I/O thread.
 struct ListStream {
   ResultsList list;

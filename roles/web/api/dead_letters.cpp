@@ -1,14 +1,12 @@
 #include "roles/web/api/dead_letters.hpp"
 
-#include <charconv>
-
 #include "lib/base/json_writer.hpp"
 #include "lib/base/log.hpp"
+#include "roles/web/api/answers.hpp"
+#include "roles/web/api/list_limit.hpp"
 
 namespace imgrec {
 namespace {
-
-constexpr std::size_t kLimitMax = 100, kLimitDefault = 50;
 
 // What exactly failed is for the log: it may name queues and accounts.
 Error told(const Error& error) {
@@ -19,12 +17,7 @@ Error told(const Error& error) {
           "wrong."};
 }
 
-Response json_response(std::string body) {
-  return {
-      .content_type = "application/json", .headers = {{"Cache-Control", "no-store"}}, .body = std::move(body) + "\n"};
-}
-
-std::string to_json(const DeadLetters::Listing& listing) {
+std::string letters_json(const DeadLetters::Listing& listing) {
   JsonWriter json;
   json.begin_object().begin_list("dead_letters");
   for (const DeadLetter& letter : listing.letters) {
@@ -43,17 +36,11 @@ std::string to_json(const DeadLetters::Listing& listing) {
 }  // namespace
 
 void DeadLetterHandler::list(Exchange exchange) {
-  std::size_t limit = kLimitDefault;
-  if (const auto text = exchange.request.query_value("limit")) {
-    const auto [end, error] = std::from_chars(text->data(), text->data() + text->size(), limit);
-    if (error != std::errc() || end != text->data() + text->size() || limit < 1 || limit > kLimitMax) {
-      return exchange.send_error(
-          {ErrorKind::invalid, "bad_limit", "limit is a whole number from 1 to " + std::to_string(kLimitMax) + "."});
-    }
-  }
-  const auto listing = letters_.list(limit);
+  const auto limit = list_limit(exchange.request);
+  if (!limit) return exchange.send_error(limit.error());
+  const auto listing = letters_.list(*limit);
   if (!listing) return exchange.send_error(told(listing.error()));
-  exchange.send(json_response(to_json(*listing)));
+  exchange.send(json_response(letters_json(*listing) + "\n"));
 }
 
 void DeadLetterHandler::redrive(Exchange exchange) {
@@ -74,7 +61,7 @@ void DeadLetterHandler::act_on_one(Exchange exchange, std::string_view done, con
   JsonWriter json;
   json.begin_object().member("id", id.str()).member("state", done);
   if (!one.job.empty()) json.member("job", one.job.str()).member("location", job_location(one.job));
-  exchange.send(json_response(json.end_object().finish()));
+  exchange.send(json_response(json.end_object().finish() + "\n"));
 }
 
 }  // namespace imgrec

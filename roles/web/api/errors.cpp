@@ -163,8 +163,6 @@ constexpr auto kErrorCodes = std::to_array<ErrorCode>({
     {"version_not_supported", 505, "This server speaks HTTP/1.1 and HTTP/1.0."},
 });
 
-constexpr int kServiceUnavailable = 503;
-
 }  // namespace
 
 std::span<const ErrorCode> error_codes() {

@@ -8,6 +8,8 @@
 
 namespace imgrec {
 
+inline constexpr int kServiceUnavailable = 503;
+
 struct ErrorCode {
   std::string_view code;
   int status;

@@ -2,16 +2,10 @@
 
 #include <utility>
 
+#include "roles/web/api/answers.hpp"
 #include "roles/web/compat/inference_protocol.hpp"
 
 namespace imgrec {
-namespace {
-
-Response json_response(std::string body) {
-  return {.content_type = "application/json", .headers = {{"Cache-Control", "no-store"}}, .body = std::move(body)};
-}
-
-}  // namespace
 
 Result<void> check_model(const Route& route, const Request& request, const std::string& model) {
   const std::string_view wanted = route.parameter("model", request.path);

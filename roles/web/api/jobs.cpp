@@ -1,17 +1,15 @@
 #include "roles/web/api/jobs.hpp"
 
 #include <algorithm>
-#include <charconv>
 
 #include "lib/base/json_writer.hpp"
 #include "lib/base/log.hpp"
 #include "roles/web/access/owner.hpp"
 #include "roles/web/api/intake.hpp"
+#include "roles/web/api/list_limit.hpp"
 
 namespace imgrec {
 namespace {
-
-constexpr std::size_t kLimitMax = 100, kLimitDefault = 50;
 
 // What exactly failed is for the log: it may name buckets and accounts.
 Error unavailable(const Error& error) {
@@ -44,7 +42,7 @@ JobClient client_of(const Exchange& exchange) {
 
 Result<JobList::Query> parse_query(const Exchange& exchange) {
   const Request& request = exchange.request;
-  JobList::Query query{.owner = make_owner_id(exchange.owner()), .state = {}, .limit = kLimitDefault, .before = {}};
+  JobList::Query query{.owner = make_owner_id(exchange.owner()), .state = {}, .limit = 0, .before = {}};
   if (const auto text = request.query_value("session")) {
     const auto session = parse_session_id(*text);
     if (!session) return bad("session", session.error().message);
@@ -58,12 +56,9 @@ Result<JobList::Query> parse_query(const Exchange& exchange) {
     query.state = parse_job_state(*text);
     if (!query.state) return bad("state", "state is queued, running, done, failed, cancelled or expired.");
   }
-  if (const auto text = request.query_value("limit")) {
-    const auto [end, error] = std::from_chars(text->data(), text->data() + text->size(), query.limit);
-    if (error != std::errc() || end != text->data() + text->size() || query.limit < 1 || query.limit > kLimitMax) {
-      return bad("limit", "limit is a whole number from 1 to " + std::to_string(kLimitMax) + ".");
-    }
-  }
+  const auto limit = list_limit(request);
+  if (!limit) return fail(limit.error());
+  query.limit = *limit;
   if (const auto text = request.query_value("cursor")) {
     const auto before = parse_job_id(*text);
     if (!before) return bad("cursor", "cursor is what \"next\" of the page before says.");
@@ -72,7 +67,7 @@ Result<JobList::Query> parse_query(const Exchange& exchange) {
   return query;
 }
 
-std::string to_json(const JobList::Page& page) {
+std::string jobs_page_json(const JobList::Page& page) {
   JsonWriter json;
   json.begin_object().begin_list("jobs");
   for (const ListedJob& job : page.jobs) {
@@ -200,7 +195,7 @@ void JobHandler::list(Exchange exchange) {
   const auto page = jobs_.list.list(*query);
   if (!page) return exchange.send_error(unavailable(page.error()));
   exchange.send(
-      {.content_type = "application/json", .headers = {{"Cache-Control", "no-store"}}, .body = to_json(*page)});
+      {.content_type = "application/json", .headers = {{"Cache-Control", "no-store"}}, .body = jobs_page_json(*page)});
 }
 
 }  // namespace imgrec

@@ -13,6 +13,9 @@ class object;
 
 namespace imgrec {
 
+/// invalid "bad_inference_request"
+std::unexpected<Error> bad_inference_request(std::string what);
+
 /// The images of `inputs`. `body` holds `binary`, what follows the JSON. Errors: those of take_inference().
 Result<ShapedRequest> read_inference_input(const simdjson::dom::object& request,
                                            const std::shared_ptr<const std::string>& body, std::string_view binary,

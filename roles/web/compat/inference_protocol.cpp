@@ -91,16 +91,16 @@ void append_json(JsonWriter& json, const Output& output, const Label& label) {
   }
 }
 
-Response json_response(int status, std::string body) {
+Response inference_response(int status, std::string body) {
   return {.status = status,
           .content_type = "application/json",
           .headers = {{"Cache-Control", "no-store"}},
           .body = std::move(body)};
 }
 
-class Shape final : public AnswerShape {
+class InferenceShape final : public AnswerShape {
  public:
-  explicit Shape(Form form) : form_(std::move(form)) {}
+  explicit InferenceShape(Form form) : form_(std::move(form)) {}
 
   Response labels(const std::vector<const JobResult*>& results, const RequestId& request) const override {
     JsonWriter json(kKiB);
@@ -108,7 +108,7 @@ class Shape final : public AnswerShape {
     json.begin_object().member("model_name", form_.model).member("model_version", kModelVersion);
     json.member("id", form_.id.empty() ? request.str() : form_.id).begin_list("outputs");
     for (const Output& output : form_.outputs) write(json, binary, output, results);
-    Response response = json_response(200, json.end_list().end_object().finish());
+    Response response = inference_response(200, json.end_list().end_object().finish());
     if (binary.empty()) return response;
     response.content_type = "application/octet-stream";
     response.headers.emplace_back(kHeaderLength, std::to_string(response.body.size()));
@@ -119,7 +119,7 @@ class Shape final : public AnswerShape {
   Response error(const ShapedError& error, const RequestId&) const override {
     JsonWriter json;
     json.begin_object().member("error", error.detail);
-    return json_response(error.status, json.end_object().finish());
+    return inference_response(error.status, json.end_object().finish());
   }
 
  private:
@@ -158,10 +158,6 @@ class Shape final : public AnswerShape {
   const Form form_;
 };
 
-std::unexpected<Error> bad_request(std::string what) {
-  return fail(ErrorKind::invalid, "bad_inference_request", std::move(what));
-}
-
 bool flag_of(const dom::object& object, std::string_view name) {
   bool value = false;
   return object["parameters"][name].get(value) == simdjson::SUCCESS && value;
@@ -169,11 +165,11 @@ bool flag_of(const dom::object& object, std::string_view name) {
 
 Result<Output> output_of(const dom::object& object, bool binary) {
   std::string_view name;
-  if (object["name"].get(name) != simdjson::SUCCESS) return bad_request("An output has no name.");
+  if (object["name"].get(name) != simdjson::SUCCESS) return bad_inference_request("An output has no name.");
   const auto* known = std::ranges::find(kOutputs, name, &KnownOutput::name);
   if (known == std::end(kOutputs)) {
-    return bad_request("There is no output \"" + std::string(name) +
-                       "\": the outputs are classes, labels, scores and indices.");
+    return bad_inference_request("There is no output \"" + std::string(name) +
+                                 "\": the outputs are classes, labels, scores and indices.");
   }
   Output output{.of = *known, .binary = binary};
   bool own = false;
@@ -182,7 +178,7 @@ Result<Output> output_of(const dom::object& object, bool binary) {
   if (object["parameters"]["classification"].get(classification) == simdjson::SUCCESS) {
     std::int64_t count = 0;
     if (classification.get(count) != simdjson::SUCCESS || count < 0 || count > kTopKMax) {
-      return bad_request("classification is a number of classes of at most 1000.");
+      return bad_inference_request("classification is a number of classes of at most 1000.");
     }
     output.classification = static_cast<int>(count);
   }
@@ -196,10 +192,10 @@ Result<std::vector<Output>> outputs_of(const dom::object& object) {
   if (object["outputs"].get(list) == simdjson::SUCCESS) {
     for (const dom::element element : list) {
       dom::object one;
-      if (element.get(one) != simdjson::SUCCESS) return bad_request("outputs is no list of objects.");
+      if (element.get(one) != simdjson::SUCCESS) return bad_inference_request("outputs is no list of objects.");
       auto output = output_of(one, binary);
       if (!output) return fail(output.error());
-      if (outputs.size() == kOutputsMax) return bad_request("More outputs are asked for than there are.");
+      if (outputs.size() == kOutputsMax) return bad_inference_request("More outputs are asked for than there are.");
       outputs.push_back(*output);
     }
   }
@@ -216,7 +212,7 @@ Result<std::size_t> json_bytes(const Request& request, std::size_t body_bytes) {
   std::size_t bytes = 0;
   const auto [end, error] = std::from_chars(header->data(), header->data() + header->size(), bytes);
   if (error != std::errc() || end != header->data() + header->size() || bytes > body_bytes) {
-    return bad_request("Inference-Header-Content-Length is no number of bytes of this body.");
+    return bad_inference_request("Inference-Header-Content-Length is no number of bytes of this body.");
   }
   return bytes;
 }
@@ -224,7 +220,7 @@ Result<std::size_t> json_bytes(const Request& request, std::size_t body_bytes) {
 }  // namespace
 
 std::shared_ptr<const AnswerShape> inference_shape() {
-  static const auto shape = std::make_shared<const Shape>(Form{});
+  static const auto shape = std::make_shared<const InferenceShape>(Form{});
   return shape;
 }
 
@@ -255,7 +251,7 @@ Result<ShapedRequest> take_inference(Request& request, const std::string& model,
   if (!shaped) return shaped;
   shaped->top_k = limits.top_k;
   for (const Output& output : form.outputs) shaped->top_k = std::max(shaped->top_k, output.classification);
-  shaped->shape = std::make_shared<const Shape>(std::move(form));
+  shaped->shape = std::make_shared<const InferenceShape>(std::move(form));
   return shaped;
 }
 

@@ -56,7 +56,7 @@ std::string_view name_of(const ShapedError& error) {
   return error.status >= 500 ? kInternal : "InvalidParameterException";
 }
 
-Response json_response(int status, std::string body, const RequestId& request) {
+Response rekognition_response(int status, std::string body, const RequestId& request) {
   return {.status = status,
           .content_type = std::string(kContentType),
           .headers = {{"x-amzn-RequestId", request.str()}, {"Cache-Control", "no-store"}},
@@ -68,9 +68,9 @@ struct Limits {
   double confidence_min = 0;  // percent
 };
 
-class Shape final : public AnswerShape {
+class RekognitionShape final : public AnswerShape {
  public:
-  explicit Shape(const Limits& limits) : limits_(limits) {}
+  explicit RekognitionShape(const Limits& limits) : limits_(limits) {}
 
   Response labels(const std::vector<const JobResult*>& results, const RequestId& request) const override {
     const JobResult& result = *results.front();
@@ -86,7 +86,7 @@ class Shape final : public AnswerShape {
     }
     json.end_list();
     json.member("LabelModelVersion", result.model.name + "-" + result.model.sha256.substr(0, kModelDigits));
-    return json_response(200, json.end_object().finish(), request);
+    return rekognition_response(200, json.end_object().finish(), request);
   }
 
   Response error(const ShapedError& error, const RequestId& request) const override {
@@ -94,7 +94,7 @@ class Shape final : public AnswerShape {
     JsonWriter json;
     json.begin_object().member("__type", name).member("Code", name).member("Message", error.detail);
     json.member("Logref", request.str());
-    return json_response(name == kInternal ? 500 : 400, json.end_object().finish(), request);
+    return rekognition_response(name == kInternal ? 500 : 400, json.end_object().finish(), request);
   }
 
  private:
@@ -202,7 +202,7 @@ std::string_view rekognition_operation(const Request& request) {
 }
 
 std::shared_ptr<const AnswerShape> rekognition_shape() {
-  static const auto shape = std::make_shared<const Shape>(Limits{});
+  static const auto shape = std::make_shared<const RekognitionShape>(Limits{});
   return shape;
 }
 
@@ -229,7 +229,7 @@ Result<ShapedRequest> take_detect_labels(Request& request) {
   shaped.body = hold_body(std::move(image->bytes), request);
   shaped.images.push_back({.name = "", .bytes = *shaped.body, .object = std::move(image->object)});
   shaped.top_k = labels_needed(*limits);
-  shaped.shape = std::make_shared<const Shape>(*limits);
+  shaped.shape = std::make_shared<const RekognitionShape>(*limits);
   return shaped;
 }
 

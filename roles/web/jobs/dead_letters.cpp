@@ -13,11 +13,11 @@
 namespace imgrec {
 namespace {
 
-constexpr Millis kCallTimeout{10'000};
+constexpr Millis kLettersTimeout{10'000};
 constexpr Millis kHidden{60'000};   // a letter comes back by itself so late when this process ends meanwhile
 constexpr Millis kLastLook{1'000};  // a queue of many servers is asked for so long before it counts as empty
 constexpr int kAttemptsMax = 100;   // objects that count attempts, of one job
-constexpr std::size_t kNonceBytes = 8;
+constexpr std::size_t kDedupNonceBytes = 8;
 
 JobError unexplained(const Message& message) {
   return {.code = "not_processed",
@@ -31,7 +31,7 @@ JobError unexplained(const Message& message) {
 }  // namespace
 
 CallLimits DeadLetters::limits() const {
-  return {Deadline::in(ports_.clock, kCallTimeout), ports_.abort};
+  return {Deadline::in(ports_.clock, kLettersTimeout), ports_.abort};
 }
 
 // Shows letters to `visit`, and gives back at the end those that it did not take. Returns whether all were seen.
@@ -183,7 +183,7 @@ Result<void> DeadLetters::send_again(const Message& message) {
   if (options_.fifo) {
     outgoing.group_id = request ? request->session.str() : "unreadable";
     // Not the job's: the queue drops what it has seen lately.
-    outgoing.dedup_id = "redrive-" + random_hex(ports_.rng, kNonceBytes);
+    outgoing.dedup_id = "redrive-" + random_hex(ports_.rng, kDedupNonceBytes);
   }
   const auto sent = ports_.requests.send({&outgoing, 1}, limits());
   if (!sent) return fail(sent.error());

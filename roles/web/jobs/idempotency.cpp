@@ -10,7 +10,7 @@
 namespace imgrec {
 namespace {
 
-constexpr Millis kCallTimeout{10'000};
+constexpr Millis kRecordTimeout{10'000};
 constexpr std::uint64_t kRecordBytesMax = 256 * kKiB;
 constexpr int kTriesMax = 3;  // while others make, replace or remove the record too
 
@@ -57,7 +57,7 @@ Result<void> check_idempotency_key(std::string_view key) {
 Result<Idempotency::Claim> Idempotency::claim(const OwnerId& owner, std::string_view key,
                                               const IdempotencyRecord& mine) {
   const ObjectKey object = key_of(owner, key);
-  const CallLimits limits{Deadline::in(ports_.clock, kCallTimeout), ports_.abort};
+  const CallLimits limits{Deadline::in(ports_.clock, kRecordTimeout), ports_.abort};
   PutOptions options{.only_if_absent = true, .content_type = "application/json"};
   for (int tries = 0; tries < kTriesMax; ++tries) {
     const auto put = ports_.store.put(object, to_json(mine), options, limits);

@@ -12,7 +12,7 @@ namespace imgrec {
 namespace {
 
 constexpr Millis kLongSleep{3'600'000};
-constexpr std::size_t kNonceBytes = 6;
+constexpr std::size_t kPageNonceBytes = 6;
 
 // At most so many bytes, and no part of a character.
 std::string shortened(std::string_view name) {
@@ -137,7 +137,7 @@ class JobIndex::Lane {
     bool stored = true;
     while (stored && !left.empty()) {
       const std::vector<IndexedJob> page = take_page(left);
-      const ObjectKey key = index_key(owner, time_of(page.front().job), random_hex(ports_.rng, kNonceBytes));
+      const ObjectKey key = index_key(owner, time_of(page.front().job), random_hex(ports_.rng, kPageNonceBytes));
       const Deadline within = earlier(end, Deadline::in(ports_.clock, options_.put_timeout));
       const auto put = ports_.store.put(key, to_json(page), {.content_type = "application/json"}, within);
       stored = put.has_value();

@@ -8,7 +8,7 @@
 namespace imgrec {
 namespace {
 
-constexpr Millis kCallTimeout{10'000};
+constexpr Millis kLookUpTimeout{10'000};
 
 JobResult cancelled_result(const JobLookup::Cancellation& what, WallTime now) {
   JobResult result;
@@ -33,7 +33,7 @@ OwnerId owner_in(const ObjectKey& key) {
 }  // namespace
 
 CallLimits JobLookup::limits() const {
-  return {Deadline::in(ports_.clock, kCallTimeout), ports_.abort};
+  return {Deadline::in(ports_.clock, kLookUpTimeout), ports_.abort};
 }
 
 Result<std::optional<JobResult>> read_result(ObjectStore& outputs, const JobId& job, const CallLimits& limits) {

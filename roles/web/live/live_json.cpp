@@ -9,10 +9,6 @@
 namespace imgrec {
 namespace {
 
-double to_s(Millis time) {
-  return static_cast<double>(time.count()) / 1000;
-}
-
 double rounded(double value) {
   return std::round(value * 1000) / 1000;
 }

@@ -2,23 +2,16 @@
 
 #include <algorithm>
 #include <array>
-#include <limits>
 #include <utility>
 
 namespace imgrec {
 namespace {
-
-constexpr double kUnknown = std::numeric_limits<double>::quiet_NaN();
 
 // Beyond the longest silence of a controller that works: a put that takes long, and clocks that differ.
 constexpr Millis kGrace{10'000};
 
 std::vector<std::string> names(const auto& columns) {
   return {columns.begin(), columns.end()};
-}
-
-double to_s(Millis time) {
-  return static_cast<double>(time.count()) / 1000;
 }
 
 // `waits` is sorted and not empty. By the nearest rank.
