@@ -28,8 +28,8 @@ if(IMGREC_SANITIZERS STREQUAL "thread")
   endif()
 endif()
 
-# The builds of `./dev` (CMakePresets.json) compile eight files of a library as one, which takes a fifth of the time, because most of it
-# goes into reading headers. So what is local to a file has a name of its own in its library. clang-tidy and the preset `dev`,
+# The builds of `./dev` (CMakePresets.json) compile eight files of a library as one, since much of the time goes into reading
+# headers. So what is local to a file has a name of its own in its library. clang-tidy and the preset `dev`,
 # in which a change compiles one file, take each by itself. tests/ and inference/ never do it.
 if(CMAKE_UNITY_BUILD)
   # A class of a source file may have members of types that are local to that file.

@@ -1,4 +1,4 @@
-// Progress for people: on standard error, and only where that is a terminal.
+// What people see: text on standard output, and progress on standard error where that is a terminal.
 #pragma once
 
 #include <cstdint>

@@ -5,6 +5,7 @@
 #include "lib/base/json_writer.hpp"
 #include "lib/base/log.hpp"
 #include "roles/web/access/owner.hpp"
+#include "roles/web/api/answers.hpp"
 #include "roles/web/api/intake.hpp"
 #include "roles/web/api/list_limit.hpp"
 
@@ -194,8 +195,7 @@ void JobHandler::list(Exchange exchange) {
   if (!query) return exchange.send_error(query.error());
   const auto page = jobs_.list.list(*query);
   if (!page) return exchange.send_error(unavailable(page.error()));
-  exchange.send(
-      {.content_type = "application/json", .headers = {{"Cache-Control", "no-store"}}, .body = jobs_page_json(*page)});
+  exchange.send(json_response(jobs_page_json(*page)));
 }
 
 }  // namespace imgrec

@@ -13,7 +13,7 @@ class object;
 
 namespace imgrec {
 
-/// invalid "bad_inference_request"
+/// The error of a request that is not as the protocol says: invalid "bad_inference_request".
 std::unexpected<Error> bad_inference_request(std::string what);
 
 /// The images of `inputs`. `body` holds `binary`, what follows the JSON. Errors: those of take_inference().
