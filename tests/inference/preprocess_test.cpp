@@ -7,7 +7,7 @@
 
 #include "lib/base/digest.hpp"
 
-namespace imgrec {
+namespace imgrec::preprocess_test {
 namespace {
 
 // Also made in Python, for the expected digests.
@@ -73,25 +73,25 @@ const std::vector<const resample::Kernels*>& all_kernels() {
 }
 
 TEST(Preprocess, AllKernelsGiveTheVeryNumbers) {
-  for (const auto profile : {PreprocessProfile::imagenet, PreprocessProfile::tf}) {
-    for (const int size : {224, 192, 33, 6}) {
-      for (const auto& [width, height] : {std::pair{1, 1},
-                                          {2, 3},
-                                          {5, 400},
-                                          {224, 224},
-                                          {257, 256},
-                                          {470, 390},
-                                          {500, 375},
-                                          {640, 480},
-                                          {766, 627},
-                                          {1023, 1500},
-                                          {3000, 64},
-                                          {4000, 3000}}) {
-        const Image image = pattern(width, height);
+  const Image earlier = pattern(300, 300);  // nothing of its plan may stay
+  for (const auto& [width, height] : {std::pair{1, 1},
+                                      {2, 3},
+                                      {5, 400},
+                                      {224, 224},
+                                      {257, 256},
+                                      {470, 390},
+                                      {500, 375},
+                                      {640, 480},
+                                      {766, 627},
+                                      {1023, 1500},
+                                      {3000, 64},
+                                      {4000, 3000}}) {
+    const Image image = pattern(width, height);
+    for (const auto profile : {PreprocessProfile::imagenet, PreprocessProfile::tf}) {
+      for (const int size : {224, 192, 33, 6}) {
         std::vector<std::vector<float>> inputs;
         for (const resample::Kernels* kernels : all_kernels()) {
           Preprocessor preprocessor({profile, size}, *kernels);
-          const Image earlier = pattern(300, 300);  // nothing of its plan may stay
           std::vector<float> ignored(preprocessor.input_size_for(300, 300)->floats());
           preprocessor.run(earlier, ignored);
           inputs.emplace_back(preprocessor.input_size_for(width, height)->floats(), NAN);
@@ -165,4 +165,4 @@ TEST(Preprocess, AsIsTakesTheImagesOwnSizeWithinBounds) {
 }
 
 }  // namespace
-}  // namespace imgrec
+}  // namespace imgrec::preprocess_test
