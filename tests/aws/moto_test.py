@@ -134,9 +134,11 @@ class Account:
                               capture_output=True, text=True, timeout=120)
 
 
-@pytest.fixture
-def account(moto):
-    return Account(moto)
+@pytest.fixture(scope="module")
+def account(tmp_path_factory):
+    server = Moto(tmp_path_factory.mktemp("account") / "moto.log")
+    yield Account(server)
+    server.stop()
 
 
 CALLS = {"SQS": ("send", "jobs", "hello 1"), "S3": ("put", "photos", "a folder/käse+%.jpg", "hello 1"), "EC2": ("describe", "fleet")}
