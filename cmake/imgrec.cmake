@@ -28,9 +28,10 @@ if(IMGREC_SANITIZERS STREQUAL "thread")
   endif()
 endif()
 
-# The builds of `./dev` (CMakePresets.json) compile eight files of a library as one, since much of the time goes into reading
-# headers. So what is local to a file has a name of its own in its library. clang-tidy and the preset `dev`,
-# in which a change compiles one file, take each by itself. tests/ and inference/ never do it.
+# The builds of `./dev` (CMakePresets.json) compile eight files of a library or a test program as one, since much of the time goes
+# into reading headers and into the templates that each file would make anew. So what is local to a file has a name of its own in
+# its library, and a test file has a namespace of its own. clang-tidy and the preset `dev`, in which a change compiles one file,
+# take each by itself. inference/ never does it.
 if(CMAKE_UNITY_BUILD)
   # A class of a source file may have members of types that are local to that file.
   target_compile_options(imgrec_flags INTERFACE -Wno-subobject-linkage)

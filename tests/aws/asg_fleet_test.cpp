@@ -7,7 +7,7 @@
 
 #include "tests/aws/imposter.hpp"
 
-namespace imgrec::aws {
+namespace imgrec::aws::asg_fleet_test {
 namespace {
 
 using test::Reply;
@@ -195,4 +195,4 @@ TEST_F(AsgFleetTest, AGroupThatIsNotThereIsSaid) {
 }
 
 }  // namespace
-}  // namespace imgrec::aws
+}  // namespace imgrec::aws::asg_fleet_test

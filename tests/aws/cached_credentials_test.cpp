@@ -7,7 +7,7 @@
 #include "aws/client/credentials.hpp"
 #include "tests/aws/support.hpp"
 
-namespace imgrec::aws {
+namespace imgrec::aws::cached_credentials_test {
 namespace {
 
 using test::JumpClock;
@@ -157,4 +157,4 @@ TEST_F(CachedCredentialsTest, TheFirstLoadIsShared) {
 }
 
 }  // namespace
-}  // namespace imgrec::aws
+}  // namespace imgrec::aws::cached_credentials_test

@@ -10,7 +10,7 @@
 #include "tests/aws/support.hpp"
 #include "tests/support/shared_data.hpp"
 
-namespace imgrec::aws {
+namespace imgrec::aws::call_test {
 namespace {
 
 using imgrec::test::unpacked_testdata;
@@ -260,4 +260,4 @@ TEST(ClockSkew, HttpDates) {
 }
 
 }  // namespace
-}  // namespace imgrec::aws
+}  // namespace imgrec::aws::call_test

@@ -15,7 +15,7 @@
 #include "tests/aws/support.hpp"
 #include "tests/support/shared_data.hpp"
 
-namespace imgrec::aws {
+namespace imgrec::aws::credentials_test {
 namespace {
 
 using imgrec::test::unpacked_testdata;
@@ -409,4 +409,4 @@ TEST(Expiry, WithZOrOffset) {
 }
 
 }  // namespace
-}  // namespace imgrec::aws
+}  // namespace imgrec::aws::credentials_test

@@ -8,7 +8,7 @@
 #include "lib/base/base64.hpp"
 #include "tests/aws/imposter.hpp"
 
-namespace imgrec::aws {
+namespace imgrec::aws::ec2_fleet_test {
 namespace {
 
 using test::Fault;
@@ -462,4 +462,4 @@ TEST(AppTiers, AreWrittenAsRanges) {
 }
 
 }  // namespace
-}  // namespace imgrec::aws
+}  // namespace imgrec::aws::ec2_fleet_test

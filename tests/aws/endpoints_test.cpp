@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-namespace imgrec::aws {
+namespace imgrec::aws::endpoints_test {
 namespace {
 
 std::string url_of(const Result<Endpoint>& endpoint) {
@@ -87,4 +87,4 @@ TEST(Endpoints, NoNameReachesAnotherHost) {
 }
 
 }  // namespace
-}  // namespace imgrec::aws
+}  // namespace imgrec::aws::endpoints_test

@@ -9,7 +9,7 @@
 #include "lib/base/file.hpp"
 #include "tests/support/shared_data.hpp"
 
-namespace imgrec::aws {
+namespace imgrec::aws::error_table_test {
 namespace {
 
 using imgrec::test::unpacked_testdata;
@@ -130,4 +130,4 @@ TEST(ServiceErrors, CannotForgeLinesOrFlood) {
 }
 
 }  // namespace
-}  // namespace imgrec::aws
+}  // namespace imgrec::aws::error_table_test

@@ -6,7 +6,7 @@
 #include "aws/inspect/encryption.hpp"
 #include "tests/aws/imposter.hpp"
 
-namespace imgrec::aws {
+namespace imgrec::aws::inspect_test {
 namespace {
 
 using test::Reply;
@@ -154,4 +154,4 @@ TEST_F(InspectTest, ReadsTheQuota) {
 }
 
 }  // namespace
-}  // namespace imgrec::aws
+}  // namespace imgrec::aws::inspect_test

@@ -12,7 +12,7 @@
 #include "lib/base/digest.hpp"
 #include "tests/aws/imposter.hpp"
 
-namespace imgrec::aws {
+namespace imgrec::aws::memory_test {
 namespace {
 
 using nlohmann::json;
@@ -84,4 +84,4 @@ TEST(Memory, StaysAsItIsOverThousandsOfCalls) {
 }
 
 }  // namespace
-}  // namespace imgrec::aws
+}  // namespace imgrec::aws::memory_test

@@ -4,7 +4,7 @@
 
 #include "tests/aws/support.hpp"
 
-namespace imgrec::aws {
+namespace imgrec::aws::notices_test {
 namespace {
 
 using testing::ElementsAre;
@@ -79,4 +79,4 @@ TEST_F(NoticesTest, EndsWithAStop) {
 }
 
 }  // namespace
-}  // namespace imgrec::aws
+}  // namespace imgrec::aws::notices_test

@@ -11,11 +11,11 @@
 #include "lib/base/units.hpp"
 #include "tests/support/shared_data.hpp"
 
-namespace imgrec::aws {
+namespace imgrec::aws::profile_test {
 namespace {
 
 using nlohmann::json;
-using test::unpacked_testdata;
+using imgrec::test::unpacked_testdata;
 using testing::HasSubstr;
 
 // What the suite's SDKs refuse or leave out, and the AWS CLI takes.
@@ -168,4 +168,4 @@ TEST(Profile, BlankIsAbsent) {
 }
 
 }  // namespace
-}  // namespace imgrec::aws
+}  // namespace imgrec::aws::profile_test

@@ -18,7 +18,7 @@
 #include "tests/support/fake_clock.hpp"
 #include "tests/support/shared_data.hpp"
 
-namespace imgrec::aws {
+namespace imgrec::aws::protocols_test {
 namespace {
 
 using imgrec::test::unpacked_testdata;
@@ -269,4 +269,4 @@ TEST_F(Responses, SqsMessagesAndQueues) {
 }
 
 }  // namespace
-}  // namespace imgrec::aws
+}  // namespace imgrec::aws::protocols_test

@@ -8,7 +8,7 @@
 #include "lib/base/file.hpp"
 #include "tests/support/shared_data.hpp"
 
-namespace imgrec::aws {
+namespace imgrec::aws::retry_test {
 namespace {
 
 using imgrec::test::unpacked_testdata;
@@ -58,4 +58,4 @@ TEST(Retry, QuotaIsBounded) {
 }
 
 }  // namespace
-}  // namespace imgrec::aws
+}  // namespace imgrec::aws::retry_test

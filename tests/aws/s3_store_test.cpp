@@ -12,7 +12,7 @@
 #include "tests/aws/imposter.hpp"
 #include "tests/support/memory_store.hpp"
 
-namespace imgrec::aws {
+namespace imgrec::aws::s3_store_test {
 namespace {
 
 using test::Fault;
@@ -452,4 +452,4 @@ TEST(S3Addressing, TheBucketIsPartOfTheHostWherePossible) {
 }
 
 }  // namespace
-}  // namespace imgrec::aws
+}  // namespace imgrec::aws::s3_store_test

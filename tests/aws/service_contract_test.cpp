@@ -14,7 +14,7 @@
 #include "tests/contract/queue_contract.hpp"
 #include "tests/contract/store_contract.hpp"
 
-namespace imgrec::test {
+namespace imgrec::test::service_contract_test {
 namespace {
 
 bool is_real() {
@@ -182,4 +182,4 @@ INSTANTIATE_TEST_SUITE_P(Aws, FleetContract,
                          testing::PrintToStringParamName());
 
 }  // namespace
-}  // namespace imgrec::test
+}  // namespace imgrec::test::service_contract_test

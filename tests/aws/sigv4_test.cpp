@@ -12,11 +12,11 @@
 #include "lib/base/file.hpp"
 #include "tests/support/shared_data.hpp"
 
-namespace imgrec::aws {
+namespace imgrec::aws::sigv4_test {
 namespace {
 
 using nlohmann::json;
-using test::unpacked_testdata;
+using imgrec::test::unpacked_testdata;
 
 std::string text_of(const std::filesystem::path& path) {
   const auto text = read_file(path, kMiB);
@@ -201,4 +201,4 @@ TEST(SigV4, EveryPartOfTheRequestChangesTheSignature) {
 }
 
 }  // namespace
-}  // namespace imgrec::aws
+}  // namespace imgrec::aws::sigv4_test

@@ -12,7 +12,7 @@
 #include "tests/support/fake_clock.hpp"
 #include "tests/support/memory_queue.hpp"
 
-namespace imgrec::test {
+namespace imgrec::test::sqs_contract_test {
 namespace {
 
 using aws::test::Imposter;
@@ -219,4 +219,4 @@ TEST(SqsReceipts, ThatAreTooOldAreToldWhereSqsTellsThem) {
 }
 
 }  // namespace
-}  // namespace imgrec::test
+}  // namespace imgrec::test::sqs_contract_test

@@ -7,7 +7,7 @@
 #include "lib/base/digest.hpp"
 #include "tests/aws/imposter.hpp"
 
-namespace imgrec::aws {
+namespace imgrec::aws::sqs_queue_test {
 namespace {
 
 using nlohmann::json;
@@ -371,4 +371,4 @@ TEST_F(SqsQueueTest, ManyCallsShareConnections) {
 }
 
 }  // namespace
-}  // namespace imgrec::aws
+}  // namespace imgrec::aws::sqs_queue_test

@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-namespace imgrec::aws {
+namespace imgrec::aws::uri_test {
 namespace {
 
 TEST(Uri, EncodesEveryByteButTheUnreserved) {
@@ -50,4 +50,4 @@ TEST(Uri, RefusesWhatCouldNameAnotherHost) {
 }
 
 }  // namespace
-}  // namespace imgrec::aws
+}  // namespace imgrec::aws::uri_test

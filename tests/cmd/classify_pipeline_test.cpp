@@ -12,7 +12,7 @@
 #include "tests/support/fake_clock.hpp"
 #include "tests/support/temp_dir.hpp"
 
-namespace imgrec {
+namespace imgrec::classify_pipeline_test {
 namespace {
 
 using test::FakeClassifiers;
@@ -123,4 +123,4 @@ TEST_F(ClassifyPipelineTest, NoFilesNoOutcomes) {
 }
 
 }  // namespace
-}  // namespace imgrec
+}  // namespace imgrec::classify_pipeline_test

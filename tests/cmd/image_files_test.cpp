@@ -7,7 +7,7 @@
 
 #include "tests/support/temp_dir.hpp"
 
-namespace imgrec {
+namespace imgrec::image_files_test {
 namespace {
 
 class ImageFilesTest : public testing::Test {
@@ -70,4 +70,4 @@ TEST_F(ImageFilesTest, NamedFilesAreTakenAsTheyAre) {
 }
 
 }  // namespace
-}  // namespace imgrec
+}  // namespace imgrec::image_files_test

@@ -8,7 +8,7 @@
 
 #include "tests/support/temp_dir.hpp"
 
-namespace imgrec {
+namespace imgrec::lock_test {
 namespace {
 
 TEST(FileLock, IsHeldByOneAtATime) {
@@ -51,4 +51,4 @@ TEST(FileLock, WithoutAFolderThereIsNoLock) {
 }
 
 }  // namespace
-}  // namespace imgrec
+}  // namespace imgrec::lock_test

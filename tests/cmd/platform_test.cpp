@@ -17,7 +17,7 @@
 #include "tests/support/memory_store.hpp"
 #include "tests/support/temp_dir.hpp"
 
-namespace imgrec {
+namespace imgrec::platform_test {
 namespace {
 
 class PlatformTest : public testing::Test {
@@ -216,4 +216,4 @@ TEST(Resolve, KeepsWhatWasGiven) {
 }
 
 }  // namespace
-}  // namespace imgrec
+}  // namespace imgrec::platform_test

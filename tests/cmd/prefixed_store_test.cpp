@@ -7,9 +7,14 @@
 #include "tests/support/fake_clock.hpp"
 #include "tests/support/memory_store.hpp"
 
-namespace imgrec {
-namespace test {
+namespace imgrec::prefixed_store_test {
 namespace {
+
+using test::FakeClock;
+using test::MemoryStore;
+using test::StoreContract;
+using test::StoreHarness;
+using test::StoreWorld;
 
 class PrefixedStoreWorld final : public StoreWorld {
  public:
@@ -28,19 +33,15 @@ class PrefixedStoreWorld final : public StoreWorld {
   std::unique_ptr<ObjectStore> store_;
 };
 
-}  // namespace
-
 INSTANTIATE_TEST_SUITE_P(Prefixed, StoreContract,
                          testing::Values(StoreHarness{"Prefixed", [] { return std::make_unique<PrefixedStoreWorld>(); },
                                                       1024 - 12}),
                          testing::PrintToStringParamName());
 
-}  // namespace test
-
 TEST(PrefixedStore, ItsObjectsLieUnderThePrefix) {
-  test::FakeClock clock;
-  auto memory = std::make_unique<test::MemoryStore>(clock);
-  test::MemoryStore& inner = *memory;
+  FakeClock clock;
+  auto memory = std::make_unique<MemoryStore>(clock);
+  MemoryStore& inner = *memory;
   const auto store = make_prefixed_store(std::move(memory), "team/");
   ASSERT_TRUE(store->put(ObjectKey("inputs/a"), "bytes", {}));
   EXPECT_EQ(test::bytes_of(inner.get(ObjectKey("team/inputs/a"), 100)), "bytes");
@@ -48,4 +49,5 @@ TEST(PrefixedStore, ItsObjectsLieUnderThePrefix) {
   for (const char* key : {"", "/x"}) EXPECT_EQ(store->put(ObjectKey(key), "x", {}).error().code, "bad_key") << key;
 }
 
-}  // namespace imgrec
+}  // namespace
+}  // namespace imgrec::prefixed_store_test

@@ -10,7 +10,7 @@
 #include "lib/config/load.hpp"
 #include "tests/support/temp_dir.hpp"
 
-namespace imgrec {
+namespace imgrec::user_data_test {
 namespace {
 
 using testing::HasSubstr;
@@ -193,4 +193,4 @@ TEST_F(UserDataTest, HostileSettingsStayInTheirPlace) {
 }
 
 }  // namespace
-}  // namespace imgrec
+}  // namespace imgrec::user_data_test

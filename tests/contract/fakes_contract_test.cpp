@@ -7,7 +7,7 @@
 #include "tests/support/memory_queue.hpp"
 #include "tests/support/memory_store.hpp"
 
-namespace imgrec::test {
+namespace imgrec::test::fakes_contract_test {
 namespace {
 
 class MemoryQueueWorld final : public QueueWorld {
@@ -63,4 +63,4 @@ INSTANTIATE_TEST_SUITE_P(Fakes, FleetContract,
                          testing::PrintToStringParamName());
 
 }  // namespace
-}  // namespace imgrec::test
+}  // namespace imgrec::test::fakes_contract_test

@@ -14,7 +14,7 @@
 
 #include "lib/job/other_version.hpp"
 
-namespace imgrec {
+namespace imgrec::formats_test {
 namespace {
 
 using nlohmann::json;
@@ -98,4 +98,4 @@ TEST(Formats, MembersThatALaterReleaseAddsAreIgnored) {
 }
 
 }  // namespace
-}  // namespace imgrec
+}  // namespace imgrec::formats_test

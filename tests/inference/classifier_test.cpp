@@ -15,7 +15,7 @@
 #include "tests/inference/tiny_onnx.hpp"
 #include "tests/support/temp_dir.hpp"
 
-namespace imgrec {
+namespace imgrec::classifier_test {
 namespace {
 
 using testing::ElementsAre;
@@ -308,4 +308,4 @@ TEST(ClassifierFactory, MakesOnePerThreadFromTheStore) {
 }
 
 }  // namespace
-}  // namespace imgrec
+}  // namespace imgrec::classifier_test

@@ -11,7 +11,7 @@
 #include "tests/support/fake_clock.hpp"
 #include "tests/support/long_run.hpp"
 
-namespace imgrec {
+namespace imgrec::decode_heif_test {
 namespace {
 
 using test::gradient;
@@ -154,4 +154,4 @@ TEST_P(Heif, DamageIsAnAnswerOrAClearError) {
 }
 
 }  // namespace
-}  // namespace imgrec
+}  // namespace imgrec::decode_heif_test

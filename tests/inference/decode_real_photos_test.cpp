@@ -10,7 +10,7 @@
 #include "inference/decode/decode.hpp"
 #include "tests/inference/encode.hpp"
 
-namespace imgrec {
+namespace imgrec::decode_real_photos_test {
 namespace {
 
 using namespace std::string_literals;
@@ -567,4 +567,4 @@ TEST(CameraRaw, DirectoriesThatGoInCirclesEnd) {
 }
 
 }  // namespace
-}  // namespace imgrec
+}  // namespace imgrec::decode_real_photos_test

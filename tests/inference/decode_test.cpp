@@ -10,7 +10,7 @@
 #include "tests/inference/encode.hpp"
 #include "tests/support/fake_clock.hpp"
 
-namespace imgrec {
+namespace imgrec::decode_test {
 namespace {
 
 using test::gradient;
@@ -363,4 +363,4 @@ TEST(Decode, OtherThingsAreNoImages) {
 }
 
 }  // namespace
-}  // namespace imgrec
+}  // namespace imgrec::decode_test

@@ -5,7 +5,7 @@
 
 #include <optional>
 
-namespace imgrec {
+namespace imgrec::engine_choice_test {
 namespace {
 
 using testing::HasSubstr;
@@ -177,4 +177,4 @@ TEST(EngineChoice, ABuildWithoutOpenvino) {
 }
 
 }  // namespace
-}  // namespace imgrec
+}  // namespace imgrec::engine_choice_test

@@ -23,7 +23,7 @@
 #include "tests/support/shared_data.hpp"
 #include "tests/support/temp_dir.hpp"
 
-namespace imgrec {
+namespace imgrec::hostile_test {
 namespace {
 
 namespace fs = std::filesystem;
@@ -329,4 +329,4 @@ TEST(Memory, IsBoundedWhenEachImageHasItsOwnSize) {
 }
 
 }  // namespace
-}  // namespace imgrec
+}  // namespace imgrec::hostile_test

@@ -8,7 +8,7 @@
 #include <ctime>
 #include <vector>
 
-namespace imgrec::decode {
+namespace imgrec::decode::in_child_test {
 namespace {
 
 constexpr ChildLimits kLimits{.memory_bytes = 64 * kMiB, .cpu_seconds = 20, .wall_seconds = 60};
@@ -61,4 +61,4 @@ TEST(InChild, WhatEndsItFromOutsideSaysNothingAboutTheImage) {
 }
 
 }  // namespace
-}  // namespace imgrec::decode
+}  // namespace imgrec::decode::in_child_test

@@ -8,7 +8,7 @@
 #include "tests/support/fake_clock.hpp"
 #include "tests/support/shared_data.hpp"
 
-namespace imgrec {
+namespace imgrec::jpeg_ways_test {
 namespace {
 
 using decode::JpegWay;
@@ -332,4 +332,4 @@ TEST(JpegWays, TheSameOnFilesOfOtherEncoders) {
 }
 
 }  // namespace
-}  // namespace imgrec
+}  // namespace imgrec::jpeg_ways_test

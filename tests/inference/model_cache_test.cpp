@@ -9,7 +9,7 @@
 #include "lib/base/file.hpp"
 #include "tests/support/temp_dir.hpp"
 
-namespace imgrec {
+namespace imgrec::model_cache_test {
 namespace {
 
 namespace fs = std::filesystem;
@@ -136,4 +136,4 @@ TEST_F(ModelCacheTest, WhatAnInterruptedWriteLeftIsRemoved) {
 }
 
 }  // namespace
-}  // namespace imgrec
+}  // namespace imgrec::model_cache_test

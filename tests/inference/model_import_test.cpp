@@ -13,7 +13,7 @@
 #include "tests/inference/tiny_onnx.hpp"
 #include "tests/support/temp_dir.hpp"
 
-namespace imgrec {
+namespace imgrec::model_import_test {
 namespace {
 
 namespace fs = std::filesystem;
@@ -321,4 +321,4 @@ TEST(ParseScaling, AsPeopleWriteIt) {
 }
 
 }  // namespace
-}  // namespace imgrec
+}  // namespace imgrec::model_import_test

@@ -14,7 +14,7 @@
 #include "tests/support/shared_data.hpp"
 #include "tests/support/temp_dir.hpp"
 
-namespace imgrec {
+namespace imgrec::model_store_test {
 namespace {
 
 namespace fs = std::filesystem;
@@ -423,4 +423,4 @@ TEST_F(PullTest, ModelsThatAreNotPulledSayWhatElse) {
 }
 
 }  // namespace
-}  // namespace imgrec
+}  // namespace imgrec::model_store_test

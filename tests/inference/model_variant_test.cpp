@@ -16,7 +16,7 @@
 #include "tests/inference/tiny_onnx.hpp"
 #include "tests/support/temp_dir.hpp"
 
-namespace imgrec {
+namespace imgrec::model_variant_test {
 namespace {
 
 namespace fs = std::filesystem;
@@ -248,4 +248,4 @@ TEST(InputTensorsTest, AreWhatTheNetworkGets) {
 }
 
 }  // namespace
-}  // namespace imgrec
+}  // namespace imgrec::model_variant_test

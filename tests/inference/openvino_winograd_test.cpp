@@ -15,7 +15,7 @@
 #include "inference/engine/winograd.hpp"
 #include "tests/support/shared_data.hpp"
 
-namespace imgrec {
+namespace imgrec::openvino_winograd_test {
 namespace {
 
 namespace ops = ov::opset8;
@@ -188,4 +188,4 @@ TEST_F(OpenvinoWinograd, OtherConvolutionsAreLeftToTheEngine) {
 }
 
 }  // namespace
-}  // namespace imgrec
+}  // namespace imgrec::openvino_winograd_test

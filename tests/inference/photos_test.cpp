@@ -21,7 +21,7 @@
 #include "tests/support/long_run.hpp"
 #include "tests/support/shared_data.hpp"
 
-namespace imgrec {
+namespace imgrec::photos_test {
 namespace {
 
 namespace fs = std::filesystem;
@@ -271,4 +271,4 @@ TEST(Photos, OneAnswerForAllOrientationsOfThePortrait) {
 }
 
 }  // namespace
-}  // namespace imgrec
+}  // namespace imgrec::photos_test

@@ -8,7 +8,7 @@
 #include "inference/decode/decode.hpp"
 #include "tests/inference/encode.hpp"
 
-namespace imgrec {
+namespace imgrec::thumbnail_test {
 namespace {
 
 using testing::Each;
@@ -102,4 +102,4 @@ TEST(Thumbnail, OfABrokenImageIsItsError) {
 }
 
 }  // namespace
-}  // namespace imgrec
+}  // namespace imgrec::thumbnail_test

@@ -9,7 +9,7 @@
 #include <random>
 #include <vector>
 
-namespace imgrec::winograd {
+namespace imgrec::winograd::winograd_test {
 
 void PrintTo(const Shape& shape, std::ostream* out) {
   *out << shape.height << "x" << shape.width << "x" << shape.channels << " to " << shape.out_height << "x"
@@ -164,4 +164,4 @@ TEST(Winograd, TheQuickestKernelsAreTaken) {
 }
 
 }  // namespace
-}  // namespace imgrec::winograd
+}  // namespace imgrec::winograd::winograd_test

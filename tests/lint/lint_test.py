@@ -206,8 +206,8 @@ def test_third_party_headers_stay_in_source_files():
     assert not wrong, "\n".join(wrong)
 
 
-UNITY = [p for top in ("cmd", "lib", "roles", "aws") for p in sorted((ROOT / top).rglob("CMakeLists.txt"))]
-LIBRARY = re.compile(r"imgrec_library\((\w+)\s+SOURCES\s+(.*?)(?=\s(?:LINKS|PRIVATE_LINKS)\s|\))", re.S)
+UNITY = [p for top in ("cmd", "lib", "roles", "aws", "tests") for p in sorted((ROOT / top).rglob("CMakeLists.txt"))]
+COMPILED_AS_ONE = re.compile(r"imgrec_(?:library|test)\((\w+)\s+SOURCES\s+(.*?)(?=\s(?:LINKS|PRIVATE_LINKS)\s|\))", re.S)
 # A type, a constant or a function at the beginning of a line.
 LOCAL = re.compile(r"(?:struct|class|enum(?: class)?) (\w+)[^;]*\{|(?:constexpr|const|static) [^=;({]*?(\w+)(?:\[\w*\])? ?[={;]|[\w:<>,&*\s\[\]]*?[\w>&*\]]\s+[&*]?(\w+)\(")
 
@@ -222,11 +222,18 @@ def local_names(path):
                 yield around.group(1), next(name for name in found.groups() if name)
 
 
+def test_every_test_file_has_a_namespace_of_its_own():
+    """Several files are compiled as one (cmake/imgrec.cmake), and helpers of tests have the same names in many."""
+    wrong = [str(path.relative_to(ROOT)) for path in sorted((ROOT / "tests").rglob("*_test.cpp"))
+             if not re.search(rf"^namespace imgrec(?:::\w+)*::{path.stem} \{{$", path.read_text(), re.M)]
+    assert not wrong, "not in imgrec::NAME_test:\n" + "\n".join(wrong)
+
+
 def test_what_is_local_to_a_file_has_a_name_of_its_own_in_its_library():
-    """Several files of a library are compiled as one (cmake/imgrec.cmake): functions of one name would be taken for each other."""
+    """Several files are compiled as one (cmake/imgrec.cmake): functions of one name would be taken for each other."""
     wrong, seen = [], 0
     for lists in UNITY:
-        for library, sources in LIBRARY.findall(lists.read_text()):
+        for library, sources in COMPILED_AS_ONE.findall(lists.read_text()):
             owners = {}
             for file in (lists.parent / name for name in sources.split() if name.endswith(".cpp") and (lists.parent / name).exists()):
                 for name in set(local_names(file)):

@@ -5,7 +5,7 @@
 #include "tests/aws/deploy/fake_stack_service.hpp"
 #include "tests/aws/deploy/passing_clock.hpp"
 
-namespace imgrec {
+namespace imgrec::deploy_stack_test {
 namespace {
 
 using aws::ChangeSetUse;
@@ -361,4 +361,4 @@ TEST_F(DeleteStack, AFailureSaysItsFirstCause) {
 }
 
 }  // namespace
-}  // namespace imgrec
+}  // namespace imgrec::deploy_stack_test

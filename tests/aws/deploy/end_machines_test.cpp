@@ -6,7 +6,7 @@
 
 #include "tests/aws/deploy/passing_clock.hpp"
 
-namespace imgrec {
+namespace imgrec::end_machines_test {
 namespace {
 
 using Ids = std::vector<InstanceId>;
@@ -77,4 +77,4 @@ TEST_F(EndMachines, OneThatDoesNotEndIsAnErrorAndAStopEndsTheWait) {
 }
 
 }  // namespace
-}  // namespace imgrec
+}  // namespace imgrec::end_machines_test

@@ -6,7 +6,7 @@
 #include "tests/aws/deploy/fake_image_service.hpp"
 #include "tests/aws/deploy/passing_clock.hpp"
 
-namespace imgrec {
+namespace imgrec::machine_image_test {
 namespace {
 
 using aws::ImageStep;
@@ -225,4 +225,4 @@ TEST(PruneImages, TheOneInUseAndTheNewestBesideItStayWithTheirSnapshots) {
 }
 
 }  // namespace
-}  // namespace imgrec
+}  // namespace imgrec::machine_image_test

@@ -3,7 +3,7 @@
 #include "aws/deploy/rights.hpp"
 #include "tests/aws/imposter.hpp"
 
-namespace imgrec {
+namespace imgrec::simulated_rights_test {
 namespace {
 
 using aws::MissingRight;
@@ -159,4 +159,4 @@ TEST_F(SimulatedRights, PoliciesAreThoseOfTheUserOrOfTheRoleBehindASession) {
 }
 
 }  // namespace
-}  // namespace imgrec
+}  // namespace imgrec::simulated_rights_test

@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-namespace imgrec {
+namespace imgrec::stack_costs_test {
 namespace {
 
 using Rows = std::vector<std::vector<std::string>>;
@@ -16,4 +16,4 @@ TEST(StackCosts, NoneOneAndTheMost) {
 }
 
 }  // namespace
-}  // namespace imgrec
+}  // namespace imgrec::stack_costs_test

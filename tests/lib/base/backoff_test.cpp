@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-namespace imgrec {
+namespace imgrec::backoff_test {
 namespace {
 
 struct HighRng final : Rng {
@@ -26,4 +26,4 @@ TEST(Backoff, NeverOverflows) {
 }
 
 }  // namespace
-}  // namespace imgrec
+}  // namespace imgrec::backoff_test

@@ -3,7 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-namespace imgrec {
+namespace imgrec::base64_test {
 namespace {
 
 TEST(Base64, DecodesTheExamplesOfTheStandardWithAndWithoutPadding) {
@@ -26,4 +26,4 @@ TEST(Base64, RefusesWhatIsNone) {
 }
 
 }  // namespace
-}  // namespace imgrec
+}  // namespace imgrec::base64_test

@@ -7,7 +7,7 @@
 
 #include "tests/support/fake_clock.hpp"
 
-namespace imgrec {
+namespace imgrec::batcher_test {
 namespace {
 
 using namespace std::chrono_literals;
@@ -97,4 +97,4 @@ TEST(Batcher, BeyondItsLimitPushWaits) {
 }
 
 }  // namespace
-}  // namespace imgrec
+}  // namespace imgrec::batcher_test

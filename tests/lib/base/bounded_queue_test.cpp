@@ -6,7 +6,7 @@
 #include <thread>
 #include <vector>
 
-namespace imgrec {
+namespace imgrec::bounded_queue_test {
 namespace {
 
 TEST(BoundedQueue, IsFirstInFirstOutAndRefusesMoreThanItsLimit) {
@@ -78,4 +78,4 @@ TEST(BoundedQueue, AStoppedConsumerTakesNoWakeUpAway) {
 }
 
 }  // namespace
-}  // namespace imgrec
+}  // namespace imgrec::bounded_queue_test

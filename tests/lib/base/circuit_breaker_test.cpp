@@ -4,7 +4,7 @@
 
 #include "tests/support/fake_clock.hpp"
 
-namespace imgrec {
+namespace imgrec::circuit_breaker_test {
 namespace {
 
 using namespace std::chrono_literals;
@@ -73,4 +73,4 @@ TEST_F(CircuitBreakerTest, AProbeThatIsNotMadeIsAnothersAtOnce) {
 }
 
 }  // namespace
-}  // namespace imgrec
+}  // namespace imgrec::circuit_breaker_test

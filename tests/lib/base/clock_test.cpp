@@ -6,7 +6,7 @@
 
 #include "tests/support/fake_clock.hpp"
 
-namespace imgrec {
+namespace imgrec::clock_test {
 namespace {
 
 TEST(Rfc3339, WritesAndReadsTheSameInstant) {
@@ -52,4 +52,4 @@ TEST(Deadline, IsNeverNegative) {
 }
 
 }  // namespace
-}  // namespace imgrec
+}  // namespace imgrec::clock_test

@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-namespace imgrec {
+namespace imgrec::cpu_test {
 namespace {
 
 constexpr ProcessorFeatures kAll{.avx2 = true,
@@ -51,4 +51,4 @@ TEST(Cpu, ALimitAddsNothing) {
 }
 
 }  // namespace
-}  // namespace imgrec
+}  // namespace imgrec::cpu_test

@@ -5,7 +5,7 @@
 #include "lib/base/file.hpp"
 #include "tests/support/temp_dir.hpp"
 
-namespace imgrec {
+namespace imgrec::digest_test {
 namespace {
 
 // FIPS 180-4 examples.
@@ -39,4 +39,4 @@ TEST(Sha256, OfAFile) {
 }
 
 }  // namespace
-}  // namespace imgrec
+}  // namespace imgrec::digest_test

@@ -4,7 +4,7 @@
 
 #include "tests/support/temp_dir.hpp"
 
-namespace imgrec {
+namespace imgrec::file_test {
 namespace {
 
 TEST(File, WritesWholeAndReadsBack) {
@@ -40,4 +40,4 @@ TEST(File, AFullDiskIsNamed) {
 }
 
 }  // namespace
-}  // namespace imgrec
+}  // namespace imgrec::file_test

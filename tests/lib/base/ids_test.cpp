@@ -6,7 +6,7 @@
 
 #include "tests/support/fake_clock.hpp"
 
-namespace imgrec {
+namespace imgrec::ids_test {
 namespace {
 
 TEST(JobId, HasTheTimeOfTheUlidSpecification) {
@@ -41,4 +41,4 @@ TEST(RandomHex, HasTwoDigitsPerByte) {
 }
 
 }  // namespace
-}  // namespace imgrec
+}  // namespace imgrec::ids_test

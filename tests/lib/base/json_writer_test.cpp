@@ -6,7 +6,7 @@
 #include <limits>
 #include <nlohmann/json.hpp>
 
-namespace imgrec {
+namespace imgrec::json_writer_test {
 namespace {
 
 TEST(JsonWriter, ObjectsListsAndValuesInOneLine) {
@@ -68,4 +68,4 @@ TEST(JsonWriter, WhatIsJsonAlreadyGoesInAsItIs) {
 }
 
 }  // namespace
-}  // namespace imgrec
+}  // namespace imgrec::json_writer_test

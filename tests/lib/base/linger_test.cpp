@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-namespace imgrec {
+namespace imgrec::linger_test {
 namespace {
 
 using namespace std::chrono_literals;
@@ -35,4 +35,4 @@ TEST(Linger, FollowsItsTable) {
 }
 
 }  // namespace
-}  // namespace imgrec
+}  // namespace imgrec::linger_test

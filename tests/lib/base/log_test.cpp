@@ -4,7 +4,7 @@
 
 #include <limits>
 
-namespace imgrec::log {
+namespace imgrec::log::log_test {
 namespace {
 
 TEST(Log, TextIsKeyEqualsValue) {
@@ -35,4 +35,4 @@ TEST(Log, ParsesItsSettings) {
 }
 
 }  // namespace
-}  // namespace imgrec::log
+}  // namespace imgrec::log::log_test

@@ -4,7 +4,7 @@
 
 #include "tests/support/open_files.hpp"
 
-namespace imgrec {
+namespace imgrec::open_files_test {
 namespace {
 
 TEST(OpenFiles, TheSoftLimitIsRaisedToTheHardOne) {
@@ -15,4 +15,4 @@ TEST(OpenFiles, TheSoftLimitIsRaisedToTheHardOne) {
 }
 
 }  // namespace
-}  // namespace imgrec
+}  // namespace imgrec::open_files_test

@@ -7,7 +7,7 @@
 
 #include "tests/support/fake_clock.hpp"
 
-namespace imgrec {
+namespace imgrec::outage_log_test {
 namespace {
 
 TEST(OutageLog, OneLineWhenItBeginsAndOneWhenItIsOver) {
@@ -38,4 +38,4 @@ TEST(OutageLog, OneLineWhenItBeginsAndOneWhenItIsOver) {
 }
 
 }  // namespace
-}  // namespace imgrec
+}  // namespace imgrec::outage_log_test

@@ -4,7 +4,7 @@
 
 #include <cstdio>
 
-namespace imgrec {
+namespace imgrec::text_test {
 namespace {
 
 TEST(Utf8, ReplacesOnlyWhatIsWrong) {
@@ -76,4 +76,4 @@ TEST(Trim, TakesWhiteSpaceOffBothEnds) {
 }
 
 }  // namespace
-}  // namespace imgrec
+}  // namespace imgrec::text_test

@@ -10,7 +10,7 @@
 #include "tests/lib/config/sample_values.hpp"
 #include "tests/support/temp_dir.hpp"
 
-namespace imgrec {
+namespace imgrec::load_test {
 namespace {
 
 using testing::AllOf;
@@ -202,4 +202,4 @@ TEST_F(LoadTest, TheSampleNamesEverySettingWithItsDefault) {
 }
 
 }  // namespace
-}  // namespace imgrec
+}  // namespace imgrec::load_test

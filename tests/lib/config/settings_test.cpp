@@ -8,7 +8,7 @@
 
 #include "tests/lib/config/sample_values.hpp"
 
-namespace imgrec {
+namespace imgrec::settings_test {
 namespace {
 
 using testing::HasSubstr;
@@ -187,4 +187,4 @@ TEST(Settings, CorsOriginsAreOriginsOrAny) {
 }
 
 }  // namespace
-}  // namespace imgrec
+}  // namespace imgrec::settings_test

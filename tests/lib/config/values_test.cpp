@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-namespace imgrec {
+namespace imgrec::values_test {
 namespace {
 
 TEST(Duration, IsReadWithItsUnit) {
@@ -99,4 +99,4 @@ TEST(Prices, AreReadBack) {
 }
 
 }  // namespace
-}  // namespace imgrec
+}  // namespace imgrec::values_test

@@ -8,7 +8,7 @@
 #include "lib/http/server/server.hpp"
 #include "tests/lib/http/raw_client.hpp"
 
-namespace imgrec {
+namespace imgrec::curl_client_test {
 namespace {
 
 using test::Imposter;
@@ -396,4 +396,4 @@ TEST_F(CurlClient, FollowsNoRedirectToAnotherProtocolNorForEver) {
 }
 
 }  // namespace
-}  // namespace imgrec
+}  // namespace imgrec::curl_client_test

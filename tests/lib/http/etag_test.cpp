@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-namespace imgrec {
+namespace imgrec::etag_test {
 namespace {
 
 TEST(Etag, MatchesAnyOfAList) {
@@ -17,4 +17,4 @@ TEST(Etag, MatchesAnyOfAList) {
 }
 
 }  // namespace
-}  // namespace imgrec
+}  // namespace imgrec::etag_test

@@ -5,7 +5,7 @@
 
 #include "lib/base/units.hpp"
 
-namespace imgrec {
+namespace imgrec::gzip_test {
 namespace {
 
 std::string gzip(const std::string& text) {
@@ -61,4 +61,4 @@ TEST(Gzip, DamageIsAnError) {
 }
 
 }  // namespace
-}  // namespace imgrec
+}  // namespace imgrec::gzip_test

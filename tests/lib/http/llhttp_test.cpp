@@ -14,7 +14,7 @@
 #include "lib/http/syntax/request_head.hpp"
 #include "tests/support/shared_data.hpp"
 
-namespace imgrec::http {
+namespace imgrec::http::llhttp_test {
 namespace {
 
 struct Fixture {
@@ -184,4 +184,4 @@ TEST(Llhttp, NothingItRefusesIsAccepted) {
 }
 
 }  // namespace
-}  // namespace imgrec::http
+}  // namespace imgrec::http::llhttp_test

@@ -8,7 +8,7 @@
 #include "tests/lib/http/raw_client.hpp"
 #include "tests/support/fake_clock.hpp"
 
-namespace imgrec::load {
+namespace imgrec::load::load_engine_test {
 namespace {
 
 using test::Imposter;
@@ -195,4 +195,4 @@ TEST_F(LoadEngine, WakesFromAnotherThread) {
 }
 
 }  // namespace
-}  // namespace imgrec::load
+}  // namespace imgrec::load::load_engine_test

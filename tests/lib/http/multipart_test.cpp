@@ -9,7 +9,7 @@
 #include "tests/support/fake_clock.hpp"
 #include "tests/support/shared_data.hpp"
 
-namespace imgrec {
+namespace imgrec::multipart_test {
 namespace {
 
 constexpr std::string_view kType = "multipart/form-data; boundary=b";
@@ -268,4 +268,4 @@ TEST(Multipart, SurvivesAnyDamage) {
 }
 
 }  // namespace
-}  // namespace imgrec
+}  // namespace imgrec::multipart_test

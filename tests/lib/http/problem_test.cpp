@@ -4,7 +4,7 @@
 
 #include <nlohmann/json.hpp>
 
-namespace imgrec {
+namespace imgrec::problem_test {
 namespace {
 
 TEST(Problem, IsRfc9457) {
@@ -32,4 +32,4 @@ TEST(Problem, KnowsReasons) {
 }
 
 }  // namespace
-}  // namespace imgrec
+}  // namespace imgrec::problem_test

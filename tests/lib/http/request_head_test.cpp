@@ -4,7 +4,7 @@
 
 #include "lib/http/syntax/chunked.hpp"
 
-namespace imgrec::http {
+namespace imgrec::http::request_head_test {
 namespace {
 
 using testing::ElementsAre;
@@ -254,4 +254,4 @@ TEST(ChunkDecoder, LimitsBodyExtensionsAndTrailers) {
 }
 
 }  // namespace
-}  // namespace imgrec::http
+}  // namespace imgrec::http::request_head_test

@@ -5,7 +5,7 @@
 #include "lib/base/rng.hpp"
 #include "lib/http/load/target.hpp"
 
-namespace imgrec::load {
+namespace imgrec::load::response_reader_test {
 namespace {
 
 const std::string kPlain = "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 5\r\n\r\nhello";
@@ -158,4 +158,4 @@ TEST(Target, RefusesWhatItCannotReach) {
 }
 
 }  // namespace
-}  // namespace imgrec::load
+}  // namespace imgrec::load::response_reader_test

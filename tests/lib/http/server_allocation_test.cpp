@@ -33,7 +33,7 @@ void operator delete(void* memory, std::size_t) noexcept {
   std::free(memory);
 }
 
-namespace imgrec {
+namespace imgrec::server_allocation_test {
 namespace {
 
 TEST(ServerAllocation, AnExceptionWhileAcceptingEndsThatConnectionAlone) {
@@ -51,4 +51,4 @@ TEST(ServerAllocation, AnExceptionWhileAcceptingEndsThatConnectionAlone) {
 }
 
 }  // namespace
-}  // namespace imgrec
+}  // namespace imgrec::server_allocation_test

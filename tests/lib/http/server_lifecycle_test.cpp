@@ -3,7 +3,7 @@
 
 #include "tests/lib/http/server_tests.hpp"
 
-namespace imgrec {
+namespace imgrec::server_lifecycle_test {
 namespace {
 
 TEST(Server, WaitingClientsHoldNoThread) {
@@ -186,4 +186,4 @@ TEST(Server, SaysWhyItCannotListen) {
 }
 
 }  // namespace
-}  // namespace imgrec
+}  // namespace imgrec::server_lifecycle_test

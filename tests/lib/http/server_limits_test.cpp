@@ -1,6 +1,6 @@
 #include "tests/lib/http/server_tests.hpp"
 
-namespace imgrec {
+namespace imgrec::server_limits_test {
 namespace {
 
 TEST(Server, RefusesALargeBodyBeforeItIsSent) {
@@ -136,4 +136,4 @@ TEST(Server, AClientThatLeavesTheQueueForMemoryMakesRoomForTheNext) {
 }
 
 }  // namespace
-}  // namespace imgrec
+}  // namespace imgrec::server_limits_test

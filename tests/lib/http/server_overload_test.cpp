@@ -8,7 +8,7 @@
 #include "tests/lib/http/server_tests.hpp"
 #include "tests/support/open_files.hpp"
 
-namespace imgrec {
+namespace imgrec::server_overload_test {
 namespace {
 
 /// Holds what is below /hold, echoes the rest.
@@ -447,4 +447,4 @@ TEST(ServerOverload, MemoryCountsUntilTheLastCopyOfItsHandleGoes) {
 }
 
 }  // namespace
-}  // namespace imgrec
+}  // namespace imgrec::server_overload_test

@@ -4,7 +4,7 @@
 
 #include "tests/lib/http/server_tests.hpp"
 
-namespace imgrec {
+namespace imgrec::server_stream_test {
 namespace {
 
 using Write = ResponseStream::Write;
@@ -356,4 +356,4 @@ TEST(ServerStream, IsClosedWhenTheSessionFailsBeforeItsHead) {
 }
 
 }  // namespace
-}  // namespace imgrec
+}  // namespace imgrec::server_stream_test

@@ -1,6 +1,6 @@
 #include "tests/lib/http/server_tests.hpp"
 
-namespace imgrec {
+namespace imgrec::server_test {
 namespace {
 
 TEST(Server, AnswersWithTheHeadersOfEveryAnswer) {
@@ -191,4 +191,4 @@ TEST(Server, ATlsClientIsToldAtOnce) {
 }
 
 }  // namespace
-}  // namespace imgrec
+}  // namespace imgrec::server_test

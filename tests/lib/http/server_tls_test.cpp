@@ -10,7 +10,7 @@
 #include "tests/lib/http/tls_client.hpp"
 #include "tests/support/temp_dir.hpp"
 
-namespace imgrec {
+namespace imgrec::server_tls_test {
 namespace {
 
 using test::TlsClient;
@@ -242,4 +242,4 @@ TEST_F(ServerTls, FilesThatDoNotBelongTogetherAreRefused) {
 }
 
 }  // namespace
-}  // namespace imgrec
+}  // namespace imgrec::server_tls_test

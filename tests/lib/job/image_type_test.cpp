@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-namespace imgrec {
+namespace imgrec::image_type_test {
 namespace {
 
 using namespace std::string_view_literals;
@@ -64,4 +64,4 @@ TEST(SniffImageType, IsNotTakenInByTextOrOtherRiffs) {
 }
 
 }  // namespace
-}  // namespace imgrec
+}  // namespace imgrec::image_type_test

@@ -8,7 +8,7 @@
 #include "lib/job/other_version.hpp"
 #include "lib/job/tensor.hpp"
 
-namespace imgrec {
+namespace imgrec::job_test {
 namespace {
 
 JobRequest sample_request() {
@@ -201,4 +201,4 @@ TEST(FileStem, DropsFoldersAndTheLastExtension) {
 }
 
 }  // namespace
-}  // namespace imgrec
+}  // namespace imgrec::job_test

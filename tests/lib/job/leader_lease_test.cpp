@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-namespace imgrec {
+namespace imgrec::leader_lease_test {
 namespace {
 
 TEST(LeaderLeaseDocument, SurvivesTheStore) {
@@ -41,4 +41,4 @@ TEST(LeaderLeaseDocument, ReadsNothingElse) {
 }
 
 }  // namespace
-}  // namespace imgrec
+}  // namespace imgrec::leader_lease_test

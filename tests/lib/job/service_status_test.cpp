@@ -5,7 +5,7 @@
 #include <cmath>
 #include <limits>
 
-namespace imgrec {
+namespace imgrec::service_status_test {
 namespace {
 
 const WallTime kAt{Seconds(1'790'000'000)};
@@ -128,4 +128,4 @@ TEST(ServiceStatus, ReadsNothingElse) {
 }
 
 }  // namespace
-}  // namespace imgrec
+}  // namespace imgrec::service_status_test

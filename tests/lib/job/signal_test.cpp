@@ -4,7 +4,7 @@
 
 #include <string>
 
-namespace imgrec {
+namespace imgrec::signal_test {
 namespace {
 
 const Signal kWorked{.kind = SignalKind::worked,
@@ -55,4 +55,4 @@ TEST(Signal, RefusesWhatNoSenderSends) {
 }
 
 }  // namespace
-}  // namespace imgrec
+}  // namespace imgrec::signal_test

@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-namespace imgrec {
+namespace imgrec::worker_start_test {
 namespace {
 
 TEST(WorkerStart, SurvivesTheStore) {
@@ -23,4 +23,4 @@ TEST(WorkerStart, ReadsNothingElse) {
 }
 
 }  // namespace
-}  // namespace imgrec
+}  // namespace imgrec::worker_start_test

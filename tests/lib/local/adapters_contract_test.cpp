@@ -13,7 +13,7 @@
 #include "tests/support/fake_clock.hpp"
 #include "tests/support/temp_dir.hpp"
 
-namespace imgrec::test {
+namespace imgrec::test::adapters_contract_test {
 namespace {
 
 class SqliteQueueWorld final : public QueueWorld {
@@ -88,4 +88,4 @@ INSTANTIATE_TEST_SUITE_P(Local, FleetContract,
                          testing::PrintToStringParamName());
 
 }  // namespace
-}  // namespace imgrec::test
+}  // namespace imgrec::test::adapters_contract_test

@@ -15,7 +15,7 @@
 #include "tests/support/memory_store.hpp"
 #include "tests/support/temp_dir.hpp"
 
-namespace imgrec {
+namespace imgrec::dir_store_test {
 namespace {
 
 namespace fs = std::filesystem;
@@ -167,4 +167,4 @@ TEST_F(DirStoreTest, ListsAPageOfManyObjectsQuickly) {
 }
 
 }  // namespace
-}  // namespace imgrec
+}  // namespace imgrec::dir_store_test

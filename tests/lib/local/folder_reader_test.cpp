@@ -8,7 +8,7 @@
 
 #include "tests/support/temp_dir.hpp"
 
-namespace imgrec {
+namespace imgrec::folder_reader_test {
 namespace {
 
 namespace fs = std::filesystem;
@@ -84,4 +84,4 @@ TEST(HasBucket, TakesWholeNames) {
 }
 
 }  // namespace
-}  // namespace imgrec
+}  // namespace imgrec::folder_reader_test

@@ -11,7 +11,7 @@
 #include "tests/support/fake_clock.hpp"
 #include "tests/support/memory_store.hpp"
 
-namespace imgrec {
+namespace imgrec::janitor_test {
 namespace {
 
 using std::chrono::hours;
@@ -138,4 +138,4 @@ TEST_F(JanitorTest, RunsAgainAndAgainUntilStopped) {
 }
 
 }  // namespace
-}  // namespace imgrec
+}  // namespace imgrec::janitor_test

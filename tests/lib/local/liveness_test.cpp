@@ -6,7 +6,7 @@
 
 #include "tests/support/temp_dir.hpp"
 
-namespace imgrec {
+namespace imgrec::liveness_test {
 namespace {
 
 TEST(Liveness, ANameIsThereUntilItsOwnerEnds) {
@@ -57,4 +57,4 @@ TEST(Liveness, AFolderThatIsNotThereIsAnError) {
 }
 
 }  // namespace
-}  // namespace imgrec
+}  // namespace imgrec::liveness_test

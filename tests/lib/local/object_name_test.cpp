@@ -3,7 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-namespace imgrec {
+namespace imgrec::object_name_test {
 namespace {
 
 using testing::ElementsAre;
@@ -48,4 +48,4 @@ TEST(ObjectName, ReadsItsOwnNamesOnly) {
 }
 
 }  // namespace
-}  // namespace imgrec
+}  // namespace imgrec::object_name_test

@@ -14,7 +14,7 @@
 #include "tests/support/fake_clock.hpp"
 #include "tests/support/temp_dir.hpp"
 
-namespace imgrec {
+namespace imgrec::process_fleet_test {
 namespace {
 
 namespace fs = std::filesystem;
@@ -194,4 +194,4 @@ TEST_F(ProcessFleetTest, StoppedWorkersEndWithAKilledParent) {
 }
 
 }  // namespace
-}  // namespace imgrec
+}  // namespace imgrec::process_fleet_test

@@ -10,7 +10,7 @@
 #include "tests/lib/local/child_process.hpp"
 #include "tests/support/temp_dir.hpp"
 
-namespace imgrec {
+namespace imgrec::queue_processes_test {
 namespace {
 
 using test::ChildProcess;
@@ -163,4 +163,4 @@ TEST_F(QueueProcesses, APollWakesSoonAfterASendOfAnotherProcess) {
 }
 
 }  // namespace
-}  // namespace imgrec
+}  // namespace imgrec::queue_processes_test

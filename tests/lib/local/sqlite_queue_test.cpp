@@ -14,7 +14,7 @@
 #include "tests/support/fake_clock.hpp"
 #include "tests/support/temp_dir.hpp"
 
-namespace imgrec {
+namespace imgrec::sqlite_queue_test {
 namespace {
 
 namespace fs = std::filesystem;
@@ -483,4 +483,4 @@ TEST_F(SqliteQueueTest, AnIdlePollCostsNothing) {
 }
 
 }  // namespace
-}  // namespace imgrec
+}  // namespace imgrec::sqlite_queue_test

@@ -5,7 +5,7 @@
 
 #include <set>
 
-namespace imgrec {
+namespace imgrec::queues_test {
 namespace {
 
 Config web_1() {
@@ -95,4 +95,4 @@ TEST(QueueRoster, KnowsOtherNodesResponseQueuesAndMakesNone) {
 }
 
 }  // namespace
-}  // namespace imgrec
+}  // namespace imgrec::queues_test

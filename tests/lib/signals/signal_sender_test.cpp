@@ -10,7 +10,7 @@
 #include "tests/support/memory_queue.hpp"
 #include "tests/support/wait_until.hpp"
 
-namespace imgrec {
+namespace imgrec::signal_sender_test {
 namespace {
 
 using test::QueueCall;
@@ -163,4 +163,4 @@ TEST_F(SignalSenderTest, AQueueTellsWhatItAccepted) {
 }
 
 }  // namespace
-}  // namespace imgrec
+}  // namespace imgrec::signal_sender_test

@@ -2,7 +2,7 @@
 
 #include <gmock/gmock.h>
 
-namespace imgrec {
+namespace imgrec::decision_history_test {
 namespace {
 
 using testing::HasSubstr;
@@ -77,4 +77,4 @@ TEST(DecisionHistory, WritesJsonThatTellsWhatIsUnknownByLeavingItOut) {
 }
 
 }  // namespace
-}  // namespace imgrec
+}  // namespace imgrec::decision_history_test

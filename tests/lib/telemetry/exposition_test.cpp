@@ -4,7 +4,7 @@
 
 #include "lib/telemetry/metrics.hpp"
 
-namespace imgrec {
+namespace imgrec::exposition_test {
 namespace {
 
 using testing::HasSubstr;
@@ -54,4 +54,4 @@ TEST(Exposition, MetricsShowThoseOfOthers) {
 }
 
 }  // namespace
-}  // namespace imgrec
+}  // namespace imgrec::exposition_test

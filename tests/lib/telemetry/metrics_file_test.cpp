@@ -8,7 +8,7 @@
 #include "tests/support/fake_clock.hpp"
 #include "tests/support/temp_dir.hpp"
 
-namespace imgrec {
+namespace imgrec::metrics_file_test {
 namespace {
 
 using testing::ElementsAre;
@@ -73,4 +73,4 @@ TEST_F(MetricsFileTest, AFileThatIsTooLargeIsLeftOut) {
 }
 
 }  // namespace
-}  // namespace imgrec
+}  // namespace imgrec::metrics_file_test

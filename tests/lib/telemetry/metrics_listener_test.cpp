@@ -4,7 +4,7 @@
 
 #include "tests/lib/http/raw_client.hpp"
 
-namespace imgrec {
+namespace imgrec::metrics_listener_test {
 namespace {
 
 using test::body_of;
@@ -55,4 +55,4 @@ TEST(MetricsListener, APortInUseIsAnErrorThatNamesItsSetting) {
 }
 
 }  // namespace
-}  // namespace imgrec
+}  // namespace imgrec::metrics_listener_test

@@ -7,7 +7,7 @@
 #include <stdexcept>
 #include <thread>
 
-namespace imgrec {
+namespace imgrec::metrics_test {
 namespace {
 
 using testing::HasSubstr;
@@ -101,4 +101,4 @@ TEST(Metrics, LatencyBucketsAscend) {
 }
 
 }  // namespace
-}  // namespace imgrec
+}  // namespace imgrec::metrics_test

@@ -4,7 +4,7 @@
 
 #include <limits>
 
-namespace imgrec {
+namespace imgrec::time_series_test {
 namespace {
 
 using testing::ElementsAre;
@@ -92,4 +92,4 @@ TEST(TimeSeries, ColumnsAreBounded) {
 }
 
 }  // namespace
-}  // namespace imgrec
+}  // namespace imgrec::time_series_test

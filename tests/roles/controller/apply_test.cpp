@@ -5,7 +5,7 @@
 #include "tests/support/fake_clock.hpp"
 #include "tests/support/fake_fleet.hpp"
 
-namespace imgrec {
+namespace imgrec::apply_test {
 namespace {
 
 using test::FaultAt;
@@ -56,4 +56,4 @@ TEST_F(ApplierTest, ALaunchThatWasNotAnsweredLongAgoIsForgotten) {
 }
 
 }  // namespace
-}  // namespace imgrec
+}  // namespace imgrec::apply_test

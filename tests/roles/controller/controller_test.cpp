@@ -14,7 +14,7 @@
 #include "tests/support/memory_store.hpp"
 #include "tests/support/wait_until.hpp"
 
-namespace imgrec {
+namespace imgrec::controller_test {
 namespace {
 
 using test::FaultAt;
@@ -558,4 +558,4 @@ TEST_F(ControllerTest, RefusesRulesThatContradictThemselves) {
 }
 
 }  // namespace
-}  // namespace imgrec
+}  // namespace imgrec::controller_test

@@ -6,7 +6,7 @@
 #include "tests/roles/controller/policy_table.hpp"
 #include "tests/support/fake_clock.hpp"
 
-namespace imgrec {
+namespace imgrec::depth_policy_test {
 namespace {
 
 using testing::ElementsAre;
@@ -165,4 +165,4 @@ TEST(DepthPolicy, KeepsItsLimitsWhateverIsObserved) {
 }
 
 }  // namespace
-}  // namespace imgrec
+}  // namespace imgrec::depth_policy_test

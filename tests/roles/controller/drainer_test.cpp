@@ -13,7 +13,7 @@
 #include "tests/support/fake_clock.hpp"
 #include "tests/support/memory_queue.hpp"
 
-namespace imgrec {
+namespace imgrec::drainer_test {
 namespace {
 
 using test::QueueCall;
@@ -257,4 +257,4 @@ TEST_F(Interleaving, EndsOnlyWhoHasConfirmedAndLeavesNobodyWaitingAndNoRequestBe
 }
 
 }  // namespace
-}  // namespace imgrec
+}  // namespace imgrec::drainer_test

@@ -15,7 +15,7 @@
 #include "tests/support/fake_fleet.hpp"
 #include "tests/support/memory_store.hpp"
 
-namespace imgrec {
+namespace imgrec::leadership_test {
 namespace {
 
 using test::FaultAt;
@@ -444,4 +444,4 @@ INSTANTIATE_TEST_SUITE_P(Mishaps, TwoControllers, testing::Values(Mishap::kill, 
                          });
 
 }  // namespace
-}  // namespace imgrec
+}  // namespace imgrec::leadership_test

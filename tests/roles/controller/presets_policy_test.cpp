@@ -5,7 +5,7 @@
 #include "tests/roles/controller/policy_table.hpp"
 #include "tests/support/fake_clock.hpp"
 
-namespace imgrec {
+namespace imgrec::presets_policy_test {
 namespace {
 
 using test::fleet;
@@ -232,4 +232,4 @@ TEST(FindPolicy, NamesThoseThereAre) {
 }
 
 }  // namespace
-}  // namespace imgrec
+}  // namespace imgrec::presets_policy_test

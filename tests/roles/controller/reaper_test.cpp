@@ -7,7 +7,7 @@
 
 #include "roles/controller/reconcile.hpp"
 
-namespace imgrec {
+namespace imgrec::reaper_test {
 namespace {
 
 using testing::ElementsAre;
@@ -152,4 +152,4 @@ TEST(Reaped, IsEndedAndReplaced) {
 }
 
 }  // namespace
-}  // namespace imgrec
+}  // namespace imgrec::reaper_test

@@ -7,7 +7,7 @@
 
 #include "tests/support/fake_clock.hpp"
 
-namespace imgrec {
+namespace imgrec::reconcile_test {
 namespace {
 
 using testing::ElementsAre;
@@ -229,4 +229,4 @@ TEST_F(ReconcileProperties, HoldForAnyFleet) {
 }
 
 }  // namespace
-}  // namespace imgrec
+}  // namespace imgrec::reconcile_test

@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-namespace imgrec {
+namespace imgrec::round_test {
 namespace {
 
 Observation seen(MonoTime at, std::uint64_t visible, std::vector<Instance> instances = {}) {
@@ -48,4 +48,4 @@ TEST(Round, TimeThatNobodySawIsNoPartOfTheCooldown) {
 }
 
 }  // namespace
-}  // namespace imgrec
+}  // namespace imgrec::round_test

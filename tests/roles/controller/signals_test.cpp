@@ -8,7 +8,7 @@
 
 #include "tests/roles/controller/policy_table.hpp"
 
-namespace imgrec {
+namespace imgrec::signals_test {
 namespace {
 
 using test::kStart;
@@ -231,4 +231,4 @@ TEST_F(SignalBookTest, MemoryIsBounded) {
 }
 
 }  // namespace
-}  // namespace imgrec
+}  // namespace imgrec::signals_test

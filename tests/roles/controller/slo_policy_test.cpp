@@ -9,7 +9,7 @@
 #include "tests/roles/controller/policy_table.hpp"
 #include "tests/support/fake_clock.hpp"
 
-namespace imgrec {
+namespace imgrec::slo_policy_test {
 namespace {
 
 using test::fleet;
@@ -400,4 +400,4 @@ TEST(Slo, TenThousandInstancesTakeAMillisecond) {
 }
 
 }  // namespace
-}  // namespace imgrec
+}  // namespace imgrec::slo_policy_test

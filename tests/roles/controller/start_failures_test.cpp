@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-namespace imgrec {
+namespace imgrec::start_failures_test {
 namespace {
 
 const MonoTime kStart{Seconds(1000)};
@@ -103,4 +103,4 @@ TEST(StartFailures, AWorkerThatWasReadyHasStartedAlthoughNoLookSawIt) {
 }
 
 }  // namespace
-}  // namespace imgrec
+}  // namespace imgrec::start_failures_test

@@ -9,7 +9,7 @@
 #include "tests/support/memory_store.hpp"
 #include "tests/support/wait_until.hpp"
 
-namespace imgrec {
+namespace imgrec::status_test {
 namespace {
 
 const WallTime kStart{Seconds(1'790'000'000)};
@@ -254,4 +254,4 @@ TEST_F(StatusPublisherTest, CountsOnWhereTheControllerBeforeItEnded) {
 }
 
 }  // namespace
-}  // namespace imgrec
+}  // namespace imgrec::status_test

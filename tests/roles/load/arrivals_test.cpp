@@ -4,7 +4,7 @@
 
 #include <cmath>
 
-namespace imgrec::load {
+namespace imgrec::load::arrivals_test {
 namespace {
 
 std::vector<double> until(Arrivals& arrivals, double end_s) {
@@ -63,4 +63,4 @@ TEST(LoadArrivals, OfATraceAreInOrderAndAsManyAsItSays) {
 }
 
 }  // namespace
-}  // namespace imgrec::load
+}  // namespace imgrec::load::arrivals_test

@@ -4,7 +4,7 @@
 
 #include "roles/load/fail_if.hpp"
 
-namespace imgrec::load {
+namespace imgrec::load::figures_test {
 namespace {
 
 LoadRecord record(double intended_s, double sent_s, double ended_s, bool ok = true) {
@@ -83,4 +83,4 @@ TEST(FailIf, HoldsOrNot) {
 }
 
 }  // namespace
-}  // namespace imgrec::load
+}  // namespace imgrec::load::figures_test

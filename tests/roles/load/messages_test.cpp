@@ -8,7 +8,7 @@
 #include "roles/load/requests.hpp"
 #include "roles/load/service_watch.hpp"
 
-namespace imgrec::load {
+namespace imgrec::load::messages_test {
 namespace {
 
 using testing::ElementsAre;
@@ -167,4 +167,4 @@ TEST(ServiceSeries, BecomeSamplesOnTheRunsOwnTime) {
 }
 
 }  // namespace
-}  // namespace imgrec::load
+}  // namespace imgrec::load::messages_test

@@ -2,7 +2,7 @@
 
 #include <gmock/gmock.h>
 
-namespace imgrec::load {
+namespace imgrec::load::report_test {
 namespace {
 
 using testing::HasSubstr;
@@ -115,4 +115,4 @@ TEST(LoadReport, TimesHaveThreeDigitsThatMatter) {
 }
 
 }  // namespace
-}  // namespace imgrec::load
+}  // namespace imgrec::load::report_test

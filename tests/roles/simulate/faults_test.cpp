@@ -6,7 +6,7 @@
 #include "tests/roles/simulate/run.hpp"
 #include "tests/support/long_run.hpp"
 
-namespace imgrec::simulate {
+namespace imgrec::simulate::faults_test {
 namespace {
 
 using test::run;
@@ -71,4 +71,4 @@ INSTANTIATE_TEST_SUITE_P(Policies, FaultRuns,
                          });
 
 }  // namespace
-}  // namespace imgrec::simulate
+}  // namespace imgrec::simulate::faults_test

@@ -10,7 +10,7 @@
 #include "roles/simulate/request_queue.hpp"
 #include "roles/simulate/signals_model.hpp"
 
-namespace imgrec::simulate {
+namespace imgrec::simulate::models_test {
 namespace {
 
 MonoTime at(double seconds) {
@@ -216,4 +216,4 @@ TEST(SignalsModel, TellsRatesGapsAndMeans) {
 }
 
 }  // namespace
-}  // namespace imgrec::simulate
+}  // namespace imgrec::simulate::models_test

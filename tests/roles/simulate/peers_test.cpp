@@ -5,7 +5,7 @@
 
 #include "roles/simulate/tuning.hpp"
 
-namespace imgrec::simulate {
+namespace imgrec::simulate::peers_test {
 namespace {
 
 /// Looks that a peer makes of a fleet that does at once what it is told.
@@ -127,4 +127,4 @@ TEST(Tuning, FindsABetterConfigurationAndKeepsItInAFile) {
 }
 
 }  // namespace
-}  // namespace imgrec::simulate
+}  // namespace imgrec::simulate::peers_test

@@ -3,7 +3,7 @@
 
 #include <gmock/gmock.h>
 
-namespace imgrec::simulate {
+namespace imgrec::simulate::report_test {
 namespace {
 
 using testing::HasSubstr;
@@ -43,4 +43,4 @@ TEST(Report, ThePageIsOneFileThatAsksNobodyForAnything) {
 }
 
 }  // namespace
-}  // namespace imgrec::simulate
+}  // namespace imgrec::simulate::report_test

@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-namespace imgrec::simulate {
+namespace imgrec::simulate::scenario_test {
 namespace {
 
 const WorkerKind kReference = *find_worker_kind("reference");
@@ -90,4 +90,4 @@ TEST(Scenario, MistakesAreToldWithTheirLine) {
 }
 
 }  // namespace
-}  // namespace imgrec::simulate
+}  // namespace imgrec::simulate::scenario_test

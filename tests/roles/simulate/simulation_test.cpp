@@ -4,7 +4,7 @@
 
 #include "tests/roles/simulate/run.hpp"
 
-namespace imgrec::simulate {
+namespace imgrec::simulate::simulation_test {
 namespace {
 
 using test::run;
@@ -204,4 +204,4 @@ rate_per_second = 60
 }
 
 }  // namespace
-}  // namespace imgrec::simulate
+}  // namespace imgrec::simulate::simulation_test

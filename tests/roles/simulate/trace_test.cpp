@@ -4,7 +4,7 @@
 
 #include <cmath>
 
-namespace imgrec::simulate {
+namespace imgrec::simulate::trace_test {
 namespace {
 
 const WorkerKind kReference = *find_worker_kind("reference");
@@ -76,4 +76,4 @@ TEST(Trace, MistakesAreToldWithTheirLine) {
 }
 
 }  // namespace
-}  // namespace imgrec::simulate
+}  // namespace imgrec::simulate::trace_test

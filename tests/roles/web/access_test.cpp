@@ -8,7 +8,7 @@
 #include "roles/web/access/keys.hpp"
 #include "tests/roles/web/web_node.hpp"
 
-namespace imgrec {
+namespace imgrec::access_test {
 namespace {
 
 using testing::HasSubstr;
@@ -303,4 +303,4 @@ TEST_F(WebAccess, WithoutKeysNobodyIsAskedForOne) {
 }
 
 }  // namespace
-}  // namespace imgrec
+}  // namespace imgrec::access_test

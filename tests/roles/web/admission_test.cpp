@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-namespace imgrec {
+namespace imgrec::admission_test {
 namespace {
 
 using namespace std::chrono_literals;
@@ -85,4 +85,4 @@ TEST(Admission, ItBeginsAnewWhenTheCrowdIsGone) {
 }
 
 }  // namespace
-}  // namespace imgrec
+}  // namespace imgrec::admission_test

@@ -7,7 +7,7 @@
 #include "tests/support/fake_clock.hpp"
 #include "tests/support/memory_store.hpp"
 
-namespace imgrec {
+namespace imgrec::allowance_test {
 namespace {
 
 using Time = TokenBucket::Time;
@@ -210,4 +210,4 @@ TEST(AllowancesTest, AnEditedRateCountsAtOnce) {
 }
 
 }  // namespace
-}  // namespace imgrec
+}  // namespace imgrec::allowance_test

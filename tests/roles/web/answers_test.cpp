@@ -8,7 +8,7 @@
 #include "roles/web/api/errors.hpp"
 #include "tests/support/fake_clock.hpp"
 
-namespace imgrec {
+namespace imgrec::answers_test {
 namespace {
 
 using testing::HasSubstr;
@@ -101,4 +101,4 @@ TEST(AnswerStem, HasNoColonAndNoExtension) {
 }
 
 }  // namespace
-}  // namespace imgrec
+}  // namespace imgrec::answers_test

@@ -11,7 +11,7 @@
 #include "tests/roles/web/web_node.hpp"
 #include "tests/support/temp_dir.hpp"
 
-namespace imgrec {
+namespace imgrec::dead_letters_test {
 namespace {
 
 using namespace std::chrono_literals;
@@ -226,4 +226,4 @@ TEST(DeadLettersOverHttp, ListedSentAgainAndDropped) {
 }
 
 }  // namespace
-}  // namespace imgrec
+}  // namespace imgrec::dead_letters_test

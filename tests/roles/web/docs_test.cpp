@@ -11,7 +11,7 @@
 #include "roles/web/page/page.hpp"
 #include "tests/roles/web/web_node.hpp"
 
-namespace imgrec {
+namespace imgrec::docs_test {
 namespace {
 
 using Json = nlohmann::json;
@@ -140,4 +140,4 @@ TEST(Docs, EveryErrorHasAPageAndEveryProblemNamesIts) {
 }
 
 }  // namespace
-}  // namespace imgrec
+}  // namespace imgrec::docs_test

@@ -10,7 +10,7 @@
 #include "tests/roles/web/web_node.hpp"
 #include "tests/support/fake_clock.hpp"
 
-namespace imgrec {
+namespace imgrec::idempotency_test {
 namespace {
 
 using namespace std::chrono_literals;
@@ -179,4 +179,4 @@ TEST_F(IdempotencyClaim, ARecordThatCannotBeReadIsReplaced) {
 }
 
 }  // namespace
-}  // namespace imgrec
+}  // namespace imgrec::idempotency_test

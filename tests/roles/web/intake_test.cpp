@@ -7,7 +7,7 @@
 
 #include "roles/web/access/session.hpp"
 
-namespace imgrec {
+namespace imgrec::intake_test {
 namespace {
 
 using test::form_post;
@@ -272,4 +272,4 @@ TEST(TraceparentOf, OnlyTheRightForm) {
 }
 
 }  // namespace
-}  // namespace imgrec
+}  // namespace imgrec::intake_test

@@ -12,7 +12,7 @@
 #include "tests/support/memory_queue.hpp"
 #include "tests/support/memory_store.hpp"
 
-namespace imgrec {
+namespace imgrec::job_index_test {
 namespace {
 
 using namespace std::chrono_literals;
@@ -196,4 +196,4 @@ TEST(FinalStates, KeepsTheLatestEndsThatStay) {
 }
 
 }  // namespace
-}  // namespace imgrec
+}  // namespace imgrec::job_index_test

@@ -9,7 +9,7 @@
 #include "roles/web/jobs/index_page.hpp"
 #include "tests/roles/web/web_node.hpp"
 
-namespace imgrec {
+namespace imgrec::jobs_test {
 namespace {
 
 using namespace std::chrono_literals;
@@ -325,4 +325,4 @@ TEST(JobList, TheIndexMayFailAndIsWrittenLater) {
 }
 
 }  // namespace
-}  // namespace imgrec
+}  // namespace imgrec::jobs_test

@@ -18,7 +18,7 @@
 #include "tests/support/memory_store.hpp"
 #include "tests/support/temp_dir.hpp"
 
-namespace imgrec {
+namespace imgrec::keys_test {
 namespace {
 
 using testing::Contains;
@@ -282,4 +282,4 @@ TEST(Cors, IsOffUnlessAnOriginIsListed) {
 }
 
 }  // namespace
-}  // namespace imgrec
+}  // namespace imgrec::keys_test

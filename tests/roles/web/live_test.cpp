@@ -11,7 +11,7 @@
 #include "tests/support/fake_clock.hpp"
 #include "tests/support/memory_store.hpp"
 
-namespace imgrec {
+namespace imgrec::live_test {
 namespace {
 
 using testing::HasSubstr;
@@ -399,4 +399,4 @@ TEST(LiveOverHttp, DocumentsAreThoseThatTheControllerPublished) {
 }
 
 }  // namespace
-}  // namespace imgrec
+}  // namespace imgrec::live_test

@@ -14,7 +14,7 @@
 #include "roles/web/upload/task_pool.hpp"
 #include "tests/roles/web/web_node.hpp"
 
-namespace imgrec {
+namespace imgrec::overload_test {
 namespace {
 
 using namespace std::chrono_literals;
@@ -259,4 +259,4 @@ TEST(Results, LargeListsAreStreamedAndPagesAreFollowed) {
 }
 
 }  // namespace
-}  // namespace imgrec
+}  // namespace imgrec::overload_test

@@ -7,7 +7,7 @@
 #include "tests/roles/web/web_node.hpp"
 #include "tests/support/fake_clock.hpp"
 
-namespace imgrec {
+namespace imgrec::result_router_test {
 namespace {
 
 using namespace std::chrono_literals;
@@ -323,4 +323,4 @@ TEST_F(ResultRouterTest, StalledWhileJobsWaitAndNoneIsAnswered) {
 }
 
 }  // namespace
-}  // namespace imgrec
+}  // namespace imgrec::result_router_test

@@ -5,7 +5,7 @@
 #include <set>
 #include <utility>
 
-namespace imgrec {
+namespace imgrec::routes_test {
 namespace {
 
 struct Case {
@@ -102,4 +102,4 @@ TEST(Routes, PathsHaveParameters) {
 }
 
 }  // namespace
-}  // namespace imgrec
+}  // namespace imgrec::routes_test

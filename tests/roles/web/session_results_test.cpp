@@ -6,7 +6,7 @@
 
 #include "tests/support/fake_clock.hpp"
 
-namespace imgrec {
+namespace imgrec::session_results_test {
 namespace {
 
 struct SessionResultsTest : testing::Test {
@@ -104,4 +104,4 @@ TEST_F(SessionResultsTest, ForgettingASessionLeavesTheOthers) {
 }
 
 }  // namespace
-}  // namespace imgrec
+}  // namespace imgrec::session_results_test

@@ -8,7 +8,7 @@
 #include "lib/job/tensor.hpp"
 #include "tests/roles/web/web_node.hpp"
 
-namespace imgrec {
+namespace imgrec::shapes_test {
 namespace {
 
 using nlohmann::json;
@@ -282,4 +282,4 @@ TEST_F(ShapesTest, TheServerTellsWhatItHas) {
 }
 
 }  // namespace
-}  // namespace imgrec
+}  // namespace imgrec::shapes_test

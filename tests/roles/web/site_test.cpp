@@ -8,7 +8,7 @@
 #include "roles/web/api/unpack.hpp"
 #include "tests/roles/web/web_node.hpp"
 
-namespace imgrec {
+namespace imgrec::site_test {
 namespace {
 
 using test::jpeg_of;
@@ -151,4 +151,4 @@ TEST(BodyUnpacker, KeepsNoMoreThanItsTotal) {
 }
 
 }  // namespace
-}  // namespace imgrec
+}  // namespace imgrec::site_test

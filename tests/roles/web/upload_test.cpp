@@ -7,7 +7,7 @@
 #include "tests/roles/web/web_node.hpp"
 #include "tests/support/fake_clock.hpp"
 
-namespace imgrec {
+namespace imgrec::upload_test {
 namespace {
 
 using namespace std::chrono_literals;
@@ -310,4 +310,4 @@ TEST(SendBatcher, FifoMessagesCarryGroupAndDedup) {
 }
 
 }  // namespace
-}  // namespace imgrec
+}  // namespace imgrec::upload_test

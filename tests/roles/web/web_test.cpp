@@ -14,7 +14,7 @@
 #include "tests/roles/web/web_node.hpp"
 #include "tests/support/shared_data.hpp"
 
-namespace imgrec {
+namespace imgrec::web_test {
 namespace {
 
 using namespace std::chrono_literals;
@@ -729,4 +729,4 @@ TEST(RunWeb, APortInUseIsAnError) {
 }
 
 }  // namespace
-}  // namespace imgrec
+}  // namespace imgrec::web_test

@@ -6,7 +6,7 @@
 #include "tests/support/fake_clock.hpp"
 #include "tests/support/memory_store.hpp"
 
-namespace imgrec {
+namespace imgrec::idle_end_test {
 namespace {
 
 using test::StoreCall;
@@ -93,4 +93,4 @@ TEST(IdleEnd, EndsAfterATimeWithoutWork) {
 }
 
 }  // namespace
-}  // namespace imgrec
+}  // namespace imgrec::idle_end_test

@@ -4,7 +4,7 @@
 
 #include "tests/roles/worker/worker_fixture.hpp"
 
-namespace imgrec {
+namespace imgrec::object_reference_test {
 namespace {
 
 using test::bytes_of;
@@ -107,4 +107,4 @@ TEST_F(ObjectReferenceTest, WhoLeavesTakesTheReferenceAlongAndTheObjectStays) {
 }
 
 }  // namespace
-}  // namespace imgrec
+}  // namespace imgrec::object_reference_test

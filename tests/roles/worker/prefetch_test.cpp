@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-namespace imgrec {
+namespace imgrec::prefetch_test {
 namespace {
 
 TEST(PrefetchWindow, AQuarterOfASecondAheadWithinItsLimits) {
@@ -44,4 +44,4 @@ TEST(PrefetchWindow, SlowImagesAreFetchedWhenHalfIsUsedUp) {
 }
 
 }  // namespace
-}  // namespace imgrec
+}  // namespace imgrec::prefetch_test

@@ -9,7 +9,7 @@
 #include "tests/roles/worker/worker_fixture.hpp"
 #include "tests/support/shared_data.hpp"
 
-namespace imgrec {
+namespace imgrec::result_layout_test {
 namespace {
 
 using test::FakeClassifiers;
@@ -203,4 +203,4 @@ TEST_F(NamedResultsTest, AnImageThatIsGoneHoldsUpNoAnswer) {
 }
 
 }  // namespace
-}  // namespace imgrec
+}  // namespace imgrec::result_layout_test

@@ -6,7 +6,7 @@
 
 #include "tests/roles/worker/worker_fixture.hpp"
 
-namespace imgrec {
+namespace imgrec::shutdown_test {
 namespace {
 
 using test::QueueCall;
@@ -157,4 +157,4 @@ TEST_F(WorkerShutdownTest, AWorkerOfNoFleetLooksForNoRequests) {
 }
 
 }  // namespace
-}  // namespace imgrec
+}  // namespace imgrec::shutdown_test

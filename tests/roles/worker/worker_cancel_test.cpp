@@ -2,7 +2,7 @@
 // told the same.
 #include "tests/roles/worker/worker_fixture.hpp"
 
-namespace imgrec {
+namespace imgrec::worker_cancel_test {
 namespace {
 
 using test::FakeClassifiers;
@@ -90,4 +90,4 @@ TEST_F(WorkerCancelTest, TheFirstResultStaysWheneverItIsCancelled) {
 }
 
 }  // namespace
-}  // namespace imgrec
+}  // namespace imgrec::worker_cancel_test

@@ -2,7 +2,7 @@
 #include "tests/roles/worker/severed_ports.hpp"
 #include "tests/roles/worker/worker_fixture.hpp"
 
-namespace imgrec {
+namespace imgrec::worker_crash_test {
 namespace {
 
 using test::Dead;
@@ -180,4 +180,4 @@ TEST_F(WorkerCrashTest, ASuspectIsWorkedOnAlone) {
 }
 
 }  // namespace
-}  // namespace imgrec
+}  // namespace imgrec::worker_crash_test

@@ -5,7 +5,7 @@
 #include "lib/job/worker_start.hpp"
 #include "tests/roles/worker/worker_fixture.hpp"
 
-namespace imgrec {
+namespace imgrec::worker_fault_test {
 namespace {
 
 using test::FakeClassifiers;
@@ -475,4 +475,4 @@ TEST_F(WorkerFaultTest, AQueueThatStaysOutOfReachFromTheStartIsAnErrorAfterAMinu
 }
 
 }  // namespace
-}  // namespace imgrec
+}  // namespace imgrec::worker_fault_test

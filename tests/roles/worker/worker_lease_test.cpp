@@ -1,7 +1,7 @@
 // Leases that are kept, leases that are lost, and what a worker does with what it holds when it has to end.
 #include "tests/roles/worker/worker_fixture.hpp"
 
-namespace imgrec {
+namespace imgrec::worker_lease_test {
 namespace {
 
 using test::FakeClassifiers;
@@ -157,4 +157,4 @@ TEST_F(WorkerLeaseTest, AStopWhileIdleEndsAtOnce) {
 }
 
 }  // namespace
-}  // namespace imgrec
+}  // namespace imgrec::worker_lease_test

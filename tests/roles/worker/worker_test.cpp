@@ -6,7 +6,7 @@
 #include "lib/base/base64.hpp"
 #include "tests/roles/worker/worker_fixture.hpp"
 
-namespace imgrec {
+namespace imgrec::worker_test {
 namespace {
 
 using test::FakeClassifiers;
@@ -458,4 +458,4 @@ TEST_F(WorkerTest, RefusesSettingsOutOfRange) {
 }
 
 }  // namespace
-}  // namespace imgrec
+}  // namespace imgrec::worker_test
