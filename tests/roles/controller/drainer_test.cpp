@@ -11,6 +11,7 @@
 #include "lib/job/shutdown.hpp"
 #include "roles/worker/shutdown.hpp"
 #include "tests/support/fake_clock.hpp"
+#include "tests/support/long_run.hpp"
 #include "tests/support/memory_queue.hpp"
 
 namespace imgrec::drainer_test {
@@ -232,7 +233,8 @@ class Interleaving : public DrainerTest {
 };
 
 TEST_F(Interleaving, EndsOnlyWhoHasConfirmedAndLeavesNobodyWaitingAndNoRequestBehind) {
-  for (unsigned seed = 0; seed < 300; ++seed) {
+  const unsigned seeds = test::sanitized() && !test::long_run() ? 60 : 300;
+  for (unsigned seed = 0; seed < seeds; ++seed) {
     SCOPED_TRACE(seed);
     dice_.seed(seed);
     workers_.clear();

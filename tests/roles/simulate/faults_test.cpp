@@ -11,9 +11,10 @@ namespace {
 
 using test::run;
 
-// Of each policy; with IMGREC_TEST_LONG ten times as many.
+// Of each policy; with IMGREC_TEST_LONG ten times as many, with a sanitizer otherwise a fifth.
 int count_runs() {
-  return test::long_run() ? 1'000 : 100;
+  if (test::long_run()) return 1'000;
+  return test::sanitized() ? 20 : 100;
 }
 
 // Faults within half an hour, and then an hour in which nothing fails.
