@@ -14,8 +14,8 @@
 namespace imgrec::aws::profile_test {
 namespace {
 
-using nlohmann::json;
 using imgrec::test::unpacked_testdata;
+using nlohmann::json;
 using testing::HasSubstr;
 
 // What the suite's SDKs refuse or leave out, and the AWS CLI takes.

@@ -15,8 +15,8 @@
 namespace imgrec::aws::sigv4_test {
 namespace {
 
-using nlohmann::json;
 using imgrec::test::unpacked_testdata;
+using nlohmann::json;
 
 std::string text_of(const std::filesystem::path& path) {
   const auto text = read_file(path, kMiB);
