@@ -6,21 +6,14 @@
 - CreateImage takes tags of snapshots (moto: none), and refuses a name that is taken.
 - Requests are answered one at a time, but for the waiting of ReceiveMessage: moto, whose server has threads, gives a message to two who
   ask at the same time, or fails.
-- Files that describe AWS's services are read once (moto: for each service and again for its list of regions), a third of its start.
 - GetConsoleOutput shows the console that hypervisor.py writes for an instance (moto: always the same text).
 
 Usage: moto_service.py PORT, run by the interpreter that has moto. INITIAL_NO_AUTH_ACTION_COUNT as moto documents it.
 """
-import functools
 import os
 import pathlib
 import sys
 import threading
-
-import botocore.loaders
-
-# Before anything of moto, which reads them while it is imported.
-botocore.loaders.JSONFileLoader.load_file = functools.cache(botocore.loaders.JSONFileLoader.load_file)
 
 import policy_simulator
 from moto.ec2.exceptions import EC2ClientError
