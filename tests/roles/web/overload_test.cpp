@@ -231,7 +231,7 @@ TEST(Results, LargeListsAreStreamedAndPagesAreFollowed) {
   WebNode node(backend);
   test::FakeWorker worker(backend);
   std::vector<test::FormFile> files;
-  for (int i = 0; i < 24; ++i) files.push_back({"f", std::to_string(i) + ".jpg", jpeg_of("cat")});
+  for (int i = 0; i < 60; ++i) files.push_back({"f", std::to_string(i) + ".jpg", jpeg_of("cat")});
   HttpAsk ask = form_post("/v1/classify?top_k=1000", files);
   ask.headers.emplace_back("X-Session-Id", "s");
   ASSERT_EQ(node.ask(ask).status, 200);
@@ -241,20 +241,21 @@ TEST(Results, LargeListsAreStreamedAndPagesAreFollowed) {
     EXPECT_EQ(reply.status, 200);
     return json::parse(reply.body);
   };
-  EXPECT_EQ(list("")["results"].size(), 24U);
-  EXPECT_EQ(list("")["results"][23]["serial"], 24);
+  const json all = list("");
+  EXPECT_EQ(all["results"].size(), 60U);
+  EXPECT_EQ(all["results"][59]["serial"], 60);
   std::set<std::string> names;
   std::string cursor = "0";
   for (int pages = 0; !cursor.empty(); ++pages) {
     ASSERT_LT(pages, 4);
-    const json page = list("?limit=10&cursor=" + cursor);
-    EXPECT_LE(page["results"].size(), 10U);
-    EXPECT_EQ(page["count"], 24);
-    EXPECT_EQ(page["results"][0]["serial"], 10 * pages + 1);
+    const json page = list("?limit=25&cursor=" + cursor);
+    EXPECT_LE(page["results"].size(), 25U);
+    EXPECT_EQ(page["count"], 60);
+    EXPECT_EQ(page["results"][0]["serial"], 25 * pages + 1);
     for (const json& result : page["results"]) names.insert(result["name"]);
     cursor = page.value("next", "");
   }
-  EXPECT_EQ(names.size(), 24U);
+  EXPECT_EQ(names.size(), 60U);
   EXPECT_EQ(node.get("/results?limit=x").status, 400);
 }
 
