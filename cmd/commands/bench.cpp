@@ -16,7 +16,7 @@
 #include "cmd/commands/bench_cold.hpp"
 #include "cmd/commands/bench_stages.hpp"
 #include "cmd/commands/commands.hpp"
-#include "cmd/commands/image_files.hpp"
+#include "cmd/files/image_files.hpp"
 #include "lib/base/cpu.hpp"
 #include "lib/base/file.hpp"
 

@@ -5,7 +5,7 @@
 #include <filesystem>
 #include <optional>
 
-#include "cmd/commands/image_files.hpp"
+#include "cmd/files/image_files.hpp"
 #include "lib/arrivals/trace.hpp"
 #include "lib/base/environment.hpp"
 #include "lib/base/file.hpp"

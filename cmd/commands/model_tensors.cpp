@@ -7,7 +7,7 @@
 #include "cmd/cli/exit_code.hpp"
 #include "cmd/cli/terminal.hpp"
 #include "cmd/commands/commands.hpp"
-#include "cmd/commands/image_files.hpp"
+#include "cmd/files/image_files.hpp"
 #include "inference/input_tensor.hpp"
 #include "inference/models/model_store.hpp"
 #include "lib/base/file.hpp"

@@ -13,7 +13,7 @@
 #include "cmd/cli/signals.hpp"
 #include "cmd/cli/terminal.hpp"
 #include "cmd/commands/commands.hpp"
-#include "cmd/commands/image_files.hpp"
+#include "cmd/files/image_files.hpp"
 #include "inference/classifier_factory.hpp"
 #include "inference/models/agreement.hpp"
 #include "inference/models/model_variant.hpp"

@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "cmd/commands/lock.hpp"
+#include "cmd/files/lock.hpp"
 #include "cmd/platform/platform.hpp"
 #include "lib/telemetry/metrics.hpp"
 

@@ -1,4 +1,4 @@
-#include "cmd/commands/classify_pipeline.hpp"
+#include "cmd/files/classify_pipeline.hpp"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

@@ -1,4 +1,4 @@
-#include "cmd/commands/image_files.hpp"
+#include "cmd/files/image_files.hpp"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

@@ -55,12 +55,13 @@ ARROWS = {
     "aws/inspect": BASE | {"aws/client", "aws/client/wire", "aws/adapters"},
     "aws/deploy": BASE | {"lib/config", "lib/queues", "aws/adapters", "aws/client", "aws/client/wire"},
     "cmd/cli": BASE | {"lib/config"},
+    "cmd/files": BASE | {"lib/job", "lib/ports"},
     "cmd/platform": PORTS | {"lib/local", "lib/queues", "aws/client", "aws/adapters"},
     "aws/adapters": BASE | {"lib/ports", "aws/client", "aws/client/wire"},
 }
 # These may include every library but the wire formats, and of cmd itself what is named here: cli ← platform ← commands ← the table
 # and main().
-EVERYTHING = {"cmd/commands": {"cmd/cli", "cmd/platform"}, "cmd": {"cmd/cli", "cmd/platform", "cmd/commands"}}
+EVERYTHING = {"cmd/commands": {"cmd/cli", "cmd/files", "cmd/platform"}, "cmd": {"cmd/cli", "cmd/platform", "cmd/commands"}}
 THIRD_PARTY = re.compile(r'#include <(boost/|opencv2/|openvino/|nlohmann/|sqlite3|curl/|spdlog/|prometheus/|openssl/|CLI/|toml\+\+/|png\.h|jpeglib|tiffio|gif_lib|webp/|pugixml|simdjson|zlib)')
 # Only lib/base and cmd touch time, randomness and the environment.
 AMBIENT = re.compile(r"\b(?:system_clock|steady_clock|high_resolution_clock)::now\(|\bgetenv\(|\brandom_device\b|\bs?rand\(|"

@@ -1,4 +1,4 @@
-#include "cmd/commands/lock.hpp"
+#include "cmd/files/lock.hpp"
 
 #include <fcntl.h>
 #include <sys/file.h>

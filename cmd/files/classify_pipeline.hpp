@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "cmd/commands/image_files.hpp"
+#include "cmd/files/image_files.hpp"
 #include "lib/base/clock.hpp"
 #include "lib/ports/classifier.hpp"
 

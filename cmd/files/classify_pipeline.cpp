@@ -1,4 +1,4 @@
-#include "cmd/commands/classify_pipeline.hpp"
+#include "cmd/files/classify_pipeline.hpp"
 
 #include <algorithm>
 #include <condition_variable>
