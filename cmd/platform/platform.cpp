@@ -1,6 +1,7 @@
 #include "cmd/platform/platform.hpp"
 
 #include "cmd/platform/platforms.hpp"
+#include "lib/base/environment.hpp"
 #include "lib/base/log.hpp"
 #include "lib/config/settings.hpp"
 #include "lib/queues/queues.hpp"
@@ -8,6 +9,7 @@
 namespace imgrec {
 namespace {
 
+constexpr char kTunables[] = "GLIBC_TUNABLES";
 constexpr PlatformDefault kAwsDefaults[] = {
     {"web.readiness_probe", "1m"},         // three calls each time
     {"controller.max", "2"},               // each costs money
@@ -85,6 +87,10 @@ std::vector<std::pair<std::string, std::string>> worker_environment(const Config
     if (setting.key == "worker.id" || setting.key == "worker.app_tier_id") continue;  // the fleet's to give
     variables.emplace_back(setting.environment_name(), setting.get(child));
   }
+  // A network's weights and tensors in pages of 2 MiB: the C library asks for them where Linux leaves that to programs
+  // (/sys/kernel/mm/transparent_hugepage/enabled: madvise, as on many container hosts). glibc manual, "Memory
+  // Allocation Tunables".
+  variables.emplace_back(kTunables, environment_variable(kTunables).value_or("glibc.malloc.hugetlb=1"));
   return variables;
 }
 

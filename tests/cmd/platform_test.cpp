@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <fstream>
 #include <map>
@@ -183,6 +184,21 @@ TEST_F(PlatformTest, AChildsEnvironmentGivesItTheSameSettings) {
     if (setting.key == "worker.threads" || setting.key == "metrics.dir") continue;
     EXPECT_EQ(setting.get(child->config), setting.get(config_)) << setting.key;
   }
+}
+
+TEST_F(PlatformTest, AChildWorkerUsesLargePagesUnlessTheUserSaysOtherwise) {
+  const auto tunables = [&] {
+    const auto variables = worker_environment(config_);
+    const auto found = std::ranges::find(variables, "GLIBC_TUNABLES", [](const auto& one) { return one.first; });
+    return found == variables.end() ? "" : found->second;
+  };
+  const auto kept = environment_variable("GLIBC_TUNABLES");
+  ::unsetenv("GLIBC_TUNABLES");
+  EXPECT_EQ(tunables(), "glibc.malloc.hugetlb=1");
+  ::setenv("GLIBC_TUNABLES", "glibc.malloc.perturb=1", 1);
+  EXPECT_EQ(tunables(), "glibc.malloc.perturb=1");
+  ::unsetenv("GLIBC_TUNABLES");
+  if (kept) ::setenv("GLIBC_TUNABLES", kept->c_str(), 1);
 }
 
 TEST(Resolve, FillsInWhatDependsOnTheMachine) {
