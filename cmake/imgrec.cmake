@@ -121,7 +121,7 @@ endfunction()
 # ctest entry. `./dev test` runs each with the address sanitizer, but for those with these labels:
 #   no-sanitizers  in the release build alone      release-too  in both
 #   threads        with the thread sanitizer too
-# ONE_THREAD: patterns of tests that take long and have a single thread, in which the thread sanitizer has nothing to find.
+# ONE_THREAD: patterns of tests that take long and do one thing after the other, in which the thread sanitizer has nothing to find.
 function(imgrec_test name)
   cmake_parse_arguments(ARG "" "TIMEOUT" "SOURCES;LINKS;LABELS;ONE_THREAD" ${ARGN})
   add_executable(${name}_test ${ARG_SOURCES})

@@ -19,7 +19,7 @@ ROLES = ("local", "web", "controller", "worker")
 def package(tmp_path_factory):
     folder = tmp_path_factory.mktemp("package")
     done = subprocess.run(["cpack", "--config", pathlib.Path(os.environ["IMGREC_BUILD_DIR"]) / "CPackConfig.cmake", "-G", "DEB", "-B", folder,
-                           "-D", "CPACK_DEBIAN_COMPRESSION_TYPE=gzip", "-D", "CPACK_THREADS=0"], capture_output=True, text=True)
+                           "-D", "CPACK_DEBIAN_COMPRESSION_TYPE=none", "-D", "CPACK_THREADS=0"], capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
     made, = folder.glob("*.deb")
     return made

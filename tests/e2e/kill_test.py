@@ -95,12 +95,13 @@ def test_workers_killed_at_random(photos, expected):
 
 @pytest.mark.parametrize("step", ["received", "parsed", "fetched", "classified", "stored", "answered", "removed"])
 def test_workers_killed_at_each_step(step, photos, expected):
+    """Each worker dies when it comes to the step for the fifth time: two workers and 24 images make three deaths or more."""
     few = dict(list(photos.items())[:24])
-    env = environment(IMGREC_TEST_CRASH=f"{step}:0.3", IMGREC_LOCAL_WORKER_EXECUTABLE=CRASH_WORKER)
+    env = environment(IMGREC_TEST_CRASH=f"{step}:5", IMGREC_LOCAL_WORKER_EXECUTABLE=CRASH_WORKER)
     with imgrec.Service("local", "--max-workers", "2", env=env) as service:
         answers = upload_all(service, few)
         check(service, answers, {name: expected[name] for name in few})
-        imgrec.wait_until(lambda: "SIGKILL" in service.log() or "signal 9" in service.log(), 30, "a killed worker")
+        imgrec.wait_until(lambda: service.log().count("signal 9") >= 3, 30, "three killed workers")
 
 
 def test_an_image_that_kills_its_worker_takes_no_other_with_it(photos, expected):

@@ -137,7 +137,7 @@ TEST_P(Heif, DamageIsAnAnswerOrAClearError) {
   test::SeededRng rng(11);
   ImageDecoder decoder{ImageConfig{.pixels_max = 1'000'000}};
   // Each is decoded in a child, whose start takes long under a sanitizer.
-  const int rounds = test::long_run() ? 150 : 50;
+  const int rounds = test::long_run() ? 150 : 30;
   for (int round = 0; round < rounds; ++round) {
     std::string bytes = sound;
     // Mostly in the boxes, which say what is where.

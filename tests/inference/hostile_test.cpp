@@ -266,7 +266,8 @@ INSTANTIATE_TEST_SUITE_P(Engines, HostileModels, testing::Values("opencv", "open
                          });
 
 TEST_P(HostileModels, EachDamagedByteIsAnAnswerOrAClearError) {
-  for (unsigned i = 0; i < 200; ++i) {
+  const unsigned count = test::shortened_run() ? 80 : 200;
+  for (unsigned i = 0; i < count; ++i) {
     if (is_ir())
       add("m" + std::to_string(i), mutated(test::encode_ir(), i), test::encode_ir_weights());
     else
@@ -307,7 +308,7 @@ TEST(Memory, IsTheSameAfterThousandsOfImages) {
   ASSERT_EQ(photos.size(), 100U);
   const bool fast = test::can_run("openvino-f32");
   const std::string engine = test::can_run("openvino-bf16") ? "openvino-bf16" : fast ? "openvino-f32" : "opencv";
-  const int times = test::long_run() ? 10'000 : 2'000, times_opencv = test::long_run() ? 500 : 200;
+  const int times = test::long_run() ? 10'000 : 2'000, times_opencv = test::long_run() ? 500 : 100;
   EXPECT_LT(growth_kib(engine, mobilenet, "tf", fast ? times : times_opencv, photos), 4 * 1024) << engine;
   EXPECT_LT(growth_kib("opencv", mobilenet, "tf", times_opencv, photos), 4 * 1024);
 }

@@ -1,10 +1,11 @@
-"""What Pillow and OpenCV make of images, for other_decoders_test.py, which runs this in the Python that has them:
+"""What Pillow and OpenCV make of images, for other_decoders_test.py, which runs this in the Python that has them. It reads requests,
+each a line of JSON: {"what": …, "arguments": […], "files": […]}, and answers each with a line: a list with an answer for each file.
 
-    other_decoders.py pixels              reads file names, a line each; answers each with a line of JSON: Pillow's pixels
-    other_decoders.py compare OUR_INPUTS  the same, and compares the networks' inputs in the file, in that order
-    other_decoders.py opencv FOLDER       as pixels, but OpenCV's; our pixels of the file of line 7 may be in FOLDER/7
-    other_decoders.py make FOLDER         writes images of many kinds and odd sizes there
-    other_decoders.py make-large FOLDER   writes photos of 12 megapixels
+    pixels              Pillow's pixels
+    compare OUR_INPUTS  compares the networks' inputs in the file, in the order of the files, with Pillow's
+    opencv FOLDER       as pixels, but OpenCV's; our pixels of the file with number 7 may be in FOLDER/7
+    make FOLDER         writes images of many kinds and odd sizes there
+    make-large FOLDER   writes photos of 12 megapixels
 """
 import hashlib
 import json
@@ -105,12 +106,14 @@ def make(folder):
 def make_large(folder):
     """12 megapixels with edges of all directions, textures and grain, as cameras store them."""
     rng = numpy.random.default_rng(9)
-    y, x = numpy.mgrid[:3000, :4000].astype("float32")
+    y, x = numpy.ogrid[:3000, :4000]
+    y, x = y.astype("float32"), x.astype("float32")
     rings = numpy.sin(numpy.hypot(x - 2000, y - 1500) ** 1.5 / 900)
     checks = ((x // 190 + y // 170) % 2) * 2 - 1
     leaves = numpy.sin(x / 7) * numpy.sin(y / 5 + x / 90)
+    grain = numpy.tile(rng.normal(0, 4, (500, 500, 3)).astype("float32"), (6, 8, 1))
     scene = numpy.stack([128 + 60 * rings + 40 * checks, 128 + 90 * checks * (x > 2000) + 30 * leaves, 80 + y / 30 + 60 * leaves * rings], axis=2)
-    image = Image.fromarray(numpy.clip(scene + rng.normal(0, 4, scene.shape), 0, 255).astype("uint8"))
+    image = Image.fromarray(numpy.clip(scene + grain, 0, 255).astype("uint8"))
     exif = Image.Exif()
     exif[0x0112] = 6
     image.save(folder / "large-420.jpg", quality=90)
@@ -120,23 +123,26 @@ def make_large(folder):
     image.convert("L").save(folder / "large-grey.jpg", quality=90)
 
 
-def main():
-    warnings.simplefilter("ignore")
-    what = sys.argv[1]
+def answers(what, arguments, files):
     if what.startswith("make"):
-        (make if what == "make" else make_large)(pathlib.Path(sys.argv[2]))
+        (make if what == "make" else make_large)(pathlib.Path(*arguments))
         return
     if what == "compare":
-        inputs = numpy.fromfile(sys.argv[2], "float32").reshape(-1, 3 * CROP * CROP)
+        inputs = numpy.fromfile(*arguments, "float32").reshape(-1, 3 * CROP * CROP)
     answer_of = {"pixels": lambda _, file: pixels(file),
                  "compare": lambda number, file: compare(file, inputs[number]),
-                 "opencv": lambda number, file: opencv(file, pathlib.Path(sys.argv[2], str(number)))}[what]
-    for number, line in enumerate(sys.stdin):
+                 "opencv": lambda number, file: opencv(file, pathlib.Path(*arguments, str(number)))}[what]
+    for number, file in enumerate(files):
         try:
-            answer = answer_of(number, line[:-1])
+            yield answer_of(number, file)
         except Exception as error:  # whatever they throw, they refuse the file
-            answer = {"refused": f"{type(error).__name__}: {error}"}
-        print(json.dumps(answer), flush=True)
+            yield {"refused": f"{type(error).__name__}: {error}"}
+
+
+def main():
+    warnings.simplefilter("ignore")
+    for line in sys.stdin:
+        print(json.dumps([*answers(**json.loads(line))]), flush=True)
 
 
 if __name__ == "__main__":

@@ -9,11 +9,11 @@ inline bool long_run() {
   return environment_variable("IMGREC_TEST_LONG").has_value();
 }
 
-/// A build with a sanitizer, which is five to ten times as slow. Tests that repeat one thing with other numbers may
-/// take a part of them there when they run whole in the release build too (label release-too, cmake/imgrec.cmake).
-constexpr bool sanitized() {
+/// An everyday run of a build with a sanitizer, which is five to ten times as slow. Tests that repeat one thing with
+/// other numbers may take a part of them there when they run whole elsewhere (label release-too, cmake/imgrec.cmake).
+inline bool shortened_run() {
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-  return true;
+  return !long_run();
 #else
   return false;
 #endif

@@ -233,7 +233,7 @@ class Interleaving : public DrainerTest {
 };
 
 TEST_F(Interleaving, EndsOnlyWhoHasConfirmedAndLeavesNobodyWaitingAndNoRequestBehind) {
-  const unsigned seeds = test::sanitized() && !test::long_run() ? 60 : 300;
+  const unsigned seeds = test::shortened_run() ? 60 : 300;
   for (unsigned seed = 0; seed < seeds; ++seed) {
     SCOPED_TRACE(seed);
     dice_.seed(seed);

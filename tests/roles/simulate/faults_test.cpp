@@ -14,7 +14,7 @@ using test::run;
 // Of each policy; with IMGREC_TEST_LONG ten times as many, with a sanitizer otherwise a fifth.
 int count_runs() {
   if (test::long_run()) return 1'000;
-  return test::sanitized() ? 20 : 100;
+  return test::shortened_run() ? 20 : 100;
 }
 
 // Faults within half an hour, and then an hour in which nothing fails.

@@ -101,7 +101,7 @@ int taken_by_two_nodes(double rate, int seconds, int to_b) {
 TEST(AllowancesTest, TwoNodesTogetherStayWithinATenthHoweverTheLoadIsSpread) {
   for (const double rate : {4.0, 40.0}) {
     for (const int to_b : {0, 1, 5}) {
-      const int seconds = 60;
+      const int seconds = 25;
       const double allowed = rate * (seconds + 1);
       EXPECT_NEAR(taken_by_two_nodes(rate, seconds, to_b), allowed, 0.1 * allowed) << rate << " " << to_b;
     }

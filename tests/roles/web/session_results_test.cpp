@@ -79,15 +79,16 @@ TEST_F(SessionResultsTest, APageEndsAtItsBytesButHasOneResult) {
 }
 
 TEST_F(SessionResultsTest, AResultWeighsWhatItWeighs) {
-  SessionResults results({.results_max = 5'000, .bytes_max = 4 * kMiB, .session_bytes_max = kMiB});
-  for (int i = 0; i < 200; ++i) results.record(result(one, std::to_string(i), 1'000));
-  EXPECT_LE(results.bytes(), kMiB);
+  constexpr std::size_t kSessionMax = 200 * kKiB;
+  SessionResults results({.results_max = 5'000, .bytes_max = 4 * kSessionMax, .session_bytes_max = kSessionMax});
+  for (int i = 0; i < 200; ++i) results.record(result(one, std::to_string(i), 200));
+  EXPECT_LE(results.bytes(), kSessionMax);
   const auto kept = results.page(one, 0, 5'000, 1'000 * kMiB).results;
   EXPECT_EQ(kept.back()->name, "199") << "the newest are kept";
   EXPECT_LT(kept.size(), 20U);
   for (int s = 0; s < 20; ++s) {
-    for (int i = 0; i < 20; ++i) results.record(result(SessionId("s" + std::to_string(s)), "x", 1'000));
-    EXPECT_LE(results.bytes(), 4 * kMiB);
+    for (int i = 0; i < 20; ++i) results.record(result(SessionId("s" + std::to_string(s)), "x", 200));
+    EXPECT_LE(results.bytes(), 4 * kSessionMax);
   }
   EXPECT_TRUE(results.page(one, 0, 10, kMiB).results.empty()) << "the oldest session went first";
 }
