@@ -94,7 +94,12 @@ def remount(folder, how):
 def test_the_object_folder_removed_while_running_is_made_anew(model_flags, photo):
     with local(model_flags) as service:
         assert service.classify("before.jpg", photo)[0] == 200
-        shutil.rmtree(service.state_dir / "objects")
+        objects = service.state_dir / "objects"
+
+        def removed():  # the photo's own end may come into it meanwhile
+            shutil.rmtree(objects, ignore_errors=True)
+            return not objects.exists()
+        imgrec.wait_until(removed, 10, "the folder's end")
 
         def answered():
             return service.classify("after.jpg", photo)[0] == 200
