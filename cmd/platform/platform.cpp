@@ -10,6 +10,7 @@ namespace imgrec {
 namespace {
 
 constexpr char kTunables[] = "GLIBC_TUNABLES";
+
 constexpr PlatformDefault kAwsDefaults[] = {
     {"web.readiness_probe", "1m"},         // three calls each time
     {"controller.max", "2"},               // each costs money

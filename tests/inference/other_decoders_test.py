@@ -94,7 +94,9 @@ def others(what, *arguments, files=()):
     """An answer for each file."""
     helper().stdin.write(json.dumps({"what": what, "arguments": [*map(str, arguments)], "files": [*map(str, files)]}) + "\n")
     helper().stdin.flush()
-    answers = json.loads(helper().stdout.readline())
+    line = helper().stdout.readline()
+    assert line, f"{OTHERS.name} ended with {helper().wait()}: see what it wrote"
+    answers = json.loads(line)
     assert len(answers) == len(files)
     return answers
 

@@ -10,7 +10,8 @@ inline bool long_run() {
 }
 
 /// An everyday run of a build with a sanitizer, which is five to ten times as slow. Tests that repeat one thing with
-/// other numbers may take a part of them there when they run whole elsewhere (label release-too, cmake/imgrec.cmake).
+/// other numbers may take a part of them there when they run whole in the release build (label release-too,
+/// cmake/imgrec.cmake) or, where that part says the same, in the long run.
 inline bool shortened_run() {
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
   return !long_run();
